@@ -1,0 +1,308 @@
+//! The record that every Codex program shares, as it stands in `auth.json` or a keyring item.
+//!
+//! Whatever this crate does not know is kept as the JSON text it was, at every level, because a
+//! newer Codex may own it.
+
+use std::fmt;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::de::{MapAccess, Visitor};
+use serde::ser::{Error as _, SerializeMap};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
+
+use crate::secret::Secret;
+
+/// The whole record: `auth_mode`, `OPENAI_API_KEY`, `tokens`, `last_refresh` and what else is there.
+///
+/// ```
+/// use codex_auth_sdk::AuthDotJson;
+///
+/// let record = AuthDotJson::parse(br#"{"OPENAI_API_KEY": "sk-1", "from_the_future": 1.50}"#)?;
+/// assert!(record.openai_api_key.is_some());
+/// assert!(record.to_json_pretty().expose().contains("\"from_the_future\": 1.50"));
+/// # Ok::<(), codex_auth_sdk::InvalidRecord>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuthDotJson {
+    /// `auth_mode` as written; a word that this crate does not know is kept.
+    pub auth_mode: Option<String>,
+    /// `OPENAI_API_KEY`; `null` and absent are the same, and written as `null`.
+    pub openai_api_key: Option<Secret>,
+    /// `tokens` of a ChatGPT login.
+    pub tokens: Option<TokenData>,
+    /// `last_refresh`; none where it is absent or not an RFC 3339 time.
+    pub last_refresh: Option<DateTime<Utc>>,
+    /// Every other field, such as `agent_identity` or `personal_access_token`.
+    pub extra: ExtraFields,
+}
+
+/// The `tokens` object of a ChatGPT login.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TokenData {
+    /// The raw id token; it may be unreadable, and is empty where the file has none.
+    pub id_token: Secret,
+    /// The bearer of API calls.
+    pub access_token: Secret,
+    /// The single-use refresh token; empty where the file has none.
+    pub refresh_token: Secret,
+    /// The workspace chosen at login.
+    pub account_id: Option<String>,
+    /// Every other field, such as `oauth_provenance` or `login_owner_id`.
+    pub extra: ExtraFields,
+}
+
+/// Fields that this crate does not interpret, in their order, as the text they were read as.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExtraFields(Vec<(String, Secret)>);
+
+/// Why some bytes are not a Codex login. Says where, never what was found there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidRecord(String);
+
+impl AuthDotJson {
+    /// Reads a record from UTF-8 JSON. A byte order mark is skipped.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRecord`] where the bytes are not one JSON object, or a field that a login needs
+    /// has the wrong type.
+    pub fn parse(bytes: &[u8]) -> Result<Self, InvalidRecord> {
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let mut fields = ExtraFields::parse(bytes).map_err(|error| {
+            InvalidRecord(format!(
+                "not a JSON object (line {}, column {})",
+                error.line(),
+                error.column()
+            ))
+        })?;
+        Ok(Self {
+            auth_mode: fields.take("auth_mode", "auth_mode")?,
+            openai_api_key: fields.take("OPENAI_API_KEY", "OPENAI_API_KEY")?,
+            tokens: fields.take_raw("tokens").map(|raw| TokenData::parse(&raw)).transpose()?,
+            last_refresh: fields
+                .take_raw("last_refresh")
+                .and_then(|raw| serde_json::from_str::<String>(raw.expose()).ok())
+                .and_then(|text| DateTime::parse_from_rfc3339(&text).ok())
+                .map(|time| time.to_utc()),
+            extra: fields,
+        })
+    }
+
+    /// The record as the Codex CLI writes `auth.json`: two spaces, its field order, no final
+    /// newline.
+    pub fn to_json_pretty(&self) -> Secret {
+        let mut json = Zeroizing::new(Vec::with_capacity(8 * 1024));
+        serde_json::to_writer_pretty(&mut *json, self).expect("a record is always valid JSON");
+        into_secret(&json)
+    }
+
+    /// The record on one line, as it stands in a keyring item.
+    pub fn to_json(&self) -> Secret {
+        let mut json = Zeroizing::new(Vec::with_capacity(8 * 1024));
+        serde_json::to_writer(&mut *json, self).expect("a record is always valid JSON");
+        into_secret(&json)
+    }
+}
+
+impl TokenData {
+    fn parse(raw: &Secret) -> Result<Self, InvalidRecord> {
+        let mut fields = ExtraFields::parse(raw.expose().as_bytes())
+            .map_err(|_| InvalidRecord("`tokens` is not an object".to_owned()))?;
+        Ok(Self {
+            id_token: fields.take("id_token", "tokens.id_token")?.unwrap_or_default(),
+            access_token: fields
+                .take("access_token", "tokens.access_token")?
+                .ok_or_else(|| InvalidRecord("`tokens.access_token` is missing".to_owned()))?,
+            refresh_token: fields
+                .take("refresh_token", "tokens.refresh_token")?
+                .unwrap_or_default(),
+            account_id: fields
+                .take::<String>("account_id", "tokens.account_id")?
+                .filter(|id| !id.is_empty()),
+            extra: fields,
+        })
+    }
+}
+
+impl ExtraFields {
+    /// Whether there is a field `name` with a value other than `null`.
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == name)
+    }
+
+    /// The field `name` as text; none where it is absent or not a string.
+    pub fn text(&self, name: &str) -> Option<Secret> {
+        let (_, raw) = self.0.iter().find(|(known, _)| known == name)?;
+        serde_json::from_str(raw.expose()).ok()
+    }
+
+    fn parse(json: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(json)
+    }
+
+    /// Removes `name`; `null` counts as absent.
+    fn take_raw(&mut self, name: &str) -> Option<Secret> {
+        let at = self.0.iter().position(|(known, _)| known == name)?;
+        let (_, raw) = self.0.remove(at);
+        (raw.expose() != "null").then_some(raw)
+    }
+
+    fn take<T: for<'de> Deserialize<'de>>(
+        &mut self,
+        name: &str,
+        path: &str,
+    ) -> Result<Option<T>, InvalidRecord> {
+        self.take_raw(name)
+            .map(|raw| serde_json::from_str(raw.expose()))
+            .transpose()
+            .map_err(|_| InvalidRecord(format!("`{path}` is not a string")))
+    }
+
+    /// Writes the fields of `names`, then drops them from what is left to write.
+    fn serialize_into<M: SerializeMap>(
+        &self,
+        map: &mut M,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<(), M::Error> {
+        for (name, raw) in self.0.iter().filter(|(name, _)| wanted(name)) {
+            let raw: &RawValue = serde_json::from_str(raw.expose()).map_err(M::Error::custom)?;
+            map.serialize_entry(name, raw)?;
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Deserialize<'de> for ExtraFields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+
+        impl<'de> Visitor<'de> for Fields {
+            type Value = ExtraFields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ExtraFields, A::Error> {
+                let mut fields = ExtraFields::default();
+                while let Some((name, raw)) = map.next_entry::<String, Box<RawValue>>()? {
+                    fields.0.retain(|(known, _)| *known != name);
+                    fields.0.push((name, Secret::new(Box::<str>::from(raw))));
+                }
+                Ok(fields)
+            }
+        }
+
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+impl Serialize for AuthDotJson {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        if let Some(mode) = &self.auth_mode {
+            map.serialize_entry("auth_mode", mode)?;
+        }
+        map.serialize_entry("OPENAI_API_KEY", &self.openai_api_key)?;
+        if let Some(tokens) = &self.tokens {
+            map.serialize_entry("tokens", tokens)?;
+        }
+        if let Some(time) = &self.last_refresh {
+            let text = time.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+            map.serialize_entry("last_refresh", &text)?;
+        }
+        self.extra.serialize_into(&mut map, |_| true)?;
+        map.end()
+    }
+}
+
+/// What the CLI writes between the refresh token and the account id.
+const LOGIN_FIELDS: [&str; 2] = ["oauth_provenance", "login_owner_id"];
+
+impl Serialize for TokenData {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("id_token", &self.id_token)?;
+        map.serialize_entry("access_token", &self.access_token)?;
+        map.serialize_entry("refresh_token", &self.refresh_token)?;
+        self.extra.serialize_into(&mut map, |name| LOGIN_FIELDS.contains(&name))?;
+        map.serialize_entry("account_id", &self.account_id)?;
+        self.extra.serialize_into(&mut map, |name| !LOGIN_FIELDS.contains(&name))?;
+        map.end()
+    }
+}
+
+fn into_secret(json: &[u8]) -> Secret {
+    Secret::new(std::str::from_utf8(json).expect("JSON is UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLI: &str = r#"{
+  "auth_mode": "chatgpt",
+  "OPENAI_API_KEY": null,
+  "tokens": {
+    "id_token": "h.e30.s",
+    "access_token": "at-1",
+    "refresh_token": "rt-1",
+    "oauth_provenance": {
+      "issuer": "https://issuer",
+      "client_id": "app"
+    },
+    "login_owner_id": "owner",
+    "account_id": "acct-1"
+  },
+  "last_refresh": "2026-11-23T18:17:09.251614588Z"
+}"#;
+
+    fn rewritten(json: &str) -> String {
+        let record = AuthDotJson::parse(json.as_bytes()).expect("a record");
+        record.to_json_pretty().expose().to_owned()
+    }
+
+    #[test]
+    fn writes_what_the_cli_writes() {
+        assert_eq!(rewritten(CLI), CLI);
+    }
+
+    #[test]
+    fn keeps_unknown_fields_to_the_letter() {
+        let json = r#"{"z": 123456789012345678901234567890, "auth_mode": "futureMode",
+            "tokens": {"new": [1.0, {"b": 1, "a": 2}], "access_token": "a"}, "a": {"k": 1e400}}"#;
+        let text = rewritten(json);
+        for kept in
+            ["123456789012345678901234567890", r#"[1.0, {"b": 1, "a": 2}]"#, "1e400", "futureMode"]
+        {
+            assert!(text.contains(kept), "{kept} in {text}");
+        }
+        assert_eq!(rewritten(&text), text);
+    }
+
+    #[test]
+    fn tolerates_what_other_writers_leave() {
+        let json = "\u{feff}{\"tokens\": {\"access_token\": \"a\", \"account_id\": \"\"}, \"last_refresh\": \"yesterday\"}";
+        let record = AuthDotJson::parse(json.as_bytes()).expect("a record");
+        let tokens = record.tokens.expect("tokens");
+        assert!(tokens.id_token.is_empty() && tokens.refresh_token.is_empty());
+        assert_eq!((tokens.account_id, record.last_refresh), (None, None));
+    }
+
+    #[test]
+    fn an_error_names_the_place_and_not_the_value() {
+        let error =
+            |json: &str| AuthDotJson::parse(json.as_bytes()).expect_err("invalid").to_string();
+        assert_eq!(
+            error(r#"{"tokens": {"access_token": 42}}"#),
+            "`tokens.access_token` is not a string"
+        );
+        assert_eq!(error(r#"{"tokens": "secret"}"#), "`tokens` is not an object");
+        assert_eq!(error("{\n\"tok"), "not a JSON object (line 2, column 4)");
+        assert_eq!(error("[]"), "not a JSON object (line 1, column 0)");
+        assert!(!format!("{:?}", AuthDotJson::parse(CLI.as_bytes())).contains("rt-1"));
+    }
+}

@@ -1,0 +1,119 @@
+//! The world outside, as the protocol sees it: time, tasks and chance. Injected, so that the code
+//! that ships also runs under a paused clock.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use ring::rand::{SecureRandom, SystemRandom};
+
+use crate::worker;
+
+/// A boxed future that may move between threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The wall clock, a clock that never jumps, and a way to wait.
+pub trait Clock: Send + Sync {
+    /// The wall clock's time.
+    fn now(&self) -> DateTime<Utc>;
+
+    /// Time since some fixed moment, untouched by changes of the wall clock.
+    fn elapsed(&self) -> Duration;
+
+    /// Waits; only awaited on tasks started by the [`Spawner`].
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
+}
+
+/// Runs the tasks that must outlive their callers: redemptions and saves.
+pub trait Spawner: Send + Sync {
+    /// Starts `task`, which runs to its end whatever becomes of the caller.
+    ///
+    /// # Errors
+    ///
+    /// Where no thread can be started.
+    fn spawn(&self, task: BoxFuture<'static, ()>) -> io::Result<()>;
+}
+
+/// Chance, for jitter.
+pub trait Random: Send + Sync {
+    /// A number from 0 to below 1.
+    fn unit(&self) -> f64;
+}
+
+/// What the protocol needs of the world; [`Environment::default`] is the real one.
+#[derive(Clone)]
+pub struct Environment {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Tasks.
+    pub spawner: Arc<dyn Spawner>,
+    /// Jitter.
+    pub random: Arc<dyn Random>,
+}
+
+impl Environment {
+    /// Full jitter: a random part of `longest`.
+    pub(crate) fn jitter(&self, longest: Duration) -> Duration {
+        longest.mul_f64(self.random.unit())
+    }
+
+    /// Waits a jittered poll interval, so that waiters do not march in step.
+    pub(crate) async fn poll_pause(&self) {
+        let pause = Duration::from_millis(5) + self.jitter(Duration::from_millis(15));
+        self.clock.sleep(pause).await;
+    }
+}
+
+impl Default for Environment {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            spawner: Arc::new(worker::OwnThread),
+            random: Arc::new(SystemChance),
+        }
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environment").finish_non_exhaustive()
+    }
+}
+
+/// The machine's clocks.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> DateTime<Utc> {
+        Utc::now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        use std::sync::LazyLock;
+        use std::time::Instant;
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        START.elapsed()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(async move { tokio::time::sleep(duration).await })
+    }
+}
+
+struct SystemChance;
+
+impl Random for SystemChance {
+    fn unit(&self) -> f64 {
+        let mut bytes = [0; 4];
+        // Without entropy every wait is a full one: slower, never wrong.
+        match SystemRandom::new().fill(&mut bytes) {
+            Ok(()) => f64::from(u32::from_le_bytes(bytes)) / (f64::from(u32::MAX) + 1.0),
+            Err(_) => 0.999,
+        }
+    }
+}

@@ -1,0 +1,37 @@
+#![doc = include_str!("../README.md")]
+
+mod auth_dot_json;
+mod claims;
+mod environment;
+mod error;
+mod identity;
+mod manager;
+mod secret;
+mod sidecar;
+mod snapshot;
+mod storage;
+mod token_endpoint;
+pub mod worker;
+
+pub use auth_dot_json::{AuthDotJson, ExtraFields, InvalidRecord, TokenData};
+pub use claims::{AccessTokenTimes, IdTokenClaims};
+pub use environment::{BoxFuture, Clock, Environment, Random, Spawner, SystemClock};
+pub use error::{Error, ErrorKind, Result};
+pub use identity::Identity;
+pub use manager::{
+    AuthManager, AuthManagerBuilder, GiveUpReason, LogoutOutcome, RefreshMode, SyncOutcome,
+    UnauthorizedRecovery, UnauthorizedRecoveryDecision, seconds,
+};
+pub use secret::{Fingerprint, InvalidFingerprint, Secret};
+pub use sidecar::Sidecar;
+pub use snapshot::{AuthMode, CodexAuth};
+pub use storage::codex_config::StoreKind;
+#[cfg(feature = "test-util")]
+pub use storage::conformance;
+pub use storage::{
+    AuthStorage, EphemeralStorage, FileStorage, Loaded, RefreshLock, Stamp, Swap, Version,
+};
+pub use token_endpoint::{
+    Grant, HttpTokenEndpoint, HttpTokenEndpointConfig, NoAnswer, Redemption, RefusalReason,
+    TokenEncoding, TokenEndpoint, TokenTypeHint,
+};

@@ -1,0 +1,187 @@
+//! The owner of a login in this process, and the only thing most programs need.
+
+mod attempt;
+mod builder;
+mod current;
+mod exchange;
+mod flights;
+mod fresh;
+mod logout;
+mod memory;
+mod recovery;
+mod refresh;
+mod save;
+mod shared;
+mod sync;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use self::builder::{AuthManagerBuilder, RefreshMode, seconds};
+use self::flights::{Demand, Purpose};
+pub use self::logout::LogoutOutcome;
+pub use self::recovery::{GiveUpReason, UnauthorizedRecovery, UnauthorizedRecoveryDecision};
+use self::shared::Shared;
+pub use self::sync::SyncOutcome;
+use crate::error::Result;
+use crate::snapshot::CodexAuth;
+
+/// Owns a Codex login: hands out snapshots of it, keeps it fresh, and recovers from 401.
+///
+/// Clones share one login, and any number of managers, in any number of processes, may share a
+/// store. All methods take `&self` and may be called from any thread and any async runtime, or
+/// none: what touches the network runs on a thread of this crate's own, so dropping a future never
+/// stops a refresh whose token the server has already rotated.
+///
+/// ```no_run
+/// use codex_auth_sdk::{AuthManager, UnauthorizedRecoveryDecision};
+/// # async fn send(_: &codex_auth_sdk::CodexAuth) -> u16 { 200 }
+/// # async fn example() -> codex_auth_sdk::Result<()> {
+/// let manager = AuthManager::builder().build().await?;
+/// let recovery = manager.unauthorized_recovery();
+/// while let Some(auth) = manager.auth() {
+///     if send(&auth).await != 401 {
+///         break;
+///     }
+///     match manager.recover_from_unauthorized(&auth, &recovery).await? {
+///         UnauthorizedRecoveryDecision::Retry => {}
+///         UnauthorizedRecoveryDecision::GiveUp(reason) => panic!("sign in again: {reason}"),
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct AuthManager {
+    shared: Arc<Shared>,
+}
+
+impl AuthManager {
+    /// Options for a new manager; see [`AuthManagerBuilder`].
+    pub fn builder() -> AuthManagerBuilder {
+        AuthManagerBuilder::default()
+    }
+
+    /// The snapshot in memory; none while nobody is signed in. No I/O and no lock.
+    pub fn auth(&self) -> Option<CodexAuth> {
+        self.shared.current.auth()
+    }
+
+    /// The snapshot, refreshed first where needed. While the token is still valid a due refresh
+    /// runs in the background and the current snapshot is returned at once; only an expired token
+    /// makes the caller wait. None while nobody is signed in.
+    ///
+    /// Dropping the future ends the waiting, not the refresh.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`refresh_token`](Self::refresh_token), and only for an expired token.
+    pub async fn fresh_auth(&self) -> Result<Option<CodexAuth>> {
+        match self.fresh_auth_if_ready() {
+            Some(auth) => Ok(Some(auth)),
+            None => self.shared.wait_for_fresh().await,
+        }
+    }
+
+    /// What [`fresh_auth`](Self::fresh_auth) would return at once; none if it would have to wait,
+    /// or if nobody is signed in.
+    pub fn fresh_auth_if_ready(&self) -> Option<CodexAuth> {
+        self.shared.fresh_if_ready()
+    }
+
+    /// Reads the store; whether the snapshot in memory was replaced.
+    ///
+    /// # Errors
+    ///
+    /// `store_corrupt` or `store_unavailable`; the snapshot stays what it was.
+    pub async fn reload(&self) -> Result<bool> {
+        Ok(self.shared.read().await?.changed)
+    }
+
+    /// Reads the store and says how what it holds relates to `auth`. The snapshot in memory
+    /// follows the store whatever the answer is.
+    ///
+    /// # Errors
+    ///
+    /// `store_corrupt` or `store_unavailable`.
+    pub async fn sync_from_storage(&self, auth: &CodexAuth) -> Result<SyncOutcome> {
+        Ok(self.shared.sync(auth).await?.1)
+    }
+
+    /// Gets a token in the place of `auth`'s: the store's, if somebody has refreshed it already,
+    /// else by redeeming the stored refresh token. None where there is nothing to get for this
+    /// login: it was logged out, replaced by another account's, or may not be refreshed.
+    ///
+    /// Any number of callers with one token share one refresh. Dropping the future ends the
+    /// waiting, not the refresh.
+    ///
+    /// # Errors
+    ///
+    /// Permanent: `refresh_token_expired`, `refresh_token_reused`, `refresh_token_invalidated`,
+    /// `refresh_token_rejected`. Transient: `refresh_transient`, `lock_timeout`,
+    /// `store_unavailable`. Nothing was spent: `store_read_only`, `store_corrupt`.
+    pub async fn refresh_token(&self, auth: &CodexAuth) -> Result<Option<CodexAuth>> {
+        if auth.managed_tokens().is_none() {
+            return Ok(None);
+        }
+        let demand = Demand { auth: auth.clone(), purpose: Purpose::Rejected };
+        Ok(self.shared.fly(demand).await?.ok())
+    }
+
+    /// The state of one request's recovery; make a new one for every request.
+    pub fn unauthorized_recovery(&self) -> UnauthorizedRecovery {
+        UnauthorizedRecovery::default()
+    }
+
+    /// What to do about a 401 that a request with `auth` got: retry with [`auth`](Self::auth), or
+    /// give up. The first call adopts what another program has stored, the next one refreshes; a
+    /// request therefore needs at most two retries.
+    ///
+    /// A call that fails does not use up the recovery. Two calls with one recovery run one after
+    /// the other. Dropping the future ends the waiting, not the refresh.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`refresh_token`](Self::refresh_token).
+    pub async fn recover_from_unauthorized(
+        &self,
+        auth: &CodexAuth,
+        recovery: &UnauthorizedRecovery,
+    ) -> Result<UnauthorizedRecoveryDecision> {
+        self.shared.recover(auth, recovery).await
+    }
+
+    /// Removes the login from the store, and asks the server to revoke it first if `revoke` is
+    /// set. Revoking is best effort and may end other sessions of the account.
+    ///
+    /// A refresh in flight in any process does not bring the login back.
+    ///
+    /// # Errors
+    ///
+    /// `identity_mismatch` where the store holds another account's login than this manager, which
+    /// is left alone; `store_read_only`, `store_unavailable`, `lock_timeout`.
+    pub async fn logout(&self, revoke: bool) -> Result<LogoutOutcome> {
+        self.shared.logout(revoke).await
+    }
+
+    /// Waits for refreshes in flight and tokens that are still to be saved; whether all are done.
+    /// The manager stays usable.
+    pub async fn close(&self, timeout: Duration) -> bool {
+        self.shared.close(timeout).await
+    }
+
+    /// Whether rotated tokens are in use that could not be saved yet.
+    pub fn pending_save(&self) -> bool {
+        self.shared.memory.has_unsaved()
+    }
+}
+
+impl fmt::Debug for AuthManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthManager")
+            .field("storage", &self.shared.storage)
+            .field("auth", &self.auth())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,345 @@
+//! Options of a manager, checked where text becomes types.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use url::Url;
+
+use super::AuthManager;
+use super::shared::Shared;
+use crate::environment::Environment;
+use crate::error::{Error, ErrorKind, Result};
+use crate::storage::codex_config::StoreKind;
+use crate::storage::{AuthStorage, EphemeralStorage, FileStorage};
+use crate::token_endpoint::{
+    HttpTokenEndpoint, HttpTokenEndpointConfig, TokenEncoding, TokenEndpoint, is_loopback,
+};
+
+const ISSUER: &str = "https://auth.openai.com";
+const CLIENT_ID: &str = "app_EMoamEEZ73f0CkXaXp7hrann";
+const ORIGINATOR: &str = "codex_auth_sdk";
+
+/// Whether a manager redeems refresh tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RefreshMode {
+    /// When needed.
+    #[default]
+    Auto,
+    /// Never: it adopts what other programs store.
+    Never,
+}
+
+impl FromStr for RefreshMode {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "auto" => Ok(Self::Auto),
+            "never" => Ok(Self::Never),
+            _ => Err(invalid(format!("unknown refresh mode {name:?}; use auto or never"))),
+        }
+    }
+}
+
+impl FromStr for TokenEncoding {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "json" => Ok(Self::Json),
+            "form" => Ok(Self::Form),
+            _ => Err(invalid(format!("unknown token encoding {name:?}; use json or form"))),
+        }
+    }
+}
+
+/// A duration option from a number of seconds, as Python and Node give it.
+///
+/// # Errors
+///
+/// `invalid_option` where the number is negative, not finite or too large.
+pub fn seconds(option: &str, value: f64) -> Result<Duration> {
+    Duration::try_from_secs_f64(value).map_err(|_| {
+        invalid(format!("{option} is {value}; it must be a number of seconds, zero or more"))
+    })
+}
+
+/// What a manager goes by while it runs.
+#[derive(Debug, Clone)]
+pub(super) struct Options {
+    pub(super) refresh: RefreshMode,
+    pub(super) account_id: Option<String>,
+    pub(super) originator: Arc<str>,
+    pub(super) refresh_window: Option<Duration>,
+    pub(super) winner_wait: Duration,
+    pub(super) refresh_deadline: Duration,
+    pub(super) request_timeout: Duration,
+    pub(super) lock_timeout: Duration,
+}
+
+impl Options {
+    pub(super) fn may_refresh(&self) -> bool {
+        self.refresh == RefreshMode::Auto
+    }
+
+    pub(super) fn window(&self) -> Option<TimeDelta> {
+        self.refresh_window.map(|window| TimeDelta::from_std(window).unwrap_or(TimeDelta::MAX))
+    }
+}
+
+/// Options for an [`AuthManager`]. What is not set comes from the environment, as the Codex CLI
+/// reads it, else from the default.
+#[derive(Debug)]
+pub struct AuthManagerBuilder {
+    codex_home: Option<PathBuf>,
+    store: StoreKind,
+    storage: Option<Arc<dyn AuthStorage>>,
+    endpoint: Option<Arc<dyn TokenEndpoint>>,
+    environment: Environment,
+    token_url: Option<String>,
+    revoke_url: Option<String>,
+    issuer: Option<String>,
+    client_id: Option<String>,
+    originator: Option<String>,
+    token_encoding: TokenEncoding,
+    options: Options,
+}
+
+impl Default for AuthManagerBuilder {
+    fn default() -> Self {
+        Self {
+            codex_home: None,
+            store: StoreKind::default(),
+            storage: None,
+            endpoint: None,
+            environment: Environment::default(),
+            token_url: None,
+            revoke_url: None,
+            issuer: None,
+            client_id: None,
+            originator: None,
+            token_encoding: TokenEncoding::default(),
+            options: Options {
+                refresh: RefreshMode::default(),
+                account_id: None,
+                originator: ORIGINATOR.into(),
+                refresh_window: None,
+                winner_wait: Duration::from_secs(5),
+                refresh_deadline: Duration::from_secs(45),
+                request_timeout: Duration::from_secs(30),
+                lock_timeout: Duration::from_secs(60),
+            },
+        }
+    }
+}
+
+macro_rules! setters {
+    ($($(#[$doc:meta])* $name:ident: $type:ty => $($field:ident).+;)*) => {$(
+        $(#[$doc])*
+        #[must_use]
+        pub fn $name(mut self, $name: $type) -> Self {
+            self.$($field).+ = $name.into();
+            self
+        }
+    )*};
+}
+
+impl AuthManagerBuilder {
+    setters! {
+        /// The folder of the login; default `$CODEX_HOME`, else `~/.codex`. It must exist if it is
+        /// named.
+        codex_home: PathBuf => codex_home;
+        /// The kind of store; default what the CLI's `config.toml` says.
+        store: StoreKind => store;
+        /// A store of your own, in the place of a kind of store.
+        storage: Arc<dyn AuthStorage> => storage;
+        /// A token endpoint of your own, in the place of one over HTTP.
+        token_endpoint: Arc<dyn TokenEndpoint> => endpoint;
+        /// Time, tasks and chance; for simulations.
+        environment: Environment => environment;
+        /// Where refresh tokens are redeemed; default `$CODEX_REFRESH_TOKEN_URL_OVERRIDE`, else
+        /// the issuer's `/oauth/token`. `https`, or `http` on loopback.
+        token_url: String => token_url;
+        /// Where tokens are revoked; default `$CODEX_REVOKE_TOKEN_URL_OVERRIDE`, else
+        /// `/oauth/revoke` beside the token URL.
+        revoke_url: String => revoke_url;
+        /// The authorization server; default `https://auth.openai.com`.
+        issuer: String => issuer;
+        /// The OAuth client of the login; default `$CODEX_APP_SERVER_LOGIN_CLIENT_ID`, else the
+        /// Codex CLI's.
+        client_id: String => client_id;
+        /// The name of your program in requests; default `$CODEX_INTERNAL_ORIGINATOR_OVERRIDE`,
+        /// else `codex_auth_sdk`.
+        originator: String => originator;
+        /// How token requests are written; default JSON.
+        token_encoding: TokenEncoding => token_encoding;
+        /// Whether to redeem refresh tokens; default when needed.
+        refresh: RefreshMode => options.refresh;
+        /// The only account whose login is ever published.
+        account_id: String => options.account_id;
+        /// How long before its end a token is refreshed; default 10 minutes, or half the token's
+        /// life if that is less.
+        refresh_window: Duration => options.refresh_window;
+        /// How long a refusal is doubted, in case another program is about to save what it got for
+        /// the token; default 5 s.
+        winner_wait: Duration => options.winner_wait;
+        /// The bound on one refresh under the lock; default 45 s.
+        refresh_deadline: Duration => options.refresh_deadline;
+        /// The bound on one request to the token endpoint; default 30 s.
+        request_timeout: Duration => options.request_timeout;
+        /// How long to wait for the refresh lock; default 60 s. It must exceed the deadline.
+        lock_timeout: Duration => options.lock_timeout;
+    }
+
+    /// Builds the manager and reads the store, waiting for it if need be.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_option`, `store_corrupt`, `store_unavailable`. No login is not an error.
+    pub async fn build(self) -> Result<AuthManager> {
+        let manager = self.assemble()?;
+        manager.shared.read().await?;
+        Ok(manager)
+    }
+
+    /// Builds the manager and reads the store once, without waiting. For constructors that may not
+    /// block; only file and ephemeral stores can be read so.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`build`](Self::build); also `store_unavailable` where reading would take waiting.
+    pub fn build_now(self) -> Result<AuthManager> {
+        let manager = self.assemble()?;
+        let shared = &manager.shared;
+        let seen = shared.current.seen();
+        let loaded = shared.storage.load_now().unwrap_or_else(|| {
+            Err(Error::new(
+                ErrorKind::StoreUnavailable,
+                "the store cannot be read without waiting; open the manager asynchronously",
+            ))
+        })?;
+        // Nobody else knows this manager yet, so nothing can come in between.
+        drop(shared.adopt(&seen, &loaded));
+        Ok(manager)
+    }
+
+    fn assemble(mut self) -> Result<AuthManager> {
+        if self.options.lock_timeout <= self.options.refresh_deadline {
+            return Err(invalid(format!(
+                "lock_timeout ({:?}) must exceed refresh_deadline ({:?})",
+                self.options.lock_timeout, self.options.refresh_deadline
+            )));
+        }
+        let originator =
+            self.originator.take().or_else(|| variable("CODEX_INTERNAL_ORIGINATOR_OVERRIDE"));
+        if let Some(originator) = originator {
+            self.options.originator = originator.into();
+        }
+        let storage = match self.storage.take() {
+            Some(storage) => storage,
+            None => self.open_store()?,
+        };
+        let endpoint = match self.endpoint.take() {
+            Some(endpoint) => endpoint,
+            None => {
+                Arc::new(HttpTokenEndpoint::new(self.endpoint_config()?, self.environment.clone()))
+            }
+        };
+        let shared = Shared::new(self.options, storage, endpoint, self.environment);
+        Ok(AuthManager { shared: Arc::new(shared) })
+    }
+
+    fn open_store(&self) -> Result<Arc<dyn AuthStorage>> {
+        let home = self.home()?;
+        let kind = match self.store {
+            StoreKind::Codex => StoreKind::of_codex(&home)?,
+            kind => kind,
+        };
+        match kind {
+            StoreKind::File => Ok(Arc::new(FileStorage::new(&home, self.environment.clone()))),
+            StoreKind::Ephemeral => Ok(Arc::new(EphemeralStorage::shared(&home))),
+            kind => Err(invalid(format!(
+                "the store {} is not supported yet; use file or ephemeral",
+                kind.name()
+            ))),
+        }
+    }
+
+    fn home(&self) -> Result<PathBuf> {
+        let named = self.codex_home.clone().or_else(|| variable("CODEX_HOME").map(PathBuf::from));
+        let Some(home) = named else {
+            let user = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
+            let user = user
+                .ok_or_else(|| invalid("no home directory is known; set CODEX_HOME".to_owned()))?;
+            return Ok(user.join(".codex"));
+        };
+        if !home.is_dir() {
+            return Err(invalid(format!(
+                "CODEX_HOME is {}, which is not a folder; create it, or name another",
+                home.display()
+            )));
+        }
+        home.canonicalize().map_err(|error| {
+            invalid(format!("CODEX_HOME is {}, which cannot be opened: {error}", home.display()))
+        })
+    }
+
+    fn endpoint_config(&self) -> Result<HttpTokenEndpointConfig> {
+        let issuer = self.issuer.as_deref().unwrap_or(ISSUER).trim_end_matches('/');
+        let token_override = non_empty(self.token_url.clone())
+            .or_else(|| variable("CODEX_REFRESH_TOKEN_URL_OVERRIDE"));
+        let token_url = token_override.clone().unwrap_or_else(|| format!("{issuer}/oauth/token"));
+        let token_url = parse_url("token_url", &token_url)?;
+        let revoke_override = non_empty(self.revoke_url.clone())
+            .or_else(|| variable("CODEX_REVOKE_TOKEN_URL_OVERRIDE"));
+        let revoke_url = match (revoke_override, token_override) {
+            (Some(url), _) => parse_url("revoke_url", &url)?,
+            (None, Some(_)) => {
+                let mut url = token_url.clone();
+                url.set_path("/oauth/revoke");
+                url.set_query(None);
+                url
+            }
+            (None, None) => parse_url("issuer", &format!("{issuer}/oauth/revoke"))?,
+        };
+        let client_id = non_empty(self.client_id.clone())
+            .or_else(|| variable("CODEX_APP_SERVER_LOGIN_CLIENT_ID"));
+        Ok(HttpTokenEndpointConfig {
+            token_url,
+            revoke_url,
+            client_id: client_id.unwrap_or_else(|| CLIENT_ID.to_owned()),
+            originator: self.options.originator.to_string(),
+            encoding: self.token_encoding,
+            ca_certificate: variable("CODEX_CA_CERTIFICATE").map(PathBuf::from),
+        })
+    }
+}
+
+fn parse_url(option: &str, text: &str) -> Result<Url> {
+    let url = Url::parse(text)
+        .map_err(|error| invalid(format!("{option} {text:?} is not a URL: {error}")))?;
+    let is_safe = url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url));
+    if is_safe {
+        return Ok(url);
+    }
+    Err(invalid(format!(
+        "{option} {text:?} would send tokens unprotected; use https, or http on loopback"
+    )))
+}
+
+/// An environment variable, trimmed; empty counts as unset.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn variable(name: &str) -> Option<String> {
+    non_empty(std::env::var(name).ok())
+}
+
+fn non_empty(text: Option<String>) -> Option<String> {
+    text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(ErrorKind::InvalidOption, message)
+}

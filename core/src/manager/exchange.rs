@@ -1,0 +1,164 @@
+//! Asking the token endpoint, and believing its refusals last of all.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use super::attempt::{Attempt, transient};
+use super::refresh::StoreWatch;
+use crate::error::{Error, Result};
+use crate::secret::Secret;
+use crate::sidecar::{Answer, Verdict};
+use crate::snapshot::CodexAuth;
+use crate::token_endpoint::{Grant, NoAnswer, Redemption, RefusalReason};
+
+/// Requests for one token, as long as none of them spent it.
+const MOST_UNSPENT: u32 = 3;
+
+/// Requests whose fate is unknown: the second shows whether the first spent the token.
+const MOST_DOUBTS: u32 = 2;
+
+/// The first pause between requests is a random part of this, the next of twice as much.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// How long nobody asks again after no clear answer, where the server does not say: from a fifth
+/// of this to all of it.
+const LONGEST_REST: Duration = Duration::from_secs(5);
+
+/// What the requests for one token came to.
+pub(super) enum Exchange {
+    Granted(Grant),
+    Refused(RefusalReason),
+    NoAnswer(Error),
+}
+
+/// Requests for one token so far.
+#[derive(Default)]
+struct Tally {
+    unspent: u32,
+    doubts: u32,
+}
+
+impl Tally {
+    fn may_ask_again(&self) -> bool {
+        self.unspent < MOST_UNSPENT && self.doubts < MOST_DOUBTS
+    }
+
+    fn longest_pause(&self) -> Duration {
+        FIRST_PAUSE * 2_u32.pow((self.unspent + self.doubts).saturating_sub(1))
+    }
+}
+
+impl Attempt<'_> {
+    /// What was said of the stored refresh token before: an error, or how long to rest before
+    /// asking again.
+    pub(super) fn known_answer(&self, auth: &CodexAuth) -> Result<Option<Duration>> {
+        let Some(tokens) = auth.managed_tokens() else { return Ok(None) };
+        if tokens.refresh_token.is_empty() {
+            return Err(RefusalReason::EmptyRefreshToken.into_error());
+        }
+        let token = tokens.refresh_token.fingerprint();
+        let clock = &self.shared.environment.clock;
+        if let Some(reason) = self.shared.memory.refusal(token, clock.elapsed()) {
+            return Err(reason.into_error());
+        }
+        match self.lock.sidecar().verdict(token, clock.now()) {
+            Some(Answer::Refused(reason)) => Err(reason.into_error()),
+            Some(Answer::NotBefore(time)) => self.rest(time - clock.now()),
+            None => Ok(None),
+        }
+    }
+
+    /// Presents `token` until there is an answer: again after a request that did not spend it, and
+    /// once more after one that may have.
+    pub(super) async fn exchange(&self, token: &Secret) -> Result<Exchange> {
+        let mut tally = Tally::default();
+        loop {
+            self.lock.check()?;
+            let timeout = self.shared.options.request_timeout.min(self.left());
+            let answer = match self.shared.endpoint.redeem(token, timeout).await {
+                Redemption::Granted(grant) => return Ok(Exchange::Granted(grant)),
+                Redemption::Refused(_) if tally.doubts > 0 => {
+                    return Ok(Exchange::Refused(RefusalReason::OutcomeUnknown));
+                }
+                Redemption::Refused(reason) => return Ok(Exchange::Refused(reason)),
+                Redemption::Declined(answer) => return Ok(self.put_off(token, answer)),
+                Redemption::NotSpent(answer) => {
+                    tally.unspent += 1;
+                    answer
+                }
+                Redemption::InDoubt(answer) => {
+                    tally.doubts += 1;
+                    answer
+                }
+            };
+            let jitter = || self.shared.environment.jitter(tally.longest_pause());
+            let pause = answer.retry_after.unwrap_or_else(jitter);
+            if !tally.may_ask_again() || pause >= self.left() {
+                return Ok(self.put_off(token, answer));
+            }
+            self.shared.environment.clock.sleep(pause).await;
+        }
+    }
+
+    /// Whether the store holds another refresh token than the refused one by now, or gets one from
+    /// a program that redeemed it and is about to save.
+    pub(super) async fn has_winner(&self, auth: &CodexAuth, reason: RefusalReason) -> Result<bool> {
+        let clock = &self.shared.environment.clock;
+        let patience = if reason.may_have_a_winner() {
+            self.shared.options.winner_wait.min(self.left())
+        } else {
+            Duration::ZERO
+        };
+        let end = clock.elapsed() + patience;
+        let mut watch = StoreWatch::new();
+        loop {
+            let is_last = clock.elapsed() >= end;
+            if watch.has_changed(self.shared) || is_last {
+                let found = self.shared.read().await?.auth;
+                let token = found.as_ref().and_then(CodexAuth::refresh_fingerprint);
+                if token != auth.refresh_fingerprint() {
+                    return Ok(true);
+                }
+            }
+            if is_last {
+                return Ok(false);
+            }
+            self.shared.environment.poll_pause().await;
+        }
+    }
+
+    /// Remembers a refusal, here and for the lock's next holders.
+    pub(super) fn believe(&self, token: &Secret, reason: RefusalReason) {
+        let token = token.fingerprint();
+        let clock = &self.shared.environment.clock;
+        tracing::warn!(reason = reason.as_str(), "the refresh token is refused");
+        self.shared.memory.refuse(token, reason, clock.elapsed());
+        let answer = Answer::Refused(reason);
+        self.note(|sidecar| sidecar.set_verdict(Verdict { token, at: clock.now(), answer }));
+    }
+
+    fn rest(&self, rest: TimeDelta) -> Result<Option<Duration>> {
+        let rest = rest.to_std().unwrap_or(Duration::ZERO);
+        if rest < self.left() {
+            return Ok((!rest.is_zero()).then_some(rest));
+        }
+        Err(transient("the token endpoint is not to be asked again yet").with_retry_after(rest))
+    }
+
+    /// No clear answer: nobody asks again for a moment.
+    fn put_off(&self, token: &Secret, answer: NoAnswer) -> Exchange {
+        let environment = &self.shared.environment;
+        let rest = answer
+            .retry_after
+            .unwrap_or_else(|| LONGEST_REST / 5 + environment.jitter(LONGEST_REST * 4 / 5));
+        let now = environment.clock.now();
+        let until = TimeDelta::from_std(rest).ok().and_then(|rest| now.checked_add_signed(rest));
+        if let Some(until) = until {
+            let verdict =
+                Verdict { token: token.fingerprint(), at: now, answer: Answer::NotBefore(until) };
+            self.note(|sidecar| sidecar.set_verdict(verdict));
+        }
+        Exchange::NoAnswer(transient(answer.detail).with_retry_after(rest))
+    }
+}

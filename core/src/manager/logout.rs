@@ -1,0 +1,90 @@
+//! Signing out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::shared::Shared;
+use crate::auth_dot_json::AuthDotJson;
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::IdentityMatch;
+use crate::storage::Swap;
+use crate::token_endpoint::TokenTypeHint;
+
+/// As the Codex CLI.
+const REVOKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A login that is rotated while it is being revoked is revoked again, this often.
+const MOST_TRIES: usize = 3;
+
+/// What a logout did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LogoutOutcome {
+    /// Whether a login was removed from the store.
+    pub removed: bool,
+    /// Whether the server confirmed a revocation.
+    pub revoked: bool,
+}
+
+impl Shared {
+    pub(super) async fn logout(self: &Arc<Self>, revoke: bool) -> Result<LogoutOutcome> {
+        let shared = Arc::clone(self);
+        self.on_worker(async move { shared.log_out(revoke).await }).await?
+    }
+
+    async fn log_out(&self, revoke: bool) -> Result<LogoutOutcome> {
+        let mut outcome = LogoutOutcome::default();
+        for _ in 0..MOST_TRIES {
+            let loaded = self.storage.load().await?;
+            let Some(record) = loaded.record else {
+                return self.logged_out(outcome).await;
+            };
+            self.refuse_other_account(&record)?;
+            if revoke {
+                outcome.revoked |= self.revoke(&record).await;
+            }
+            // No lock is held while the server is asked, so the record may be another one now.
+            if self.storage.delete(&loaded.version).await? == Swap::Done {
+                outcome.removed = true;
+                return self.logged_out(outcome).await;
+            }
+        }
+        Err(Error::new(
+            ErrorKind::StoreUnavailable,
+            "other programs keep changing the store; nothing was removed, try again",
+        ))
+    }
+
+    async fn logged_out(&self, outcome: LogoutOutcome) -> Result<LogoutOutcome> {
+        self.memory.forget_rotation();
+        self.read().await?;
+        Ok(outcome)
+    }
+
+    fn refuse_other_account(&self, record: &Arc<AuthDotJson>) -> Result<()> {
+        let stored = self.login(record);
+        let (Some(own), Some(stored)) = (self.current.auth(), stored) else { return Ok(()) };
+        if self.compare(&own, &stored) != IdentityMatch::Different {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::IdentityMismatch,
+            "the store holds another account's login by now; it was left alone",
+        ))
+    }
+
+    /// Best effort: the login is removed whatever the server says.
+    async fn revoke(&self, record: &Arc<AuthDotJson>) -> bool {
+        let unsaved = self.memory.rotated().filter(|rotated| rotated.unsaved);
+        let newest =
+            unsaved.map_or_else(|| Arc::clone(record), |rotated| Arc::clone(&rotated.record));
+        let Some(auth) = self.login(&newest) else { return false };
+        let Some(tokens) = auth.managed_tokens() else { return false };
+        let (token, hint) = if tokens.refresh_token.is_empty() {
+            (&tokens.access_token, TokenTypeHint::AccessToken)
+        } else {
+            (&tokens.refresh_token, TokenTypeHint::RefreshToken)
+        };
+        let answer = self.endpoint.revoke(token, hint, REVOKE_TIMEOUT).await;
+        answer.inspect_err(|error| tracing::warn!(%error, "the login was not revoked")).is_ok()
+    }
+}

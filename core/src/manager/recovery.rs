@@ -1,0 +1,142 @@
+//! One request's way out of a 401.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::Mutex;
+
+use super::flights::{Demand, Purpose};
+use super::shared::Shared;
+use super::sync::SyncOutcome;
+use crate::error::Result;
+use crate::snapshot::CodexAuth;
+
+/// What to do about a 401.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UnauthorizedRecoveryDecision {
+    /// Send the request again with the manager's snapshot, which is another one now.
+    Retry,
+    /// Hand the 401 to the user.
+    GiveUp(GiveUpReason),
+}
+
+/// Why a 401 stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum GiveUpReason {
+    /// This kind of credential cannot be refreshed here.
+    NotRefreshable,
+    /// The manager was told never to refresh, and nobody else did.
+    RefreshDisabled,
+    /// This request was already sent with a refreshed token.
+    Exhausted,
+    /// Nobody is signed in any more.
+    LoggedOut,
+    /// Somebody else is signed in.
+    IdentityMismatch,
+    /// Nothing shows whose the stored login is.
+    MissingIdentity,
+    /// The server rejects tokens as fast as it issues them; one more would not help.
+    FreshTokenRejected,
+}
+
+impl GiveUpReason {
+    /// The name of this reason, the same in every language.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotRefreshable => "not_refreshable",
+            Self::RefreshDisabled => "refresh_disabled",
+            Self::Exhausted => "exhausted",
+            Self::LoggedOut => "logged_out",
+            Self::IdentityMismatch => "identity_mismatch",
+            Self::MissingIdentity => "missing_identity",
+            Self::FreshTokenRejected => "fresh_token_rejected",
+        }
+    }
+}
+
+impl fmt::Display for GiveUpReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How far one request's recovery has come. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct UnauthorizedRecovery(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Held through a call, so that two calls with one recovery run one after the other.
+    steps: Mutex<Steps>,
+    reason: ArcSwapOption<GiveUpReason>,
+}
+
+#[derive(Debug, Default)]
+struct Steps {
+    synced: bool,
+    refreshed: bool,
+}
+
+impl UnauthorizedRecovery {
+    /// Why the last call gave up; none before that.
+    pub fn give_up_reason(&self) -> Option<GiveUpReason> {
+        self.0.reason.load().as_deref().copied()
+    }
+
+    fn decide(&self, end: Result<(), GiveUpReason>) -> UnauthorizedRecoveryDecision {
+        self.0.reason.store(end.err().map(Arc::new));
+        match end {
+            Ok(()) => UnauthorizedRecoveryDecision::Retry,
+            Err(reason) => UnauthorizedRecoveryDecision::GiveUp(reason),
+        }
+    }
+}
+
+impl Shared {
+    pub(super) async fn recover(
+        self: &Arc<Self>,
+        auth: &CodexAuth,
+        recovery: &UnauthorizedRecovery,
+    ) -> Result<UnauthorizedRecoveryDecision> {
+        let mut steps = recovery.0.steps.lock().await;
+        let end = self.next_step(auth, &mut steps).await?;
+        Ok(recovery.decide(end))
+    }
+
+    async fn next_step(
+        self: &Arc<Self>,
+        auth: &CodexAuth,
+        steps: &mut Steps,
+    ) -> Result<Result<(), GiveUpReason>> {
+        let Some(rejected) = auth.access_fingerprint() else {
+            return Ok(Err(GiveUpReason::NotRefreshable));
+        };
+        if steps.refreshed {
+            return Ok(Err(GiveUpReason::Exhausted));
+        }
+        self.memory.reject(rejected);
+        let demand = Demand { auth: auth.clone(), purpose: Purpose::Rejected };
+        if !steps.synced {
+            let (view, outcome) = self.sync(auth).await?;
+            steps.synced = true;
+            let reason = match outcome {
+                SyncOutcome::Applied { .. } => None,
+                SyncOutcome::LoggedOut => Some(GiveUpReason::LoggedOut),
+                SyncOutcome::IdentityMismatch => Some(GiveUpReason::IdentityMismatch),
+                SyncOutcome::SkippedMissingIdentity => Some(GiveUpReason::MissingIdentity),
+            };
+            if let Some(reason) = reason {
+                return Ok(Err(reason));
+            }
+            if view.auth.is_some_and(|found| self.satisfies(&found, &demand)) {
+                return Ok(Ok(()));
+            }
+        }
+        let outcome = self.fly(demand).await?;
+        steps.refreshed = outcome.is_ok();
+        Ok(outcome.map(drop))
+    }
+}

@@ -1,0 +1,206 @@
+//! Saving a rotated pair: onto whatever the store holds now, if that is still the login that was
+//! redeemed, and later if not now.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::current::Current;
+use super::flights::Task;
+use super::shared::Shared;
+use crate::auth_dot_json::AuthDotJson;
+use crate::claims::IdTokenClaims;
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::{Identity, IdentityMatch};
+use crate::secret::{Fingerprint, Secret};
+use crate::snapshot::CodexAuth;
+use crate::storage::{RefreshLock, Swap};
+use crate::token_endpoint::Grant;
+
+/// Writers that come between a load and its commit, one after the other, before we let it be.
+const MOST_CONFLICTS: usize = 20;
+
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+
+/// A redeemed token and the record that its reply makes.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) redeemed: Fingerprint,
+    /// The next refresh token; the same where the server does not rotate.
+    pub(super) granted: Fingerprint,
+    pub(super) record: Arc<AuthDotJson>,
+}
+
+/// What became of a save.
+#[derive(Debug)]
+pub(super) enum SaveOutcome {
+    /// The store holds the pair, in this record.
+    Saved(Arc<AuthDotJson>),
+    /// The store holds something newer, or nothing: the pair is of no use any more.
+    Superseded,
+}
+
+/// The refresh lock that is kept until a pair is saved.
+#[derive(Debug)]
+pub(super) struct Unsaved {
+    lock: Box<dyn RefreshLock>,
+    _task: Task,
+}
+
+impl Reply {
+    /// The record of `auth` with the tokens of `grant`; none if they are another account's. What
+    /// the reply does not have, or what cannot be read of it, stays as it was.
+    pub(super) fn merge(auth: &CodexAuth, grant: Grant, now: DateTime<Utc>) -> Option<Self> {
+        let mut record = AuthDotJson::clone(auth.record());
+        let tokens = record.tokens.as_mut()?;
+        let redeemed = tokens.refresh_token.fingerprint();
+        let claims = |token: &Secret| IdTokenClaims::parse(token.expose());
+        if let Some((token, new)) =
+            grant.id_token.and_then(|token| claims(&token).map(|new| (token, new)))
+        {
+            let old = claims(&tokens.id_token).unwrap_or_else(|| IdTokenClaims {
+                account_id: tokens.account_id.clone(),
+                ..IdTokenClaims::default()
+            });
+            if Identity::claimed(&old).compare(&Identity::claimed(&new)) == IdentityMatch::Different
+            {
+                return None;
+            }
+            tokens.id_token = token;
+        }
+        if let Some(token) = grant.access_token {
+            tokens.access_token = token;
+        }
+        if let Some(token) = grant.refresh_token {
+            tokens.refresh_token = token;
+        }
+        let granted = tokens.refresh_token.fingerprint();
+        record.last_refresh = Some(now);
+        Some(Self { redeemed, granted, record: Arc::new(record) })
+    }
+}
+
+impl Shared {
+    /// Writes the tokens of `pair` onto what the store holds, as long as that still holds one of
+    /// the `redeemed` tokens, or already the pair's own.
+    pub(super) async fn save(
+        &self,
+        pair: &Arc<AuthDotJson>,
+        redeemed: &[Fingerprint],
+    ) -> Result<SaveOutcome> {
+        for _ in 0..MOST_CONFLICTS {
+            let loaded = self.storage.load().await?;
+            let stored = loaded.record.filter(|stored| self.is_replaceable(stored, pair, redeemed));
+            let Some(stored) = stored else { return Ok(SaveOutcome::Superseded) };
+            let record = graft(&stored, pair);
+            if record == *stored {
+                return Ok(SaveOutcome::Saved(stored));
+            }
+            if self.storage.commit(&loaded.version, &record).await? == Swap::Done {
+                return Ok(SaveOutcome::Saved(Arc::new(record)));
+            }
+        }
+        Err(Error::new(
+            ErrorKind::StoreUnavailable,
+            "other programs keep changing the store; the refreshed tokens are saved later",
+        ))
+    }
+
+    /// Puts a newer pair back in the place of a `spent` token.
+    pub(super) async fn save_again(
+        &self,
+        pair: &Arc<AuthDotJson>,
+        spent: Fingerprint,
+    ) -> Result<()> {
+        tracing::warn!("the store holds a spent refresh token; writing its successor again");
+        self.save(pair, &[spent]).await.map(drop)
+    }
+
+    /// Publishes the record of a reply and returns its snapshot, or what was published meanwhile.
+    pub(super) async fn publish(
+        &self,
+        seen: &Arc<Current>,
+        record: Arc<AuthDotJson>,
+    ) -> Result<Option<CodexAuth>> {
+        let auth = self.login(&record);
+        if self.current.replace(seen, self.current_of(auth.clone())) {
+            return Ok(auth);
+        }
+        Ok(self.read().await?.auth)
+    }
+
+    /// Keeps `lock` until the pair in memory is saved, and keeps trying to.
+    pub(super) async fn keep_unsaved(self: &Arc<Self>, lock: Box<dyn RefreshLock>) {
+        let process = self.process();
+        let unsaved = Unsaved { lock, _task: process.task() };
+        *process.unsaved.lock().await = Some(unsaved);
+        let shared = Arc::clone(self);
+        let retry = Box::pin(async move { shared.keep_saving().await });
+        if let Err(error) = self.spawn(retry) {
+            // The next refresh saves it.
+            tracing::error!(%error, "refreshed tokens are not saved in the background");
+        }
+    }
+
+    /// Saves a pair that is still to be saved; then the lock that was kept for it.
+    ///
+    /// # Errors
+    ///
+    /// Why it still cannot be saved: until it is, nothing may be redeemed.
+    pub(super) async fn save_unsaved(&self) -> Result<Option<Box<dyn RefreshLock>>> {
+        let process = self.process();
+        let mut unsaved = process.unsaved.lock().await;
+        if unsaved.is_none() {
+            return Ok(None);
+        }
+        if let Some(rotated) = self.memory.rotated().filter(|rotated| rotated.unsaved) {
+            match self.save(&rotated.record, &rotated.redeemed).await? {
+                SaveOutcome::Saved(_) => self.memory.mark_saved(),
+                SaveOutcome::Superseded => self.memory.forget_rotation(),
+            }
+        }
+        Ok(unsaved.take().map(|unsaved| unsaved.lock))
+    }
+
+    async fn keep_saving(&self) {
+        let mut longest = FIRST_RETRY;
+        loop {
+            let pause = longest / 2 + self.environment.jitter(longest / 2);
+            self.environment.clock.sleep(pause).await;
+            match self.save_unsaved().await {
+                Ok(lock) => return drop(lock),
+                Err(error) => tracing::debug!(%error, "refreshed tokens are still not saved"),
+            }
+            longest = LONGEST_RETRY.min(longest * 2);
+        }
+    }
+
+    /// Whether `stored` is still the login whose token was redeemed for `pair`.
+    fn is_replaceable(
+        &self,
+        stored: &Arc<AuthDotJson>,
+        pair: &Arc<AuthDotJson>,
+        redeemed: &[Fingerprint],
+    ) -> bool {
+        let (Some(stored), Some(pair)) = (self.login(stored), self.login(pair)) else {
+            return false;
+        };
+        let Some(token) = stored.refresh_fingerprint() else { return false };
+        let is_known = redeemed.contains(&token) || pair.refresh_fingerprint() == Some(token);
+        is_known && stored.identity().compare(pair.identity()) != IdentityMatch::Different
+    }
+}
+
+/// `stored` with the tokens of `pair`; every other field stays, whoever wrote it.
+fn graft(stored: &AuthDotJson, pair: &AuthDotJson) -> AuthDotJson {
+    let mut record = stored.clone();
+    if let (Some(tokens), Some(new)) = (&mut record.tokens, &pair.tokens) {
+        tokens.id_token = new.id_token.clone();
+        tokens.access_token = new.access_token.clone();
+        tokens.refresh_token = new.refresh_token.clone();
+    }
+    record.last_refresh = pair.last_refresh;
+    record
+}

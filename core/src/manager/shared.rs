@@ -1,0 +1,97 @@
+//! What all clones of a manager share.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::sync::oneshot;
+
+use super::builder::Options;
+use super::current::CurrentCell;
+use super::flights::Process;
+use super::memory::Memory;
+use crate::auth_dot_json::AuthDotJson;
+use crate::environment::{BoxFuture, Environment};
+use crate::error::{Error, ErrorKind, Result};
+use crate::snapshot::CodexAuth;
+use crate::storage::{AuthStorage, Loaded};
+use crate::token_endpoint::TokenEndpoint;
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) options: Options,
+    pub(super) storage: Arc<dyn AuthStorage>,
+    pub(super) endpoint: Arc<dyn TokenEndpoint>,
+    pub(super) environment: Environment,
+    pub(super) current: CurrentCell,
+    pub(super) memory: Memory,
+    process: ArcSwap<Process>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        options: Options,
+        storage: Arc<dyn AuthStorage>,
+        endpoint: Arc<dyn TokenEndpoint>,
+        environment: Environment,
+    ) -> Self {
+        Self {
+            options,
+            storage,
+            endpoint,
+            environment,
+            current: CurrentCell::default(),
+            memory: Memory::default(),
+            process: ArcSwap::from_pointee(Process::default()),
+        }
+    }
+
+    /// What belongs to this process: a forked child has none of its parent's flights or locks.
+    pub(super) fn process(&self) -> Arc<Process> {
+        let current = self.process.load_full();
+        if current.is_own() {
+            return current;
+        }
+        self.process.compare_and_swap(&current, Arc::new(Process::default()));
+        // The parent's flights are not ours to end.
+        std::mem::forget(current);
+        self.process.load_full()
+    }
+
+    /// The login in `record`, as received now.
+    pub(super) fn login(&self, record: &Arc<AuthDotJson>) -> Option<CodexAuth> {
+        let now = self.environment.clock.now();
+        CodexAuth::received(Arc::clone(record), now, &self.options.originator)
+    }
+
+    /// Reads the store: at once where that is possible, else on our own thread.
+    pub(super) async fn load(&self) -> Result<Loaded> {
+        if let Some(loaded) = self.storage.load_now() {
+            return loaded;
+        }
+        let storage = Arc::clone(&self.storage);
+        self.on_worker(async move { storage.load().await }).await?
+    }
+
+    /// Runs `task` on our own thread and waits for its answer.
+    pub(super) async fn on_worker<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T> {
+        let (sender, receiver) = oneshot::channel();
+        self.spawn(Box::pin(async move {
+            // Nobody listens to an answer that came too late.
+            drop(sender.send(task.await));
+        }))?;
+        receiver.await.map_err(|_| interrupted())
+    }
+
+    pub(super) fn spawn(&self, task: BoxFuture<'static, ()>) -> Result<()> {
+        self.environment.spawner.spawn(task).map_err(|error| {
+            Error::new(ErrorKind::RefreshTransient, format!("cannot start a thread: {error}"))
+        })
+    }
+}
+
+pub(super) fn interrupted() -> Error {
+    Error::new(ErrorKind::RefreshTransient, "the refresh was interrupted; try again")
+}

@@ -1,0 +1,195 @@
+//! The small record in the refresh lock's own file: what the holders of the lock tell each other.
+//! It names tokens by fingerprint and holds no secret.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::secret::Fingerprint;
+use crate::token_endpoint::RefusalReason;
+
+/// The most that a sidecar takes.
+pub(crate) const LARGEST_SIDECAR: usize = 4096;
+
+const MOST_VERDICTS: usize = 8;
+const MOST_LINEAGE: usize = 32;
+
+/// How long other processes believe that a token is refused before one of them asks again.
+const VERDICT_LIFE: TimeDelta = TimeDelta::seconds(60);
+
+/// Rotations that young rejections may cause in a burst; one more a minute after that.
+const BUCKET_SIZE: f64 = 4.0;
+
+/// What the holders of a refresh lock know about their store's tokens.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Sidecar {
+    verdicts: Vec<Verdict>,
+    bucket: Bucket,
+    /// Pairs of a redeemed refresh token and the one that took its place.
+    lineage: Vec<(Fingerprint, Fingerprint)>,
+}
+
+/// What the token endpoint last said about one refresh token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Verdict {
+    pub(crate) token: Fingerprint,
+    #[serde(with = "chrono::serde::ts_milliseconds")]
+    pub(crate) at: DateTime<Utc>,
+    pub(crate) answer: Answer,
+}
+
+/// See [`Verdict`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Answer {
+    /// It is refused for good.
+    Refused(RefusalReason),
+    /// No clear answer; ask again after this time.
+    NotBefore(#[serde(with = "chrono::serde::ts_milliseconds")] DateTime<Utc>),
+}
+
+/// Rotations left for tokens that were rejected young.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Bucket {
+    level: f64,
+    #[serde(with = "chrono::serde::ts_milliseconds")]
+    at: DateTime<Utc>,
+}
+
+impl Default for Bucket {
+    fn default() -> Self {
+        Self { level: BUCKET_SIZE, at: DateTime::UNIX_EPOCH }
+    }
+}
+
+impl Sidecar {
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote; anything else is an empty sidecar.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        serde_json::from_slice(bytes).unwrap_or_default()
+    }
+
+    /// At most 4 KiB of JSON.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let bytes = serde_json::to_vec(self).expect("a sidecar is always valid JSON");
+        debug_assert!(bytes.len() <= LARGEST_SIDECAR, "{} bytes", bytes.len());
+        bytes
+    }
+
+    /// What is known of `token`, unless it is too old to go by, or from a clock that ran ahead.
+    pub(crate) fn verdict(&self, token: Fingerprint, now: DateTime<Utc>) -> Option<Answer> {
+        let verdict = self.verdicts.iter().find(|verdict| verdict.token == token)?;
+        let recent = (now - verdict.at).abs() < VERDICT_LIFE;
+        recent.then_some(verdict.answer)
+    }
+
+    pub(crate) fn set_verdict(&mut self, verdict: Verdict) {
+        self.verdicts.retain(|known| known.token != verdict.token);
+        self.verdicts.push(verdict);
+        drop_first(&mut self.verdicts, MOST_VERDICTS);
+    }
+
+    /// Notes that `new` took the place of `old`.
+    pub(crate) fn add_rotation(&mut self, old: Fingerprint, new: Fingerprint) {
+        self.verdicts.retain(|known| known.token != old);
+        if old != new {
+            self.lineage.retain(|pair| *pair != (old, new));
+            self.lineage.push((old, new));
+            drop_first(&mut self.lineage, MOST_LINEAGE);
+        }
+    }
+
+    /// Whether `token` came from `ancestor` by rotations that are noted here, or is the same.
+    pub(crate) fn descends(&self, token: Fingerprint, ancestor: Fingerprint) -> bool {
+        let mut generation = ancestor;
+        // Every pair can be walked once at most.
+        for _ in 0..=self.lineage.len() {
+            if generation == token {
+                return true;
+            }
+            let Some((_, next)) = self.lineage.iter().find(|(old, _)| *old == generation) else {
+                return false;
+            };
+            generation = *next;
+        }
+        false
+    }
+
+    /// Whether one more rotation may be caused by a young rejection.
+    pub(crate) fn may_rotate_young(&self, now: DateTime<Utc>) -> bool {
+        self.bucket.level_at(now) >= 1.0
+    }
+
+    pub(crate) fn take_young_rotation(&mut self, now: DateTime<Utc>) {
+        self.bucket = Bucket { level: (self.bucket.level_at(now) - 1.0).max(0.0), at: now };
+    }
+}
+
+impl Bucket {
+    fn level_at(&self, now: DateTime<Utc>) -> f64 {
+        let passed = (now - self.at).to_std().unwrap_or(Duration::ZERO);
+        (self.level + passed.as_secs_f64() / 60.0).min(BUCKET_SIZE)
+    }
+}
+
+fn drop_first<T>(list: &mut Vec<T>, most: usize) {
+    list.drain(..list.len().saturating_sub(most));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(name: usize) -> Fingerprint {
+        Fingerprint::of(&name.to_le_bytes())
+    }
+
+    #[test]
+    fn stays_small_and_survives_its_text_form() {
+        let now = Utc::now();
+        let mut sidecar = Sidecar::default();
+        for name in 0..100 {
+            sidecar.add_rotation(token(name), token(name + 1));
+            let answer = Answer::Refused(RefusalReason::EmptyRefreshToken);
+            sidecar.set_verdict(Verdict { token: token(name + 1000), at: now, answer });
+            sidecar.take_young_rotation(now);
+        }
+        let bytes = sidecar.to_bytes();
+        assert!(bytes.len() <= LARGEST_SIDECAR, "{}", bytes.len());
+        let read = Sidecar::from_bytes(&bytes);
+        assert_eq!(read.lineage, sidecar.lineage);
+        assert_eq!(read.verdicts.len(), MOST_VERDICTS);
+        for torn in [&bytes[..bytes.len() / 2], b"", b"null", b"\xff"] {
+            assert_eq!(Sidecar::from_bytes(torn), Sidecar::default());
+        }
+    }
+
+    #[test]
+    fn descent_follows_the_chain_and_ends_in_a_cycle() {
+        let mut sidecar = Sidecar::default();
+        sidecar.add_rotation(token(1), token(2));
+        sidecar.add_rotation(token(2), token(3));
+        assert!(sidecar.descends(token(3), token(1)));
+        assert!(sidecar.descends(token(1), token(1)));
+        assert!(!sidecar.descends(token(1), token(3)));
+        sidecar.add_rotation(token(3), token(1));
+        assert!(!sidecar.descends(token(9), token(1)));
+    }
+
+    #[test]
+    fn verdicts_age_and_the_bucket_refills() {
+        let now = Utc::now();
+        let mut sidecar = Sidecar::default();
+        let answer = Answer::Refused(RefusalReason::Reused);
+        sidecar.set_verdict(Verdict { token: token(1), at: now, answer });
+        assert_eq!(sidecar.verdict(token(1), now), Some(answer));
+        assert_eq!(sidecar.verdict(token(1), now + TimeDelta::seconds(60)), None);
+        assert_eq!(sidecar.verdict(token(1), now - TimeDelta::hours(2)), None);
+        for left in [true, true, true, false] {
+            sidecar.take_young_rotation(now);
+            assert_eq!(sidecar.may_rotate_young(now), left);
+        }
+        assert!(sidecar.may_rotate_young(now + TimeDelta::seconds(61)));
+    }
+}

@@ -1,0 +1,404 @@
+//! What a program sends its requests with: one login as it was at one moment.
+
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::auth_dot_json::{AuthDotJson, TokenData};
+use crate::claims::{AccessTokenTimes, IdTokenClaims};
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::Identity;
+use crate::secret::{Fingerprint, Secret};
+
+/// A record this young may have been written by a machine whose clock is wrong.
+const JUST_WRITTEN: TimeDelta = TimeDelta::seconds(60);
+
+/// How long a token is used whose own times make no sense here.
+const ASSUMED_LIFE: TimeDelta = TimeDelta::minutes(5);
+
+/// A token rejected within this time of its birth was never good.
+const YOUNG: TimeDelta = TimeDelta::seconds(60);
+
+/// The widest refresh window by default.
+const WIDEST_WINDOW: TimeDelta = TimeDelta::minutes(10);
+
+/// How old a login may get whose access token does not say when it expires.
+const OLDEST_UNDATED: TimeDelta = TimeDelta::days(7);
+
+/// What kind of credential a login is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AuthMode {
+    /// A ChatGPT login: the only kind that is refreshed here.
+    ChatGpt,
+    /// An API key.
+    ApiKey,
+    /// A personal access token (`at-...`).
+    PersonalAccessToken,
+    /// A registered agent.
+    AgentIdentity,
+    /// ChatGPT tokens that another program manages.
+    ExternalTokens,
+    /// Amazon Bedrock credentials.
+    Bedrock,
+    /// Something else.
+    Unknown,
+}
+
+impl AuthMode {
+    /// The name of this mode, the same in every language.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ChatGpt => "chatgpt",
+            Self::ApiKey => "api_key",
+            Self::PersonalAccessToken => "personal_access_token",
+            Self::AgentIdentity => "agent_identity",
+            Self::ExternalTokens => "external_tokens",
+            Self::Bedrock => "bedrock",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// By `auth_mode`, else by the fields that are there, in the Codex CLI's order. An unknown
+    /// word counts as absent.
+    fn of(record: &AuthDotJson) -> Self {
+        match record.auth_mode.as_deref() {
+            Some("apikey") => Self::ApiKey,
+            Some("chatgpt") => Self::ChatGpt,
+            Some("chatgptAuthTokens") => Self::ExternalTokens,
+            Some("agentIdentity") => Self::AgentIdentity,
+            Some("personalAccessToken") => Self::PersonalAccessToken,
+            Some("bedrockApiKey" | "bedrockAccessKeys") => Self::Bedrock,
+            Some("headers") => Self::Unknown,
+            _ => Self::of_fields(record),
+        }
+    }
+
+    fn of_fields(record: &AuthDotJson) -> Self {
+        let has = |name| record.extra.contains(name);
+        if has("personal_access_token") {
+            Self::PersonalAccessToken
+        } else if has("bedrock_api_key") || has("bedrock_access_keys") {
+            Self::Bedrock
+        } else if record.openai_api_key.is_some() {
+            Self::ApiKey
+        } else if record.tokens.is_none() && has("agent_identity") {
+            Self::AgentIdentity
+        } else {
+            Self::ChatGpt
+        }
+    }
+}
+
+/// An immutable snapshot of a login. Cheap to clone and safe to share between threads.
+///
+/// Hand the very snapshot that a request was sent with to
+/// [`AuthManager::recover_from_unauthorized`](crate::AuthManager::recover_from_unauthorized) when
+/// the request is answered with 401.
+#[derive(Clone)]
+pub struct CodexAuth(Arc<Inner>);
+
+struct Inner {
+    record: Arc<AuthDotJson>,
+    mode: AuthMode,
+    bearer: Option<Secret>,
+    claims: IdTokenClaims,
+    identity: Identity,
+    times: AccessTokenTimes,
+    /// When the access token ends, by this machine's clock; none where nobody can tell.
+    valid_until: Option<DateTime<Utc>>,
+    originator: Arc<str>,
+}
+
+impl CodexAuth {
+    /// The login in `record` as received at `now`; none where there is no login in it.
+    pub(crate) fn received(
+        record: Arc<AuthDotJson>,
+        now: DateTime<Utc>,
+        originator: &Arc<str>,
+    ) -> Option<Self> {
+        let mode = AuthMode::of(&record);
+        let tokens = record.tokens.as_ref();
+        if mode == AuthMode::ChatGpt && tokens.is_none() {
+            return None;
+        }
+        let bearer = match mode {
+            AuthMode::ChatGpt | AuthMode::ExternalTokens => {
+                tokens.map(|tokens| tokens.access_token.clone())
+            }
+            AuthMode::ApiKey => record.openai_api_key.clone(),
+            AuthMode::PersonalAccessToken => record.extra.text("personal_access_token"),
+            AuthMode::AgentIdentity | AuthMode::Bedrock | AuthMode::Unknown => None,
+        };
+        let claims = tokens
+            .and_then(|tokens| IdTokenClaims::parse(tokens.id_token.expose()))
+            .unwrap_or_default();
+        let times = tokens.map_or_else(AccessTokenTimes::default, |tokens| {
+            AccessTokenTimes::parse(tokens.access_token.expose())
+        });
+        Some(Self(Arc::new(Inner {
+            identity: tokens.map_or_else(Identity::default, |tokens| Identity::of(tokens, &claims)),
+            valid_until: valid_until(times, record.last_refresh, now),
+            originator: Arc::clone(originator),
+            mode,
+            bearer,
+            claims,
+            times,
+            record,
+        })))
+    }
+
+    /// What kind of credential this is.
+    pub fn mode(&self) -> AuthMode {
+        self.0.mode
+    }
+
+    /// The bearer token: the access token, or the API key in [`AuthMode::ApiKey`]. None for
+    /// credentials that are not bearer tokens.
+    pub fn access_token(&self) -> Option<&Secret> {
+        self.0.bearer.as_ref()
+    }
+
+    /// The workspace.
+    pub fn account_id(&self) -> Option<&str> {
+        self.0.identity.account_id()
+    }
+
+    /// The user.
+    pub fn user_id(&self) -> Option<&str> {
+        self.0.identity.user_id()
+    }
+
+    /// The user's address, for display.
+    pub fn email(&self) -> Option<&str> {
+        self.0.claims.email.as_deref()
+    }
+
+    /// The plan, as the server spells it.
+    pub fn plan_type(&self) -> Option<&str> {
+        self.0.claims.plan_type.as_deref()
+    }
+
+    /// `exp` of the access token: the server's clock, not this machine's.
+    pub fn expires_at(&self) -> Option<DateTime<Utc>> {
+        self.0.times.expires_at.and_then(|exp| DateTime::from_timestamp(exp, 0))
+    }
+
+    /// When the tokens were last refreshed.
+    pub fn last_refresh(&self) -> Option<DateTime<Utc>> {
+        self.0.record.last_refresh
+    }
+
+    /// Whether the workspace is a FedRAMP one.
+    pub fn is_fedramp(&self) -> bool {
+        self.0.claims.is_fedramp
+    }
+
+    /// Where requests with this credential go; none for those that this crate cannot send.
+    pub fn base_url(&self) -> Option<&'static str> {
+        match self.0.mode {
+            AuthMode::ChatGpt | AuthMode::ExternalTokens | AuthMode::PersonalAccessToken => {
+                Some("https://chatgpt.com/backend-api/codex")
+            }
+            AuthMode::ApiKey => Some("https://api.openai.com/v1"),
+            AuthMode::AgentIdentity | AuthMode::Bedrock | AuthMode::Unknown => None,
+        }
+    }
+
+    /// The headers of a request with this credential: `Authorization`, and for ChatGPT logins
+    /// `ChatGPT-Account-ID`, `X-OpenAI-Fedramp` and `originator`.
+    ///
+    /// # Errors
+    ///
+    /// `unsupported_mode` where the credential is not a bearer token.
+    pub fn headers(&self) -> Result<Vec<(&'static str, Secret)>> {
+        let bearer = self.access_token().filter(|token| is_header_value(token.expose()));
+        let Some(bearer) = bearer else {
+            return Err(Error::new(
+                ErrorKind::UnsupportedMode,
+                format!(
+                    "a credential of mode {} has no bearer token to send",
+                    self.0.mode.as_str()
+                ),
+            ));
+        };
+        let mut headers =
+            vec![("Authorization", Secret::new(format!("Bearer {}", bearer.expose())))];
+        if self.0.mode != AuthMode::ApiKey {
+            if let Some(id) = self.account_id().filter(|id| is_header_value(id)) {
+                headers.push(("ChatGPT-Account-ID", Secret::new(id)));
+            }
+            if self.is_fedramp() {
+                headers.push(("X-OpenAI-Fedramp", Secret::new("true")));
+            }
+            headers.push(("originator", Secret::new(&*self.0.originator)));
+        }
+        Ok(headers)
+    }
+
+    pub(crate) fn record(&self) -> &Arc<AuthDotJson> {
+        &self.0.record
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.0.identity
+    }
+
+    /// The tokens of a login that is ours to refresh.
+    pub(crate) fn managed_tokens(&self) -> Option<&TokenData> {
+        self.0.record.tokens.as_ref().filter(|_| self.0.mode == AuthMode::ChatGpt)
+    }
+
+    pub(crate) fn access_fingerprint(&self) -> Option<Fingerprint> {
+        self.managed_tokens().map(|tokens| tokens.access_token.fingerprint())
+    }
+
+    pub(crate) fn refresh_fingerprint(&self) -> Option<Fingerprint> {
+        self.managed_tokens().map(|tokens| tokens.refresh_token.fingerprint())
+    }
+
+    pub(crate) fn is_expired(&self, now: DateTime<Utc>) -> bool {
+        self.0.valid_until.is_some_and(|end| end <= now)
+    }
+
+    /// When this login should be refreshed ahead of time; none where that is never.
+    pub(crate) fn due_at(&self, window: Option<TimeDelta>) -> Option<DateTime<Utc>> {
+        self.managed_tokens()?;
+        let Some(end) = self.0.valid_until else {
+            return self.last_refresh()?.checked_add_signed(OLDEST_UNDATED);
+        };
+        let default = || self.life().map_or(WIDEST_WINDOW, |life| WIDEST_WINDOW.min(life / 2));
+        end.checked_sub_signed(window.unwrap_or_else(default))
+    }
+
+    /// Whether the access token is so new that its rejection is no matter of age.
+    pub(crate) fn is_young(&self, now: DateTime<Utc>) -> bool {
+        let born = self.last_refresh().or_else(|| {
+            self.0.times.issued_at.and_then(|issued| DateTime::from_timestamp(issued, 0))
+        });
+        let limit = self.life().map_or(YOUNG, |life| YOUNG.min(life / 2));
+        born.is_some_and(|born| (now - born).abs() < limit)
+    }
+
+    fn life(&self) -> Option<TimeDelta> {
+        life(self.0.times).or_else(|| {
+            let end = self.expires_at()?;
+            self.last_refresh().map(|start| end - start).filter(|life| *life > TimeDelta::zero())
+        })
+    }
+}
+
+impl fmt::Debug for CodexAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CodexAuth")
+            .field("mode", &self.0.mode)
+            .field("account_id", &self.account_id())
+            .field("expires_at", &self.expires_at())
+            .finish_non_exhaustive()
+    }
+}
+
+/// When a token ends by this machine's clock. One that was expired when it came shows that the
+/// clock is wrong, and is used for as long as it was issued for.
+fn valid_until(
+    times: AccessTokenTimes,
+    last_refresh: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    let end = DateTime::from_timestamp(times.expires_at?, 0)?;
+    let arrived = last_refresh.filter(|at| (now - at).abs() < JUST_WRITTEN);
+    match arrived {
+        Some(arrived) if end <= now => Some(arrived + life(times).unwrap_or(ASSUMED_LIFE)),
+        _ => Some(end),
+    }
+}
+
+/// `exp` − `iat`, where that is a time.
+fn life(times: AccessTokenTimes) -> Option<TimeDelta> {
+    let seconds = times.expires_at?.checked_sub(times.issued_at?)?;
+    let most = TimeDelta::days(365).num_seconds();
+    (1..=most).contains(&seconds).then(|| TimeDelta::seconds(seconds))
+}
+
+/// Whether `text` can stand in a header without ending it.
+fn is_header_value(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn auth(record: &Value, now: i64) -> Option<CodexAuth> {
+        let record = AuthDotJson::parse(record.to_string().as_bytes()).expect("a record");
+        CodexAuth::received(Arc::new(record), at(now), &"test".into())
+    }
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).expect("a time")
+    }
+
+    fn login(payload: &Value, last_refresh: i64) -> Value {
+        let token = format!("h.{}.s", URL_SAFE_NO_PAD.encode(payload.to_string()));
+        json!({"tokens": {"access_token": token}, "last_refresh": at(last_refresh).to_rfc3339()})
+    }
+
+    #[test]
+    fn the_mode_is_the_named_one_else_the_first_that_is_there() {
+        let mode = |record: Value| auth(&record, 0).map(|auth| auth.mode());
+        assert_eq!(mode(json!({})), None);
+        assert_eq!(mode(json!({"OPENAI_API_KEY": null, "tokens": null})), None);
+        assert_eq!(mode(json!({"OPENAI_API_KEY": ""})), Some(AuthMode::ApiKey));
+        let both = json!({"OPENAI_API_KEY": "sk", "tokens": {"access_token": "a"}});
+        assert_eq!(mode(both.clone()), Some(AuthMode::ApiKey));
+        let mut named = both;
+        named["auth_mode"] = json!("chatgpt");
+        assert_eq!(mode(named.clone()), Some(AuthMode::ChatGpt));
+        named["auth_mode"] = json!("futureMode");
+        assert_eq!(mode(named), Some(AuthMode::ApiKey));
+        assert_eq!(
+            mode(json!({"personal_access_token": "at-1"})),
+            Some(AuthMode::PersonalAccessToken)
+        );
+        assert_eq!(mode(json!({"bedrock_api_key": {}})), Some(AuthMode::Bedrock));
+    }
+
+    #[test]
+    fn a_token_that_is_expired_on_arrival_is_used_for_its_life() {
+        let ahead =
+            auth(&login(&json!({"iat": 1_000, "exp": 4_600}), 10_000), 10_000).expect("a login");
+        assert!(!ahead.is_expired(at(13_599)));
+        assert!(ahead.is_expired(at(13_600)));
+        let undated = auth(&login(&json!({"exp": 4_600}), 10_000), 10_000).expect("a login");
+        assert!(undated.is_expired(at(10_300)) && !undated.is_expired(at(10_299)));
+        let old =
+            auth(&login(&json!({"iat": 1_000, "exp": 4_600}), 9_000), 10_000).expect("a login");
+        assert!(old.is_expired(at(10_000)));
+    }
+
+    #[test]
+    fn the_window_is_half_a_short_life() {
+        let due = |payload: Value| auth(&login(&payload, 0), 0).expect("a login").due_at(None);
+        assert_eq!(due(json!({"iat": 0, "exp": 300})), Some(at(150)));
+        assert_eq!(due(json!({"iat": 0, "exp": 86_400})), Some(at(86_400 - 600)));
+        assert_eq!(due(json!({})), Some(at(7 * 86_400)));
+    }
+
+    #[test]
+    fn no_id_can_break_out_of_a_header() {
+        let record = json!({"tokens": {"access_token": "a", "account_id": "x\r\nEvil: 1"}});
+        let headers = auth(&record, 0).expect("a login").headers().expect("headers");
+        let names: Vec<_> = headers.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["Authorization", "originator"]);
+        let record = json!({"tokens": {"access_token": "a\nb"}});
+        assert_eq!(
+            auth(&record, 0).expect("a login").headers().expect_err("refused").code(),
+            "unsupported_mode"
+        );
+    }
+}

@@ -1,0 +1,160 @@
+//! Where a login is kept. [`AuthStorage`] is the contract of every store.
+
+pub(crate) mod codex_config;
+#[cfg(feature = "test-util")]
+pub mod conformance;
+mod ephemeral;
+mod file;
+pub(crate) mod lock_file;
+mod ownership;
+
+use std::collections::hash_map::DefaultHasher;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use crate::auth_dot_json::AuthDotJson;
+use crate::environment::BoxFuture;
+use crate::error::Result;
+use crate::sidecar::Sidecar;
+
+pub use ephemeral::EphemeralStorage;
+pub use file::FileStorage;
+
+/// A store of one login.
+///
+/// Every write is a compare-and-swap on the [`Version`] that a load returned, so that a login or
+/// logout by another program is never overwritten. A store is shared by tasks, threads and
+/// processes; all methods take `&self`. Futures are polled on this crate's own thread and must not
+/// block it for long: a store that blocks moves its calls to threads of its own.
+///
+/// *Absent is not failed*: a store without a login loads [`Loaded::record`] none; a store that
+/// cannot be asked fails with `store_unavailable`.
+pub trait AuthStorage: Send + Sync + fmt::Debug {
+    /// Reads the record, waiting up to a second for a half-written one to become whole.
+    ///
+    /// # Errors
+    ///
+    /// `store_corrupt` where what is stored stays unreadable, `store_unavailable` where it cannot
+    /// be read. Never "no record" instead of either.
+    fn load(&self) -> BoxFuture<'_, Result<Loaded>>;
+
+    /// The same without waiting; none where that would need waiting, so that [`load`](Self::load)
+    /// decides.
+    fn load_now(&self) -> Option<Result<Loaded>> {
+        None
+    }
+
+    /// A cheap mark that differs after most changes; none where the store has no such thing and
+    /// must be read to know.
+    fn stamp(&self) -> Option<Stamp> {
+        None
+    }
+
+    /// Replaces what is stored if it still has version `expected`, whole or not at all, and
+    /// durable before it returns.
+    ///
+    /// # Errors
+    ///
+    /// `store_read_only`, `store_unavailable` or `lock_timeout`; what was stored is still there.
+    fn commit<'a>(
+        &'a self,
+        expected: &'a Version,
+        record: &'a AuthDotJson,
+    ) -> BoxFuture<'a, Result<Swap>>;
+
+    /// Removes the record if it still has version `expected`.
+    ///
+    /// # Errors
+    ///
+    /// As [`commit`](Self::commit).
+    fn delete<'a>(&'a self, expected: &'a Version) -> BoxFuture<'a, Result<Swap>>;
+
+    /// Proves that a record of `size` bytes can be committed, by the very way in which it will be.
+    /// Called under the refresh lock, right before a refresh token is spent.
+    ///
+    /// # Errors
+    ///
+    /// What a commit would fail with.
+    fn ready(&self, size: usize) -> BoxFuture<'_, Result<()>>;
+
+    /// Takes the refresh lock if it is free: nobody redeems a token of this store without it. It
+    /// excludes every other holder on the store, also within this process, and dies with its
+    /// holder.
+    ///
+    /// # Errors
+    ///
+    /// `store_read_only` or `store_unavailable` where there can be no lock.
+    fn try_lock(&self) -> BoxFuture<'_, Result<Option<Box<dyn RefreshLock>>>>;
+
+    /// What the last holders of the refresh lock left, read without holding it.
+    fn sidecar(&self) -> Sidecar;
+}
+
+/// The refresh lock, held. Dropping it unlocks.
+pub trait RefreshLock: Send + Sync + fmt::Debug {
+    /// Whether this is still the lock that others see.
+    ///
+    /// # Errors
+    ///
+    /// `store_unavailable` where the lock was taken away, for instance with its folder.
+    fn check(&self) -> Result<()>;
+
+    /// What the last holder left; unreadable means empty.
+    fn sidecar(&self) -> Sidecar;
+
+    /// Leaves `sidecar` for the next holder.
+    ///
+    /// # Errors
+    ///
+    /// `store_read_only` or `store_unavailable`; callers carry on without it.
+    fn set_sidecar(&self, sidecar: &Sidecar) -> Result<()>;
+}
+
+/// What a store holds, and as which version.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The record; none where nothing is stored.
+    pub record: Option<Arc<AuthDotJson>>,
+    /// The version to hand to the next write.
+    pub version: Version,
+}
+
+/// What became of a compare-and-swap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Swap {
+    /// The write is done and durable.
+    Done,
+    /// The store held another version; nothing was written.
+    Conflict,
+}
+
+/// An opaque version of what a store holds. Equal versions mean equal contents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version(Option<Arc<str>>);
+
+impl Version {
+    /// The version of an empty store.
+    pub const fn absent() -> Self {
+        Self(None)
+    }
+
+    /// A version named `name`, such as a content hash or a generation; never a secret.
+    pub fn named(name: &str) -> Self {
+        Self(Some(name.into()))
+    }
+}
+
+/// A cheap mark of a store's state, compared for equality only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp(u64);
+
+impl Stamp {
+    /// The mark of whatever tells one state from another, such as a file's time and size.
+    pub fn of(state: impl Hash) -> Self {
+        let mut hasher = DefaultHasher::new();
+        state.hash(&mut hasher);
+        Self(hasher.finish())
+    }
+}

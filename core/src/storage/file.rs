@@ -1,0 +1,232 @@
+//! `auth.json` in `CODEX_HOME`, as the Codex CLI keeps it.
+
+mod locks;
+mod replace;
+mod target;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use zeroize::Zeroizing;
+
+use self::locks::FileRefreshLock;
+use self::replace::Replacement;
+use self::target::Target;
+use super::{AuthStorage, Loaded, RefreshLock, Stamp, Swap, Version};
+use crate::auth_dot_json::{AuthDotJson, InvalidRecord};
+use crate::environment::{BoxFuture, Environment};
+use crate::error::{Error, ErrorKind, Result};
+use crate::secret::Fingerprint;
+use crate::sidecar::Sidecar;
+
+/// How long a half-written file is re-read before it counts as corrupt.
+const TORN_FOR: Duration = Duration::from_secs(1);
+
+/// A login is a few kilobytes; nothing near this is one.
+const LARGEST: u64 = 4 * 1024 * 1024;
+
+/// The login in a `CODEX_HOME` folder.
+///
+/// Writes replace the file as a whole, under the two locks of the Codex CLI, and reads survive
+/// writers that truncate it in place.
+#[derive(Debug)]
+pub struct FileStorage {
+    home: PathBuf,
+    path: PathBuf,
+    environment: Environment,
+    /// The last record read, so that an unchanged file is not parsed again.
+    parsed: ArcSwapOption<Loaded>,
+    /// The temp file that proved readiness, for the commit that follows.
+    prepared: Mutex<Option<Replacement>>,
+}
+
+impl FileStorage {
+    /// The store of the folder `codex_home`, which is resolved to its real path if it exists.
+    pub fn new(codex_home: impl AsRef<Path>, environment: Environment) -> Self {
+        let codex_home = codex_home.as_ref();
+        let home = codex_home.canonicalize().unwrap_or_else(|_| codex_home.to_owned());
+        Self {
+            path: home.join("auth.json"),
+            home,
+            environment,
+            parsed: ArcSwapOption::empty(),
+            prepared: Mutex::new(None),
+        }
+    }
+
+    /// The path of `auth.json`.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn read(&self) -> Result<Result<Loaded, InvalidRecord>> {
+        let Some(bytes) = self.read_bytes()? else {
+            return Ok(Ok(Loaded { record: None, version: Version::absent() }));
+        };
+        let version = version_of(&bytes);
+        if let Some(parsed) =
+            self.parsed.load().as_deref().filter(|parsed| parsed.version == version)
+        {
+            return Ok(Ok(parsed.clone()));
+        }
+        Ok(AuthDotJson::parse(&bytes).map(|record| {
+            let loaded = Loaded { record: Some(Arc::new(record)), version };
+            self.parsed.store(Some(Arc::new(loaded.clone())));
+            loaded
+        }))
+    }
+
+    fn read_bytes(&self) -> Result<Option<Zeroizing<Vec<u8>>>> {
+        let read = || -> io::Result<_> {
+            let file = File::open(&self.path)?;
+            let size = file.metadata()?.len().min(LARGEST);
+            // One byte more than needed spares the read that finds the end.
+            let mut bytes = Zeroizing::new(Vec::with_capacity(size as usize + 1));
+            file.take(LARGEST + 1).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        match read() {
+            Ok(bytes) if bytes.len() as u64 > LARGEST => Err(Error::new(
+                ErrorKind::StoreCorrupt,
+                format!("{} is too large to be a Codex login; move it away", self.path.display()),
+            )),
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(unreadable(&self.path, &error)),
+        }
+    }
+
+    fn corrupt(&self, invalid: &InvalidRecord) -> Error {
+        Error::new(
+            ErrorKind::StoreCorrupt,
+            format!(
+                "{} does not hold a Codex login: {invalid}; repair it, or move it away and sign in again",
+                self.path.display()
+            ),
+        )
+    }
+
+    async fn load_patiently(&self) -> Result<Loaded> {
+        let clock = &self.environment.clock;
+        let start = clock.elapsed();
+        loop {
+            match self.read()? {
+                Ok(loaded) => return Ok(loaded),
+                Err(invalid) if clock.elapsed() - start >= TORN_FOR => {
+                    return Err(self.corrupt(&invalid));
+                }
+                Err(_) => self.environment.poll_pause().await,
+            }
+        }
+    }
+
+    async fn swap(&self, expected: &Version, content: Option<&[u8]>) -> Result<Swap> {
+        let prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let target = Target::resolve(&self.path)?;
+        let _locks = locks::commit_locks(&self.home, &target, &self.environment).await?;
+        let found = self.read_bytes()?.map_or(Version::absent(), |bytes| version_of(&bytes));
+        if found != *expected {
+            return Ok(Swap::Conflict);
+        }
+        match content {
+            Some(content) => replace::write(&target, content, prepared)?,
+            None => replace::remove(&target)?,
+        }
+        Ok(Swap::Done)
+    }
+
+    async fn prove_ready(&self, size: usize) -> Result<()> {
+        let target = Target::resolve(&self.path)?;
+        drop(locks::commit_locks(&self.home, &target, &self.environment).await?);
+        let replacement = Replacement::prepare(&target, size)?;
+        *self.prepared.lock().unwrap_or_else(PoisonError::into_inner) = Some(replacement);
+        Ok(())
+    }
+}
+
+impl AuthStorage for FileStorage {
+    fn load(&self) -> BoxFuture<'_, Result<Loaded>> {
+        Box::pin(self.load_patiently())
+    }
+
+    fn load_now(&self) -> Option<Result<Loaded>> {
+        self.read().map(Result::ok).transpose()
+    }
+
+    fn stamp(&self) -> Option<Stamp> {
+        let state = std::fs::metadata(&self.path).ok();
+        Some(Stamp::of(state.map(|file| (file.modified().ok(), file.len(), file_id(&file)))))
+    }
+
+    fn commit<'a>(
+        &'a self,
+        expected: &'a Version,
+        record: &'a AuthDotJson,
+    ) -> BoxFuture<'a, Result<Swap>> {
+        Box::pin(async {
+            let content = record.to_json_pretty();
+            self.swap(expected, Some(content.expose().as_bytes())).await
+        })
+    }
+
+    fn delete<'a>(&'a self, expected: &'a Version) -> BoxFuture<'a, Result<Swap>> {
+        Box::pin(self.swap(expected, None))
+    }
+
+    fn ready(&self, size: usize) -> BoxFuture<'_, Result<()>> {
+        Box::pin(self.prove_ready(size))
+    }
+
+    fn try_lock(&self) -> BoxFuture<'_, Result<Option<Box<dyn RefreshLock>>>> {
+        Box::pin(async {
+            let lock = FileRefreshLock::try_acquire(&self.home, &self.path)?;
+            Ok(lock.map(|lock| Box::new(lock) as Box<dyn RefreshLock>))
+        })
+    }
+
+    fn sidecar(&self) -> Sidecar {
+        locks::read_sidecar(&self.home, &self.path)
+    }
+}
+
+fn version_of(bytes: &[u8]) -> Version {
+    Version::named(&Fingerprint::of(bytes).to_string())
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Error {
+    let advice = match error.kind() {
+        io::ErrorKind::IsADirectory => "it is a folder; move it away",
+        io::ErrorKind::PermissionDenied => "make it readable for this user",
+        _ => "check CODEX_HOME and the file system",
+    };
+    Error::new(
+        ErrorKind::StoreUnavailable,
+        format!("cannot read {}: {error}; {advice}", path.display()),
+    )
+}
+
+/// What failed while writing in the store's folder, as an error that says what to do.
+fn unwritable(what: &str, path: &Path, error: &io::Error) -> Error {
+    let refused =
+        matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem);
+    let (kind, advice) = if refused {
+        (ErrorKind::StoreReadOnly, "make the file and its folder writable for this user")
+    } else {
+        (ErrorKind::StoreUnavailable, "check CODEX_HOME and the file system")
+    };
+    Error::new(kind, format!("cannot {what} {}: {error}; {advice}", path.display()))
+}
+
+#[cfg(unix)]
+fn file_id(file: &std::fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(file)
+}
+
+#[cfg(not(unix))]
+fn file_id(_file: &std::fs::Metadata) -> u64 {
+    0
+}

@@ -1,0 +1,179 @@
+//! The locks around `auth.json`: our refresh lock, held across a redemption, and the Codex CLI's
+//! two commit locks, held for the milliseconds of a save.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::target::Target;
+use super::unwritable;
+use crate::environment::Environment;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sidecar::{LARGEST_SIDECAR, Sidecar};
+use crate::storage::RefreshLock;
+use crate::storage::lock_file::LockFile;
+
+/// The CLI holds its locks for milliseconds; a holder this slow is stuck.
+const COMMIT_LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the first commit lock is held while the second is busy.
+const SECOND_LOCK_PATIENCE: Duration = Duration::from_millis(500);
+
+const REFRESH_LOCK: &str = ".codex-auth-sdk.lock";
+
+/// Both commit locks, in the CLI's order.
+#[derive(Debug)]
+pub(super) struct CommitLocks {
+    _second: LockFile,
+    _first: LockFile,
+}
+
+/// Takes the commit locks, waiting for programs that are saving.
+pub(super) async fn commit_locks(
+    home: &Path,
+    target: &Target,
+    environment: &Environment,
+) -> Result<CommitLocks> {
+    let first = home.join("auth.lock");
+    let second = with_suffix(&target.path, ".lock");
+    let start = environment.clock.elapsed();
+    let waited = |since: Duration| environment.clock.elapsed() - since;
+    while waited(start) < COMMIT_LOCK_TIMEOUT {
+        if let Some(held) = try_acquire(&first, 0o666)? {
+            let since = environment.clock.elapsed();
+            while waited(since) < SECOND_LOCK_PATIENCE {
+                if let Some(second) = try_acquire(&second, 0o600)? {
+                    return Ok(CommitLocks { _second: second, _first: held });
+                }
+                environment.poll_pause().await;
+            }
+        }
+        environment.poll_pause().await;
+    }
+    Err(Error::new(
+        ErrorKind::LockTimeout,
+        format!(
+            "another program has held {} or {} for too long",
+            first.display(),
+            second.display()
+        ),
+    ))
+}
+
+/// The refresh lock: one file in the home, and one beside the record where that is elsewhere.
+#[derive(Debug)]
+pub(super) struct FileRefreshLock {
+    // Dropped, so unlocked, in this order.
+    beside_record: Option<LockFile>,
+    in_home: LockFile,
+}
+
+impl FileRefreshLock {
+    pub(super) fn try_acquire(home: &Path, auth_json: &Path) -> Result<Option<Self>> {
+        let paths = LockPaths::of(home, auth_json)?;
+        let Some(in_home) = try_acquire(&paths.in_home, 0o600)? else { return Ok(None) };
+        let Some(path) = paths.beside_record else {
+            return Ok(Some(Self { beside_record: None, in_home }));
+        };
+        let beside_record = try_acquire(&path, 0o600)?;
+        Ok(beside_record.map(|lock| Self { beside_record: Some(lock), in_home }))
+    }
+
+    fn outer(&self) -> &LockFile {
+        self.beside_record.as_ref().unwrap_or(&self.in_home)
+    }
+}
+
+impl RefreshLock for FileRefreshLock {
+    fn check(&self) -> Result<()> {
+        let lost = [Some(&self.in_home), self.beside_record.as_ref()]
+            .into_iter()
+            .flatten()
+            .find(|lock| !lock.is_current());
+        lost.map_or(Ok(()), |lock| {
+            Err(Error::new(
+                ErrorKind::StoreUnavailable,
+                format!(
+                    "{} was removed while it was held; nothing was redeemed",
+                    lock.path().display()
+                ),
+            ))
+        })
+    }
+
+    fn sidecar(&self) -> Sidecar {
+        let file = self.outer().file();
+        file.map_or_else(Sidecar::default, |file| read(&file))
+    }
+
+    fn set_sidecar(&self, sidecar: &Sidecar) -> Result<()> {
+        let lock = self.outer();
+        let Some(file) = lock.file() else { return Ok(()) };
+        write(&file, &sidecar.to_bytes()).map_err(|error| unwritable("write", lock.path(), &error))
+    }
+}
+
+/// What the last holder of the refresh lock left, read without the lock.
+pub(super) fn read_sidecar(home: &Path, auth_json: &Path) -> Sidecar {
+    let file = LockPaths::of(home, auth_json)
+        .ok()
+        .and_then(|paths| File::open(paths.beside_record.unwrap_or(paths.in_home)).ok());
+    file.map_or_else(Sidecar::default, |file| read(&file))
+}
+
+struct LockPaths {
+    in_home: PathBuf,
+    beside_record: Option<PathBuf>,
+}
+
+impl LockPaths {
+    fn of(home: &Path, auth_json: &Path) -> Result<Self> {
+        let target = Target::resolve(auth_json)?;
+        Ok(Self {
+            in_home: home.join(REFRESH_LOCK),
+            beside_record: (target.folder != home).then(|| with_suffix(&target.path, REFRESH_LOCK)),
+        })
+    }
+}
+
+fn try_acquire(path: &Path, mode: u32) -> Result<Option<LockFile>> {
+    LockFile::try_acquire(path, mode).map_err(|error| unwritable("lock", path, &error))
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}
+
+#[cfg(unix)]
+fn read(file: &File) -> Sidecar {
+    use std::os::unix::fs::FileExt;
+    let mut bytes = [0; LARGEST_SIDECAR];
+    let read = file.read_at(&mut bytes, 0).unwrap_or_default();
+    Sidecar::from_bytes(&bytes[..read])
+}
+
+#[cfg(unix)]
+fn write(file: &File, bytes: &[u8]) -> io::Result<()> {
+    use std::os::unix::fs::FileExt;
+    file.write_all_at(bytes, 0)?;
+    file.set_len(bytes.len() as u64)
+}
+
+#[cfg(windows)]
+fn read(file: &File) -> Sidecar {
+    use std::os::windows::fs::FileExt;
+    let mut bytes = [0; LARGEST_SIDECAR];
+    let read = file.seek_read(&mut bytes, 0).unwrap_or_default();
+    Sidecar::from_bytes(&bytes[..read])
+}
+
+#[cfg(windows)]
+fn write(file: &File, bytes: &[u8]) -> io::Result<()> {
+    use std::os::windows::fs::FileExt;
+    file.seek_write(bytes, 0)?;
+    file.set_len(bytes.len() as u64)
+}

@@ -1,0 +1,126 @@
+//! Replacing the record: a private temp file beside it, synced, renamed over it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek, Write};
+use std::path::Path;
+
+use tempfile::{Builder, NamedTempFile};
+
+use super::target::Target;
+use super::unwritable;
+use crate::error::Result;
+use crate::storage::ownership;
+
+/// A temp file of the needed size in the record's folder, with the right owner.
+#[derive(Debug)]
+pub(super) struct Replacement(NamedTempFile);
+
+impl Replacement {
+    /// Makes one, which proves that the folder takes it.
+    pub(super) fn prepare(target: &Target, size: usize) -> Result<Self> {
+        target.check_writable()?;
+        if target.is_mount_point() {
+            open_in_place(&target.path)
+                .map_err(|error| unwritable("write", &target.path, &error))?;
+        }
+        Self::create(target)
+            .and_then(|mut temp| {
+                temp.0.write_all(&vec![b' '; size])?;
+                Ok(temp)
+            })
+            .map_err(|error| unwritable("write in", &target.folder, &error))
+    }
+
+    fn create(target: &Target) -> io::Result<Self> {
+        let prefix = format!(".codex-auth-sdk-{}-", std::process::id());
+        // Mode 0600 from the first byte.
+        let temp = Builder::new().prefix(&prefix).suffix(".tmp").tempfile_in(&target.folder)?;
+        let model = match &target.existing {
+            Some(existing) => existing.clone(),
+            None => target.folder.metadata()?,
+        };
+        ownership::follow(temp.as_file(), &model)?;
+        keep_stricter_mode(temp.as_file(), &model)?;
+        Ok(Self(temp))
+    }
+
+    fn fill(&mut self, content: &[u8]) -> io::Result<()> {
+        let file = self.0.as_file_mut();
+        file.rewind()?;
+        file.write_all(content)?;
+        file.set_len(content.len() as u64)?;
+        file.sync_all()
+    }
+}
+
+/// Makes `content` the record. Durable when it returns, and whole at any instant, except at a
+/// mount point, which can only be written in place.
+pub(super) fn write(target: &Target, content: &[u8], prepared: Option<Replacement>) -> Result<()> {
+    target.check_writable()?;
+    let replacement =
+        prepared.filter(|Replacement(temp)| temp.path().parent() == Some(&target.folder));
+    let replace = || {
+        let mut replacement = match replacement {
+            Some(prepared) => prepared,
+            None => Replacement::create(target)?,
+        };
+        replacement.fill(content)?;
+        match std::fs::rename(replacement.0.path(), &target.path) {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                write_in_place(&target.path, content)
+            }
+            Err(error) => Err(error),
+            Ok(()) => {
+                // The temp file's name is gone, so there is nothing left to clean up.
+                replacement.0.disable_cleanup(true);
+                sync_folder(&target.folder)
+            }
+        }
+    };
+    replace().map_err(|error| unwritable("write", &target.path, &error))
+}
+
+/// Removes the record; a mount point, which cannot be removed, is emptied.
+pub(super) fn remove(target: &Target) -> Result<()> {
+    let remove = || match std::fs::remove_file(&target.path) {
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+            write_in_place(&target.path, b"{}")
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => sync_folder(&target.folder),
+    };
+    remove().map_err(|error| unwritable("remove", &target.path, &error))
+}
+
+fn open_in_place(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).open(path)
+}
+
+fn write_in_place(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = open_in_place(path)?;
+    file.write_all(content)?;
+    file.set_len(content.len() as u64)?;
+    file.sync_all()
+}
+
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(unix)]
+fn keep_stricter_mode(file: &File, model: &std::fs::Metadata) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = model.permissions().mode() & 0o600;
+    file.set_permissions(std::fs::Permissions::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_folder: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn keep_stricter_mode(_file: &File, _model: &std::fs::Metadata) -> io::Result<()> {
+    Ok(())
+}

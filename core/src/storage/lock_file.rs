@@ -1,0 +1,154 @@
+//! Exclusive locks on files that are never deleted (`flock` on Unix): they die with their holder,
+//! and other programs that use `flock` see them.
+//!
+//! A lock belongs to an open file, which a forked child shares: so we unlock explicitly rather than
+//! by closing, a child never unlocks its parent's lock, and closes its own copy of it.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+
+use arc_swap::ArcSwapOption;
+
+use crate::storage::ownership;
+
+/// Locks of this process; in a forked child, also what it inherited.
+static HELD: ArcSwapOption<Vec<Weak<Slot>>> = ArcSwapOption::const_empty();
+
+/// A held lock. Dropping it unlocks.
+#[derive(Debug)]
+pub(crate) struct LockFile {
+    path: PathBuf,
+    slot: Arc<Slot>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    process: u32,
+    file: ArcSwapOption<File>,
+}
+
+impl LockFile {
+    /// Locks `path` if nobody else has; the file is created with `mode` if it is not there.
+    pub(crate) fn try_acquire(path: &Path, mode: u32) -> io::Result<Option<Self>> {
+        let file = open(path, mode)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        let slot =
+            Arc::new(Slot { process: std::process::id(), file: ArcSwapOption::from_pointee(file) });
+        register(&slot);
+        let lock = Self { path: path.to_owned(), slot };
+        // Somebody may have replaced the file between our opening and our locking it.
+        Ok(lock.is_current().then_some(lock))
+    }
+
+    /// Whether the path still leads to the file that is locked.
+    pub(crate) fn is_current(&self) -> bool {
+        let Some(file) = self.file() else { return false };
+        match (file.metadata(), std::fs::metadata(&self.path)) {
+            (Ok(held), Ok(found)) => same_file(&held, &found),
+            _ => false,
+        }
+    }
+
+    /// The locked file; none in a forked child.
+    pub(crate) fn file(&self) -> Option<Arc<File>> {
+        self.slot.file.load_full()
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for LockFile {
+    fn drop(&mut self) {
+        let file = self.slot.file.swap(None);
+        if let Some(file) = file.filter(|_| self.slot.process == std::process::id()) {
+            // An error leaves the unlocking to the close that follows.
+            file.unlock().unwrap_or_default();
+        }
+    }
+}
+
+/// Closes the copies of locks that a forked child has inherited, so that they end with their
+/// holder. Harmless elsewhere.
+pub(crate) fn close_inherited() {
+    let process = std::process::id();
+    for slot in held().iter().filter_map(Weak::upgrade) {
+        if slot.process != process {
+            drop(slot.file.swap(None));
+        }
+    }
+}
+
+fn held() -> Arc<Vec<Weak<Slot>>> {
+    HELD.load_full().unwrap_or_default()
+}
+
+fn register(slot: &Arc<Slot>) {
+    HELD.rcu(|held| {
+        let alive = held.iter().flat_map(|held| held.iter());
+        let alive = alive.filter(|other| other.strong_count() > 0).cloned();
+        Some(Arc::new(alive.chain([Arc::downgrade(slot)]).collect::<Vec<_>>()))
+    });
+}
+
+/// Opens a lock file for writing, or for reading where that is all we may: `flock` needs no more.
+fn open(path: &Path, mode: u32) -> io::Result<File> {
+    let existing = OpenOptions::new().read(true).write(true).open(path);
+    match existing.as_ref().map_err(io::Error::kind) {
+        Err(io::ErrorKind::NotFound) => create(path, mode),
+        Err(io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
+            File::open(path)
+        }
+        _ => existing,
+    }
+}
+
+fn create(path: &Path, mode: u32) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
+    let file = options.open(path)?;
+    if let Some(folder) = path.parent() {
+        // Best effort: the lock works for us either way.
+        ownership::follow(&file, &folder.metadata()?).unwrap_or_default();
+    }
+    Ok(file)
+}
+
+#[cfg(unix)]
+fn same_file(left: &std::fs::Metadata, right: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    (left.dev(), left.ino()) == (right.dev(), right.ino())
+}
+
+#[cfg(not(unix))]
+fn same_file(_left: &std::fs::Metadata, _right: &std::fs::Metadata) -> bool {
+    // A locked file cannot be replaced here.
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn excludes_others_until_dropped() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.lock");
+        let held = LockFile::try_acquire(&path, 0o600).expect("a lock").expect("free");
+        assert!(LockFile::try_acquire(&path, 0o600).expect("no error").is_none());
+        assert!(held.is_current());
+        std::fs::remove_file(&path).expect("removed");
+        assert!(!held.is_current());
+        drop(held);
+        assert!(LockFile::try_acquire(&path, 0o600).expect("a lock").is_some());
+    }
+}

@@ -1,0 +1,151 @@
+//! From an HTTP status and body to what a redemption came to.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Grant, NoAnswer, Redemption, RefusalReason};
+use crate::secret::Secret;
+
+/// An HTTP reply, as far as it matters.
+#[derive(Debug)]
+pub(super) struct Reply<'a> {
+    pub(super) status: u16,
+    pub(super) retry_after: Option<Duration>,
+    /// None where the body was cut short or too large.
+    pub(super) body: Option<&'a [u8]>,
+}
+
+/// Decides by the table of the Codex CLI, with one difference: a request that the server put off
+/// or never finished is told apart from one that may have spent the token.
+pub(super) fn classify(reply: &Reply<'_>) -> Redemption {
+    if (200..300).contains(&reply.status) {
+        return match reply.body.and_then(grant) {
+            Some(grant) => Redemption::Granted(grant),
+            None => Redemption::InDoubt(no_answer(reply, "an unusable success")),
+        };
+    }
+    let code = reply.body.and_then(error_code);
+    if let Some(reason) = refusal(reply.status, code.as_deref()) {
+        return Redemption::Refused(reason);
+    }
+    let answer = no_answer(reply, "an error");
+    match reply.status {
+        408 | 429 | 503 => Redemption::NotSpent(answer),
+        500.. => Redemption::InDoubt(answer),
+        _ => Redemption::Declined(answer),
+    }
+}
+
+fn refusal(status: u16, code: Option<&str>) -> Option<RefusalReason> {
+    match (code, status) {
+        (Some("refresh_token_expired"), _) => Some(RefusalReason::Expired),
+        (Some("refresh_token_reused"), _) => Some(RefusalReason::Reused),
+        (Some("refresh_token_invalidated"), _) => Some(RefusalReason::Invalidated),
+        (Some("invalid_grant"), 400 | 401) => Some(RefusalReason::InvalidGrant),
+        (_, 401) => Some(RefusalReason::Unauthorized),
+        _ => None,
+    }
+}
+
+fn no_answer(reply: &Reply<'_>, what: &str) -> NoAnswer {
+    NoAnswer {
+        detail: format!("the token endpoint answered with {what} (HTTP {})", reply.status),
+        retry_after: reply.retry_after,
+    }
+}
+
+/// The tokens of a success; empty ones count as absent. None without an access or refresh token.
+fn grant(body: &[u8]) -> Option<Grant> {
+    #[derive(Deserialize)]
+    struct Tokens {
+        id_token: Option<Secret>,
+        access_token: Option<Secret>,
+        refresh_token: Option<Secret>,
+    }
+    let tokens: Tokens = serde_json::from_slice(body).ok()?;
+    let given = |token: Option<Secret>| token.filter(|token| !token.is_empty());
+    let grant = Grant {
+        id_token: given(tokens.id_token),
+        access_token: given(tokens.access_token),
+        refresh_token: given(tokens.refresh_token),
+    };
+    (grant.access_token.is_some() || grant.refresh_token.is_some()).then_some(grant)
+}
+
+/// `error.code`, `error` itself, or `code`, in lower case.
+fn error_code(body: &[u8]) -> Option<String> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let error = body.get("error");
+    let nested = error.and_then(|error| error.get("code")).and_then(Value::as_str);
+    let code = nested
+        .or_else(|| error.and_then(Value::as_str))
+        .or_else(|| body.get("code").and_then(Value::as_str))?;
+    Some(code.to_ascii_lowercase())
+}
+
+/// `Retry-After` in either of its forms (RFC 9110 section 10.2.3).
+pub(super) fn retry_after(value: &str, now: DateTime<Utc>) -> Option<Duration> {
+    let value = value.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = DateTime::parse_from_rfc2822(value).ok()?;
+    Some((at.to_utc() - now).to_std().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Redemption {
+        classify(&Reply { status, retry_after: None, body: Some(body.as_bytes()) })
+    }
+
+    #[test]
+    fn a_refusal_is_known_by_its_code_or_by_401() {
+        use RefusalReason::{Expired, InvalidGrant, Invalidated, Reused, Unauthorized};
+        for (status, body, reason) in [
+            (401, r#"{"error":{"code":"refresh_token_expired"}}"#, Expired),
+            (500, r#"{"error":"refresh_token_reused"}"#, Reused),
+            (403, r#"{"code":"Refresh_Token_Invalidated"}"#, Invalidated),
+            (400, r#"{"error":{"message":"x"},"code":"refresh_token_expired"}"#, Expired),
+            (400, r#"{"error":"invalid_grant","error_description":"x"}"#, InvalidGrant),
+            (401, "<html>", Unauthorized),
+            (401, r#"{"error":"other"}"#, Unauthorized),
+        ] {
+            assert!(
+                matches!(answer(status, body), Redemption::Refused(found) if found == reason),
+                "{status} {body}"
+            );
+        }
+    }
+
+    #[test]
+    fn anything_else_is_told_apart_by_whether_the_token_may_be_spent() {
+        for status in [408, 429, 503] {
+            assert!(matches!(answer(status, "{}"), Redemption::NotSpent(_)), "{status}");
+        }
+        for status in [302, 307, 400, 403, 404] {
+            assert!(matches!(answer(status, "{}"), Redemption::Declined(_)), "{status}");
+        }
+        for (status, body) in
+            [(500, ""), (502, "{}"), (200, ""), (200, "{}"), (200, r#"{"access_token":1}"#)]
+        {
+            assert!(matches!(answer(status, body), Redemption::InDoubt(_)), "{status} {body}");
+        }
+        let cut = classify(&Reply { status: 200, retry_after: None, body: None });
+        assert!(matches!(cut, Redemption::InDoubt(_)));
+    }
+
+    #[test]
+    fn retry_after_takes_seconds_and_dates() {
+        let now = DateTime::from_timestamp(784_111_700, 0).expect("a time");
+        assert_eq!(retry_after(" 7 ", now), Some(Duration::from_secs(7)));
+        let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+        assert_eq!(retry_after(date, now), Some(Duration::from_secs(77)));
+        assert_eq!(retry_after("soon", now), None);
+    }
+}

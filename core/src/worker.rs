@@ -1,0 +1,140 @@
+//! The one thread of our own, on which redemptions and saves run whatever becomes of their callers.
+//!
+//! It is started by the first task and belongs to a process: after a fork the child has no such
+//! thread, so it starts another and leaves the parent's alone.
+
+use std::io;
+use std::sync::mpsc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+
+use crate::environment::{BoxFuture, Spawner};
+use crate::storage::lock_file;
+
+static WORKER: ArcSwapOption<Worker> = ArcSwapOption::const_empty();
+
+/// Starts tasks on this crate's own thread.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OwnThread;
+
+impl Spawner for OwnThread {
+    fn spawn(&self, task: BoxFuture<'static, ()>) -> io::Result<()> {
+        let worker = current()?;
+        let active = Active::new(&worker);
+        drop(worker.handle.spawn(async move {
+            task.await;
+            drop(active);
+        }));
+        Ok(())
+    }
+}
+
+/// Waits, bounded, until the tasks of this process are done; whether they are. For a program that
+/// is about to exit: a refresh in flight may hold tokens that are not saved yet.
+pub fn finish(timeout: Duration) -> bool {
+    let worker = WORKER.load_full().filter(|worker| worker.process == std::process::id());
+    let Some(worker) = worker else { return true };
+    let active = worker.active.lock().unwrap_or_else(PoisonError::into_inner);
+    let waited = worker.done.wait_timeout_while(active, timeout, |active| *active > 0);
+    *waited.unwrap_or_else(PoisonError::into_inner).0 == 0
+}
+
+/// Closes what a forked child has inherited: its parent's locks must end with the parent. Called
+/// by itself before the child's first task; call it sooner where a child may never have one.
+pub fn after_fork() {
+    lock_file::close_inherited();
+}
+
+/// The runtime of this crate's own thread, which is started if need be. For the bindings, which
+/// have no runtime to lean on.
+///
+/// # Errors
+///
+/// Where the thread or its runtime cannot be started.
+pub fn handle() -> io::Result<Handle> {
+    current().map(|worker| worker.handle.clone())
+}
+
+fn current() -> io::Result<Arc<Worker>> {
+    let process = std::process::id();
+    let current = WORKER.load_full();
+    if let Some(worker) = current.as_ref().filter(|worker| worker.process == process) {
+        return Ok(Arc::clone(worker));
+    }
+    after_fork();
+    let started = Arc::new(Worker::start(process)?);
+    let previous = WORKER.compare_and_swap(&current, Some(Arc::clone(&started)));
+    // Another thread was faster: its worker is the one, ours ends as it is dropped.
+    if let Some(winner) = previous.as_ref().filter(|worker| worker.process == process) {
+        return Ok(Arc::clone(winner));
+    }
+    // The parent's runtime must not be torn down by its child, whose copy has no threads.
+    std::mem::forget(current);
+    Ok(started)
+}
+
+struct Worker {
+    process: u32,
+    handle: Handle,
+    active: Mutex<usize>,
+    done: Condvar,
+    _end: oneshot::Sender<()>,
+}
+
+/// Counts a task until it is dropped.
+struct Active(Arc<Worker>);
+
+impl Active {
+    fn new(worker: &Arc<Worker>) -> Self {
+        *worker.active.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        Self(Arc::clone(worker))
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        *self.0.active.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.0.done.notify_all();
+    }
+}
+
+impl Worker {
+    fn start(process: u32) -> io::Result<Self> {
+        let (report, started) = mpsc::channel();
+        let (end, ended) = oneshot::channel();
+        thread::Builder::new().name("codex-auth-sdk".to_owned()).spawn(move || {
+            let runtime = Builder::new_current_thread().enable_all().build();
+            let handle = runtime.as_ref().map(|runtime| runtime.handle().clone());
+            let alive = report.send(handle.map_err(|error| io::Error::other(error.to_string())));
+            if let (Ok(runtime), Ok(())) = (runtime, alive) {
+                // Ends only when the worker is dropped, by losing the race to be the one.
+                runtime.block_on(async { ended.await.unwrap_or_default() });
+            }
+        })?;
+        let handle = started
+            .recv()
+            .map_err(|_| io::Error::other("the thread ended before it started"))??;
+        Ok(Self { process, handle, active: Mutex::new(0), done: Condvar::new(), _end: end })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_a_task_without_a_runtime_of_the_caller() {
+        let (sender, receiver) = mpsc::channel();
+        let task = Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            sender.send(thread::current().name().map(str::to_owned)).expect("a receiver");
+        });
+        OwnThread.spawn(task).expect("a thread");
+        assert_eq!(receiver.recv().expect("an answer").as_deref(), Some("codex-auth-sdk"));
+    }
+}
