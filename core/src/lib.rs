@@ -8,6 +8,8 @@ mod identity;
 mod manager;
 mod secret;
 mod sidecar;
+#[cfg(any(test, feature = "test-util"))]
+pub mod simulation;
 mod snapshot;
 mod storage;
 mod token_endpoint;

@@ -13,6 +13,8 @@ mod refresh;
 mod save;
 mod shared;
 mod sync;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;

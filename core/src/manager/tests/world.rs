@@ -1,0 +1,276 @@
+//! A store that can fail and an issuer in memory, for tests under a paused clock.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use serde_json::json;
+
+use crate::auth_dot_json::AuthDotJson;
+use crate::environment::{BoxFuture, Environment};
+use crate::error::{Error, ErrorKind, Result};
+use crate::manager::{AuthManager, AuthManagerBuilder};
+use crate::secret::Secret;
+use crate::sidecar::Sidecar;
+use crate::simulation::simulated;
+use crate::storage::{AuthStorage, EphemeralStorage, Loaded, RefreshLock, Stamp, Swap, Version};
+use crate::token_endpoint::{
+    Grant, NoAnswer, Redemption, RefusalReason, TokenEndpoint, TokenTypeHint,
+};
+
+/// Access tokens of this world live for an hour.
+pub(super) const LIFE: i64 = 3600;
+
+pub(super) struct World {
+    pub(super) environment: Environment,
+    pub(super) store: Arc<FaultyStore>,
+    pub(super) issuer: Arc<Issuer>,
+}
+
+impl World {
+    /// A world in which account `acct-a` is signed in.
+    pub(super) fn new() -> Self {
+        let environment = simulated(DateTime::from_timestamp(1_800_000_000, 0).expect("a time"));
+        let issuer = Arc::new(Issuer::new(environment.clone()));
+        let store = Arc::new(FaultyStore::default());
+        let world = Self { environment, store, issuer };
+        world.sign_in("acct-a");
+        world
+    }
+
+    pub(super) fn sign_in(&self, account: &str) {
+        self.store.memory.replace(Some(self.issuer.login(account)));
+    }
+
+    pub(super) fn builder(&self) -> AuthManagerBuilder {
+        AuthManager::builder()
+            .storage(Arc::clone(&self.store) as Arc<dyn AuthStorage>)
+            .token_endpoint(Arc::clone(&self.issuer) as Arc<dyn TokenEndpoint>)
+            .environment(self.environment.clone())
+    }
+
+    pub(super) async fn manager(&self) -> AuthManager {
+        self.builder().build().await.expect("a manager")
+    }
+
+    /// The stored refresh token.
+    pub(super) fn stored(&self) -> Option<String> {
+        let record = self.store.memory.record()?;
+        Some(record.tokens.as_ref()?.refresh_token.expose().to_owned())
+    }
+
+    /// Lets `duration` pass.
+    pub(super) async fn pass(&self, duration: Duration) {
+        self.environment.clock.sleep(duration).await;
+    }
+}
+
+/// A store in memory whose next commits can fail.
+#[derive(Debug, Default)]
+pub(super) struct FaultyStore {
+    pub(super) memory: EphemeralStorage,
+    pub(super) failing_commits: AtomicUsize,
+}
+
+impl AuthStorage for FaultyStore {
+    fn load(&self) -> BoxFuture<'_, Result<Loaded>> {
+        self.memory.load()
+    }
+
+    fn load_now(&self) -> Option<Result<Loaded>> {
+        self.memory.load_now()
+    }
+
+    fn stamp(&self) -> Option<Stamp> {
+        self.memory.stamp()
+    }
+
+    fn commit<'a>(
+        &'a self,
+        expected: &'a Version,
+        record: &'a AuthDotJson,
+    ) -> BoxFuture<'a, Result<Swap>> {
+        let left = self.failing_commits.load(Ordering::SeqCst);
+        if left > 0 {
+            self.failing_commits.store(left - 1, Ordering::SeqCst);
+            return Box::pin(async { Err(Error::new(ErrorKind::StoreUnavailable, "disk full")) });
+        }
+        self.memory.commit(expected, record)
+    }
+
+    fn delete<'a>(&'a self, expected: &'a Version) -> BoxFuture<'a, Result<Swap>> {
+        self.memory.delete(expected)
+    }
+
+    fn ready(&self, size: usize) -> BoxFuture<'_, Result<()>> {
+        self.memory.ready(size)
+    }
+
+    fn try_lock(&self) -> BoxFuture<'_, Result<Option<Box<dyn RefreshLock>>>> {
+        self.memory.try_lock()
+    }
+
+    fn sidecar(&self) -> Sidecar {
+        self.memory.sidecar()
+    }
+}
+
+/// An issuer of single-use refresh tokens.
+#[derive(Debug)]
+pub(super) struct Issuer {
+    environment: Environment,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    logins: usize,
+    /// Live refresh tokens and whose they are.
+    live: HashMap<String, String>,
+    /// What the next requests come to, in the place of what they should.
+    faults: VecDeque<Fault>,
+    presented: Vec<String>,
+    granted: usize,
+    latency: Duration,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Fault {
+    /// The token is spent and the reply lost.
+    Lost,
+    /// The request never arrived.
+    Unsent,
+    /// The token is refused although it is good.
+    Refused(RefusalReason),
+    /// The reply holds another account's tokens.
+    OtherAccount,
+}
+
+impl Issuer {
+    fn new(environment: Environment) -> Self {
+        let state = State { latency: Duration::from_millis(100), ..State::default() };
+        Self { environment, state: Mutex::new(state) }
+    }
+
+    /// A new login of `account`.
+    pub(super) fn login(&self, account: &str) -> AuthDotJson {
+        let mut state = self.state.lock().expect("no panic");
+        state.logins += 1;
+        let login = format!("{account}#{}", state.logins);
+        let grant = self.mint(&mut state, &login, 0);
+        let token = |token: Option<Secret>| token.map(|token| token.expose().to_owned());
+        let record = json!({
+            "auth_mode": "chatgpt",
+            "tokens": {
+                "id_token": token(grant.id_token), "access_token": token(grant.access_token),
+                "refresh_token": token(grant.refresh_token), "account_id": account,
+            },
+            "last_refresh": (self.now() - chrono::TimeDelta::minutes(30)).to_rfc3339(),
+        });
+        AuthDotJson::parse(record.to_string().as_bytes()).expect("a record")
+    }
+
+    /// Redeems `token` as a foreign program does, at once.
+    pub(super) fn rotate(&self, record: &AuthDotJson) -> AuthDotJson {
+        let mut record = record.clone();
+        let tokens = record.tokens.as_mut().expect("tokens");
+        let mut state = self.state.lock().expect("no panic");
+        let grant = self.grant(&mut state, tokens.refresh_token.expose()).expect("a live token");
+        tokens.access_token = grant.access_token.expect("minted");
+        tokens.refresh_token = grant.refresh_token.expect("minted");
+        record.last_refresh = Some(self.now());
+        record
+    }
+
+    pub(super) fn fail_with(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.state.lock().expect("no panic").faults.extend(faults);
+    }
+
+    /// How often a token was presented, and how often one was granted.
+    pub(super) fn requests(&self) -> (usize, usize) {
+        let state = self.state.lock().expect("no panic");
+        (state.presented.len(), state.granted)
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        self.environment.clock.now()
+    }
+
+    fn mint(&self, state: &mut State, login: &str, generation: usize) -> Grant {
+        let (account, _) = login.split_once('#').expect("an account");
+        let now = self.now().timestamp();
+        let jwt = |payload: serde_json::Value| {
+            Some(Secret::new(format!("h.{}.s", URL_SAFE_NO_PAD.encode(payload.to_string()))))
+        };
+        let refresh_token = format!("rt-{login}-{generation}");
+        state.live.insert(refresh_token.clone(), login.to_owned());
+        Grant {
+            id_token: jwt(
+                json!({"sub": account, "iss": "i", "https://api.openai.com/auth": {"chatgpt_account_id": account}}),
+            ),
+            access_token: jwt(json!({"iat": now, "exp": now + LIFE, "jti": refresh_token})),
+            refresh_token: Some(Secret::new(refresh_token)),
+        }
+    }
+
+    fn grant(&self, state: &mut State, token: &str) -> Option<Grant> {
+        let login = state.live.remove(token)?;
+        let generation = token.rsplit_once('-')?.1.parse::<usize>().ok()?;
+        state.granted += 1;
+        Some(self.mint(state, &login, generation + 1))
+    }
+
+    fn answer(&self, token: &str) -> Redemption {
+        let no_answer = || NoAnswer { detail: "a fault".to_owned(), retry_after: None };
+        let mut state = self.state.lock().expect("no panic");
+        state.presented.push(token.to_owned());
+        match state.faults.pop_front() {
+            Some(Fault::Unsent) => return Redemption::NotSpent(no_answer()),
+            Some(Fault::Refused(reason)) => return Redemption::Refused(reason),
+            Some(Fault::OtherAccount) => {
+                return Redemption::Granted(self.mint(&mut state, "acct-z#9", 1));
+            }
+            Some(Fault::Lost) => {
+                drop(self.grant(&mut state, token));
+                return Redemption::InDoubt(no_answer());
+            }
+            None => {}
+        }
+        match self.grant(&mut state, token) {
+            Some(grant) => Redemption::Granted(grant),
+            None => Redemption::Refused(RefusalReason::Reused),
+        }
+    }
+}
+
+impl TokenEndpoint for Issuer {
+    fn redeem<'a>(
+        &'a self,
+        refresh_token: &'a Secret,
+        _timeout: Duration,
+    ) -> BoxFuture<'a, Redemption> {
+        Box::pin(async {
+            // Spent at once, answered later: what happens in between is what matters.
+            let answer = self.answer(refresh_token.expose());
+            let latency = self.state.lock().expect("no panic").latency;
+            self.environment.clock.sleep(latency).await;
+            answer
+        })
+    }
+
+    fn revoke<'a>(
+        &'a self,
+        token: &'a Secret,
+        _: TokenTypeHint,
+        _: Duration,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async {
+            self.state.lock().expect("no panic").live.remove(token.expose());
+            Ok(())
+        })
+    }
+}
