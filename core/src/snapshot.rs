@@ -237,6 +237,11 @@ impl CodexAuth {
         Ok(headers)
     }
 
+    /// Whether both are one and the same snapshot, for callers that keep what they made of it.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     pub(crate) fn record(&self) -> &Arc<AuthDotJson> {
         &self.0.record
     }

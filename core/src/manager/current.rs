@@ -38,3 +38,18 @@ impl CurrentCell {
         Arc::ptr_eq(&previous, seen)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_before_the_last_publication_never_replaces_it() {
+        let cell = CurrentCell::default();
+        let seen = cell.seen();
+        assert!(cell.replace(&seen, Current::default()));
+        let newer = cell.seen();
+        assert!(!cell.replace(&seen, Current::default()));
+        assert!(Arc::ptr_eq(&cell.seen(), &newer));
+    }
+}

@@ -77,6 +77,11 @@ async fn g2_a_refusal_is_believed_once_nobody_won() {
         assert_eq!((error.code(), error.reason()), ("refresh_token_reused", Some("reused")));
     }
     assert_eq!(world.issuer.requests(), (1, 1), "a verdict costs the others no call");
+    world.pass(Duration::from_secs(120)).await;
+    recover(&managers[0], &auth).await.expect_err("refused");
+    assert_eq!(world.issuer.requests(), (1, 1), "who heard the refusal never asks again");
+    recover(&managers[1], &auth).await.expect_err("refused");
+    assert_eq!(world.issuer.requests(), (2, 1), "the others make sure once a minute");
     world.sign_in("acct-a");
     assert_eq!(recover(&managers[0], &auth).await.expect("recovered"), RETRY);
 }
@@ -97,6 +102,24 @@ async fn g3_a_login_during_the_exchange_stays_and_nothing_is_mixed() {
     assert_eq!(decision, UnauthorizedRecoveryDecision::GiveUp(GiveUpReason::IdentityMismatch));
     assert_eq!(world.store.memory.record(), stored);
     assert_eq!(manager.auth().expect("signed in").account_id(), Some("acct-b"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn g3_tokens_that_another_account_was_written_over_are_not_saved_into_it() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let auth = manager.auth().expect("signed in");
+    let task = tokio::spawn({
+        let (manager, auth) = (manager.clone(), auth.clone());
+        async move { recover(&manager, &auth).await }
+    });
+    world.pass(Duration::from_millis(50)).await;
+    let mut grafted = crate::AuthDotJson::clone(auth.record());
+    grafted.tokens.as_mut().expect("tokens").account_id = Some("acct-b".to_owned());
+    world.store.memory.replace(Some(grafted.clone()));
+    let decision = task.await.expect("no panic").expect("an outcome");
+    assert_eq!(decision, UnauthorizedRecoveryDecision::GiveUp(GiveUpReason::IdentityMismatch));
+    assert_eq!(world.store.memory.record().as_deref(), Some(&grafted));
 }
 
 #[tokio::test(start_paused = true)]

@@ -74,6 +74,7 @@ impl World {
 pub(super) struct FaultyStore {
     pub(super) memory: EphemeralStorage,
     pub(super) failing_commits: AtomicUsize,
+    pub(super) locks_tried: AtomicUsize,
 }
 
 impl AuthStorage for FaultyStore {
@@ -111,6 +112,7 @@ impl AuthStorage for FaultyStore {
     }
 
     fn try_lock(&self) -> BoxFuture<'_, Result<Option<Box<dyn RefreshLock>>>> {
+        self.locks_tried.fetch_add(1, Ordering::SeqCst);
         self.memory.try_lock()
     }
 
