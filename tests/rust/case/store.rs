@@ -1,0 +1,86 @@
+//! The store of a case, as a foreign program sees it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use codex_auth_sdk::{AuthDotJson, AuthStorage, Environment, EphemeralStorage, FileStorage};
+use serde::Deserialize;
+use tempfile::TempDir;
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum StoreKind {
+    File,
+    Ephemeral,
+}
+
+pub(crate) enum Store {
+    File(TempDir),
+    Ephemeral(EphemeralStorage),
+}
+
+impl Store {
+    pub(crate) fn new(kind: StoreKind) -> Self {
+        match kind {
+            StoreKind::File => Self::File(tempfile::tempdir().expect("a folder")),
+            StoreKind::Ephemeral => Self::Ephemeral(EphemeralStorage::default()),
+        }
+    }
+
+    pub(crate) fn storage(&self) -> Arc<dyn AuthStorage> {
+        match self {
+            Self::File(home) => Arc::new(FileStorage::new(home.path(), Environment::default())),
+            Self::Ephemeral(storage) => Arc::new(storage.clone()),
+        }
+    }
+
+    pub(crate) fn read(&self) -> Option<String> {
+        match self {
+            Self::File(home) => std::fs::read_to_string(auth_json(home.path())).ok(),
+            Self::Ephemeral(storage) => {
+                storage.record().map(|record| record.to_json_pretty().expose().to_owned())
+            }
+        }
+    }
+
+    pub(crate) fn write(&self, text: Option<&str>, in_place: bool) -> Result<(), String> {
+        match (self, text) {
+            (Self::Ephemeral(storage), text) => {
+                let parse = |text: &str| {
+                    AuthDotJson::parse(text.as_bytes()).map_err(|error| error.to_string())
+                };
+                storage.replace(text.map(parse).transpose()?);
+            }
+            (Self::File(home), Some(text)) if in_place => write_file(&auth_json(home.path()), text),
+            (Self::File(home), Some(text)) => {
+                let temp = home.path().join("foreign.tmp");
+                write_file(&temp, text);
+                std::fs::rename(temp, auth_json(home.path())).expect("renamed");
+            }
+            (Self::File(home), None) => drop(std::fs::remove_file(auth_json(home.path()))),
+        }
+        Ok(())
+    }
+
+    /// Writes `text` in place after `delay`, as a slow writer finishes.
+    pub(crate) fn heal(&self, text: String, delay: Duration) -> Result<(), String> {
+        let Self::File(home) = self else {
+            return Err("only a file can be half-written".to_owned());
+        };
+        let path = auth_json(home.path());
+        drop(tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            write_file(&path, &text);
+        }));
+        Ok(())
+    }
+}
+
+fn auth_json(home: &Path) -> PathBuf {
+    home.join("auth.json")
+}
+
+fn write_file(path: &Path, text: &str) {
+    std::fs::write(path, text).expect("written");
+}

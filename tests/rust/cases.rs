@@ -1,0 +1,105 @@
+//! Runs the shared cases through the Rust API; `tests/README.md` describes them.
+
+mod case {
+    pub(crate) mod fields;
+    pub(crate) mod run;
+    pub(crate) mod store;
+}
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use codex_auth_tests::issuer::Issuer;
+use libtest_mimic::{Arguments, Failed, Trial};
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use case::fields::Fields;
+use case::run::Run;
+use case::store::StoreKind;
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let log = Log::default();
+    tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_writer({
+            let log = log.clone();
+            move || log.clone()
+        })
+        .init();
+    let runtime = Arc::new(Runtime::new().expect("a runtime"));
+    let issuer = Arc::new(Issuer::start().expect("an issuer"));
+    let trials = cases().into_iter().flat_map(|case| {
+        let stores = case["stores"]
+            .as_array()
+            .cloned()
+            .unwrap_or_else(|| vec!["file".into(), "ephemeral".into()]);
+        let (runtime, issuer, log) = (Arc::clone(&runtime), Arc::clone(&issuer), log.clone());
+        stores.into_iter().map(move |store| {
+            let kind: StoreKind =
+                serde_json::from_value(store.clone()).expect("a store of the format");
+            let name = format!(
+                "{}::{}",
+                case["name"].as_str().expect("a name"),
+                store.as_str().expect("a store")
+            );
+            // A process with threads cannot fork itself in Rust.
+            let is_skipped = case["needs"].as_array().is_some_and(|needs| !needs.is_empty());
+            let (case, runtime, issuer, log) =
+                (case.clone(), Arc::clone(&runtime), Arc::clone(&issuer), log.clone());
+            Trial::test(name.clone(), move || {
+                let run = Run::new(&issuer, &name.replace("::", "-"), kind);
+                runtime.block_on(run_case(run, &case, &log)).map_err(Failed::from)
+            })
+            .with_ignored_flag(is_skipped)
+        })
+    });
+    libtest_mimic::run(&arguments, trials.collect()).exit();
+}
+
+async fn run_case(run: Run, case: &Value, log: &Log) -> Result<(), String> {
+    let mut case = Fields::of(case.clone());
+    for known in ["name", "doc", "stores", "needs"] {
+        drop(case.take(known));
+    }
+    run.prepare(&mut case).await?;
+    let steps = case.take("steps");
+    let expect = case.take("expect");
+    case.end()?;
+    for (index, step) in steps.as_array().into_iter().flatten().enumerate() {
+        let checked = Run::checked_step(run.clone(), step.clone()).await;
+        checked.map_err(|error| format!("step {index} {step}: {error}"))?;
+    }
+    run.finish(expect, &log.text()).await
+}
+
+fn cases() -> Vec<Value> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases");
+    let files = std::fs::read_dir(folder).expect("the folder of the cases");
+    let files = files.map(|file| std::fs::read(file.expect("a file").path()).expect("read"));
+    files
+        .flat_map(|json| serde_json::from_slice::<Vec<Value>>(&json).expect("a list of cases"))
+        .collect()
+}
+
+/// Everything that was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

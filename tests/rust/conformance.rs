@@ -1,0 +1,88 @@
+//! One suite for every store.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+use std::sync::Arc;
+
+use codex_auth_sdk::{
+    AuthDotJson, AuthStorage, Environment, EphemeralStorage, FileStorage, Swap, conformance,
+};
+
+fn file_store(home: &Path) -> Arc<dyn AuthStorage> {
+    Arc::new(FileStorage::new(home, Environment::default()))
+}
+
+fn record(key: &str) -> AuthDotJson {
+    AuthDotJson::parse(format!(r#"{{"OPENAI_API_KEY": "{key}"}}"#).as_bytes()).expect("a record")
+}
+
+async fn put(store: &dyn AuthStorage, key: &str) {
+    let version = store.load().await.expect("loads").version;
+    assert_eq!(store.commit(&version, &record(key)).await.expect("commits"), Swap::Done);
+}
+
+#[tokio::test]
+async fn a_file_conforms() {
+    let home = tempfile::tempdir().expect("a folder");
+    conformance::run(|| file_store(home.path())).await;
+    let mut left: Vec<_> = std::fs::read_dir(home.path())
+        .expect("listed")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
+        .collect();
+    left.sort();
+    assert_eq!(
+        left,
+        [".codex-auth-sdk.lock", "auth.json.lock", "auth.lock"],
+        "no temp file is left"
+    );
+}
+
+#[tokio::test]
+async fn a_linked_file_conforms_and_stays_a_link() {
+    let home = tempfile::tempdir().expect("a folder");
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let link = home.path().join("auth.json");
+    symlink(elsewhere.path().join("real.json"), &link).expect("linked");
+    conformance::run(|| file_store(home.path())).await;
+    put(&*file_store(home.path()), "linked").await;
+    assert!(link.symlink_metadata().expect("there").is_symlink());
+    assert!(elsewhere.path().join("real.json").exists());
+    assert!(
+        elsewhere.path().join("real.json.lock").exists(),
+        "the CLI's second lock is beside the target"
+    );
+    assert!(elsewhere.path().join("real.json.codex-auth-sdk.lock").exists());
+}
+
+#[tokio::test]
+async fn memory_conforms() {
+    let store = EphemeralStorage::default();
+    conformance::run(|| Arc::new(store.clone())).await;
+}
+
+#[tokio::test]
+async fn a_file_is_private_and_belongs_to_whom_it_belonged() {
+    let home = tempfile::tempdir().expect("a folder");
+    let path = home.path().join("auth.json");
+    std::fs::write(&path, r#"{"OPENAI_API_KEY": "old"}"#).expect("written");
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).expect("set");
+    let is_root = path.metadata().expect("there").uid() == 0;
+    if is_root {
+        std::os::unix::fs::chown(&path, Some(1000), Some(1000)).expect("given away");
+    }
+    let owner = path.metadata().map(|file| (file.uid(), file.gid())).expect("there");
+    put(&*file_store(home.path()), "new").await;
+    let file = path.metadata().expect("there");
+    assert_eq!((file.mode() & 0o777, file.uid(), file.gid()), (0o600, owner.0, owner.1));
+}
+
+#[tokio::test]
+async fn a_file_marked_read_only_is_not_ready_for_root_either() {
+    let home = tempfile::tempdir().expect("a folder");
+    let path = home.path().join("auth.json");
+    std::fs::write(&path, r#"{"OPENAI_API_KEY": "old"}"#).expect("written");
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o400)).expect("set");
+    let error = file_store(home.path()).ready(100).await.expect_err("refused");
+    assert_eq!(error.code(), "store_read_only");
+    assert!(error.to_string().contains("auth.json"), "{error}");
+}
