@@ -200,15 +200,16 @@ impl Run {
             return self.request(self.auth(fields)?).await;
         }
         let manager = self.names().managers.get(&name).cloned().ok_or("no such manager")?;
+        let kept = fields.text_or("as", "");
         match kind {
-            "auth" => Ok(self.named(fields, manager.auth())),
+            "auth" => Ok(self.named(kept, manager.auth())),
             "fresh_auth" => {
                 let result = manager.fresh_auth().await;
-                Ok(self.result(result, |auth| self.named(fields, auth)))
+                Ok(self.result(result, |auth| self.named(kept, auth)))
             }
             "refresh" => {
                 let result = manager.refresh_token(&self.auth(fields)?).await;
-                Ok(self.result(result, |auth| self.named(fields, auth)))
+                Ok(self.result(result, |auth| self.named(kept, auth)))
             }
             "reload" => {
                 Ok(self.result(manager.reload().await, |changed| json!({"changed": changed})))
@@ -221,7 +222,7 @@ impl Run {
             "recovery" => {
                 let recovery = manager.unauthorized_recovery();
                 let observed = reason(&recovery);
-                self.names().recoveries.insert(fields.text("as")?, recovery);
+                self.names().recoveries.insert(kept, recovery);
                 Ok(observed)
             }
             "recover" => {
@@ -334,10 +335,10 @@ impl Run {
         self.names().auths.get(&name).cloned().ok_or_else(|| format!("no snapshot `{name}`"))
     }
 
-    fn named(&self, fields: &mut Fields, auth: Option<CodexAuth>) -> Value {
+    fn named(&self, name: String, auth: Option<CodexAuth>) -> Value {
         let observed = json!({"auth": snapshot(auth.as_ref())});
         self.note(&auth);
-        if let (Ok(name), Some(auth)) = (fields.text("as"), auth) {
+        if let Some(auth) = auth {
             self.names().auths.insert(name, auth);
         }
         observed

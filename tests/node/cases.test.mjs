@@ -1,0 +1,189 @@
+// Runs the shared cases: see tests/README.md. Knows nothing about tokens; the issuer compares.
+
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { inspect } from 'node:util';
+
+import { AuthManager, CodexAuthError, EphemeralStorage } from '../../bindings-node/dist/index.mjs';
+import { codexHome, realm, within } from './support.mjs';
+
+const CASES = new URL('../cases/', import.meta.url);
+const FIELDS = fields('name doc stores needs options issuer logins faults store open steps expect');
+const DURATIONS = fields('refresh_window winner_wait refresh_deadline request_timeout lock_timeout');
+const LONGEST = 60_000;
+
+/** Each kind of step: its fields, and how it is done. */
+const STEPS = {
+  open: ['manager options', async (run, { manager, options }) => run.open(manager, options)],
+  auth: ['manager as', async (run, step) => run.keep(step, run.manager(step).auth())],
+  fresh_auth: ['manager as', async (run, step) => run.keep(step, await run.manager(step).freshAuth())],
+  reload: ['manager', async (run, step) => ({ changed: await run.manager(step).reload() })],
+  sync: ['manager auth', (run, step) => run.manager(step).syncFromStorage(run.named(step.auth))],
+  recovery: ['manager as', async (run, step) => run.recovery(step)],
+  recover: ['manager auth recovery', (run, step) => run.recover(step)],
+  refresh: ['manager auth as', async (run, step) =>
+    run.keep(step, await run.manager(step).refreshToken(run.named(step.auth)))],
+  request: ['auth', (run, step) => run.request(run.named(step.auth))],
+  logout: ['manager revoke', (run, step) =>
+    run.manager(step).logout('revoke' in step ? { revoke: step.revoke } : {})],
+  close: ['manager', async (run, step) => (await run.manager(step).close({ timeoutMs: 30_000 }), {})],
+  write_store: ['store in_place heal_after_ms', (run, step) => run.writeStore(step)],
+  edit_store: ['set remove', async (run, { set, remove }) => {
+    const edit = { json: JSON.parse(run.read()), ...(set && { set }), ...(remove && { remove }) };
+    return run.writeStore({ store: edit });
+  }],
+  delete_store: ['', async (run) => (run.write(null), {})],
+  store: ['', async () => ({})],
+  control: ['call args', (run, { call, args }) => run.issuer.call(call, args)],
+  wait: ['until timeout_ms', (run, { until, timeout_ms }) => run.issuer.wait(until, timeout_ms)],
+  stats: ['', (run) => run.issuer.stats()],
+  in_background: ['as step', async (run, { as, step }) => (run.names.set(as, run.observe(step)), {})],
+  join: ['of', (run, { of }) => run.named(of)],
+};
+
+class Run {
+  constructor(kase, store) {
+    Object.assign(this, { kase, names: new Map(), managers: new Map(), output: [], healing: [] });
+    this.home = codexHome();
+    this.storage = store === 'ephemeral' ? new EphemeralStorage() : null;
+  }
+
+  async whole() {
+    const { issuer: config = {}, logins = {}, faults = [], store, open, steps, expect = {} } = this.kase;
+    this.issuer = await realm({ config, logins, faults });
+    await this.writeStore({ store: store ?? {} });
+    if (open !== false) {
+      assert.equal((await this.open()).error, undefined);
+    }
+    for (const [number, step] of steps.entries()) {
+      const title = `step ${number + 1}: ${JSON.stringify(step)}`;
+      const actual = await within(LONGEST, title, this.observe(step, ['expect']));
+      const check = step.do === 'store' ? { text: this.read() } : { actual };
+      const call = step.do === 'store' ? 'check_store' : 'check';
+      const { mismatches } = await this.issuer.call(call, { ...check, expect: step.expect ?? {} });
+      assert.deepEqual(mismatches, [], title);
+    }
+    await Promise.all(this.healing);
+    for (const manager of this.managers.values()) {
+      await manager.close({ timeoutMs: 30_000 });
+      this.output.push(inspect(manager, { depth: 9, showHidden: true }), JSON.stringify(manager));
+    }
+    const end = { text: this.read(), output: this.output.join('\n'), expect };
+    const { mismatches, stats } = await this.issuer.call('finish', end);
+    assert.deepEqual(mismatches, [], inspect(stats, { depth: 9 }));
+  }
+
+  async observe(step, more = []) {
+    const [known, perform] = STEPS[step.do] ?? assert.fail(`unknown step ${step.do}`);
+    const allowed = new Set(['do', ...more, ...fields(known)]);
+    assert.deepEqual(Object.keys(step).filter((field) => !allowed.has(field)), []);
+    try {
+      return await perform(this, step);
+    } catch (error) {
+      this.output.push(inspect(error), String(error), error.stack, JSON.stringify(error));
+      if (!(error instanceof CodexAuthError)) {
+        throw error;
+      }
+      const { code, reason, isTransient: is_transient, retryAfterMs } = error;
+      const retry_after = retryAfterMs === null ? null : retryAfterMs / 1000;
+      return { error: { code, reason, is_transient, retry_after } };
+    }
+  }
+
+  async open(name = 'main', more = {}) {
+    const options = { codexHome: this.home, store: this.storage ?? 'file', ...this.issuer.options };
+    for (const [option, value] of Object.entries({ ...this.kase.options, ...more })) {
+      const camel = option.replace(/_(.)/g, (_, letter) => letter.toUpperCase());
+      options[DURATIONS.has(option) ? `${camel}Ms` : camel] = this.optionValue(option, value);
+    }
+    const manager = await AuthManager.open(options);
+    this.managers.set(name, manager);
+    return this.keep({}, manager.auth());
+  }
+
+  optionValue(option, value) {
+    if (typeof value === 'string') {
+      return value.replaceAll('{url}', this.issuer.url).replaceAll('{origin}', this.issuer.origin);
+    }
+    return DURATIONS.has(option) ? value * 1000 : value;
+  }
+
+  manager({ manager = 'main' }) {
+    return this.managers.get(manager) ?? assert.fail(`no manager ${manager}`);
+  }
+
+  named(name) {
+    return this.names.has(name) ? this.names.get(name) : assert.fail(`nothing is called ${name}`);
+  }
+
+  keep({ as }, auth) {
+    if (as !== undefined) this.names.set(as, auth);
+    if (auth === null) return { auth };
+    this.output.push(inspect(auth, { showHidden: true }), JSON.stringify(auth), String(auth));
+    const { mode, accountId, userId, email, planType, isFedramp } = auth;
+    const ids = { account_id: accountId, user_id: userId, email, plan_type: planType };
+    const times = { expires_at: auth.expiresAt, last_refresh: auth.lastRefresh };
+    return { auth: { mode, access_token: auth.accessToken, ...ids, is_fedramp: isFedramp, ...times } };
+  }
+
+  recovery(step) {
+    const recovery = this.manager(step).unauthorizedRecovery();
+    this.names.set(step.as, recovery);
+    return { give_up_reason: recovery.giveUpReason };
+  }
+
+  async recover(step) {
+    const recovery = this.named(step.recovery);
+    const auth = this.named(step.auth);
+    const decision = await this.manager(step).recoverFromUnauthorized(auth, recovery);
+    return { decision, give_up_reason: recovery.giveUpReason };
+  }
+
+  async request(auth) {
+    const response = await fetch(`${this.issuer.url}/api/me`, { headers: auth.headers() });
+    return { status: response.status, body: await response.json().catch(() => null) };
+  }
+
+  async writeStore({ store, in_place, heal_after_ms }) {
+    const { text } = await this.issuer.call('store_text', store);
+    this.write(text, in_place);
+    if (heal_after_ms !== undefined) {
+      const { cut, ...whole } = store;
+      this.healing.push(delay(heal_after_ms).then(() => this.writeStore({ store: whole, in_place: true })));
+    }
+    return {};
+  }
+
+  write(text, inPlace = false) {
+    const path = join(this.home, 'auth.json');
+    if (this.storage) return this.storage.replace(text);
+    if (text === null) return rmSync(path, { force: true });
+    writeFileSync(inPlace ? path : `${path}.foreign`, text, { mode: 0o600 });
+    if (!inPlace) renameSync(`${path}.foreign`, path);
+  }
+
+  read() {
+    const path = join(this.home, 'auth.json');
+    if (this.storage) return this.storage.record();
+    return existsSync(path) ? readFileSync(path, 'utf8') : null;
+  }
+}
+
+function fields(text) {
+  return new Set(text.split(' ').filter(Boolean));
+}
+
+for (const file of readdirSync(CASES).filter((name) => name.endsWith('.json')).sort()) {
+  describe(file, { concurrency: 8 }, () => {
+    for (const kase of JSON.parse(readFileSync(new URL(file, CASES), 'utf8'))) {
+      assert.deepEqual(Object.keys(kase).filter((field) => !FIELDS.has(field)), [], kase.name);
+      const skip = kase.needs?.length > 0 && `needs ${kase.needs.join(', ')}`;
+      for (const store of kase.stores ?? ['file', 'ephemeral']) {
+        test(`${kase.name} (${store})`, { skip }, () => new Run(kase, store).whole());
+      }
+    }
+  });
+}

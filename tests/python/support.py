@@ -1,0 +1,138 @@
+"""What the tests share: the issuer's control API, and child processes with a watchdog."""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import json
+import os
+import signal
+import subprocess
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).resolve().parents[2]
+
+WATCHDOG_S = 60
+
+
+class Issuer:
+    """A running `test-issuer`: `$TEST_ISSUER`, else the newest one that was built."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [_program()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self._process.stdout is not None
+        self.port: int = json.loads(self._process.stdout.readline())["port"]
+        self._names = (f"python{number}" for number in itertools.count())
+
+    def realm(self, **start: Any) -> Realm:
+        """A new realm; `start` is what `/control/realms` takes."""
+        name = next(self._names)
+        reply = _post(self.port, "/control/realms", {"name": name, **start})
+        return Realm(self.port, name, reply["logins"])
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.communicate()
+
+
+class Realm:
+    """An issuer of one test. Usable in forked children, and in others by `port` and `name`."""
+
+    def __init__(self, port: int, name: str, logins: dict[str, Any]) -> None:
+        self.port = port
+        self.name = name
+        self.logins = logins
+        self.origin = f"http://127.0.0.1:{port}"
+        self.url = f"{self.origin}/r/{name}"
+
+    def call(self, name: str, arguments: Any = None, /, **named: Any) -> Any:
+        """Makes a control call."""
+        path = f"/r/{self.name}/control/{name}"
+        return _post(self.port, path, named if arguments is None else arguments)
+
+    def wait(self, **until: Any) -> Any:
+        """Waits until the statistics match."""
+        return self.call("wait", until=until)
+
+    def options(self, **options: Any) -> dict[str, Any]:
+        """Options of a manager that talks to this realm, and never waits long for others."""
+        return {"token_url": f"{self.url}/oauth/token", "winner_wait": 0.3, **options}
+
+    def stored(self, text: str | None) -> str:
+        """The name of the refresh token in a record's text, such as `refresh:a1`."""
+        return str(self.call("inspect", text=text)["record"]["tokens"]["refresh_token"])
+
+    def get(self, path: str, headers: dict[str, str]) -> tuple[int, Any]:
+        """Sends a request to the protected API."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WATCHDOG_S)
+        try:
+            connection.request("GET", f"/r/{self.name}{path}", headers=headers)
+            reply = connection.getresponse()
+            return reply.status, json.loads(reply.read() or b"null")
+        finally:
+            connection.close()
+
+
+class Child:
+    """A forked child that runs `work`, as `uid` if given. It is ended after a minute."""
+
+    def __init__(self, work: Callable[[], object], uid: int | None = None) -> None:
+        reader, writer = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            os.close(reader)
+            signal.alarm(WATCHDOG_S)
+            os._exit(_run(work, uid, writer))
+        os.close(writer)
+        self._reader = os.fdopen(reader)
+
+    def result(self) -> Any:
+        """What `work` returned, as JSON carries it."""
+        with self._reader:
+            text = self._reader.read()
+        _, status = os.waitpid(self._pid, 0)
+        assert status == 0, f"the child ended with {os.waitstatus_to_exitcode(status)}: {text}"
+        return json.loads(text)
+
+
+def _run(work: Callable[[], object], uid: int | None, writer: int) -> int:
+    with os.fdopen(writer, "w") as pipe:
+        try:
+            if uid is not None:
+                os.setgroups([])
+                os.setgid(uid)
+                os.setuid(uid)
+            pipe.write(json.dumps(work()))
+        except BaseException:  # noqa: BLE001
+            pipe.write(traceback.format_exc())
+            return 1
+    return 0
+
+
+def _program() -> str:
+    if named := os.environ.get("TEST_ISSUER"):
+        return named
+    target = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
+    built = [*target.glob("*/test-issuer"), *target.glob("*/*/test-issuer")]
+    assert built, "build the issuer: cargo build -p codex-auth-tests --bin test-issuer"
+    return str(max(built, key=lambda path: path.stat().st_mtime))
+
+
+def _post(port: int, path: str, body: Any) -> Any:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WATCHDOG_S)
+    try:
+        headers = {"content-type": "application/json"}
+        connection.request("POST", path, json.dumps(body), headers)
+        reply = connection.getresponse()
+        answer = reply.read().decode()
+    finally:
+        connection.close()
+    assert reply.status == 200, f"{path} {body}: {answer}"
+    return json.loads(answer)
