@@ -147,19 +147,23 @@ macro_rules! setters {
     )*};
 }
 
+/// The same for what is text at heart.
+macro_rules! text_setters {
+    ($($(#[$doc:meta])* $name:ident: $type:ty => $($field:ident).+;)*) => {$(
+        $(#[$doc])*
+        #[must_use]
+        pub fn $name(mut self, $name: impl Into<$type>) -> Self {
+            self.$($field).+ = Some($name.into());
+            self
+        }
+    )*};
+}
+
 impl AuthManagerBuilder {
-    setters! {
+    text_setters! {
         /// The folder of the login; default `$CODEX_HOME`, else `~/.codex`. It must exist if it is
         /// named.
         codex_home: PathBuf => codex_home;
-        /// The kind of store; default what the CLI's `config.toml` says.
-        store: StoreKind => store;
-        /// A store of your own, in the place of a kind of store.
-        storage: Arc<dyn AuthStorage> => storage;
-        /// A token endpoint of your own, in the place of one over HTTP.
-        token_endpoint: Arc<dyn TokenEndpoint> => endpoint;
-        /// Time, tasks and chance; for simulations.
-        environment: Environment => environment;
         /// Where refresh tokens are redeemed; default `$CODEX_REFRESH_TOKEN_URL_OVERRIDE`, else
         /// the issuer's `/oauth/token`. `https`, or `http` on loopback.
         token_url: String => token_url;
@@ -174,12 +178,23 @@ impl AuthManagerBuilder {
         /// The name of your program in requests; default `$CODEX_INTERNAL_ORIGINATOR_OVERRIDE`,
         /// else `codex_auth_sdk`.
         originator: String => originator;
+        /// The only account whose login is ever published.
+        account_id: String => options.account_id;
+    }
+
+    setters! {
+        /// The kind of store; default what the CLI's `config.toml` says.
+        store: StoreKind => store;
+        /// A store of your own, in the place of a kind of store.
+        storage: Arc<dyn AuthStorage> => storage;
+        /// A token endpoint of your own, in the place of one over HTTP.
+        token_endpoint: Arc<dyn TokenEndpoint> => endpoint;
+        /// Time, tasks and chance; for simulations.
+        environment: Environment => environment;
         /// How token requests are written; default JSON.
         token_encoding: TokenEncoding => token_encoding;
         /// Whether to redeem refresh tokens; default when needed.
         refresh: RefreshMode => options.refresh;
-        /// The only account whose login is ever published.
-        account_id: String => options.account_id;
         /// How long before its end a token is refreshed; default 10 minutes, or half the token's
         /// life if that is less.
         refresh_window: Duration => options.refresh_window;

@@ -22,6 +22,19 @@ impl Realm {
         Self { address, prefix }
     }
 
+    /// The realm at `url`, as [`url`](Self::url) gives it.
+    ///
+    /// # Errors
+    ///
+    /// If `url` is not that of a realm.
+    pub fn at(url: &str) -> io::Result<Self> {
+        let invalid = || io::Error::new(io::ErrorKind::InvalidInput, "not the URL of a realm");
+        let place = url.strip_prefix("http://").ok_or_else(invalid)?;
+        let (address, prefix) = place.find('/').map_or((place, ""), |at| place.split_at(at));
+        let address = address.parse().map_err(|_| invalid())?;
+        Ok(Self { address, prefix: prefix.to_owned() })
+    }
+
     /// Where the endpoints of this realm are, without a slash at the end.
     #[must_use]
     pub fn url(&self) -> String {

@@ -13,6 +13,8 @@ pub(super) struct Counters {
     pub(super) requests: u64,
     pub(super) encodings: BTreeMap<&'static str, u64>,
     pub(super) grants: u64,
+    /// Grants that were delivered, by client.
+    pub(super) redeemers: BTreeMap<String, u64>,
     pub(super) regrants: u64,
     pub(super) foreign_grants: u64,
     pub(super) refusals: BTreeMap<String, u64>,
@@ -109,6 +111,7 @@ pub(super) fn stats(state: &State) -> Value {
         "encodings": counters.encodings,
         "held": state.gate.held(),
         "grants": counters.grants,
+        "redeemers": counters.redeemers,
         "regrants": counters.regrants,
         "foreign_grants": counters.foreign_grants,
         "refused": counters.refusals.values().sum::<u64>(),

@@ -25,7 +25,7 @@ pub(super) async fn token(realm: &Arc<Realm>, request: &Request) -> Result<Reply
     });
     match form.field("grant_type") {
         _ if !client_is_known => Ok(bad_request(realm, "invalid_client")),
-        "refresh_token" => refresh(realm, &form).await,
+        "refresh_token" => refresh(realm, &form, request.client()).await,
         "authorization_code" => Ok(sign_in::redeem_code(realm, &form)),
         _ => Ok(bad_request(realm, "unsupported_grant_type")),
     }
@@ -81,7 +81,7 @@ impl Drop for Presentation<'_> {
     }
 }
 
-async fn refresh(realm: &Arc<Realm>, form: &Form) -> Result<Reply, Dropped> {
+async fn refresh(realm: &Arc<Realm>, form: &Form, client: &str) -> Result<Reply, Dropped> {
     let token = form.field("refresh_token").to_owned();
     if token.is_empty() {
         return Ok(bad_request(realm, "invalid_request"));
@@ -95,6 +95,10 @@ async fn refresh(realm: &Arc<Realm>, form: &Form) -> Result<Reply, Dropped> {
     let answer = tokio::spawn(exchange(Arc::clone(realm), token, label)).await;
     let answer = answer.map_err(|_| Dropped)?;
     presentation.ending = answer.ending;
+    if matches!(answer.ending, Ending::Delivered | Ending::DeliveredUnrotated) {
+        let client = client.to_owned();
+        realm.update(|state| *state.counters.redeemers.entry(client).or_default() += 1);
+    }
     answer.reply
 }
 

@@ -1,0 +1,59 @@
+"""One of many processes that share a login.
+
+On every line of standard input it makes one request of the protected API, recovers from 401 if it
+must, and says how that went in one line of JSON. Usage: contender.py CODEX_HOME ISSUER_URL CLIENT
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import urllib.error
+import urllib.request
+from typing import Any
+
+from codex_auth_sdk import AuthManager, CodexAuth, CodexAuthError, UnauthorizedRecoveryDecision
+
+
+def main() -> None:
+    home, url, client = sys.argv[1:]
+    manager = AuthManager(codex_home=home, token_url=f"{url}/oauth/token", originator=client)
+    say({"ready": True})
+    for _ in sys.stdin:
+        try:
+            say(request(manager, url))
+        except CodexAuthError as error:
+            say({"error": error.code})
+
+
+def request(manager: AuthManager, url: str) -> dict[str, Any]:
+    """One request, with at most two retries."""
+    recovery = manager.unauthorized_recovery()
+    unauthorized = 0
+    while auth := manager.fresh_auth():
+        status = call_api(auth, url)
+        if status != 401:
+            return {"status": status, "unauthorized": unauthorized}
+        unauthorized += 1
+        decision = manager.recover_from_unauthorized(auth, recovery)
+        if decision is not UnauthorizedRecoveryDecision.RETRY:
+            return {"error": str(recovery.give_up_reason)}
+    return {"error": "logged_out"}
+
+
+def call_api(auth: CodexAuth, url: str) -> int:
+    try:
+        with urllib.request.urlopen(
+            urllib.request.Request(f"{url}/api/me", headers=auth.headers())
+        ) as reply:
+            return int(reply.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def say(line: dict[str, Any]) -> None:
+    print(json.dumps(line), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+//! One of many processes that share a login: on every line of standard input it makes one request
+//! of the protected API, recovers from 401 if it must, and says how that went in one line of JSON.
+//! Usage: `contender CODEX_HOME ISSUER_URL CLIENT`.
+
+use std::error::Error;
+use std::io::{self, BufRead, Write};
+
+use codex_auth_sdk::{AuthManager, CodexAuth, UnauthorizedRecoveryDecision};
+use codex_auth_tests::issuer::Realm;
+use serde_json::{Value, json};
+use tokio::runtime::Builder;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [home, url, client] = arguments.as_slice() else {
+        return Err("usage: contender CODEX_HOME ISSUER_URL CLIENT".into());
+    };
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let realm = Realm::at(url)?;
+    let manager = AuthManager::builder()
+        .codex_home(home)
+        .token_url(format!("{url}/oauth/token"))
+        .originator(client.as_str());
+    let manager = runtime.block_on(manager.build())?;
+    say(&json!({"ready": true}))?;
+    for line in io::stdin().lock().lines() {
+        line?;
+        let answer = runtime.block_on(request(&manager, &realm));
+        say(&answer.unwrap_or_else(|error| json!({"error": error.code()})))?;
+    }
+    Ok(())
+}
+
+/// One request, with at most two retries.
+async fn request(manager: &AuthManager, realm: &Realm) -> codex_auth_sdk::Result<Value> {
+    let recovery = manager.unauthorized_recovery();
+    let mut unauthorized = 0;
+    loop {
+        let Some(auth) = manager.fresh_auth().await? else {
+            return Ok(json!({"error": "logged_out"}));
+        };
+        let status = call_api(&auth, realm)?;
+        if status != 401 {
+            return Ok(json!({"status": status, "unauthorized": unauthorized}));
+        }
+        unauthorized += 1;
+        match manager.recover_from_unauthorized(&auth, &recovery).await? {
+            UnauthorizedRecoveryDecision::Retry => {}
+            decision => return Ok(json!({"error": format!("{decision:?}")})),
+        }
+    }
+}
+
+fn call_api(auth: &CodexAuth, realm: &Realm) -> codex_auth_sdk::Result<u16> {
+    let headers = auth.headers()?;
+    let lines: String =
+        headers.iter().map(|(name, value)| format!("{name}: {}\r\n", value.expose())).collect();
+    let reply = realm.exchange("GET", "/api/me", "text/plain", &lines, "");
+    Ok(reply.map_or(0, |reply| reply.status))
+}
+
+fn say(line: &Value) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    writeln!(output, "{line}")?;
+    output.flush()
+}
