@@ -102,6 +102,19 @@ class Child:
         return json.loads(text)
 
 
+def script(realm: Realm, home: Path, body: str) -> str:
+    """A program for `python -c` that knows the realm and the CODEX_HOME of a test."""
+    return f"""
+import asyncio, os, pathlib, signal, sys, threading
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from codex_auth_sdk import AsyncAuthManager, AuthManager
+from support import Realm
+realm = Realm({realm.port}, {realm.name!r}, {{}})
+home = pathlib.Path({str(home)!r})
+{body}
+"""
+
+
 def _run(work: Callable[[], object], uid: int | None, writer: int) -> int:
     with os.fdopen(writer, "w") as pipe:
         try:

@@ -1,0 +1,291 @@
+"""Errors: one tree, data on the exception, and texts that say what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import os
+import pickle
+import shutil
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import codex_auth_sdk
+import pytest
+from codex_auth_sdk import (
+    AsyncAuthManager,
+    AuthManager,
+    CodexAuthError,
+    EphemeralStorage,
+    InvalidOption,
+    LockTimeout,
+    RefreshTokenError,
+    RefreshTokenExpired,
+    RefreshTokenInvalidated,
+    RefreshTokenRejected,
+    RefreshTokenReused,
+    RefreshTransient,
+    StoreCorrupt,
+    StoreError,
+    StoreReadOnly,
+    StoreUnavailable,
+    TransientError,
+    UnsupportedMode,
+)
+from support import Child, Realm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+EXCEPTIONS = [
+    member
+    for name in codex_auth_sdk.__all__
+    if isinstance(member := getattr(codex_auth_sdk, name), type) and issubclass(member, Exception)
+]
+
+NOBODY = 65534
+
+
+def raised(call: Callable[[], object]) -> CodexAuthError:
+    with pytest.raises(CodexAuthError) as caught:
+        call()
+    return caught.value
+
+
+def test_every_error_is_a_codex_auth_error_of_this_module() -> None:
+    assert len(EXCEPTIONS) == 16
+    for exception in EXCEPTIONS:
+        assert issubclass(exception, CodexAuthError)
+        assert exception.__module__ == "codex_auth_sdk"
+        assert exception.__doc__
+
+
+def test_kinds_that_are_handled_alike_have_a_common_parent() -> None:
+    leaves = [RefreshTokenExpired, RefreshTokenInvalidated, RefreshTokenRejected, RefreshTokenReused]
+    assert all(issubclass(leaf, RefreshTokenError) for leaf in leaves)
+    assert all(issubclass(leaf, StoreError) for leaf in [StoreCorrupt, StoreReadOnly])
+    assert all(issubclass(leaf, TransientError) for leaf in [RefreshTransient, LockTimeout])
+    assert issubclass(StoreUnavailable, StoreError)
+    assert issubclass(StoreUnavailable, TransientError)
+    assert issubclass(InvalidOption, ValueError)
+
+
+def test_codes_are_unique() -> None:
+    codes = [exception.code for exception in EXCEPTIONS if "code" in vars(exception)]
+    assert len(codes) == len(set(codes)) == 13
+
+
+@pytest.mark.parametrize("exception", EXCEPTIONS)
+def test_errors_survive_pickle_and_copy(exception: type[CodexAuthError]) -> None:
+    error = exception("what happened")
+    error.reason = "why"
+    error.retry_after = 1.5
+    for twin in [pickle.loads(pickle.dumps(error)), copy.copy(error)]:  # noqa: S301
+        assert type(twin) is exception
+        assert str(twin) == "what happened"
+        seen = (twin.code, twin.reason, twin.is_transient, twin.retry_after)
+        assert seen == (exception.code, "why", exception.is_transient, 1.5)
+
+
+def test_a_refusal_carries_its_code_and_reason(realm: Realm, home: Path) -> None:
+    manager = AuthManager(**realm.options(codex_home=home))
+    auth = manager.auth()
+    assert auth is not None
+    realm.call("invalidate_refresh", token="a0")  # noqa: S106
+    error = raised(lambda: manager.refresh_token(auth))
+    assert type(error) is RefreshTokenInvalidated
+    assert (error.code, error.reason) == ("refresh_token_invalidated", "invalidated")
+    assert (error.is_transient, error.retry_after) == (False, None)
+    twin = pickle.loads(pickle.dumps(error))  # noqa: S301
+    assert (str(twin), twin.reason) == (str(error), error.reason)
+    assert realm.call("leaks", text=f"{error!r} {error} {error.__cause__!r}")["leaks"] == []
+
+
+def test_a_transient_error_says_when_to_try_again(realm: Realm, home: Path) -> None:
+    fault = {"kind": "status", "status": 429, "retry_after": {"seconds": 3600}, "forever": True}
+    realm.call("faults", fault)
+    manager = AuthManager(**realm.options(codex_home=home))
+    auth = manager.auth()
+    assert auth is not None
+    error = raised(lambda: manager.refresh_token(auth))
+    assert isinstance(error, TransientError)
+    assert error.is_transient
+    assert error.retry_after is not None
+    assert error.retry_after > 3500
+    assert realm.call("live", label="a0")["refresh"] is True
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"store": "floppy"}, ["floppy", "file", "ephemeral"]),
+        ({"store": "encrypted"}, ["encrypted", "file"]),
+        ({"refresh": "sometimes"}, ["sometimes", "auto", "never"]),
+        ({"token_encoding": "xml"}, ["xml", "json", "form"]),
+        ({"refresh_window": -1}, ["refresh_window", "-1"]),
+        ({"winner_wait": timedelta(seconds=-2)}, ["winner_wait", "-2"]),
+        ({"request_timeout": float("nan")}, ["request_timeout"]),
+        ({"request_timeout": 1e300}, ["request_timeout"]),
+        ({"lock_timeout": 1}, ["lock_timeout", "refresh_deadline"]),
+        ({"token_url": "not a url"}, ["token_url", "not a url"]),
+        ({"token_url": "http://example.com/token"}, ["token_url", "https"]),
+        ({"issuer": "ftp://example.com"}, ["https"]),
+    ],
+)
+def test_bad_values_are_named(options: dict[str, Any], words: list[str], home: Path) -> None:
+    for make in [AuthManager, AsyncAuthManager, lambda **given: asyncio.run(opened(**given))]:
+        error = raised(lambda make=make: make(codex_home=home, **options))
+        assert error.code == "invalid_option"
+        assert all(word in str(error) for word in words), str(error)
+
+
+async def opened(**options: Any) -> AsyncAuthManager:
+    return await AsyncAuthManager.open(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"codex_home": 1}, ["codex_home", "str", "int"]),
+        ({"store": 1.5}, ["store", "EphemeralStorage", "float"]),
+        ({"refresh": True}, ["refresh", "str", "bool"]),
+        ({"lock_timeout": "60"}, ["lock_timeout", "timedelta", "str"]),
+        ({"client_id": b"x"}, ["client_id", "str", "bytes"]),
+        ({"no_such_option": None}, ["no_such_option"]),
+    ],
+)
+def test_wrong_types_are_type_errors(options: dict[str, Any], words: list[str]) -> None:
+    for make in [AuthManager, AsyncAuthManager]:
+        with pytest.raises(TypeError) as caught:
+            make(**options)
+        assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_arguments_of_wrong_types_are_type_errors(home: Path) -> None:
+    manager = AuthManager(codex_home=home)
+    calls: list[Callable[..., object]] = [manager.refresh_token, manager.sync_from_storage]
+    for call in calls:
+        with pytest.raises(TypeError, match="CodexAuth"):
+            call(None)
+    with pytest.raises(TypeError):
+        manager.logout(False)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    with pytest.raises(TypeError, match="timeout must be"):
+        manager.close("soon")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert raised(lambda: manager.close(-1)).code == "invalid_option"
+
+
+@pytest.mark.parametrize("record", ["", "[]", "{", b"\xff", {"tokens": 1}, {"tokens": {}}])
+def test_a_bad_record_changes_nothing(record: Any) -> None:
+    assert raised(lambda: EphemeralStorage(record)).code == "invalid_option"
+    storage = EphemeralStorage({"OPENAI_API_KEY": "sk-1"})
+    before = storage.record()
+    assert raised(lambda: storage.replace(record)).code == "invalid_option"
+    assert storage.record() == before
+    with pytest.raises(TypeError, match="record must be"):
+        EphemeralStorage(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def test_a_codex_home_that_is_not_there(tmp_path: Path) -> None:
+    missing = tmp_path / "nowhere"
+    error = raised(lambda: AuthManager(codex_home=missing))
+    assert error.code == "invalid_option"
+    assert str(missing) in str(error)
+    assert not missing.exists()
+
+
+@pytest.mark.parametrize("content", ["", "not JSON", '{"tokens": "x"}', '{"tokens": {"access_'])
+def test_a_file_that_is_no_login_is_left_alone(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "auth.json"
+    path.write_text(content)
+    error = raised(lambda: AuthManager(codex_home=tmp_path))
+    assert error.code == "store_corrupt"
+    assert str(path) in str(error)
+    assert "sign in again" in str(error)
+    assert path.read_text() == content
+
+
+def test_a_folder_in_the_place_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "auth.json"
+    path.mkdir()
+    error = raised(lambda: AuthManager(codex_home=tmp_path))
+    assert error.code == "store_unavailable"
+    assert str(path) in str(error)
+    assert error.__cause__ is not None
+    assert path.is_dir()
+
+
+def test_a_credential_that_cannot_be_sent() -> None:
+    storage = EphemeralStorage({"auth_mode": "agentIdentity", "agent_identity": {"id": "x"}})
+    auth = AuthManager(store=storage).auth()
+    assert auth is not None
+    error = raised(auth.headers)
+    assert isinstance(error, UnsupportedMode)
+    assert "agent_identity" in str(error)
+
+
+@pytest.fixture
+def foreign_home(realm: Realm) -> Iterator[Path]:
+    """A CODEX_HOME of somebody who is not root, whom file modes stop."""
+    home = Path(tempfile.mkdtemp())
+    (home / "auth.json").write_text(realm.logins["a"]["text"])
+    if os.geteuid() == 0:
+        for path in [home, home / "auth.json"]:
+            os.chown(path, NOBODY, NOBODY)
+    yield home
+    home.chmod(0o700)
+    shutil.rmtree(home)
+
+
+def as_nobody(work: Callable[[], object]) -> Any:
+    return Child(work, NOBODY if os.geteuid() == 0 else None).result()
+
+
+def told(error: CodexAuthError) -> list[str]:
+    return [error.code, str(error)]
+
+
+def test_a_file_that_may_not_be_read(foreign_home: Path) -> None:
+    path = foreign_home / "auth.json"
+    path.chmod(0o000)
+    code, text = as_nobody(lambda: told(raised(lambda: AuthManager(codex_home=foreign_home))))
+    assert code == "store_unavailable"
+    assert str(path) in text
+
+
+def test_a_folder_that_may_not_be_written_costs_no_token(realm: Realm, foreign_home: Path) -> None:
+    def refresh() -> list[str]:
+        manager = AuthManager(**realm.options(codex_home=foreign_home))
+        auth = manager.auth()
+        assert auth is not None
+        return told(raised(lambda: manager.refresh_token(auth)))
+
+    before = (foreign_home / "auth.json").read_text()
+    foreign_home.chmod(0o500)
+    code, text = as_nobody(refresh)
+    assert code == "store_read_only"
+    assert str(foreign_home) in text
+    assert (foreign_home / "auth.json").read_text() == before
+    assert realm.call("stats")["requests"] == 0
+    assert realm.call("live", label="a0")["refresh"] is True
+
+
+def test_a_file_that_may_not_be_written_costs_no_token(realm: Realm, home: Path) -> None:
+    (home / "auth.json").chmod(0o400)
+    manager = AuthManager(**realm.options(codex_home=home))
+    auth = manager.auth()
+    assert auth is not None
+    error = raised(lambda: manager.refresh_token(auth))
+    assert error.code == "store_read_only"
+    assert str(home / "auth.json") in str(error)
+    assert realm.call("stats")["requests"] == 0
+
+
+def test_nobody_is_signed_in(tmp_path: Path) -> None:
+    with AuthManager(codex_home=tmp_path) as manager:
+        assert manager.auth() is None
+        assert manager.fresh_auth() is None
+        assert json.loads(json.dumps(manager.reload())) is False
+    assert list(tmp_path.iterdir()) == []
