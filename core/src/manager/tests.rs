@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use self::world::{Fault, World};
 use crate::manager::{AuthManager, GiveUpReason, SyncOutcome, UnauthorizedRecoveryDecision};
+use crate::sidecar::Sidecar;
 use crate::snapshot::CodexAuth;
+use crate::storage::AuthStorage;
 use crate::token_endpoint::RefusalReason;
 
 const RETRY: UnauthorizedRecoveryDecision = UnauthorizedRecoveryDecision::Retry;
@@ -321,4 +323,53 @@ async fn a_failed_background_refresh_is_no_error_and_not_repeated_at_once() {
     assert!(manager.fresh_auth().await.expect("still valid").is_some());
     assert!(manager.close(Duration::from_secs(10)).await);
     assert_eq!(world.issuer.requests(), (4, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_manager_that_only_adopted_knows_a_spent_token_by_the_locks_record() {
+    let world = World::new();
+    let (redeemer, adopter) = (world.manager().await, world.manager().await);
+    let first = redeemer.auth().expect("signed in");
+    let old = world.store.memory.record();
+    recover(&redeemer, &first).await.expect("refreshed");
+    recover(&adopter, &first).await.expect("adopted");
+    let second = adopter.auth().expect("signed in");
+    world.pass(Duration::from_secs(120)).await;
+    world.store.memory.replace(old.as_deref().cloned());
+    assert_eq!(recover(&adopter, &second).await.expect("recovered"), RETRY);
+    assert_eq!(world.issuer.requests(), (2, 2), "the successor was redeemed, not the spent token");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_manager_knows_the_tokens_it_spent_without_the_locks_record() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let first = manager.auth().expect("signed in");
+    let old = world.store.memory.record();
+    recover(&manager, &first).await.expect("refreshed");
+    let second = manager.auth().expect("signed in");
+    world.pass(Duration::from_secs(120)).await;
+    world.store.memory.replace(old.as_deref().cloned());
+    let lock = world.store.try_lock().await.expect("a lock").expect("free");
+    lock.set_sidecar(&Sidecar::default()).expect("emptied");
+    drop(lock);
+    assert_eq!(recover(&manager, &second).await.expect("recovered"), RETRY);
+    assert_eq!(world.issuer.requests(), (2, 2), "the successor was redeemed, not the spent token");
+}
+
+#[tokio::test(start_paused = true)]
+async fn g10_a_token_that_was_rejected_once_is_not_adopted_again() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let first = manager.auth().expect("signed in");
+    recover(&manager, &first).await.expect("refreshed");
+    let second = manager.auth().expect("signed in");
+    world.pass(Duration::from_secs(120)).await;
+    let mut odd = world.issuer.rotate(second.record());
+    let rejected = first.managed_tokens().expect("a login").access_token.clone();
+    odd.tokens.as_mut().expect("tokens").access_token = rejected;
+    world.store.memory.replace(Some(odd));
+    assert_eq!(recover(&manager, &second).await.expect("recovered"), RETRY);
+    assert_eq!(world.issuer.requests(), (2, 3));
+    assert_ne!(manager.auth().expect("signed in").access_token(), first.access_token());
 }

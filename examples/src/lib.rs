@@ -1,0 +1,38 @@
+//! What the example programs share.
+
+use std::sync::Arc;
+
+use reqwest::{Client, StatusCode};
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
+
+use codex_auth_sdk::CodexAuth;
+
+/// A client for plain HTTP on loopback, which is all that the examples talk to.
+///
+/// # Errors
+///
+/// If it cannot be set up.
+pub fn loopback_client() -> Result<Client, Box<dyn std::error::Error>> {
+    let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    Ok(Client::builder().tls_backend_preconfigured(tls).no_proxy().build()?)
+}
+
+/// One request of the protected API with the headers of `auth`.
+///
+/// # Errors
+///
+/// If there is no reply.
+pub async fn call_api(
+    client: &Client,
+    url: &str,
+    auth: &CodexAuth,
+) -> Result<StatusCode, Box<dyn std::error::Error>> {
+    let mut request = client.get(format!("{url}/api/me"));
+    for (name, value) in auth.headers()? {
+        request = request.header(name, value.expose());
+    }
+    Ok(request.send().await?.status())
+}
