@@ -49,6 +49,16 @@ async fn g1_a_thousand_rejections_of_one_token_are_one_redemption() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn g1_nothing_is_redeemed_once_the_lock_is_lost() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let auth = manager.auth().expect("signed in");
+    world.store.lock_is_lost.store(true, Ordering::SeqCst);
+    let error = recover(&manager, &auth).await.expect_err("no lock");
+    assert_eq!((error.code(), world.issuer.requests()), ("store_unavailable", (0, 0)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn g2_a_refusal_waits_for_the_winner_to_save() {
     let world = World::new();
     let manager = world.manager().await;

@@ -1,7 +1,7 @@
 //! A store that can fail and an issuer in memory, for tests under a paused clock.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -75,6 +75,7 @@ pub(super) struct FaultyStore {
     pub(super) memory: EphemeralStorage,
     pub(super) failing_commits: AtomicUsize,
     pub(super) locks_tried: AtomicUsize,
+    pub(super) lock_is_lost: Arc<AtomicBool>,
 }
 
 impl AuthStorage for FaultyStore {
@@ -113,11 +114,41 @@ impl AuthStorage for FaultyStore {
 
     fn try_lock(&self) -> BoxFuture<'_, Result<Option<Box<dyn RefreshLock>>>> {
         self.locks_tried.fetch_add(1, Ordering::SeqCst);
-        self.memory.try_lock()
+        Box::pin(async {
+            let lock = self.memory.try_lock().await?;
+            Ok(lock.map(|lock| {
+                let is_lost = Arc::clone(&self.lock_is_lost);
+                Box::new(FaultyLock { lock, is_lost }) as Box<dyn RefreshLock>
+            }))
+        })
     }
 
     fn sidecar(&self) -> Sidecar {
         self.memory.sidecar()
+    }
+}
+
+/// A lock that can be taken away.
+#[derive(Debug)]
+struct FaultyLock {
+    lock: Box<dyn RefreshLock>,
+    is_lost: Arc<AtomicBool>,
+}
+
+impl RefreshLock for FaultyLock {
+    fn check(&self) -> Result<()> {
+        if self.is_lost.load(Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::StoreUnavailable, "the lock is gone"));
+        }
+        self.lock.check()
+    }
+
+    fn sidecar(&self) -> Sidecar {
+        self.lock.sidecar()
+    }
+
+    fn set_sidecar(&self, sidecar: &Sidecar) -> Result<()> {
+        self.lock.set_sidecar(sidecar)
     }
 }
 
