@@ -41,9 +41,9 @@ test-python: python programs $(VENV)/tools
 test-node: node programs
 	npm --prefix bindings-node test
 
-# Processes in three languages race for one login.
+# Processes in three languages race for one login, and the examples run.
 test-contention: python node programs
-	PYTHON=$(VIRTUAL_ENV)/bin/python $(CARGO_TEST) -p codex-auth-tests --features bindings --test contention
+	PYTHON=$(VIRTUAL_ENV)/bin/python $(CARGO_TEST) -p codex-auth-tests --features bindings --test contention --test examples
 
 # The wheel on every CPython, the addon on every Node that can be had.
 test-versions: programs $(VENV)/tools node
