@@ -71,12 +71,13 @@ pub trait AuthStorage: Send + Sync + fmt::Debug {
     fn delete<'a>(&'a self, expected: &'a Version) -> BoxFuture<'a, Result<Swap>>;
 
     /// Proves that a record of `size` bytes can be committed, by the very way in which it will be.
-    /// Called under the refresh lock, right before a refresh token is spent.
+    /// Called under the refresh lock, right before a refresh token is spent. What the proof left
+    /// behind serves the next commit, and is removed with the answer.
     ///
     /// # Errors
     ///
     /// What a commit would fail with.
-    fn ready(&self, size: usize) -> BoxFuture<'_, Result<()>>;
+    fn ready(&self, size: usize) -> BoxFuture<'_, Result<Readiness>>;
 
     /// Takes the refresh lock if it is free: nobody redeems a token of this store without it. It
     /// excludes every other holder on the store, also within this process, and dies with its
@@ -118,6 +119,23 @@ pub struct Loaded {
     pub record: Option<Arc<AuthDotJson>>,
     /// The version to hand to the next write.
     pub version: Version,
+}
+
+/// A store is ready to commit; dropping this removes what was made to prove it.
+#[derive(Default)]
+pub struct Readiness(Option<Box<dyn Send + Sync>>);
+
+impl Readiness {
+    /// Readiness that lasts as long as `proof`, which is dropped with it.
+    pub fn kept_by(proof: impl Send + Sync + 'static) -> Self {
+        Self(Some(Box::new(proof)))
+    }
+}
+
+impl fmt::Debug for Readiness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Readiness").field("has_proof", &self.0.is_some()).finish()
+    }
 }
 
 /// What became of a compare-and-swap.

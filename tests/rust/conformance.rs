@@ -82,7 +82,7 @@ async fn a_file_marked_read_only_is_not_ready_for_root_either() {
     let path = home.path().join("auth.json");
     std::fs::write(&path, r#"{"OPENAI_API_KEY": "old"}"#).expect("written");
     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o400)).expect("set");
-    let error = file_store(home.path()).ready(100).await.expect_err("refused");
+    let error = file_store(home.path()).ready(100).await.expect_err("not ready");
     assert_eq!(error.code(), "store_read_only");
     assert!(error.to_string().contains("auth.json"), "{error}");
 }

@@ -113,7 +113,7 @@ impl<'a> Attempt<'a> {
             return Ok(Round::Done(Err(GiveUpReason::FreshTokenRejected)));
         }
         let size = auth.record().to_json_pretty().expose().len() + GROWTH;
-        self.shared.storage.ready(size).await?;
+        let _ready = self.shared.storage.ready(size).await?;
         match self.exchange(&tokens.refresh_token).await? {
             Exchange::Granted(grant) => self.save(auth, grant).await,
             Exchange::NoAnswer(error) => Err(error),

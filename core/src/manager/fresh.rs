@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use super::flights::{Demand, Purpose};
 use super::recovery::GiveUpReason;
 use super::shared::Shared;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::snapshot::CodexAuth;
 
 /// A record this new is left alone: its writer has just seen to it.
@@ -54,10 +54,10 @@ impl Shared {
     }
 
     /// After a failure nobody tries again in the background for a while.
-    pub(super) fn pause_background(&self, demand: &Demand, error: &Error) {
+    pub(super) fn pause_background(&self, demand: &Demand, retry_after: Option<Duration>) {
         let Some(token) = demand.auth.access_fingerprint() else { return };
         let jitter = LONGEST_PAUSE / 6 + self.environment.jitter(LONGEST_PAUSE * 5 / 6);
-        let pause = error.retry_after().unwrap_or_default().max(jitter);
+        let pause = retry_after.unwrap_or_default().max(jitter);
         self.memory.pause_background(token, self.environment.clock.elapsed() + pause);
     }
 

@@ -25,18 +25,23 @@ enum Admission {
 impl Shared {
     /// Gets what `demand` asks for. Runs on our own thread.
     pub(super) async fn fulfil(self: &Arc<Self>, demand: &Demand) -> Result<Outcome> {
-        if !self.options.may_refresh() {
-            return self.await_rotation(demand).await;
-        }
-        let result = match self.admit(demand).await {
-            Ok(Admission::Answered(outcome)) => return Ok(outcome),
-            Ok(Admission::Locked(lock)) => Attempt::new(self, demand, lock).run().await,
-            Err(error) => Err(error),
+        let result = if self.options.may_refresh() {
+            self.refresh(demand).await
+        } else {
+            self.await_rotation(demand).await
         };
-        if let (Err(error), Purpose::Proactive) = (&result, demand.purpose) {
-            self.pause_background(demand, error);
+        if demand.purpose == Purpose::Proactive && !matches!(result, Ok(Ok(_))) {
+            let retry_after = result.as_ref().err().and_then(Error::retry_after);
+            self.pause_background(demand, retry_after);
         }
         result
+    }
+
+    async fn refresh(self: &Arc<Self>, demand: &Demand) -> Result<Outcome> {
+        match self.admit(demand).await? {
+            Admission::Answered(outcome) => Ok(outcome),
+            Admission::Locked(lock) => Attempt::new(self, demand, lock).run().await,
+        }
     }
 
     /// What a look at the store already answers, if anything.

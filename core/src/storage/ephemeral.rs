@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
-use super::{AuthStorage, Loaded, RefreshLock, Stamp, Swap, Version};
+use super::{AuthStorage, Loaded, Readiness, RefreshLock, Stamp, Swap, Version};
 use crate::auth_dot_json::AuthDotJson;
 use crate::environment::BoxFuture;
 use crate::error::Result;
@@ -113,8 +113,8 @@ impl AuthStorage for EphemeralStorage {
         Box::pin(async { Ok(self.swap(expected, None)) })
     }
 
-    fn ready(&self, _size: usize) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async { Ok(()) })
+    fn ready(&self, _size: usize) -> BoxFuture<'_, Result<Readiness>> {
+        Box::pin(async { Ok(Readiness::default()) })
     }
 
     fn try_lock(&self) -> BoxFuture<'_, Result<Option<Box<dyn RefreshLock>>>> {

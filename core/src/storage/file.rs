@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use self::locks::FileRefreshLock;
 use self::replace::Replacement;
 use self::target::Target;
-use super::{AuthStorage, Loaded, RefreshLock, Stamp, Swap, Version};
+use super::{AuthStorage, Loaded, Readiness, RefreshLock, Stamp, Swap, Version};
 use crate::auth_dot_json::{AuthDotJson, InvalidRecord};
 use crate::environment::{BoxFuture, Environment};
 use crate::error::{Error, ErrorKind, Result};
@@ -28,6 +28,17 @@ const TORN_FOR: Duration = Duration::from_secs(1);
 
 /// A login is a few kilobytes; nothing near this is one.
 const LARGEST: u64 = 4 * 1024 * 1024;
+
+type Prepared = Arc<Mutex<Option<Replacement>>>;
+
+/// Removes the temp file that nobody needed.
+struct Discard(Prepared);
+
+impl Drop for Discard {
+    fn drop(&mut self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
 
 /// The login in a `CODEX_HOME` folder.
 ///
@@ -41,7 +52,7 @@ pub struct FileStorage {
     /// The last record read, so that an unchanged file is not parsed again.
     parsed: ArcSwapOption<Loaded>,
     /// The temp file that proved readiness, for the commit that follows.
-    prepared: Mutex<Option<Replacement>>,
+    prepared: Prepared,
 }
 
 impl FileStorage {
@@ -54,7 +65,7 @@ impl FileStorage {
             home,
             environment,
             parsed: ArcSwapOption::empty(),
-            prepared: Mutex::new(None),
+            prepared: Prepared::default(),
         }
     }
 
@@ -139,12 +150,12 @@ impl FileStorage {
         Ok(Swap::Done)
     }
 
-    async fn prove_ready(&self, size: usize) -> Result<()> {
+    async fn prove_ready(&self, size: usize) -> Result<Readiness> {
         let target = Target::resolve(&self.path)?;
         drop(locks::commit_locks(&self.home, &target, &self.environment).await?);
         let replacement = Replacement::prepare(&target, size)?;
         *self.prepared.lock().unwrap_or_else(PoisonError::into_inner) = Some(replacement);
-        Ok(())
+        Ok(Readiness::kept_by(Discard(Arc::clone(&self.prepared))))
     }
 }
 
@@ -177,7 +188,7 @@ impl AuthStorage for FileStorage {
         Box::pin(self.swap(expected, None))
     }
 
-    fn ready(&self, size: usize) -> BoxFuture<'_, Result<()>> {
+    fn ready(&self, size: usize) -> BoxFuture<'_, Result<Readiness>> {
         Box::pin(self.prove_ready(size))
     }
 

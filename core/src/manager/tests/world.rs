@@ -17,7 +17,9 @@ use crate::manager::{AuthManager, AuthManagerBuilder};
 use crate::secret::Secret;
 use crate::sidecar::Sidecar;
 use crate::simulation::simulated;
-use crate::storage::{AuthStorage, EphemeralStorage, Loaded, RefreshLock, Stamp, Swap, Version};
+use crate::storage::{
+    AuthStorage, EphemeralStorage, Loaded, Readiness, RefreshLock, Stamp, Swap, Version,
+};
 use crate::token_endpoint::{
     Grant, NoAnswer, Redemption, RefusalReason, TokenEndpoint, TokenTypeHint,
 };
@@ -108,7 +110,7 @@ impl AuthStorage for FaultyStore {
         self.memory.delete(expected)
     }
 
-    fn ready(&self, size: usize) -> BoxFuture<'_, Result<()>> {
+    fn ready(&self, size: usize) -> BoxFuture<'_, Result<Readiness>> {
         self.memory.ready(size)
     }
 

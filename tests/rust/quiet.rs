@@ -1,0 +1,42 @@
+//! Nothing is started before it is needed. Alone in its program, whose threads it counts.
+
+use codex_auth_sdk::AuthManager;
+use codex_auth_tests::issuer::IssuerProcess;
+use serde_json::json;
+
+fn threads() -> Vec<String> {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
+    let names =
+        tasks.map(|task| std::fs::read_to_string(task.expect("a task").path().join("comm")));
+    names.map(|name| name.expect("a name").trim().to_owned()).collect()
+}
+
+fn sockets() -> usize {
+    let files = std::fs::read_dir("/proc/self/fd").expect("Linux");
+    let targets = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
+    targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count()
+}
+
+#[tokio::test]
+async fn g10_no_thread_and_no_socket_until_a_token_is_redeemed() {
+    let issuer = IssuerProcess::spawn().expect("an issuer");
+    let realm = issuer.realm("");
+    let login = realm.call("login", &json!({"name": "a"}));
+    let home = tempfile::tempdir().expect("a folder");
+    std::fs::write(home.path().join("auth.json"), login["text"].as_str().expect("a record"))
+        .expect("written");
+    let before = (threads().len(), sockets());
+
+    let manager = AuthManager::builder()
+        .codex_home(home.path())
+        .token_url(format!("{}/oauth/token", realm.url()));
+    let manager = manager.build().await.expect("a manager");
+    let auth = manager.fresh_auth().await.expect("fresh").expect("signed in");
+    auth.headers().expect("headers");
+    manager.sync_from_storage(&auth).await.expect("read");
+    manager.reload().await.expect("read");
+    assert_eq!((threads().len(), sockets()), before, "{:?}", threads());
+
+    manager.refresh_token(&auth).await.expect("refreshed").expect("signed in");
+    assert!(threads().contains(&"codex-auth-sdk".to_owned()), "{:?}", threads());
+}
