@@ -21,7 +21,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         .codex_home(home)
         .token_url(format!("{url}/oauth/token"))
         .originator(client.as_str());
-    let manager = runtime.block_on(manager.build())?;
+    let manager = match runtime.block_on(manager.build()) {
+        Ok(manager) => manager,
+        Err(error) => return Ok(say(&json!({"error": error.code()}))?),
+    };
     say(&json!({"ready": true}))?;
     for line in io::stdin().lock().lines() {
         line?;

@@ -1,0 +1,142 @@
+//! What a user can get wrong: each a clear error that says what, where and what to do, with
+//! nothing overwritten and no token spent.
+
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use codex_auth_sdk::{AuthManager, AuthManagerBuilder, Error, StoreKind, seconds};
+use codex_auth_tests::issuer::{Issuer, Realm};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// `nobody`, in the place of root, who may read and write everything.
+const NOBODY: u32 = 65534;
+
+async fn refused(builder: AuthManagerBuilder, code: &str, parts: &[&str]) {
+    let error = builder.build().await.expect_err("refused");
+    assert_clear(&error, code, parts);
+}
+
+fn assert_clear(error: &Error, code: &str, parts: &[&str]) {
+    let text = error.to_string();
+    assert_eq!(error.code(), code, "{text}");
+    for part in parts {
+        assert!(text.contains(part), "{part:?} in {text:?}");
+    }
+}
+
+fn home_with(content: &str) -> TempDir {
+    let home = tempfile::tempdir().expect("a folder");
+    std::fs::write(home.path().join("auth.json"), content).expect("written");
+    home
+}
+
+#[tokio::test]
+async fn a_missing_home() {
+    let builder = || AuthManager::builder().codex_home("/no/such/folder");
+    refused(builder(), "invalid_option", &["CODEX_HOME", "/no/such/folder", "create it"]).await;
+    let home = home_with("{}");
+    let file = home.path().join("auth.json");
+    refused(AuthManager::builder().codex_home(file), "invalid_option", &["not a folder"]).await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_a_login() {
+    for content in ["secret", "[\"secret\"]", "{\"tokens\": \"secret\"}", "{\"tokens\": {}}"] {
+        let home = home_with(content);
+        let builder = AuthManager::builder().codex_home(home.path());
+        refused(builder, "store_corrupt", &["auth.json", "move it away"]).await;
+        let stored = std::fs::read_to_string(home.path().join("auth.json")).expect("there");
+        assert_eq!(stored, content);
+    }
+}
+
+#[tokio::test]
+async fn a_folder_in_the_files_place() {
+    let home = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(home.path().join("auth.json")).expect("made");
+    let builder = AuthManager::builder().codex_home(home.path());
+    refused(builder, "store_unavailable", &["auth.json", "folder"]).await;
+}
+
+#[tokio::test]
+async fn options_that_make_no_sense() {
+    let home = home_with("{}");
+    let builder = || AuthManager::builder().codex_home(home.path());
+    let error = "vault".parse::<StoreKind>().expect_err("refused");
+    assert_clear(&error, "invalid_option", &["vault", "keyring"]);
+    assert_clear(
+        &seconds("winner_wait", -1.0).expect_err("refused"),
+        "invalid_option",
+        &["winner_wait", "-1"],
+    );
+    assert_clear(
+        &seconds("winner_wait", f64::NAN).expect_err("refused"),
+        "invalid_option",
+        &["winner_wait"],
+    );
+    refused(builder().token_url("nonsense"), "invalid_option", &["token_url", "nonsense"]).await;
+    refused(builder().token_url("http://example.com/"), "invalid_option", &["token_url", "https"])
+        .await;
+    let soon = seconds("lock_timeout", 1.0).expect("a duration");
+    refused(builder().lock_timeout(soon), "invalid_option", &["lock_timeout", "refresh_deadline"])
+        .await;
+    refused(builder().store(StoreKind::Keyring), "invalid_option", &["keyring", "not supported"])
+        .await;
+    std::fs::write(home.path().join("config.toml"), "cli_auth_credentials_store = \"auto\"")
+        .expect("written");
+    refused(builder(), "invalid_option", &["auto", "not supported"]).await;
+}
+
+#[test]
+fn files_and_folders_without_permission() {
+    for (file, folder, code) in [
+        (0o000, 0o755, "store_unavailable"),
+        (0o600, 0o555, "store_read_only"),
+        (0o400, 0o755, "store_read_only"),
+    ] {
+        let issuer = Issuer::start().expect("an issuer");
+        let realm = issuer.realm("");
+        let login = realm.call("login", &json!({"name": "a", "access_age_s": 7200}));
+        let home = home_with(login["text"].as_str().expect("a record"));
+        let path = home.path().join("auth.json");
+        let before = std::fs::read(&path).expect("there");
+        for (path, mode) in [(path.as_path(), file), (home.path(), folder)] {
+            if is_root() {
+                chown(path, Some(NOBODY), Some(NOBODY)).expect("given away");
+            }
+            std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("set");
+        }
+        let answer = as_nobody(home.path(), &realm);
+        assert_eq!(answer["error"], code, "{answer}");
+        assert_eq!(std::fs::read(&path).expect("there"), before);
+        assert_eq!(realm.stats()["requests"], 0, "no token was spent");
+        assert_eq!(realm.call("live", &json!({"label": "a0"}))["refresh"], true);
+    }
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").expect("Linux").uid() == 0
+}
+
+/// What a contender says about its first request, or about why it cannot make one.
+fn as_nobody(home: &Path, realm: &Realm) -> Value {
+    let programs = tempfile::tempdir().expect("a folder");
+    std::fs::set_permissions(programs.path(), PermissionsExt::from_mode(0o755)).expect("set");
+    let program: PathBuf = programs.path().join("contender");
+    std::fs::copy(env!("CARGO_BIN_EXE_contender"), &program).expect("copied");
+    let mut command = Command::new(&program);
+    command.arg(home).args([realm.url().as_str(), "nobody"]);
+    if is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("started");
+    // A contender that could not start does not listen any more.
+    drop(writeln!(child.stdin.take().expect("piped"), "go"));
+    let output = child.wait_with_output().expect("ended");
+    let last = String::from_utf8_lossy(&output.stdout).lines().last().map(str::to_owned);
+    serde_json::from_str(&last.expect("an answer")).expect("JSON")
+}
