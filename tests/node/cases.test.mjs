@@ -1,14 +1,13 @@
 // Runs the shared cases: see tests/README.md. Knows nothing about tokens; the issuer compares.
 
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync, readdirSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { inspect } from 'node:util';
 
-import { AuthManager, CodexAuthError, EphemeralStorage } from '../../bindings-node/dist/index.mjs';
-import { codexHome, realm, within } from './support.mjs';
+import { AuthManager, CodexAuthError } from '../../bindings-node/dist/index.mjs';
+import { Store, realm, within } from './support.mjs';
 
 const CASES = new URL('../cases/', import.meta.url);
 const FIELDS = fields('name doc stores needs options issuer logins faults store open steps expect');
@@ -22,7 +21,10 @@ const STEPS = {
   fresh_auth: ['manager as', async (run, step) => run.keep(step, await run.manager(step).freshAuth())],
   reload: ['manager', async (run, step) => ({ changed: await run.manager(step).reload() })],
   sync: ['manager auth', (run, step) => run.manager(step).syncFromStorage(run.named(step.auth))],
-  recovery: ['manager as', async (run, step) => run.recovery(step)],
+  recovery: ['manager as', async (run, step) => {
+    run.names.set(step.as, run.manager(step).unauthorizedRecovery());
+    return { give_up_reason: run.named(step.as).giveUpReason };
+  }],
   recover: ['manager auth recovery', (run, step) => run.recover(step)],
   refresh: ['manager auth as', async (run, step) =>
     run.keep(step, await run.manager(step).refreshToken(run.named(step.auth)))],
@@ -32,11 +34,11 @@ const STEPS = {
   close: ['manager', async (run, step) => (await run.manager(step).close({ timeoutMs: 30_000 }), {})],
   write_store: ['store in_place heal_after_ms', (run, step) => run.writeStore(step)],
   edit_store: ['set remove', async (run, { set, remove }) => {
-    const edit = { json: JSON.parse(run.read()), ...(set && { set }), ...(remove && { remove }) };
+    const edit = { json: JSON.parse(run.store.read()), ...(set && { set }), ...(remove && { remove }) };
     return run.writeStore({ store: edit });
   }],
-  delete_store: ['', async (run) => (run.write(null), {})],
-  store: ['', async () => ({})],
+  delete_store: ['', async (run) => (run.store.write(null), {})],
+  store: ['', async (run) => ({ text: run.store.read() })],
   control: ['call args', (run, { call, args }) => run.issuer.call(call, args)],
   wait: ['until timeout_ms', (run, { until, timeout_ms }) => run.issuer.wait(until, timeout_ms)],
   stats: ['', (run) => run.issuer.stats()],
@@ -47,8 +49,7 @@ const STEPS = {
 class Run {
   constructor(kase, store) {
     Object.assign(this, { kase, names: new Map(), managers: new Map(), output: [], healing: [] });
-    this.home = codexHome();
-    this.storage = store === 'ephemeral' ? new EphemeralStorage() : null;
+    this.store = new Store(store);
   }
 
   async whole() {
@@ -61,9 +62,8 @@ class Run {
     for (const [number, step] of steps.entries()) {
       const title = `step ${number + 1}: ${JSON.stringify(step)}`;
       const actual = await within(LONGEST, title, this.observe(step, ['expect']));
-      const check = step.do === 'store' ? { text: this.read() } : { actual };
-      const call = step.do === 'store' ? 'check_store' : 'check';
-      const { mismatches } = await this.issuer.call(call, { ...check, expect: step.expect ?? {} });
+      const [call, found] = step.do === 'store' ? ['check_store', actual] : ['check', { actual }];
+      const { mismatches } = await this.issuer.call(call, { ...found, expect: step.expect ?? {} });
       assert.deepEqual(mismatches, [], title);
     }
     await Promise.all(this.healing);
@@ -71,7 +71,7 @@ class Run {
       await manager.close({ timeoutMs: 30_000 });
       this.output.push(inspect(manager, { depth: 9, showHidden: true }), JSON.stringify(manager));
     }
-    const end = { text: this.read(), output: this.output.join('\n'), expect };
+    const end = { text: this.store.read(), output: this.output.join('\n'), expect };
     const { mismatches, stats } = await this.issuer.call('finish', end);
     assert.deepEqual(mismatches, [], inspect(stats, { depth: 9 }));
   }
@@ -94,21 +94,19 @@ class Run {
   }
 
   async open(name = 'main', more = {}) {
-    const options = { codexHome: this.home, store: this.storage ?? 'file', ...this.issuer.options };
+    const options = { ...this.store.options, ...this.issuer.options };
     for (const [option, value] of Object.entries({ ...this.kase.options, ...more })) {
-      const camel = option.replace(/_(.)/g, (_, letter) => letter.toUpperCase());
-      options[DURATIONS.has(option) ? `${camel}Ms` : camel] = this.optionValue(option, value);
+      const name = option.replace(/_(.)/g, (_, letter) => letter.toUpperCase());
+      if (DURATIONS.has(option)) options[`${name}Ms`] = value * 1000;
+      else options[name] = typeof value === 'string' ? this.filled(value) : value;
     }
     const manager = await AuthManager.open(options);
     this.managers.set(name, manager);
     return this.keep({}, manager.auth());
   }
 
-  optionValue(option, value) {
-    if (typeof value === 'string') {
-      return value.replaceAll('{url}', this.issuer.url).replaceAll('{origin}', this.issuer.origin);
-    }
-    return DURATIONS.has(option) ? value * 1000 : value;
+  filled(text) {
+    return text.replaceAll('{url}', this.issuer.url).replaceAll('{origin}', this.issuer.origin);
   }
 
   manager({ manager = 'main' }) {
@@ -129,15 +127,8 @@ class Run {
     return { auth: { mode, access_token: auth.accessToken, ...ids, is_fedramp: isFedramp, ...times } };
   }
 
-  recovery(step) {
-    const recovery = this.manager(step).unauthorizedRecovery();
-    this.names.set(step.as, recovery);
-    return { give_up_reason: recovery.giveUpReason };
-  }
-
   async recover(step) {
-    const recovery = this.named(step.recovery);
-    const auth = this.named(step.auth);
+    const [auth, recovery] = [this.named(step.auth), this.named(step.recovery)];
     const decision = await this.manager(step).recoverFromUnauthorized(auth, recovery);
     return { decision, give_up_reason: recovery.giveUpReason };
   }
@@ -149,26 +140,12 @@ class Run {
 
   async writeStore({ store, in_place, heal_after_ms }) {
     const { text } = await this.issuer.call('store_text', store);
-    this.write(text, in_place);
+    this.store.write(text, in_place);
     if (heal_after_ms !== undefined) {
       const { cut, ...whole } = store;
       this.healing.push(delay(heal_after_ms).then(() => this.writeStore({ store: whole, in_place: true })));
     }
     return {};
-  }
-
-  write(text, inPlace = false) {
-    const path = join(this.home, 'auth.json');
-    if (this.storage) return this.storage.replace(text);
-    if (text === null) return rmSync(path, { force: true });
-    writeFileSync(inPlace ? path : `${path}.foreign`, text, { mode: 0o600 });
-    if (!inPlace) renameSync(`${path}.foreign`, path);
-  }
-
-  read() {
-    const path = join(this.home, 'auth.json');
-    if (this.storage) return this.storage.record();
-    return existsSync(path) ? readFileSync(path, 'utf8') : null;
   }
 }
 

@@ -2,17 +2,27 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
+import { EphemeralStorage } from '../../bindings-node/dist/index.mjs';
+
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
 export const PACKAGE = join(ROOT, 'bindings-node');
-export const SUPPORT = import.meta.url;
 
 // No test depends on the login of whoever runs it.
 for (const name of Object.keys(process.env).filter((name) => name.startsWith('CODEX_'))) {
@@ -54,6 +64,35 @@ export function codexHome(text) {
   return home;
 }
 
+/** A store of either kind that a test can read and write, as a foreign program would. */
+export class Store {
+  #memory;
+  #path;
+
+  constructor(kind) {
+    const home = codexHome();
+    this.#path = join(home, 'auth.json');
+    this.#memory = kind === 'ephemeral' ? new EphemeralStorage() : null;
+    /** What a manager of this store is opened with. */
+    this.options = { codexHome: home, store: this.#memory ?? 'file' };
+  }
+
+  /** What is stored; null for nothing. */
+  read() {
+    if (this.#memory) return this.#memory.record();
+    return existsSync(this.#path) ? readFileSync(this.#path, 'utf8') : null;
+  }
+
+  /** Replaces the file, or truncates it and writes in place; null removes it. */
+  write(text, inPlace = false) {
+    if (this.#memory) return this.#memory.replace(text);
+    if (text === null) return rmSync(this.#path, { force: true });
+    if (inPlace) return writeFileSync(this.#path, text, { mode: 0o600 });
+    writeFileSync(`${this.#path}.foreign`, text, { mode: 0o600 });
+    renameSync(`${this.#path}.foreign`, this.#path);
+  }
+}
+
 /** A realm with the login `a` and a CODEX_HOME that holds it. */
 export async function signedIn(start = {}) {
   const issuer = await realm({ logins: { a: {} }, ...start });
@@ -69,9 +108,9 @@ export async function refreshToken(issuer, text) {
   return record.tokens.refresh_token;
 }
 
-/** Runs `code` as a module in a process of its own; what became of it. */
-export function child(code, { args = [], cwd, env, ...options } = {}) {
-  const process_ = spawn(process.execPath, ['--input-type=module', '-e', code, ...args], {
+/** Runs `code` (a module unless `type` says otherwise) in a process of its own; what became of it. */
+export function child(code, { args = [], cwd, env, type = 'module', ...options } = {}) {
+  const process_ = spawn(process.execPath, [`--input-type=${type}`, '-e', code, ...args], {
     cwd: cwd ?? PACKAGE,
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -115,12 +154,14 @@ async function startIssuer() {
 
 function issuerPath() {
   const target = process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target');
-  const triple = process.env.CARGO_BUILD_TARGET ?? '';
-  const folders = [join(target, triple, 'debug'), join(target, triple, 'release'), join(target, 'debug')];
+  const folders = ['', ...readdirSync(target)];
   const name = process.platform === 'win32' ? 'test-issuer.exe' : 'test-issuer';
-  const found = [process.env.TEST_ISSUER, ...folders.map((folder) => join(folder, name))];
-  const path = found.find((path) => path && existsSync(path));
-  if (!path) {
+  const built = folders
+    .flatMap((folder) => ['debug', 'release'].map((profile) => join(target, folder, profile, name)))
+    .filter((path) => existsSync(path))
+    .sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs);
+  const path = process.env.TEST_ISSUER ?? built[0];
+  if (path === undefined) {
     throw new Error('build the issuer: cargo build -p codex-auth-tests --bin test-issuer');
   }
   return path;

@@ -1,0 +1,302 @@
+import { inspect } from 'node:util';
+
+import { NativeAuthManager, finish } from '../native.js';
+import type { NativeCodexAuth } from '../native.js';
+import { CodexAuth, codexAuthOf, nativeAuth } from './codex-auth.js';
+import { unwrap } from './error.js';
+import { checked, nativeOptions } from './options.js';
+import type { AuthManagerOptions, Kinds } from './options.js';
+import { UnauthorizedRecovery, nativeRecovery, recoveryOf } from './recovery.js';
+import { wait } from './wait.js';
+
+/** Options of a call that may have to wait. */
+export interface WaitOptions {
+  /**
+   * Ends the waiting: the promise is rejected with the signal's reason. A refresh that is under
+   * way goes on, and its tokens are saved.
+   */
+  signal?: AbortSignal | undefined;
+}
+
+/** Options of {@link AuthManager.logout}. */
+export interface LogoutOptions extends WaitOptions {
+  /**
+   * Whether the server is asked to revoke the login, too; default true. It is best effort, and may
+   * end other sessions of the account.
+   */
+  revoke?: boolean | undefined;
+}
+
+/** Options of {@link AuthManager.close}. */
+export interface CloseOptions {
+  /** How long to wait, in milliseconds; default 10 s. */
+  timeoutMs?: number | undefined;
+}
+
+/** How the store's record relates to a snapshot. */
+export type SyncKind =
+  /** Nothing shows whether the stored login is the snapshot's: nothing is adopted for it. */
+  | 'skipped_missing_identity'
+  /** Nobody is signed in. */
+  | 'logged_out'
+  /** The store holds another account's login, or an API key. */
+  | 'identity_mismatch'
+  /** The same login. */
+  | 'applied';
+
+/** What {@link AuthManager.syncFromStorage} found. */
+export interface SyncOutcome {
+  /** How the store's record relates to the snapshot. */
+  kind: SyncKind;
+  /** Whether the manager's snapshot was replaced by the same login's newer tokens. */
+  changed: boolean;
+}
+
+/** What {@link AuthManager.logout} did. */
+export interface LogoutOutcome {
+  /** Whether a login was removed from the store. */
+  removed: boolean;
+  /** Whether the server confirmed a revocation. */
+  revoked: boolean;
+}
+
+/** What to do about a 401: send the request again with the manager's snapshot, or hand it on. */
+export type RecoveryDecision = 'retry' | 'give_up';
+
+const WAIT: Kinds<WaitOptions> = { signal: 'signal' };
+const LOGOUT: Kinds<LogoutOptions> = { signal: 'signal', revoke: 'boolean' };
+const CLOSE: Kinds<CloseOptions> = { timeoutMs: 'number' };
+
+/**
+ * Owns a Codex login: hands out snapshots of it, keeps it fresh, and recovers from 401.
+ *
+ * Any number of managers, in any number of threads and processes, may share a store. What touches
+ * the network runs on a thread of the addon's own: neither an aborted signal nor the end of a
+ * worker stops a refresh whose token the server has already rotated.
+ *
+ * @example
+ * const manager = await AuthManager.open();
+ * const recovery = manager.unauthorizedRecovery();
+ * for (;;) {
+ *   const auth = await manager.freshAuth();
+ *   if (auth === null) throw new Error('nobody is signed in');
+ *   const response = await fetch(url, { headers: auth.headers() });
+ *   if (response.status !== 401) return response;
+ *   const decision = await manager.recoverFromUnauthorized(auth, recovery);
+ *   if (decision === 'give_up') throw new Error(`sign in again: ${recovery.giveUpReason}`);
+ * }
+ */
+export class AuthManager {
+  readonly #native: NativeAuthManager;
+  /** The last snapshot, so that it crosses once and not with every call. */
+  #known: NativeCodexAuth | null = null;
+  #auth: CodexAuth | null = null;
+
+  /**
+   * Reads the store once, without waiting: for file and ephemeral stores. The others need
+   * {@link AuthManager.open}.
+   *
+   * @throws {CodexAuthError} `invalid_option`; `store_unavailable`, also for a broken file, which
+   * `open` would wait for to become whole. No login is not an error.
+   */
+  constructor(options?: AuthManagerOptions);
+  /** @internal */
+  constructor(native: NativeAuthManager);
+  constructor(options: AuthManagerOptions | NativeAuthManager = {}) {
+    this.#native =
+      options instanceof NativeAuthManager
+        ? options
+        : unwrap(NativeAuthManager.openNow(...nativeOptions(options)));
+    finishAtExit();
+  }
+
+  /**
+   * Reads the store, waiting for it if need be: also for a half-written file to become whole.
+   *
+   * @throws {CodexAuthError} `invalid_option`, `store_corrupt`, `store_unavailable`. No login is
+   * not an error.
+   */
+  static async open(
+    options: AuthManagerOptions = {},
+    waiting: WaitOptions = {},
+  ): Promise<AuthManager> {
+    const { signal } = checked(waiting, WAIT);
+    const native = nativeOptions(options);
+    return new AuthManager(unwrap(await wait(signal, () => NativeAuthManager.open(...native))));
+  }
+
+  /** The snapshot in memory; null while nobody is signed in. No I/O and no lock. */
+  auth(): CodexAuth | null {
+    return this.#snapshot(this.#native.auth(this.#known));
+  }
+
+  /**
+   * What {@link AuthManager.freshAuth} would return at once; null if it would have to wait, or if
+   * nobody is signed in.
+   */
+  freshAuthIfReady(): CodexAuth | null {
+    return this.#snapshot(this.#native.freshAuthIfReady(this.#known));
+  }
+
+  /**
+   * The snapshot, refreshed first where needed. While the token is still valid a due refresh runs
+   * in the background and the current snapshot is returned at once; only an expired token makes
+   * the caller wait. Null while nobody is signed in.
+   *
+   * @throws {CodexAuthError} Those of {@link AuthManager.refreshToken}, and only for an expired
+   * token.
+   */
+  async freshAuth(options: WaitOptions = {}): Promise<CodexAuth | null> {
+    const { signal } = checked(options, WAIT);
+    signal?.throwIfAborted();
+    return (
+      this.freshAuthIfReady() ??
+      this.#own(unwrap(await wait(signal, () => this.#native.freshAuth())))
+    );
+  }
+
+  /**
+   * Reads the store; whether the snapshot in memory was replaced.
+   *
+   * @throws {CodexAuthError} `store_corrupt` or `store_unavailable`; the snapshot stays what it
+   * was.
+   */
+  async reload(options: WaitOptions = {}): Promise<boolean> {
+    const { signal } = checked(options, WAIT);
+    return unwrap(await wait(signal, () => this.#native.reload()));
+  }
+
+  /**
+   * Reads the store and says how what it holds relates to `auth`. The snapshot in memory follows
+   * the store whatever the answer is.
+   *
+   * @throws {CodexAuthError} `store_corrupt` or `store_unavailable`.
+   */
+  async syncFromStorage(auth: CodexAuth, options: WaitOptions = {}): Promise<SyncOutcome> {
+    const { signal } = checked(options, WAIT);
+    const native = nativeAuth(auth);
+    const outcome = unwrap(await wait(signal, () => this.#native.syncFromStorage(native)));
+    return outcome as SyncOutcome;
+  }
+
+  /**
+   * Gets a token in the place of `auth`'s: the store's, if somebody has refreshed it already, else
+   * by redeeming the stored refresh token. Null where there is nothing to get for this login: it
+   * was logged out, replaced by another account's, or may not be refreshed.
+   *
+   * Any number of callers with one token share one refresh.
+   *
+   * @throws {CodexAuthError} Permanent: `refresh_token_expired`, `refresh_token_reused`,
+   * `refresh_token_invalidated`, `refresh_token_rejected`. Transient: `refresh_transient`,
+   * `lock_timeout`, `store_unavailable`. Nothing was spent: `store_read_only`, `store_corrupt`.
+   */
+  async refreshToken(auth: CodexAuth, options: WaitOptions = {}): Promise<CodexAuth | null> {
+    const { signal } = checked(options, WAIT);
+    const native = nativeAuth(auth);
+    return this.#own(unwrap(await wait(signal, () => this.#native.refreshToken(native))));
+  }
+
+  /** The state of one request's recovery; make a new one for every request. */
+  unauthorizedRecovery(): UnauthorizedRecovery {
+    return recoveryOf(this.#native.unauthorizedRecovery());
+  }
+
+  /**
+   * What to do about a 401 that a request with `auth` got: `retry` with {@link AuthManager.auth},
+   * or `give_up`, for `recovery.giveUpReason`. The first call adopts what another program has
+   * stored, the next one refreshes; a request therefore needs at most two retries.
+   *
+   * A call that fails does not use up the recovery. Two calls with one recovery run one after the
+   * other.
+   *
+   * @throws {CodexAuthError} Those of {@link AuthManager.refreshToken}.
+   */
+  async recoverFromUnauthorized(
+    auth: CodexAuth,
+    recovery: UnauthorizedRecovery,
+    options: WaitOptions = {},
+  ): Promise<RecoveryDecision> {
+    const { signal } = checked(options, WAIT);
+    const native = [nativeAuth(auth), nativeRecovery(recovery)] as const;
+    return unwrap(await wait(signal, () => this.#native.recoverFromUnauthorized(...native)));
+  }
+
+  /**
+   * Removes the login from the store, and asks the server to revoke it first unless `revoke` is
+   * false. A refresh in flight in any process does not bring the login back.
+   *
+   * @throws {CodexAuthError} `identity_mismatch` where the store holds another account's login
+   * than this manager, which is left alone; `store_read_only`, `store_unavailable`,
+   * `lock_timeout`.
+   */
+  async logout(options: LogoutOptions = {}): Promise<LogoutOutcome> {
+    const { signal, revoke = true } = checked(options, LOGOUT);
+    return unwrap(await wait(signal, () => this.#native.logout(revoke)));
+  }
+
+  /**
+   * Waits for refreshes in flight and tokens that are still to be saved; whether all are done. The
+   * manager stays usable. The end of the process waits for the same, for 10 s at most.
+   *
+   * @throws {CodexAuthError} `invalid_option` where the timeout is negative.
+   */
+  async close(options: CloseOptions = {}): Promise<boolean> {
+    const { timeoutMs = 10_000 } = checked(options, CLOSE);
+    return unwrap(await this.#native.close(timeoutMs));
+  }
+
+  /** Whether rotated tokens are in use that could not be saved yet. */
+  get pendingSave(): boolean {
+    return this.#native.pendingSave;
+  }
+
+  /** What may be shown. */
+  toJSON(): { auth: CodexAuth | null; pendingSave: boolean } {
+    return { auth: this.auth(), pendingSave: this.pendingSave };
+  }
+
+  /** @internal */
+  [inspect.custom](_depth: number, options: object): string {
+    return `AuthManager ${inspect(this.toJSON(), options)}`;
+  }
+
+  #snapshot(native: NativeCodexAuth | null): CodexAuth | null {
+    if (native !== this.#known) {
+      this.#known = native;
+      this.#auth = native && codexAuthOf(native);
+    }
+    return this.#auth;
+  }
+
+  /** The manager's own object for a snapshot that a promise brought, if it is the current one. */
+  #own(native: NativeCodexAuth | null): CodexAuth | null {
+    const current = this.auth();
+    if (native === null || current === null || !nativeAuth(current).isSame(native)) {
+      return native && codexAuthOf(native);
+    }
+    return current;
+  }
+}
+
+/** {@link AuthManager.close}, for `await using`; there where the runtime has the symbol. */
+export interface AuthManager extends AsyncDisposable {}
+
+if (Symbol.asyncDispose !== undefined) {
+  Object.defineProperty(AuthManager.prototype, Symbol.asyncDispose, {
+    async value(this: AuthManager): Promise<void> {
+      await this.close();
+    },
+    configurable: true,
+    writable: true,
+  });
+}
+
+let finishesAtExit = false;
+
+/** `process.exit` runs no hooks of the addon, so this waits for a refresh in flight there. */
+function finishAtExit(): void {
+  if (!finishesAtExit) {
+    finishesAtExit = true;
+    process.on('exit', finish);
+  }
+}

@@ -1,0 +1,80 @@
+import type { Failure } from '../native.js';
+
+/** What went wrong: one code per thing that a program can do about it. */
+export type ErrorCode =
+  | 'refresh_token_expired'
+  | 'refresh_token_reused'
+  | 'refresh_token_invalidated'
+  | 'refresh_token_rejected'
+  | 'refresh_transient'
+  | 'store_corrupt'
+  | 'store_read_only'
+  | 'store_unavailable'
+  | 'lock_timeout'
+  | 'invalid_option'
+  | 'identity_mismatch'
+  | 'unsupported_mode'
+  // Codes may be added; the known ones are still completed by editors.
+  | (string & {});
+
+/**
+ * Every error of this package, except for a `TypeError` where an argument has the wrong type and
+ * the reason of an `AbortSignal`.
+ *
+ * The message is one line that says what failed, where, and what to do. No part of an error ever
+ * contains a token or a server's reply.
+ */
+export class CodexAuthError extends Error {
+  /** What went wrong, the same in every language. */
+  readonly code: ErrorCode;
+
+  /**
+   * A finer reason where there is one, else null. Refused refreshes have `expired`, `reused`,
+   * `invalidated`, `invalid_grant`, `unauthorized`, `empty_refresh_token` or `outcome_unknown`.
+   */
+  readonly reason: string | null;
+
+  /** Whether the same call may succeed later without anybody signing in or repairing something. */
+  readonly isTransient: boolean;
+
+  /** How long to wait before trying again, in milliseconds; null where that is not known. */
+  readonly retryAfterMs: number | null;
+
+  /** @internal */
+  constructor(failure: Failure) {
+    super(failure.message, options(failure.causes));
+    this.code = failure.code;
+    this.reason = failure.reason ?? null;
+    this.isTransient = failure.isTransient;
+    this.retryAfterMs = failure.retryAfterMs ?? null;
+  }
+
+  static {
+    Object.defineProperty(this.prototype, 'name', {
+      value: 'CodexAuthError',
+      configurable: true,
+      writable: true,
+    });
+  }
+}
+
+/** The value of a native call, or its failure thrown. */
+export function unwrap<T>(outcome: T | Failure): T {
+  if (isFailure(outcome)) {
+    throw new CodexAuthError(outcome);
+  }
+  return outcome;
+}
+
+/** A `TypeError` for a mistake in the calling code. */
+export function mistake(message: string): TypeError {
+  return Object.assign(new TypeError(message), { code: 'invalid_option' });
+}
+
+function isFailure(outcome: unknown): outcome is Failure {
+  return typeof outcome === 'object' && outcome !== null && 'isTransient' in outcome;
+}
+
+function options([message, ...rest]: string[]): ErrorOptions | undefined {
+  return message === undefined ? undefined : { cause: new Error(message, options(rest)) };
+}

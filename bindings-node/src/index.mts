@@ -1,0 +1,8 @@
+export {
+  AuthManager,
+  CodexAuth,
+  CodexAuthError,
+  EphemeralStorage,
+  UnauthorizedRecovery,
+} from './index.js';
+export type * from './index.js';

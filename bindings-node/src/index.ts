@@ -1,0 +1,26 @@
+/**
+ * Keeps a Codex login alive for every program that shares it.
+ *
+ * Start with {@link AuthManager}.
+ *
+ * @module codex-auth-sdk
+ */
+
+export { AuthManager } from './auth-manager.js';
+export type {
+  CloseOptions,
+  LogoutOptions,
+  LogoutOutcome,
+  RecoveryDecision,
+  SyncKind,
+  SyncOutcome,
+  WaitOptions,
+} from './auth-manager.js';
+export { CodexAuth } from './codex-auth.js';
+export type { AuthMode } from './codex-auth.js';
+export { EphemeralStorage } from './ephemeral-storage.js';
+export { CodexAuthError } from './error.js';
+export type { ErrorCode } from './error.js';
+export type { AuthManagerOptions } from './options.js';
+export { UnauthorizedRecovery } from './recovery.js';
+export type { GiveUpReason } from './recovery.js';

@@ -1,0 +1,21 @@
+//! The Node addon: extracts arguments, calls the core, converts what comes back.
+//!
+//! Nothing is decided here, and errors cross as plain data: the TypeScript facade in this folder
+//! makes exceptions of them and is the only user of this addon.
+
+mod exit;
+mod failure;
+mod manager;
+mod options;
+mod promise;
+mod recovery;
+mod snapshot;
+mod storage;
+
+pub use self::exit::{finish, init};
+pub use self::failure::{Failure, Outcome};
+pub use self::manager::{NativeAuthManager, NativeLogout, NativeSync};
+pub use self::options::NativeOptions;
+pub use self::recovery::NativeRecovery;
+pub use self::snapshot::{NativeCodexAuth, NativeFields, NativeHeader};
+pub use self::storage::NativeEphemeralStorage;

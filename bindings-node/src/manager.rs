@@ -1,0 +1,183 @@
+//! The manager of a login.
+
+use codex_auth_sdk::{
+    AuthManager, AuthManagerBuilder, CodexAuth, LogoutOutcome, SyncOutcome,
+    UnauthorizedRecoveryDecision,
+};
+use napi::Env;
+use napi::bindgen_prelude::{ClassInstance, Either, Result, Unknown};
+use napi_derive::napi;
+
+use crate::failure::{Outcome, outcome};
+use crate::options::{NativeOptions, milliseconds};
+use crate::promise::answer;
+use crate::recovery::NativeRecovery;
+use crate::snapshot::NativeCodexAuth;
+use crate::storage::NativeEphemeralStorage;
+
+/// Behind `AuthManager`. What may have to wait returns its answer, or a promise of it.
+#[napi]
+#[derive(Debug)]
+pub struct NativeAuthManager(AuthManager);
+
+/// How the store's record relates to a snapshot.
+#[napi(object, object_from_js = false)]
+#[expect(missing_docs, reason = "the facade documents them")]
+pub struct NativeSync {
+    pub kind: &'static str,
+    pub changed: bool,
+}
+
+/// What a logout did.
+#[napi(object, object_from_js = false)]
+#[expect(missing_docs, reason = "the facade documents them")]
+pub struct NativeLogout {
+    pub removed: bool,
+    pub revoked: bool,
+}
+
+/// The snapshot that the caller knows, or another one.
+type Known<'env> = Either<ClassInstance<'env, NativeCodexAuth>, NativeCodexAuth>;
+
+#[expect(clippy::use_self, reason = "the macro takes signatures out of the impl")]
+#[napi]
+impl NativeAuthManager {
+    /// Reads the store without waiting.
+    #[napi]
+    pub fn open_now(
+        options: NativeOptions,
+        storage: Option<&NativeEphemeralStorage>,
+    ) -> Outcome<NativeAuthManager> {
+        outcome(options.builder(storage).and_then(AuthManagerBuilder::build_now).map(Self))
+    }
+
+    /// Reads the store, waiting for it if need be.
+    #[napi(ts_return_type = "Outcome<NativeAuthManager> | Promise<Outcome<NativeAuthManager>>")]
+    pub fn open<'env>(
+        env: &'env Env,
+        options: NativeOptions,
+        storage: Option<&NativeEphemeralStorage>,
+    ) -> Result<Unknown<'env>> {
+        let builder = options.builder(storage);
+        answer(env, async move { builder?.build().await.map(Self) })
+    }
+
+    /// The snapshot in memory: `known` itself if it is that.
+    #[napi(ts_return_type = "NativeCodexAuth | null")]
+    pub fn auth<'env>(
+        &self,
+        known: Option<ClassInstance<'env, NativeCodexAuth>>,
+    ) -> Option<Known<'env>> {
+        self.0.auth().map(|auth| or_known(auth, known))
+    }
+
+    /// The snapshot if it is fresh: `known` itself if it is that.
+    #[napi(ts_return_type = "NativeCodexAuth | null")]
+    pub fn fresh_auth_if_ready<'env>(
+        &self,
+        known: Option<ClassInstance<'env, NativeCodexAuth>>,
+    ) -> Option<Known<'env>> {
+        self.0.fresh_auth_if_ready().map(|auth| or_known(auth, known))
+    }
+
+    /// The snapshot, refreshed first where needed.
+    #[napi(
+        ts_return_type = "Outcome<NativeCodexAuth | null> | Promise<Outcome<NativeCodexAuth | null>>"
+    )]
+    pub fn fresh_auth<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
+        let manager = self.0.clone();
+        answer(env, async move { Ok(manager.fresh_auth().await?.map(NativeCodexAuth)) })
+    }
+
+    /// Reads the store; whether the snapshot changed.
+    #[napi(ts_return_type = "Outcome<boolean> | Promise<Outcome<boolean>>")]
+    pub fn reload<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
+        let manager = self.0.clone();
+        answer(env, async move { manager.reload().await })
+    }
+
+    /// Reads the store and says how what it holds relates to `auth`.
+    #[napi(ts_return_type = "Outcome<NativeSync> | Promise<Outcome<NativeSync>>")]
+    pub fn sync_from_storage<'env>(
+        &self,
+        env: &'env Env,
+        auth: &NativeCodexAuth,
+    ) -> Result<Unknown<'env>> {
+        let (manager, auth) = (self.0.clone(), auth.0.clone());
+        answer(env, async move { manager.sync_from_storage(&auth).await.map(NativeSync::from) })
+    }
+
+    /// Gets a token in the place of `auth`'s.
+    #[napi(
+        ts_return_type = "Outcome<NativeCodexAuth | null> | Promise<Outcome<NativeCodexAuth | null>>"
+    )]
+    pub fn refresh_token<'env>(
+        &self,
+        env: &'env Env,
+        auth: &NativeCodexAuth,
+    ) -> Result<Unknown<'env>> {
+        let (manager, auth) = (self.0.clone(), auth.0.clone());
+        answer(env, async move { Ok(manager.refresh_token(&auth).await?.map(NativeCodexAuth)) })
+    }
+
+    /// The state of one request's recovery.
+    #[napi]
+    pub fn unauthorized_recovery(&self) -> NativeRecovery {
+        NativeRecovery(self.0.unauthorized_recovery())
+    }
+
+    /// What to do about a 401: `retry` or `give_up`.
+    #[napi(ts_return_type = "Outcome<'retry' | 'give_up'> | Promise<Outcome<'retry' | 'give_up'>>")]
+    pub fn recover_from_unauthorized<'env>(
+        &self,
+        env: &'env Env,
+        auth: &NativeCodexAuth,
+        recovery: &NativeRecovery,
+    ) -> Result<Unknown<'env>> {
+        let (manager, auth, recovery) = (self.0.clone(), auth.0.clone(), recovery.0.clone());
+        answer(env, async move {
+            let decision = manager.recover_from_unauthorized(&auth, &recovery).await?;
+            Ok(if decision == UnauthorizedRecoveryDecision::Retry { "retry" } else { "give_up" })
+        })
+    }
+
+    /// Removes the login from the store, and revokes it first if asked to.
+    #[napi(ts_return_type = "Outcome<NativeLogout> | Promise<Outcome<NativeLogout>>")]
+    pub fn logout<'env>(&self, env: &'env Env, revoke: bool) -> Result<Unknown<'env>> {
+        let manager = self.0.clone();
+        answer(env, async move { manager.logout(revoke).await.map(NativeLogout::from) })
+    }
+
+    /// Waits for refreshes in flight and tokens that are still to be saved.
+    #[napi(ts_return_type = "Outcome<boolean> | Promise<Outcome<boolean>>")]
+    pub fn close<'env>(&self, env: &'env Env, timeout_ms: f64) -> Result<Unknown<'env>> {
+        let manager = self.0.clone();
+        let timeout = milliseconds("timeoutMs", Some(timeout_ms));
+        answer(env, async move { Ok(manager.close(timeout?.unwrap_or_default()).await) })
+    }
+
+    /// Whether rotated tokens are in use that could not be saved yet.
+    #[napi(getter)]
+    pub fn pending_save(&self) -> bool {
+        self.0.pending_save()
+    }
+}
+
+impl From<SyncOutcome> for NativeSync {
+    fn from(outcome: SyncOutcome) -> Self {
+        Self { kind: outcome.kind(), changed: outcome.changed() }
+    }
+}
+
+impl From<LogoutOutcome> for NativeLogout {
+    fn from(outcome: LogoutOutcome) -> Self {
+        Self { removed: outcome.removed, revoked: outcome.revoked }
+    }
+}
+
+fn or_known(auth: CodexAuth, known: Option<ClassInstance<'_, NativeCodexAuth>>) -> Known<'_> {
+    match known {
+        Some(known) if known.0.is_same(&auth) => Either::A(known),
+        _ => Either::B(NativeCodexAuth(auth)),
+    }
+}

@@ -1,0 +1,73 @@
+//! Options of a manager.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use codex_auth_sdk::{AuthManager, AuthManagerBuilder, AuthStorage, Result, seconds};
+use napi_derive::napi;
+
+use crate::storage::NativeEphemeralStorage;
+
+/// The options as JavaScript names them; the facade documents them.
+#[napi(object, object_to_js = false)]
+#[expect(missing_docs, reason = "the facade documents them")]
+#[derive(Debug)]
+pub struct NativeOptions {
+    pub codex_home: Option<String>,
+    pub store: Option<String>,
+    pub refresh: Option<String>,
+    pub account_id: Option<String>,
+    pub refresh_window_ms: Option<f64>,
+    pub winner_wait_ms: Option<f64>,
+    pub refresh_deadline_ms: Option<f64>,
+    pub request_timeout_ms: Option<f64>,
+    pub lock_timeout_ms: Option<f64>,
+    pub token_url: Option<String>,
+    pub revoke_url: Option<String>,
+    pub issuer: Option<String>,
+    pub client_id: Option<String>,
+    pub originator: Option<String>,
+    pub token_encoding: Option<String>,
+}
+
+impl NativeOptions {
+    /// The core's options; `storage` takes the place of a kind of store.
+    pub(crate) fn builder(
+        self,
+        storage: Option<&NativeEphemeralStorage>,
+    ) -> Result<AuthManagerBuilder> {
+        let mut builder = AuthManager::builder();
+        macro_rules! set {
+            ($($name:ident: $value:expr;)*) => {$(
+                if let Some(value) = $value {
+                    builder = builder.$name(value);
+                }
+            )*};
+        }
+        set! {
+            codex_home: self.codex_home.map(PathBuf::from);
+            store: self.store.as_deref().map(str::parse).transpose()?;
+            storage: storage.map(|storage| Arc::new(storage.0.clone()) as Arc<dyn AuthStorage>);
+            refresh: self.refresh.as_deref().map(str::parse).transpose()?;
+            account_id: self.account_id;
+            refresh_window: milliseconds("refreshWindowMs", self.refresh_window_ms)?;
+            winner_wait: milliseconds("winnerWaitMs", self.winner_wait_ms)?;
+            refresh_deadline: milliseconds("refreshDeadlineMs", self.refresh_deadline_ms)?;
+            request_timeout: milliseconds("requestTimeoutMs", self.request_timeout_ms)?;
+            lock_timeout: milliseconds("lockTimeoutMs", self.lock_timeout_ms)?;
+            token_url: self.token_url;
+            revoke_url: self.revoke_url;
+            issuer: self.issuer;
+            client_id: self.client_id;
+            originator: self.originator;
+            token_encoding: self.token_encoding.as_deref().map(str::parse).transpose()?;
+        }
+        Ok(builder)
+    }
+}
+
+/// The core counts in seconds, and says so where a number cannot be used.
+pub(crate) fn milliseconds(option: &str, value: Option<f64>) -> Result<Option<Duration>> {
+    value.map(|value| seconds(&format!("{option} / 1000"), value / 1e3)).transpose()
+}

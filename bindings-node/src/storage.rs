@@ -1,0 +1,45 @@
+//! A store in memory.
+
+use codex_auth_sdk::{AuthDotJson, EphemeralStorage, Error, ErrorKind};
+use napi::bindgen_prelude::Either;
+use napi_derive::napi;
+
+use crate::failure::{Failure, Outcome, outcome};
+
+/// Behind `EphemeralStorage`.
+#[napi]
+#[derive(Debug)]
+pub struct NativeEphemeralStorage(pub(crate) EphemeralStorage);
+
+#[expect(clippy::use_self, reason = "the macro takes signatures out of the impl")]
+#[napi]
+impl NativeEphemeralStorage {
+    /// A store that holds the record in `json`.
+    #[napi]
+    pub fn create(json: Option<String>) -> Outcome<NativeEphemeralStorage> {
+        outcome(parse(json).map(|record| Self(EphemeralStorage::new(record))))
+    }
+
+    /// What is stored, as JSON.
+    #[napi]
+    pub fn record(&self) -> Option<String> {
+        self.0.record().map(|record| record.to_json().expose().to_owned())
+    }
+
+    /// Puts the record in `json` in the place of whatever is stored.
+    #[napi]
+    pub fn replace(&self, json: Option<String>) -> Option<Failure> {
+        match outcome(parse(json)) {
+            Either::A(record) => self.0.replace(record),
+            Either::B(failure) => return Some(failure),
+        }
+        None
+    }
+}
+
+fn parse(json: Option<String>) -> codex_auth_sdk::Result<Option<AuthDotJson>> {
+    let record = json.map(|json| AuthDotJson::parse(json.as_bytes())).transpose();
+    record.map_err(|error| {
+        Error::new(ErrorKind::InvalidOption, "the record is not a Codex login").with_source(error)
+    })
+}

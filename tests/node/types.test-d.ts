@@ -1,0 +1,114 @@
+// What a program in TypeScript relies on; checked, never run.
+
+import {
+  AuthManager,
+  CodexAuth,
+  CodexAuthError,
+  EphemeralStorage,
+  UnauthorizedRecovery,
+  type AuthManagerOptions,
+  type AuthMode,
+  type ErrorCode,
+  type GiveUpReason,
+  type LogoutOutcome,
+  type RecoveryDecision,
+  type SyncKind,
+  type SyncOutcome,
+} from 'codex-auth-sdk';
+
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+
+/** Compiles only if `A` and `B` are one type. */
+function same<A, B>(..._: Same<A, B> extends true ? [] : [never]): void {}
+
+const options: AuthManagerOptions = {
+  codexHome: '/home/me/.codex',
+  store: 'file',
+  refresh: 'never',
+  accountId: 'acct',
+  refreshWindowMs: 1,
+  winnerWaitMs: 1,
+  refreshDeadlineMs: 1,
+  requestTimeoutMs: 1,
+  lockTimeoutMs: 1,
+  tokenUrl: 'https://example.com',
+  revokeUrl: 'https://example.com',
+  issuer: 'https://example.com',
+  clientId: 'client',
+  originator: 'program',
+  tokenEncoding: 'form',
+};
+const manager = new AuthManager(options);
+new AuthManager();
+new AuthManager({ store: new EphemeralStorage({ OPENAI_API_KEY: 'sk' }), accountId: undefined });
+const { signal } = new AbortController();
+
+same<ReturnType<typeof AuthManager.open>, Promise<AuthManager>>();
+same<ReturnType<AuthManager['auth']>, CodexAuth | null>();
+same<ReturnType<AuthManager['freshAuthIfReady']>, CodexAuth | null>();
+same<ReturnType<AuthManager['freshAuth']>, Promise<CodexAuth | null>>();
+same<ReturnType<AuthManager['refreshToken']>, Promise<CodexAuth | null>>();
+same<ReturnType<AuthManager['reload']>, Promise<boolean>>();
+same<ReturnType<AuthManager['syncFromStorage']>, Promise<SyncOutcome>>();
+same<ReturnType<AuthManager['unauthorizedRecovery']>, UnauthorizedRecovery>();
+same<ReturnType<AuthManager['recoverFromUnauthorized']>, Promise<RecoveryDecision>>();
+same<ReturnType<AuthManager['logout']>, Promise<LogoutOutcome>>();
+same<ReturnType<AuthManager['close']>, Promise<boolean>>();
+same<AuthManager['pendingSave'], boolean>();
+same<RecoveryDecision, 'retry' | 'give_up'>();
+same<SyncOutcome['kind'], SyncKind>();
+same<CodexAuth['mode'], AuthMode>();
+same<CodexAuth['accessToken'], string | null>();
+same<CodexAuth['expiresAt'], Date | null>();
+same<CodexAuth['isFedramp'], boolean>();
+same<ReturnType<CodexAuth['headers']>, Record<string, string>>();
+same<UnauthorizedRecovery['giveUpReason'], GiveUpReason | null>();
+same<CodexAuthError['code'], ErrorCode>();
+same<CodexAuthError['reason'], string | null>();
+same<CodexAuthError['isTransient'], boolean>();
+same<CodexAuthError['retryAfterMs'], number | null>();
+same<ReturnType<EphemeralStorage['record']>, string | null>();
+
+export async function request(url: string): Promise<Response> {
+  await using own = await AuthManager.open({}, { signal });
+  const recovery = own.unauthorizedRecovery();
+  for (;;) {
+    const auth = (own.freshAuthIfReady() ?? (await own.freshAuth({ signal }))) as CodexAuth;
+    const response = await fetch(url, { headers: auth.headers(), signal });
+    if (response.status !== 401) {
+      return response;
+    }
+    if ((await own.recoverFromUnauthorized(auth, recovery, { signal })) === 'give_up') {
+      const reason: GiveUpReason | null = recovery.giveUpReason;
+      throw new Error(`sign in again: ${reason}`);
+    }
+  }
+}
+
+export function handle(error: unknown): ErrorCode | undefined {
+  return error instanceof CodexAuthError && !error.isTransient ? error.code : undefined;
+}
+
+export async function rest(): Promise<void> {
+  await manager.logout({ revoke: false, signal });
+  await manager.close({ timeoutMs: 1 });
+
+  // @ts-expect-error A snapshot is immutable.
+  manager.auth()!.accessToken = 'x';
+  // @ts-expect-error A snapshot may be null.
+  manager.auth().accessToken;
+  // @ts-expect-error Snapshots are made by managers.
+  new CodexAuth();
+  // @ts-expect-error Recoveries are made by managers.
+  new UnauthorizedRecovery();
+  // @ts-expect-error There is no such store.
+  new AuthManager({ store: 'vault' });
+  // @ts-expect-error There is no such option.
+  new AuthManager({ codexhome: 'x' });
+  // @ts-expect-error Durations are numbers.
+  new AuthManager({ winnerWaitMs: '1' });
+  // @ts-expect-error `revoke` is named.
+  await manager.logout(true);
+  // @ts-expect-error There is no such code of a decision.
+  (await manager.recoverFromUnauthorized(manager.auth()!, manager.unauthorizedRecovery())) === 'giveUp';
+}
