@@ -1,9 +1,6 @@
 //! The manager of a login.
 
-use codex_auth_sdk::{
-    AuthManager, AuthManagerBuilder, CodexAuth, LogoutOutcome, SyncOutcome,
-    UnauthorizedRecoveryDecision,
-};
+use codex_auth_sdk::{AuthManager, AuthManagerBuilder, CodexAuth, LogoutOutcome, SyncOutcome};
 use napi::Env;
 use napi::bindgen_prelude::{ClassInstance, Either, Result, Unknown};
 use napi_derive::napi;
@@ -136,8 +133,7 @@ impl NativeAuthManager {
     ) -> Result<Unknown<'env>> {
         let (manager, auth, recovery) = (self.0.clone(), auth.0.clone(), recovery.0.clone());
         answer(env, async move {
-            let decision = manager.recover_from_unauthorized(&auth, &recovery).await?;
-            Ok(if decision == UnauthorizedRecoveryDecision::Retry { "retry" } else { "give_up" })
+            Ok(manager.recover_from_unauthorized(&auth, &recovery).await?.as_str())
         })
     }
 

@@ -31,6 +31,9 @@ pub use file::FileStorage;
 /// *Absent is not failed*: a store without a login loads [`Loaded::record`] none; a store that
 /// cannot be asked fails with `store_unavailable`.
 pub trait AuthStorage: Send + Sync + fmt::Debug {
+    /// Where the login is kept, for error messages: a path, say. No secret.
+    fn location(&self) -> String;
+
     /// Reads the record, waiting up to a second for a half-written one to become whole.
     ///
     /// # Errors

@@ -233,7 +233,11 @@ impl AuthManagerBuilder {
         let loaded = shared.storage.load_now().unwrap_or_else(|| {
             Err(Error::new(
                 ErrorKind::StoreUnavailable,
-                "the store cannot be read without waiting; open the manager asynchronously",
+                format!(
+                    "{} cannot be read without waiting: it is half-written, or no login; open the \
+                     manager asynchronously, which waits and tells",
+                    shared.storage.location()
+                ),
             ))
         })?;
         // Nobody else knows this manager yet, so nothing can come in between.

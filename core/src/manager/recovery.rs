@@ -22,6 +22,16 @@ pub enum UnauthorizedRecoveryDecision {
     GiveUp(GiveUpReason),
 }
 
+impl UnauthorizedRecoveryDecision {
+    /// `retry` or `give_up`, the same in every language.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::GiveUp(_) => "give_up",
+        }
+    }
+}
+
 /// Why a 401 stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]

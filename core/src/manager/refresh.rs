@@ -90,7 +90,10 @@ impl Shared {
             if self.environment.clock.elapsed() - start >= self.options.lock_timeout {
                 return Err(Error::new(
                     ErrorKind::LockTimeout,
-                    "another program has held the refresh lock for too long; try again",
+                    format!(
+                        "another program has held the refresh lock of {} for too long; try again",
+                        self.storage.location()
+                    ),
                 ));
             }
             self.environment.poll_pause().await;

@@ -86,6 +86,10 @@ impl State {
 }
 
 impl AuthStorage for EphemeralStorage {
+    fn location(&self) -> String {
+        "memory".to_owned()
+    }
+
     fn load(&self) -> BoxFuture<'_, Result<Loaded>> {
         let state = self.state();
         let loaded = Loaded { record: state.record.clone(), version: state.version() };

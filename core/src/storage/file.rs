@@ -160,6 +160,10 @@ impl FileStorage {
 }
 
 impl AuthStorage for FileStorage {
+    fn location(&self) -> String {
+        self.path.display().to_string()
+    }
+
     fn load(&self) -> BoxFuture<'_, Result<Loaded>> {
         Box::pin(self.load_patiently())
     }

@@ -8,8 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use codex_auth_sdk::{
-    AuthManager, AuthManagerBuilder, CodexAuth, Error, UnauthorizedRecovery,
-    UnauthorizedRecoveryDecision, seconds,
+    AuthManager, AuthManagerBuilder, CodexAuth, Error, UnauthorizedRecovery, seconds,
 };
 use codex_auth_tests::issuer::{Issuer, Realm};
 use serde_json::{Map, Value, json};
@@ -232,8 +231,7 @@ impl Run {
                 let result = manager.recover_from_unauthorized(&auth, &recovery).await;
                 Ok(self.result(result, |decision| {
                     let mut observed = reason(&recovery);
-                    let is_retry = decision == UnauthorizedRecoveryDecision::Retry;
-                    observed["decision"] = json!(if is_retry { "retry" } else { "give_up" });
+                    observed["decision"] = json!(decision.as_str());
                     observed
                 }))
             }

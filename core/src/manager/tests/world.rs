@@ -81,6 +81,10 @@ pub(super) struct FaultyStore {
 }
 
 impl AuthStorage for FaultyStore {
+    fn location(&self) -> String {
+        self.memory.location()
+    }
+
     fn load(&self) -> BoxFuture<'_, Result<Loaded>> {
         self.memory.load()
     }
