@@ -30,7 +30,12 @@ def main() -> None:
     home, url, name = sys.argv[1:]
     manager = AuthManager(codex_home=home, token_url=f"{url}/oauth/token", originator=name)
     stopped = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), stopped.set()), daemon=True).start()
+
+    def stop_with_input() -> None:
+        sys.stdin.read()
+        stopped.set()
+
+    threading.Thread(target=stop_with_input, daemon=True).start()
     tally = Tally()
     reported = time.monotonic()
     while not stopped.wait(0.01):

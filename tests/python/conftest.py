@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+
 from support import Issuer, Realm
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What the tests share: the issuer's control API, and child processes with a watchdog."""
+"""What the tests share: the issuer's control API, stores, and children with a watchdog."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import subprocess
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from codex_auth_sdk import EphemeralStorage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,6 +104,40 @@ class Child:
         return json.loads(text)
 
 
+class FileStore:
+    """The store of a case: `auth.json`."""
+
+    def __init__(self, home: Path) -> None:
+        self._path = home / "auth.json"
+        self.options: dict[str, Any] = {"codex_home": home, "store": "file"}
+
+    def read(self) -> str | None:
+        return self._path.read_text() if self._path.exists() else None
+
+    def write(self, text: str | None, *, in_place: bool = False) -> None:
+        if text is None:
+            self._path.unlink(missing_ok=True)
+        elif in_place:
+            self._path.write_text(text)
+        else:
+            written = self._path.with_name("auth.json.new")
+            written.write_text(text)
+            written.rename(self._path)
+
+
+class MemoryStore:
+    """The store of a case: memory."""
+
+    def __init__(self) -> None:
+        self._storage = EphemeralStorage()
+        self.options: dict[str, Any] = {"store": self._storage}
+        self.read = self._storage.record
+
+    def write(self, text: str | None, *, in_place: bool = False) -> None:
+        assert not in_place
+        self._storage.replace(text)
+
+
 def script(realm: Realm, home: Path, body: str) -> str:
     """A program for `python -c` that knows the realm and the CODEX_HOME of a test."""
     return f"""
@@ -123,7 +159,7 @@ def _run(work: Callable[[], object], uid: int | None, writer: int) -> int:
                 os.setgid(uid)
                 os.setuid(uid)
             pipe.write(json.dumps(work()))
-        except BaseException:  # noqa: BLE001
+        except BaseException:
             pipe.write(traceback.format_exc())
             return 1
     return 0

@@ -7,10 +7,10 @@ import gc
 import subprocess
 import sys
 import weakref
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from codex_auth_sdk import (
     AsyncAuthManager,
     RefreshTokenInvalidated,
@@ -19,6 +19,8 @@ from codex_auth_sdk import (
 from support import Realm, script
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from codex_auth_sdk import CodexAuth
 
 
@@ -147,12 +149,15 @@ def test_a_task_left_behind_is_silent_and_its_tokens_are_saved(realm: Realm, hom
 
 
 def test_an_answer_after_the_end_of_the_loop_is_silent(realm: Realm, home: Path) -> None:
-    after = ABANDON + """
+    after = (
+        ABANDON
+        + """
 realm.call("release")
 manager = AsyncAuthManager(**realm.options(codex_home=home))
 assert asyncio.run(manager.aclose(30))
 asyncio.run(manager.refresh_token(manager.auth()))
 """
+    )
     ended = subprocess.run(
         [sys.executable, "-X", "dev", "-c", script(realm, home, after)],
         capture_output=True,
@@ -161,3 +166,21 @@ asyncio.run(manager.refresh_token(manager.auth()))
         check=False,
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def test_an_exit_hook_of_the_program_may_still_await(realm: Realm, home: Path) -> None:
+    body = """
+manager = AsyncAuthManager(**realm.options(codex_home=home))
+hook.append(lambda: asyncio.run(manager.refresh_token(manager.auth())))
+"""
+    # Registered before the package is imported, so it runs after the package's own hook.
+    first = "import atexit; hook = []; atexit.register(lambda: hook[0]())\n"
+    ended = subprocess.run(
+        [sys.executable, "-c", first + script(realm, home, body)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    assert realm.stored((home / "auth.json").read_text()) == "refresh:a1"

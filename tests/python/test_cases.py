@@ -7,26 +7,29 @@ import inspect
 import json
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from codex_auth_sdk import (
     AsyncAuthManager,
     AuthManager,
     CodexAuth,
     CodexAuthError,
-    EphemeralStorage,
 )
-from support import ROOT, WATCHDOG_S, Child, Issuer, Realm
+from support import ROOT, WATCHDOG_S, Child, FileStore, Issuer, MemoryStore, Realm
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CASES = [
     case
     for path in sorted((ROOT / "tests" / "cases").glob("*.json"))
     for case in json.loads(path.read_text())
 ]
-CASE_FIELDS = {"name", "doc", "stores", "needs", "options", "issuer", "logins", "faults"}
-CASE_FIELDS |= {"store", "open", "steps", "expect"}
+CASE_FIELDS = {"name", "doc", "stores", "needs", "options", "issuer", "logins", "faults"} | {
+    *("store", "open", "steps", "expect")
+}
 CAPABILITIES = {"fork"}
 SNAPSHOT = ["mode", "access_token", "account_id", "user_id", "email", "plan_type", "is_fedramp"]
 
@@ -53,7 +56,11 @@ def test_case(
     assert set(case) <= CASE_FIELDS
     if missing := set(case.get("needs", [])) - CAPABILITIES:
         pytest.skip(f"this runner has no {missing}")
-    start = {"config": case.get("issuer"), "logins": case.get("logins"), "faults": case.get("faults")}
+    start = {
+        "config": case.get("issuer"),
+        "logins": case.get("logins"),
+        "faults": case.get("faults"),
+    }
     realm = issuer.realm(**{name: value for name, value in start.items() if value is not None})
     text = realm.call("store_text", case["store"])["text"] if "store" in case else None
     runner = Runner(case, FileStore(tmp_path) if store == "file" else MemoryStore(), manager, realm)
@@ -68,36 +75,6 @@ def test_case(
     expect = case.get("expect", {})
     ended = realm.call("finish", text=runner.store.read(), output=output, expect=expect)
     assert ended["mismatches"] == [], ended
-
-
-class FileStore:
-    def __init__(self, home: Path) -> None:
-        self._path = home / "auth.json"
-        self.options: dict[str, Any] = {"codex_home": home, "store": "file"}
-
-    def read(self) -> str | None:
-        return self._path.read_text() if self._path.exists() else None
-
-    def write(self, text: str | None, *, in_place: bool = False) -> None:
-        if text is None:
-            self._path.unlink(missing_ok=True)
-        elif in_place:
-            self._path.write_text(text)
-        else:
-            written = self._path.with_name("auth.json.new")
-            written.write_text(text)
-            written.rename(self._path)
-
-
-class MemoryStore:
-    def __init__(self) -> None:
-        self._storage = EphemeralStorage()
-        self.options: dict[str, Any] = {"store": self._storage}
-        self.read = self._storage.record
-
-    def write(self, text: str | None, *, in_place: bool = False) -> None:
-        assert not in_place
-        self._storage.replace(text)
 
 
 class Runner:
@@ -192,7 +169,9 @@ class Runner:
         if heal_after_ms is not None:
             whole = {name: value for name, value in store.items() if name != "cut"}
             text = self.realm.call("store_text", whole)["text"]
-            heal = threading.Timer(heal_after_ms / 1000, self.store.write, [text], {"in_place": True})
+            heal = threading.Timer(
+                heal_after_ms / 1000, self.store.write, [text], {"in_place": True}
+            )
             heal.start()
         return {}
 
@@ -228,7 +207,12 @@ class Runner:
         return joined.result() if isinstance(joined, Child) else joined.result(WATCHDOG_S)["actual"]
 
     def do_fork(self, *, name: str, steps: list[dict[str, Any]]) -> Any:
-        self._names[name] = Child(lambda: [self.run(step) for step in steps] and {})
+        def work() -> dict[str, Any]:
+            for step in steps:
+                self.run(step)
+            return {}
+
+        self._names[name] = Child(work)
         return {}
 
     def _kept(self, name: str | None, auth: CodexAuth | None) -> Any:

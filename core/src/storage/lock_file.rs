@@ -26,8 +26,12 @@ pub(crate) struct LockFile {
 #[derive(Debug)]
 struct Slot {
     process: u32,
+    id: Option<FileId>,
     file: ArcSwapOption<File>,
 }
+
+/// Device and inode.
+type FileId = (u64, u64);
 
 impl LockFile {
     /// Locks `path` if nobody else has; the file is created with `mode` if it is not there.
@@ -38,8 +42,11 @@ impl LockFile {
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        let slot =
-            Arc::new(Slot { process: std::process::id(), file: ArcSwapOption::from_pointee(file) });
+        let slot = Arc::new(Slot {
+            process: std::process::id(),
+            id: file.metadata().ok().and_then(|file| file_id(&file)),
+            file: ArcSwapOption::from_pointee(file),
+        });
         register(&slot);
         let lock = Self { path: path.to_owned(), slot };
         // Somebody may have replaced the file between our opening and our locking it.
@@ -48,11 +55,8 @@ impl LockFile {
 
     /// Whether the path still leads to the file that is locked.
     pub(crate) fn is_current(&self) -> bool {
-        let Some(file) = self.file() else { return false };
-        match (file.metadata(), std::fs::metadata(&self.path)) {
-            (Ok(held), Ok(found)) => same_file(&held, &found),
-            _ => false,
-        }
+        let found = std::fs::metadata(&self.path);
+        self.file().is_some() && found.is_ok_and(|found| file_id(&found) == self.slot.id)
     }
 
     /// The locked file; none in a forked child.
@@ -80,8 +84,16 @@ impl Drop for LockFile {
 pub(crate) fn close_inherited() {
     let process = std::process::id();
     for slot in held().iter().filter_map(Weak::upgrade) {
-        if slot.process != process {
-            drop(slot.file.swap(None));
+        if slot.process == process {
+            continue;
+        }
+        // A fork copies the descriptors before the memory: of a file that was opened in between
+        // the child knows the number but has not the file, and the number may be another's.
+        let file = slot.file.swap(None);
+        let is_there =
+            |file: &Arc<File>| file.metadata().is_ok_and(|found| file_id(&found) == slot.id);
+        if let Some(file) = file.filter(|file| !is_there(file)) {
+            std::mem::forget(file);
         }
     }
 }
@@ -124,15 +136,15 @@ fn create(path: &Path, mode: u32) -> io::Result<File> {
 }
 
 #[cfg(unix)]
-fn same_file(left: &std::fs::Metadata, right: &std::fs::Metadata) -> bool {
+fn file_id(file: &std::fs::Metadata) -> Option<FileId> {
     use std::os::unix::fs::MetadataExt;
-    (left.dev(), left.ino()) == (right.dev(), right.ino())
+    Some((file.dev(), file.ino()))
 }
 
 #[cfg(not(unix))]
-fn same_file(_left: &std::fs::Metadata, _right: &std::fs::Metadata) -> bool {
-    // A locked file cannot be replaced here.
-    true
+fn file_id(_file: &std::fs::Metadata) -> Option<FileId> {
+    // A locked file cannot be replaced here, and there is no fork.
+    None
 }
 
 #[cfg(test)]

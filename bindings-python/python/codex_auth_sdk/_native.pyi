@@ -1,0 +1,242 @@
+"""The native half of `codex_auth_sdk`; import that instead.
+
+Docstrings are those of the compiled module: `help(codex_auth_sdk)` shows them.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from os import PathLike
+from typing import Any, Generic, Literal, NoReturn, TypeVar, final
+
+from typing_extensions import Self, Unpack
+
+from codex_auth_sdk._decision import UnauthorizedRecoveryDecision
+from codex_auth_sdk._options import ManagerOptions
+
+__all__ = [
+    "AsyncManager",
+    "AuthManager",
+    "CodexAuth",
+    "EphemeralStorage",
+    "LogoutOutcome",
+    "Pending",
+    "SyncOutcome",
+    "UnauthorizedRecovery",
+    "after_fork",
+    "finish",
+]
+
+_T = TypeVar("_T")
+
+@final
+class CodexAuth:
+    """A login as it was at one moment: immutable, cheap, and safe to share between threads.
+
+    Hand the very snapshot that a request was sent with to `recover_from_unauthorized` when it is
+    answered with 401. Its `repr` shows no token, and it cannot be pickled.
+    """
+
+    @property
+    def mode(
+        self,
+    ) -> Literal[
+        "chatgpt",
+        "api_key",
+        "personal_access_token",
+        "agent_identity",
+        "external_tokens",
+        "bedrock",
+        "unknown",
+    ]:
+        """What kind of credential this is."""
+    @property
+    def access_token(self) -> str | None:
+        """The bearer token: the access token, or the API key in mode `api_key`.
+
+        `None` for a credential that is not a bearer token.
+        """
+    @property
+    def account_id(self) -> str | None:
+        """The id of the workspace, if it is known."""
+    @property
+    def user_id(self) -> str | None:
+        """The id of the user, if it is known."""
+    @property
+    def email(self) -> str | None:
+        """The user's e-mail address, for display."""
+    @property
+    def plan_type(self) -> str | None:
+        """The plan, as the server spells it."""
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the access token expires, in UTC by the server's clock."""
+    @property
+    def last_refresh(self) -> datetime | None:
+        """When the tokens were last refreshed, in UTC."""
+    @property
+    def is_fedramp(self) -> bool:
+        """Whether the workspace is a FedRAMP one."""
+    @property
+    def base_url(self) -> str | None:
+        """Where requests with this credential go."""
+    def headers(self) -> dict[str, str]:
+        """The headers of a request with this credential, in a new dict.
+
+        Raises `UnsupportedMode` where the credential is not a bearer token.
+        """
+    def __reduce__(self) -> NoReturn: ...
+
+@final
+class UnauthorizedRecovery:
+    """How far the recovery of one request has come. Safe to share between threads."""
+
+    @property
+    def give_up_reason(
+        self,
+    ) -> (
+        Literal[
+            "not_refreshable",
+            "refresh_disabled",
+            "exhausted",
+            "logged_out",
+            "identity_mismatch",
+            "missing_identity",
+            "fresh_token_rejected",
+        ]
+        | None
+    ):
+        """Why the last call gave up; `None` while there is still something to try."""
+
+@final
+class SyncOutcome:
+    """How the stored login relates to the snapshot that a call was about."""
+
+    @property
+    def kind(
+        self,
+    ) -> Literal["skipped_missing_identity", "logged_out", "identity_mismatch", "applied"]:
+        """The relation; see the documentation of the class."""
+    @property
+    def changed(self) -> bool:
+        """Whether the manager's snapshot was replaced by newer tokens of the same login."""
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class LogoutOutcome:
+    """What a logout did."""
+
+    @property
+    def removed(self) -> bool:
+        """Whether a login was removed from the store."""
+    @property
+    def revoked(self) -> bool:
+        """Whether the server confirmed a revocation."""
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class EphemeralStorage:
+    """A store in memory, for tests and for programs that keep a login themselves.
+
+    `record` is the content of an `auth.json`, as JSON text, UTF-8 bytes or a dict; `None` is a
+    store where nobody is signed in. Raises `InvalidOption` where it is not a Codex login.
+    """
+
+    def __new__(cls, record: str | bytes | dict[str, Any] | None = None) -> Self: ...
+    def record(self) -> str | None:
+        """The login in the store, as the JSON text of an `auth.json`. It holds tokens."""
+    def replace(self, record: str | bytes | dict[str, Any] | None) -> None:
+        """Puts `record` in the place of whatever is stored; `None` signs out."""
+
+@final
+class AuthManager:
+    """Owns a Codex login: hands out snapshots of it, keeps it fresh, and recovers from 401.
+
+    The constructor reads the store. Durations are seconds or a `timedelta`; `None` is the default.
+    Raises `InvalidOption`, `TypeError`, `StoreCorrupt`, `StoreUnavailable`.
+    """
+
+    def __new__(
+        cls,
+        *,
+        codex_home: str | PathLike[str] | None = None,
+        store: Literal["codex", "file", "keyring", "auto", "encrypted", "ephemeral"]
+        | EphemeralStorage
+        | None = None,
+        refresh: Literal["auto", "never"] | None = None,
+        account_id: str | None = None,
+        refresh_window: float | timedelta | None = None,
+        winner_wait: float | timedelta | None = None,
+        refresh_deadline: float | timedelta | None = None,
+        request_timeout: float | timedelta | None = None,
+        lock_timeout: float | timedelta | None = None,
+        token_url: str | None = None,
+        revoke_url: str | None = None,
+        issuer: str | None = None,
+        client_id: str | None = None,
+        originator: str | None = None,
+        token_encoding: Literal["json", "form"] | None = None,
+    ) -> Self: ...
+    def auth(self) -> CodexAuth | None:
+        """The snapshot in memory; `None` while nobody is signed in. No I/O, no waiting."""
+    def fresh_auth(self) -> CodexAuth | None:
+        """The snapshot, refreshed first where needed; only an expired token makes it wait."""
+    def fresh_auth_if_ready(self) -> CodexAuth | None:
+        """What `fresh_auth` would return at once."""
+    def reload(self) -> bool:
+        """Reads the store; whether the snapshot in memory was replaced."""
+    def sync_from_storage(self, auth: CodexAuth) -> SyncOutcome:
+        """Reads the store and says how the login in it relates to `auth`."""
+    def refresh_token(self, auth: CodexAuth) -> CodexAuth | None:
+        """Gets a token in the place of `auth`'s, by redeeming the refresh token if need be."""
+    def unauthorized_recovery(self) -> UnauthorizedRecovery:
+        """The state of one request's recovery; get a new one for every request."""
+    def recover_from_unauthorized(
+        self, auth: CodexAuth, recovery: UnauthorizedRecovery
+    ) -> UnauthorizedRecoveryDecision:
+        """What to do about a 401 that a request with `auth` got."""
+    def logout(self, *, revoke: bool = True) -> LogoutOutcome:
+        """Removes the login from the store, and with `revoke` from the server."""
+    def close(self, timeout: float | timedelta | None = None) -> bool:
+        """Waits, at most `timeout` (default 10 s), for what is in flight or still to be saved."""
+    @property
+    def pending_save(self) -> bool:
+        """Whether rotated tokens are in use that could not be saved yet."""
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_exception: object) -> None: ...
+
+@final
+class AsyncManager:
+    """What `AsyncAuthManager` is made of: answers at once, or with a `Pending`."""
+
+    def __new__(cls, **options: Unpack[ManagerOptions]) -> Self: ...
+    @staticmethod
+    def open(**options: Unpack[ManagerOptions]) -> AsyncManager | Pending[AsyncManager]: ...
+    def auth(self) -> CodexAuth | None: ...
+    def fresh_auth_if_ready(self) -> CodexAuth | None: ...
+    def fresh_auth(self) -> CodexAuth | Pending[CodexAuth | None] | None: ...
+    def reload(self) -> bool | Pending[bool]: ...
+    def sync_from_storage(self, auth: CodexAuth) -> SyncOutcome | Pending[SyncOutcome]: ...
+    def refresh_token(self, auth: CodexAuth) -> CodexAuth | Pending[CodexAuth | None] | None: ...
+    def unauthorized_recovery(self) -> UnauthorizedRecovery: ...
+    def recover_from_unauthorized(
+        self, auth: CodexAuth, recovery: UnauthorizedRecovery
+    ) -> UnauthorizedRecoveryDecision | Pending[UnauthorizedRecoveryDecision]: ...
+    def logout(self, revoke: bool) -> LogoutOutcome | Pending[LogoutOutcome]: ...
+    def close(self, timeout: float | timedelta | None) -> bool | Pending[bool]: ...
+    @property
+    def pending_save(self) -> bool: ...
+
+@final
+class Pending(Generic[_T]):
+    """An answer that is not there yet."""
+
+    def start(self, deliver: Callable[[_T, BaseException | None], object]) -> None:
+        """Calls `deliver(value, error)`, once, from a thread of its own."""
+
+def finish(timeout: float = 10.0) -> bool:
+    """For a process that is about to end: waits, at most `timeout` seconds, for its refreshes."""
+
+def after_fork() -> None:
+    """Gives up, in a forked child, what belongs to its parent."""

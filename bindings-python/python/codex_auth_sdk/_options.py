@@ -1,0 +1,35 @@
+"""The options of a manager, for type checkers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypedDict
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+    from os import PathLike
+
+    from codex_auth_sdk._native import EphemeralStorage
+
+
+class ManagerOptions(TypedDict, total=False):
+    """Keyword options; `AuthManager` says what they mean."""
+
+    codex_home: str | PathLike[str] | None
+    store: (
+        Literal["codex", "file", "keyring", "auto", "encrypted", "ephemeral"]
+        | EphemeralStorage
+        | None
+    )
+    refresh: Literal["auto", "never"] | None
+    account_id: str | None
+    refresh_window: float | timedelta | None
+    winner_wait: float | timedelta | None
+    refresh_deadline: float | timedelta | None
+    request_timeout: float | timedelta | None
+    lock_timeout: float | timedelta | None
+    token_url: str | None
+    revoke_url: str | None
+    issuer: str | None
+    client_id: str | None
+    originator: str | None
+    token_encoding: Literal["json", "form"] | None

@@ -1,0 +1,190 @@
+"""The manager for asyncio. `AsyncAuthManager` is what `codex_auth_sdk` exports from here."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from codex_auth_sdk._native import AsyncManager, Pending
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from typing_extensions import Self, Unpack
+
+    from codex_auth_sdk._decision import UnauthorizedRecoveryDecision
+    from codex_auth_sdk._native import CodexAuth, LogoutOutcome, SyncOutcome, UnauthorizedRecovery
+    from codex_auth_sdk._options import ManagerOptions
+
+T = TypeVar("T")
+
+
+class AsyncAuthManager:
+    """`AuthManager` for asyncio: what touches the disk or the network is awaited.
+
+    The options are those of `AuthManager`. The constructor reads a file or memory once, without
+    waiting, and raises `StoreUnavailable` where that is not possible; `open` reads any store and
+    waits as long as it takes:
+
+        async with await AsyncAuthManager.open() as manager:
+            auth = await manager.fresh_auth()
+
+    Cancelling a call, by `task.cancel()` or a timeout, ends the waiting only: a refresh goes on
+    until the new tokens are saved, also after `asyncio.run` has returned, and at the exit of the
+    interpreter for up to 10 seconds. A manager may be used from several event loops and threads at
+    once, and one made before a fork works in the child.
+    """
+
+    __module__ = "codex_auth_sdk"
+    __slots__ = ("__weakref__", "_manager")
+
+    _manager: AsyncManager
+
+    def __init__(self, **options: Unpack[ManagerOptions]) -> None:
+        self._manager = AsyncManager(**options)
+
+    @classmethod
+    async def open(cls, **options: Unpack[ManagerOptions]) -> Self:
+        """Opens a manager on any store, waiting for it if need be.
+
+        Raises `InvalidOption`, `TypeError`, `StoreCorrupt`, `StoreUnavailable`. That nobody is
+        signed in is no error.
+        """
+        manager = cls.__new__(cls)
+        manager._manager = await _answer(AsyncManager.open(**options))
+        return manager
+
+    def auth(self) -> CodexAuth | None:
+        """The snapshot in memory; `None` while nobody is signed in. No I/O, no waiting."""
+        return self._manager.auth()
+
+    async def fresh_auth(self) -> CodexAuth | None:
+        """The snapshot, refreshed first where needed; `None` while nobody is signed in.
+
+        While the token is still valid a due refresh runs in the background and the current
+        snapshot is returned at once; only an expired token makes the caller wait.
+
+        Raises what `refresh_token` raises, and only for an expired token.
+        """
+        auth = self._manager.fresh_auth_if_ready()
+        return await _answer(self._manager.fresh_auth()) if auth is None else auth
+
+    def fresh_auth_if_ready(self) -> CodexAuth | None:
+        """What `fresh_auth` would return at once.
+
+        `None` if it would have to wait, or if nobody is signed in.
+        """
+        return self._manager.fresh_auth_if_ready()
+
+    async def reload(self) -> bool:
+        """Reads the store; whether the snapshot in memory was replaced.
+
+        Raises `StoreCorrupt` or `StoreUnavailable`; the snapshot then stays what it was.
+        """
+        return await _answer(self._manager.reload())
+
+    async def sync_from_storage(self, auth: CodexAuth) -> SyncOutcome:
+        """Reads the store and says how the login in it relates to `auth`.
+
+        The snapshot in memory follows the store whatever the answer is.
+
+        Raises `StoreCorrupt` or `StoreUnavailable`.
+        """
+        return await _answer(self._manager.sync_from_storage(auth))
+
+    async def refresh_token(self, auth: CodexAuth) -> CodexAuth | None:
+        """Gets a token in the place of `auth`'s.
+
+        That is the store's, if somebody has refreshed it already, else one for which the stored
+        refresh token is redeemed. `None` where there is nothing to get for this login: it was
+        logged out, replaced by another account's, or may not be refreshed. Any number of callers
+        with one token share one refresh.
+
+        Raises `RefreshTokenError` (sign in again); `TransientError`, that is `RefreshTransient`,
+        `LockTimeout` or `StoreUnavailable` (try again, after `retry_after` seconds where that is
+        set); `StoreReadOnly` or `StoreCorrupt` (nothing was spent).
+        """
+        return await _answer(self._manager.refresh_token(auth))
+
+    def unauthorized_recovery(self) -> UnauthorizedRecovery:
+        """The state of one request's recovery; get a new one for every request."""
+        return self._manager.unauthorized_recovery()
+
+    async def recover_from_unauthorized(
+        self, auth: CodexAuth, recovery: UnauthorizedRecovery
+    ) -> UnauthorizedRecoveryDecision:
+        """What to do about a 401 that a request with `auth` got.
+
+        `RETRY` with what `auth()` returns now, or `GIVE_UP`, for the reason that
+        `recovery.give_up_reason` names. The first call adopts what another program has stored, the
+        next one refreshes; a request therefore needs at most two retries. A call that raises does
+        not use up the recovery.
+
+        Raises what `refresh_token` raises.
+        """
+        return await _answer(self._manager.recover_from_unauthorized(auth, recovery))
+
+    async def logout(self, *, revoke: bool = True) -> LogoutOutcome:
+        """Removes the login from the store.
+
+        With `revoke` the server is asked to revoke it first, which is best effort and may end
+        other sessions of the account. A refresh in flight in any process does not bring the login
+        back.
+
+        Raises `IdentityMismatch` where the store holds another account's login by now, which is
+        left alone; `StoreReadOnly`, `StoreUnavailable`, `LockTimeout`.
+        """
+        return await _answer(self._manager.logout(revoke))
+
+    async def aclose(self, timeout: float | timedelta | None = None) -> bool:
+        """Waits for refreshes in flight and tokens that are still to be saved.
+
+        Waits at most `timeout` (seconds or a `timedelta`; default 10 s) and says whether all are
+        done. The manager stays usable. Leaving an `async with` block does the same.
+        """
+        return await _answer(self._manager.close(timeout))
+
+    @property
+    def pending_save(self) -> bool:
+        """Whether rotated tokens are in use that could not be saved yet."""
+        return self._manager.pending_save
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        auth = self.auth()
+        return f"<AsyncAuthManager {'without a login' if auth is None else f'of {auth!r}'}>"
+
+
+async def _answer(outcome: T | Pending[T]) -> T:
+    if isinstance(outcome, Pending):
+        return await _wait(cast("Pending[T]", outcome))
+    return outcome
+
+
+async def _wait(pending: Pending[T]) -> T:
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[T] = loop.create_future()
+
+    def deliver(value: T, error: BaseException | None) -> None:
+        try:
+            loop.call_soon_threadsafe(settle, value, error)
+        except RuntimeError:
+            # Nobody waits any more once the loop is closed.
+            if not loop.is_closed():
+                raise
+
+    def settle(value: T, error: BaseException | None) -> None:
+        if answer.done():
+            return
+        if error is None:
+            answer.set_result(value)
+        else:
+            answer.set_exception(error)
+
+    pending.start(deliver)
+    return await answer

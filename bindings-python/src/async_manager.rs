@@ -1,0 +1,86 @@
+//! What `codex_auth_sdk.aio.AsyncAuthManager` is made of: every call answers at once if it can,
+//! else with a `Pending` that the event loop waits for.
+
+use codex_auth_sdk::{AuthManager as Core, Result};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::bridge::begin;
+use crate::errors::to_py;
+use crate::recovery::UnauthorizedRecovery;
+use crate::snapshot::CodexAuth;
+use crate::{calls, options};
+
+/// A manager whose calls never wait.
+#[pyclass(frozen, module = "codex_auth_sdk._native")]
+pub(crate) struct AsyncManager(Core);
+
+#[pymethods]
+impl AsyncManager {
+    /// Reads a file or memory once; other stores need `open`.
+    #[new]
+    #[pyo3(signature = (**options))]
+    fn new(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        let builder = options::builder(options)?;
+        py.detach(|| builder.build_now()).map(Self).map_err(|error| to_py(py, &error))
+    }
+
+    /// Reads any store.
+    #[staticmethod]
+    #[pyo3(signature = (**options))]
+    fn open(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Py<PyAny>> {
+        let build = calls::build(options::builder(options)?);
+        begin(py, async { build.await.map(Self) as Result<Self> })
+    }
+
+    fn auth(&self) -> Option<CodexAuth> {
+        self.0.auth().map(CodexAuth)
+    }
+
+    fn fresh_auth_if_ready(&self) -> Option<CodexAuth> {
+        self.0.fresh_auth_if_ready().map(CodexAuth)
+    }
+
+    fn fresh_auth(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        begin(py, calls::fresh_auth(self.0.clone()))
+    }
+
+    fn reload(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        begin(py, calls::reload(self.0.clone()))
+    }
+
+    fn sync_from_storage(&self, py: Python<'_>, auth: &CodexAuth) -> PyResult<Py<PyAny>> {
+        begin(py, calls::sync_from_storage(self.0.clone(), auth.clone()))
+    }
+
+    fn refresh_token(&self, py: Python<'_>, auth: &CodexAuth) -> PyResult<Py<PyAny>> {
+        begin(py, calls::refresh_token(self.0.clone(), auth.clone()))
+    }
+
+    fn unauthorized_recovery(&self) -> UnauthorizedRecovery {
+        UnauthorizedRecovery(self.0.unauthorized_recovery())
+    }
+
+    fn recover_from_unauthorized(
+        &self,
+        py: Python<'_>,
+        auth: &CodexAuth,
+        recovery: &UnauthorizedRecovery,
+    ) -> PyResult<Py<PyAny>> {
+        let (auth, recovery) = (auth.clone(), recovery.clone());
+        begin(py, calls::recover_from_unauthorized(self.0.clone(), auth, recovery))
+    }
+
+    fn logout(&self, py: Python<'_>, revoke: bool) -> PyResult<Py<PyAny>> {
+        begin(py, calls::logout(self.0.clone(), revoke))
+    }
+
+    fn close(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
+        begin(py, calls::close(self.0.clone(), options::close_timeout(timeout)?))
+    }
+
+    #[getter]
+    fn pending_save(&self) -> bool {
+        self.0.pending_save()
+    }
+}

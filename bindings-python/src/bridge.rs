@@ -1,0 +1,151 @@
+//! From futures of the core to answers for Python: the only place that waits, and the only one
+//! where a thread that Python does not know talks to Python.
+//!
+//! An answer that is there at once costs no thread. Any other future runs on the core's own
+//! thread, to its end, whatever becomes of the caller.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use codex_auth_sdk::worker::OwnThread;
+use codex_auth_sdk::{BoxFuture, Error, ErrorKind, Result, Spawner};
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::{IntoPyObject, IntoPyObjectExt};
+
+use crate::errors::to_py;
+
+/// How often a blocking call looks for Ctrl-C.
+pub(crate) const SLICE: Duration = Duration::from_millis(50);
+
+/// Waits for `future` with the interpreter free for others. Ctrl-C ends the waiting only.
+pub(crate) fn wait<T: Send + 'static>(
+    py: Python<'_>,
+    future: impl Future<Output = Result<T>> + Send + 'static,
+) -> PyResult<T> {
+    let mut future = Box::pin(future);
+    let answer = match py.detach(|| poll_once(future.as_mut())) {
+        Poll::Ready(answer) => answer,
+        Poll::Pending => on_worker(py, future)?,
+    };
+    answer.map_err(|error| to_py(py, &error))
+}
+
+/// The answer of `future` if it is there at once, else a [`Pending`].
+pub(crate) fn begin<T>(
+    py: Python<'_>,
+    future: impl Future<Output = Result<T>> + Send + 'static,
+) -> PyResult<Py<PyAny>>
+where
+    T: for<'py> IntoPyObject<'py> + Send + 'static,
+{
+    let mut future = Box::pin(future);
+    if let Poll::Ready(answer) = py.detach(|| poll_once(future.as_mut())) {
+        return convert(py, answer);
+    }
+    let later: Later = Box::pin(async move {
+        let answer = future.await;
+        Box::new(|py: Python<'_>| convert(py, answer)) as Convert
+    });
+    Pending(Mutex::new(Some(later))).into_py_any(py)
+}
+
+type Convert = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
+
+type Later = BoxFuture<'static, Convert>;
+
+/// An answer that is not there yet.
+#[pyclass(frozen, module = "codex_auth_sdk._native")]
+pub(crate) struct Pending(Mutex<Option<Later>>);
+
+#[pymethods]
+impl Pending {
+    /// Calls `deliver(value, error)`, once, from a thread of its own. At the exit of the
+    /// interpreter it waits, and calls it from the caller's thread.
+    fn start(&self, py: Python<'_>, deliver: Py<PyAny>) -> PyResult<()> {
+        let later = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let later = later.ok_or_else(|| PyRuntimeError::new_err("this has been started before"))?;
+        if ENDING.load(Ordering::SeqCst) {
+            hand_over(py, &deliver, on_worker(py, later)?);
+            return Ok(());
+        }
+        let task = async move {
+            let answer = later.await;
+            // The core's thread must never wait for the interpreter.
+            let handing_over = tokio::task::spawn_blocking(|| hand_over_if_alive(deliver, answer));
+            drop(handing_over.await);
+        };
+        OwnThread.spawn(Box::pin(task)).map_err(|error| to_py(py, &no_thread(&error)))
+    }
+}
+
+/// A thread that attaches to an ending interpreter crashes or hangs. Once nothing is in flight any
+/// more, none does.
+pub(crate) fn set_ending(is_ending: bool) {
+    ENDING.store(is_ending, Ordering::SeqCst);
+}
+
+static ENDING: AtomicBool = AtomicBool::new(false);
+
+#[expect(clippy::needless_pass_by_value, reason = "dropped on this thread, after the call")]
+fn hand_over_if_alive(deliver: Py<PyAny>, answer: Convert) {
+    if !ENDING.load(Ordering::SeqCst) {
+        Python::try_attach(|py| hand_over(py, &deliver, answer));
+    }
+}
+
+fn hand_over(py: Python<'_>, deliver: &Py<PyAny>, answer: Convert) {
+    let arguments = match answer(py) {
+        Ok(value) => (Some(value), None),
+        Err(error) => (None, Some(error.into_value(py))),
+    };
+    if let Err(error) = deliver.call1(py, arguments) {
+        error.write_unraisable(py, None);
+    }
+}
+
+fn convert<T>(py: Python<'_>, answer: Result<T>) -> PyResult<Py<PyAny>>
+where
+    T: for<'py> IntoPyObject<'py>,
+{
+    answer.map_err(|error| to_py(py, &error))?.into_py_any(py)
+}
+
+fn poll_once<T>(future: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Poll<T> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Runs `future` on the core's thread and waits for it, with an eye on Ctrl-C.
+fn on_worker<T: Send + 'static>(py: Python<'_>, future: BoxFuture<'static, T>) -> PyResult<T> {
+    let (sender, receiver) = mpsc::channel();
+    let task = async move {
+        // Nobody listens any more after Ctrl-C.
+        drop(sender.send(future.await));
+    };
+    OwnThread.spawn(Box::pin(task)).map_err(|error| to_py(py, &no_thread(&error)))?;
+    let receiver = Mutex::new(receiver);
+    let slice = || {
+        let receiver = receiver.lock().unwrap_or_else(PoisonError::into_inner);
+        receiver.recv_timeout(SLICE)
+    };
+    loop {
+        match py.detach(slice) {
+            Ok(answer) => return Ok(answer),
+            Err(RecvTimeoutError::Timeout) => py.check_signals()?,
+            Err(RecvTimeoutError::Disconnected) => return Err(to_py(py, &interrupted())),
+        }
+    }
+}
+
+fn no_thread(error: &io::Error) -> Error {
+    Error::new(ErrorKind::RefreshTransient, format!("cannot start a thread: {error}"))
+}
+
+fn interrupted() -> Error {
+    Error::new(ErrorKind::RefreshTransient, "the call was interrupted; try again")
+}

@@ -1,0 +1,52 @@
+//! What both managers ask of the core, as futures that own all they need and answer with what
+//! Python is to see.
+
+use std::time::Duration;
+
+use codex_auth_sdk::{AuthManager, AuthManagerBuilder, Result};
+
+use crate::outcomes::{LogoutOutcome, SyncOutcome};
+use crate::recovery::{Decision, UnauthorizedRecovery};
+use crate::snapshot::CodexAuth;
+
+pub(crate) async fn build(builder: AuthManagerBuilder) -> Result<AuthManager> {
+    builder.build().await
+}
+
+pub(crate) async fn fresh_auth(manager: AuthManager) -> Result<Option<CodexAuth>> {
+    Ok(manager.fresh_auth().await?.map(CodexAuth))
+}
+
+pub(crate) async fn reload(manager: AuthManager) -> Result<bool> {
+    manager.reload().await
+}
+
+pub(crate) async fn sync_from_storage(
+    manager: AuthManager,
+    CodexAuth(auth): CodexAuth,
+) -> Result<SyncOutcome> {
+    manager.sync_from_storage(&auth).await.map(SyncOutcome::from)
+}
+
+pub(crate) async fn refresh_token(
+    manager: AuthManager,
+    CodexAuth(auth): CodexAuth,
+) -> Result<Option<CodexAuth>> {
+    Ok(manager.refresh_token(&auth).await?.map(CodexAuth))
+}
+
+pub(crate) async fn recover_from_unauthorized(
+    manager: AuthManager,
+    CodexAuth(auth): CodexAuth,
+    UnauthorizedRecovery(recovery): UnauthorizedRecovery,
+) -> Result<Decision> {
+    manager.recover_from_unauthorized(&auth, &recovery).await.map(Decision)
+}
+
+pub(crate) async fn logout(manager: AuthManager, revoke: bool) -> Result<LogoutOutcome> {
+    manager.logout(revoke).await.map(LogoutOutcome::from)
+}
+
+pub(crate) async fn close(manager: AuthManager, timeout: Duration) -> Result<bool> {
+    Ok(manager.close(timeout).await)
+}

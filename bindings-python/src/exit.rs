@@ -1,0 +1,32 @@
+//! What has to happen when a process ends or forks; the package registers both when it is imported.
+
+use std::time::{Duration, Instant};
+
+use codex_auth_sdk::worker;
+use pyo3::prelude::*;
+
+use crate::bridge::{SLICE, set_ending};
+
+/// For a process that is about to end: waits until no refresh is in flight, at most `timeout`
+/// seconds; whether that is so. Ctrl-C ends the waiting.
+#[pyfunction]
+#[pyo3(signature = (timeout=10.0))]
+pub(crate) fn finish(py: Python<'_>, timeout: f64) -> PyResult<bool> {
+    set_ending(true);
+    let start = Instant::now();
+    let timeout = Duration::try_from_secs_f64(timeout).unwrap_or(Duration::ZERO);
+    while !py.detach(|| worker::finish(SLICE)) {
+        if start.elapsed() >= timeout {
+            return Ok(false);
+        }
+        py.check_signals()?;
+    }
+    Ok(true)
+}
+
+/// Gives up, in a forked child, what belongs to its parent.
+#[pyfunction]
+pub(crate) fn after_fork() {
+    set_ending(false);
+    worker::after_fork();
+}

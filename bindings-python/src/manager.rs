@@ -1,0 +1,186 @@
+//! The blocking manager.
+
+use codex_auth_sdk::AuthManager as Core;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::bridge::wait;
+use crate::outcomes::{LogoutOutcome, SyncOutcome};
+use crate::recovery::{Decision, UnauthorizedRecovery};
+use crate::snapshot::CodexAuth;
+use crate::{calls, options};
+
+/// Owns a Codex login: hands out snapshots of it, keeps it fresh, and recovers from 401.
+///
+/// Any number of managers, in any number of processes and languages, may share a login. All
+/// methods may be called from any thread; those that touch the disk or the network let other
+/// threads run, and Ctrl-C ends their waiting. It never ends the work: a refresh whose token the
+/// server has rotated goes on in the background until the new tokens are saved, at the exit of the
+/// interpreter for up to 10 seconds. A manager made before a fork works in the child.
+///
+/// The constructor reads the store. All options are keywords; `None` is the default.
+///
+/// - `codex_home`: the folder of the login; default `$CODEX_HOME`, else `~/.codex`.
+/// - `store`: `codex` (default: what the Codex CLI's `config.toml` says), `file`, `keyring`,
+///   `auto`, `encrypted`, `ephemeral`, or an `EphemeralStorage`.
+/// - `refresh`: `auto` (default), or `never` to adopt what other programs store and redeem nothing.
+/// - `account_id`: the only account whose login is ever handed out.
+/// - `refresh_window`: how long before its end a token is refreshed; default 10 minutes, or half
+///   the token's life if that is less.
+/// - `winner_wait`: how long a refusal is doubted, in case another program is about to save what
+///   it got for the token; default 5 s.
+/// - `refresh_deadline`: the bound on one refresh; default 45 s.
+/// - `request_timeout`: the bound on one request to the token endpoint; default 30 s.
+/// - `lock_timeout`: how long to wait for another program's refresh; default 60 s. It must exceed
+///   `refresh_deadline`.
+/// - `token_url`, `revoke_url`, `issuer`: the authorization server; `https`, or `http` on loopback.
+/// - `client_id`: the OAuth client of the login; default the Codex CLI's.
+/// - `originator`: the name of your program in requests.
+/// - `token_encoding`: `json` (default) or `form`.
+///
+/// Durations are seconds, as a number, or a `timedelta`.
+///
+/// Raises `InvalidOption` for a bad value, `TypeError` for one of a wrong type, `StoreCorrupt`,
+/// `StoreUnavailable`. That nobody is signed in is no error.
+///
+/// Example:
+///
+///     with AuthManager() as manager:
+///         recovery = manager.unauthorized_recovery()
+///         while (auth := manager.auth()) is not None:
+///             response = send(headers=auth.headers())
+///             if response.status != 401:
+///                 break
+///             decision = manager.recover_from_unauthorized(auth, recovery)
+///             if decision is UnauthorizedRecoveryDecision.GIVE_UP:
+///                 sys.exit(f"sign in again: {recovery.give_up_reason}")
+#[pyclass(frozen, module = "codex_auth_sdk")]
+pub(crate) struct AuthManager(Core);
+
+#[pymethods]
+impl AuthManager {
+    #[new]
+    #[pyo3(
+        signature = (**options),
+        text_signature = "(*, codex_home=None, store=None, refresh=None, account_id=None, \
+            refresh_window=None, winner_wait=None, refresh_deadline=None, request_timeout=None, \
+            lock_timeout=None, token_url=None, revoke_url=None, issuer=None, client_id=None, \
+            originator=None, token_encoding=None)"
+    )]
+    fn new(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        wait(py, calls::build(options::builder(options)?)).map(Self)
+    }
+
+    /// The snapshot in memory; `None` while nobody is signed in. No I/O, no lock, no waiting.
+    fn auth(&self) -> Option<CodexAuth> {
+        self.0.auth().map(CodexAuth)
+    }
+
+    /// The snapshot, refreshed first where needed; `None` while nobody is signed in. While the
+    /// token is still valid a due refresh runs in the background and the current snapshot is
+    /// returned at once; only an expired token makes the caller wait.
+    ///
+    /// Raises what `refresh_token` raises, and only for an expired token.
+    fn fresh_auth(&self, py: Python<'_>) -> PyResult<Option<CodexAuth>> {
+        match self.0.fresh_auth_if_ready() {
+            Some(auth) => Ok(Some(CodexAuth(auth))),
+            None => wait(py, calls::fresh_auth(self.0.clone())),
+        }
+    }
+
+    /// What `fresh_auth` would return at once; `None` if it would have to wait, or if nobody is
+    /// signed in.
+    fn fresh_auth_if_ready(&self) -> Option<CodexAuth> {
+        self.0.fresh_auth_if_ready().map(CodexAuth)
+    }
+
+    /// Reads the store; whether the snapshot in memory was replaced.
+    ///
+    /// Raises `StoreCorrupt` or `StoreUnavailable`; the snapshot then stays what it was.
+    fn reload(&self, py: Python<'_>) -> PyResult<bool> {
+        wait(py, calls::reload(self.0.clone()))
+    }
+
+    /// Reads the store and says how the login in it relates to `auth`. The snapshot in memory
+    /// follows the store whatever the answer is.
+    ///
+    /// Raises `StoreCorrupt` or `StoreUnavailable`.
+    fn sync_from_storage(&self, py: Python<'_>, auth: &CodexAuth) -> PyResult<SyncOutcome> {
+        wait(py, calls::sync_from_storage(self.0.clone(), auth.clone()))
+    }
+
+    /// Gets a token in the place of `auth`'s: the store's, if somebody has refreshed it already,
+    /// else by redeeming the stored refresh token. `None` where there is nothing to get for this
+    /// login: it was logged out, replaced by another account's, or may not be refreshed. Any
+    /// number of callers with one token share one refresh.
+    ///
+    /// Raises `RefreshTokenError` (sign in again); `TransientError`, that is `RefreshTransient`,
+    /// `LockTimeout` or `StoreUnavailable` (try again, after `retry_after` seconds where that is
+    /// set); `StoreReadOnly` or `StoreCorrupt` (nothing was spent). Ctrl-C raises
+    /// `KeyboardInterrupt` and the refresh goes on.
+    fn refresh_token(&self, py: Python<'_>, auth: &CodexAuth) -> PyResult<Option<CodexAuth>> {
+        wait(py, calls::refresh_token(self.0.clone(), auth.clone()))
+    }
+
+    /// The state of one request's recovery; get a new one for every request.
+    fn unauthorized_recovery(&self) -> UnauthorizedRecovery {
+        UnauthorizedRecovery(self.0.unauthorized_recovery())
+    }
+
+    /// What to do about a 401 that a request with `auth` got: `RETRY` with what `auth()` returns
+    /// now, or `GIVE_UP`, for the reason that `recovery.give_up_reason` names. The first call
+    /// adopts what another program has stored, the next one refreshes; a request therefore needs
+    /// at most two retries. A call that raises does not use up the recovery.
+    ///
+    /// Raises what `refresh_token` raises.
+    fn recover_from_unauthorized(
+        &self,
+        py: Python<'_>,
+        auth: &CodexAuth,
+        recovery: &UnauthorizedRecovery,
+    ) -> PyResult<Decision> {
+        let (auth, recovery) = (auth.clone(), recovery.clone());
+        wait(py, calls::recover_from_unauthorized(self.0.clone(), auth, recovery))
+    }
+
+    /// Removes the login from the store; with `revoke` the server is asked to revoke it first,
+    /// which is best effort and may end other sessions of the account. A refresh in flight in any
+    /// process does not bring the login back.
+    ///
+    /// Raises `IdentityMismatch` where the store holds another account's login by now, which is
+    /// left alone; `StoreReadOnly`, `StoreUnavailable`, `LockTimeout`.
+    #[pyo3(signature = (*, revoke=true))]
+    fn logout(&self, py: Python<'_>, revoke: bool) -> PyResult<LogoutOutcome> {
+        wait(py, calls::logout(self.0.clone(), revoke))
+    }
+
+    /// Waits, at most `timeout` (seconds or a `timedelta`; default 10 s), for refreshes in flight
+    /// and tokens that are still to be saved; whether all are done. The manager stays usable.
+    /// Leaving a `with` block does the same.
+    #[pyo3(signature = (timeout=None))]
+    fn close(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
+        wait(py, calls::close(self.0.clone(), options::close_timeout(timeout)?))
+    }
+
+    /// Whether rotated tokens are in use that could not be saved yet.
+    #[getter]
+    fn pending_save(&self) -> bool {
+        self.0.pending_save()
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.close(py, None).map(drop)
+    }
+
+    fn __repr__(&self) -> String {
+        match self.auth() {
+            Some(auth) => format!("<AuthManager of {}>", auth.__repr__()),
+            None => "<AuthManager without a login>".to_owned(),
+        }
+    }
+}

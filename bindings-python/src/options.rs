@@ -1,0 +1,98 @@
+//! Keyword options of the managers, where Python values become types.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use codex_auth_sdk::{AuthManager, AuthManagerBuilder, Error, seconds};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::errors::{to_py, wrong_type};
+use crate::storage::EphemeralStorage;
+
+type Builder = AuthManagerBuilder;
+
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A builder with `options`; `None` leaves an option at its default.
+pub(crate) fn builder(options: Option<&Bound<'_, PyDict>>) -> PyResult<Builder> {
+    let mut builder = AuthManager::builder();
+    for (name, value) in options.into_iter().flatten() {
+        builder = with_option(builder, name.extract()?, &value)?;
+    }
+    Ok(builder)
+}
+
+/// Seconds as a number or a `timedelta`; none for `None`.
+pub(crate) fn duration(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<Duration>> {
+    if value.is_none() {
+        return Ok(None);
+    }
+    let given = value
+        .call_method0("total_seconds")
+        .and_then(|seconds| seconds.extract::<f64>())
+        .or_else(|_| value.extract::<f64>())
+        .map_err(|_| wrong_type(name, "a number of seconds or a timedelta", value))?;
+    seconds(name, given).map(Some).map_err(|error| to_py(value.py(), &error))
+}
+
+/// How long a `close` waits.
+pub(crate) fn close_timeout(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Duration> {
+    let given = timeout.map(|timeout| duration("timeout", timeout)).transpose()?;
+    Ok(given.flatten().unwrap_or(CLOSE_TIMEOUT))
+}
+
+fn with_option(builder: Builder, name: &str, value: &Bound<'_, PyAny>) -> PyResult<Builder> {
+    Ok(match name {
+        "codex_home" => set(builder, path(name, value)?, Builder::codex_home),
+        "store" => return with_store(builder, name, value),
+        "refresh" => set(builder, word(name, value)?, Builder::refresh),
+        "account_id" => set(builder, text(name, value)?, Builder::account_id),
+        "refresh_window" => set(builder, duration(name, value)?, Builder::refresh_window),
+        "winner_wait" => set(builder, duration(name, value)?, Builder::winner_wait),
+        "refresh_deadline" => set(builder, duration(name, value)?, Builder::refresh_deadline),
+        "request_timeout" => set(builder, duration(name, value)?, Builder::request_timeout),
+        "lock_timeout" => set(builder, duration(name, value)?, Builder::lock_timeout),
+        "token_url" => set(builder, text(name, value)?, Builder::token_url),
+        "revoke_url" => set(builder, text(name, value)?, Builder::revoke_url),
+        "issuer" => set(builder, text(name, value)?, Builder::issuer),
+        "client_id" => set(builder, text(name, value)?, Builder::client_id),
+        "originator" => set(builder, text(name, value)?, Builder::originator),
+        "token_encoding" => set(builder, word(name, value)?, Builder::token_encoding),
+        _ => return Err(PyTypeError::new_err(format!("there is no option {name:?}"))),
+    })
+}
+
+fn with_store(builder: Builder, name: &str, value: &Bound<'_, PyAny>) -> PyResult<Builder> {
+    if let Ok(storage) = value.cast::<EphemeralStorage>() {
+        return Ok(builder.storage(Arc::new(storage.get().0.clone())));
+    }
+    if !value.is_none() && text(name, value).is_err() {
+        return Err(wrong_type(name, "the name of a store or an EphemeralStorage", value));
+    }
+    Ok(set(builder, word(name, value)?, Builder::store))
+}
+
+fn set<T>(builder: Builder, value: Option<T>, setter: fn(Builder, T) -> Builder) -> Builder {
+    match value {
+        Some(value) => setter(builder, value),
+        None => builder,
+    }
+}
+
+fn text(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
+    value.extract().map_err(|_| wrong_type(name, "a str", value))
+}
+
+fn path(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<PathBuf>> {
+    value.extract().map_err(|_| wrong_type(name, "a str or an os.PathLike of it", value))
+}
+
+/// One of the words that the core knows.
+fn word<T: FromStr<Err = Error>>(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<T>> {
+    let parsed = text(name, value)?.map(|word| word.parse()).transpose();
+    parsed.map_err(|error| to_py(value.py(), &error))
+}

@@ -1,0 +1,70 @@
+//! A store in memory, which tests and programs with a login of their own hand to a manager.
+
+use codex_auth_sdk::AuthDotJson;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::errors::{invalid_option, wrong_type};
+
+/// A store in memory, for tests and for programs that keep a login themselves.
+///
+/// `record` is the content of an `auth.json`, as JSON text, UTF-8 bytes or a dict; `None` is a
+/// store where nobody is signed in. Every manager that gets this object as its `store` shares the
+/// one login in it. It belongs to its process: a forked child has a copy. Safe to share between
+/// threads.
+///
+/// Raises `InvalidOption` where `record` is not a Codex login.
+///
+/// Example:
+///
+///     store = EphemeralStorage({"OPENAI_API_KEY": "sk-example"})
+///     manager = AuthManager(store=store)
+#[pyclass(frozen, module = "codex_auth_sdk")]
+pub(crate) struct EphemeralStorage(pub(crate) codex_auth_sdk::EphemeralStorage);
+
+#[pymethods]
+impl EphemeralStorage {
+    #[new]
+    #[pyo3(signature = (record=None))]
+    fn new(record: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
+        let record = record.map(parse).transpose()?;
+        Ok(Self(codex_auth_sdk::EphemeralStorage::new(record)))
+    }
+
+    /// The login in the store, as the JSON text of an `auth.json`; `None` where there is none.
+    /// It holds tokens: keep it out of logs.
+    fn record(&self) -> Option<String> {
+        self.0.record().map(|record| record.to_json_pretty().expose().to_owned())
+    }
+
+    /// Puts `record` in the place of whatever is stored, as a new login does; `None` signs out.
+    ///
+    /// Raises `InvalidOption` where it is not a Codex login; then nothing changes.
+    fn replace(&self, record: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        self.0.replace(record.map(parse).transpose()?);
+        Ok(())
+    }
+
+    fn __repr__(&self) -> &'static str {
+        match self.0.record() {
+            Some(_) => "<EphemeralStorage with a login>",
+            None => "<EphemeralStorage without a login>",
+        }
+    }
+}
+
+fn parse(record: &Bound<'_, PyAny>) -> PyResult<AuthDotJson> {
+    let py = record.py();
+    let json = match record.cast::<PyDict>() {
+        Ok(record) => py.import("json")?.call_method1("dumps", (record,))?,
+        Err(_) => record.clone(),
+    };
+    let parsed = if let Ok(text) = json.extract::<&str>() {
+        AuthDotJson::parse(text.as_bytes())
+    } else if let Ok(bytes) = json.extract::<&[u8]>() {
+        AuthDotJson::parse(bytes)
+    } else {
+        return Err(wrong_type("record", "a str, bytes, a dict or None", record));
+    };
+    parsed.map_err(|error| invalid_option(py, format!("the record is no Codex login: {error}")))
+}

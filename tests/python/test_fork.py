@@ -1,0 +1,175 @@
+"""fork: managers made before it work in the child, and nobody hangs or loses tokens."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from codex_auth_sdk import AsyncAuthManager, AuthManager, UnauthorizedRecoveryDecision
+from support import Child, Realm
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from codex_auth_sdk import CodexAuth
+
+if not hasattr(os, "fork"):
+    pytest.skip("there is no fork here", allow_module_level=True)
+
+
+def signed_in(manager: AuthManager | AsyncAuthManager) -> CodexAuth:
+    auth = manager.auth()
+    assert auth is not None
+    return auth
+
+
+def recovered(manager: AuthManager, auth: CodexAuth) -> bool:
+    decision = manager.recover_from_unauthorized(auth, manager.unauthorized_recovery())
+    return decision is UnauthorizedRecoveryDecision.RETRY
+
+
+async def recovered_async(manager: AsyncAuthManager, auth: CodexAuth) -> bool:
+    decision = await manager.recover_from_unauthorized(auth, manager.unauthorized_recovery())
+    return decision is UnauthorizedRecoveryDecision.RETRY
+
+
+def stored(realm: Realm, home: Path) -> str:
+    return realm.stored((home / "auth.json").read_text())
+
+
+def test_a_manager_works_in_the_child_after_use_in_the_parent(realm: Realm, home: Path) -> None:
+    manager = AuthManager(**realm.options(codex_home=home))
+    assert manager.refresh_token(signed_in(manager)) is not None
+    child = Child(lambda: recovered(manager, signed_in(manager)))
+    assert child.result() is True
+    assert stored(realm, home) == "refresh:a2"
+    assert recovered(manager, signed_in(manager))
+    assert manager.refresh_token(signed_in(manager)) is not None
+    assert stored(realm, home) == "refresh:a3"
+
+
+def test_an_async_manager_works_in_the_child(realm: Realm, home: Path) -> None:
+    manager = AsyncAuthManager(**realm.options(codex_home=home))
+    assert asyncio.run(manager.refresh_token(signed_in(manager))) is not None
+    child = Child(lambda: asyncio.run(recovered_async(manager, signed_in(manager))))
+    assert child.result() is True
+    assert stored(realm, home) == "refresh:a2"
+
+
+def test_a_fork_inside_of_a_running_loop(realm: Realm, home: Path) -> None:
+    async def main() -> Any:
+        manager = AsyncAuthManager(**realm.options(codex_home=home))
+        await manager.refresh_token(signed_in(manager))
+        auth = signed_in(manager)
+        child = Child(lambda: asyncio.run(recovered_async(manager, auth)))
+        seen = await asyncio.to_thread(child.result)
+        return seen and await recovered_async(manager, auth)
+
+    assert asyncio.run(main()) is True
+    assert stored(realm, home) == "refresh:a2"
+    assert realm.call("stats")["requests"] == 2
+
+
+def test_a_child_waits_for_the_refresh_of_its_parent(realm: Realm, home: Path) -> None:
+    manager = AuthManager(**realm.options(codex_home=home))
+    auth = signed_in(manager)
+    realm.call("hold")
+
+    def follow() -> bool:
+        realm.call("mark", name="child_is_about_to_wait")
+        return recovered(manager, auth)
+
+    with ThreadPoolExecutor(1) as threads:
+        leader = threads.submit(manager.refresh_token, auth)
+        realm.wait(held=1)
+        child = Child(follow)
+        realm.wait(marks={"child_is_about_to_wait": 1})
+        realm.call("release")
+        assert leader.result(60) is not None
+    assert child.result() is True
+    assert realm.call("stats")["requests"] == 1
+
+
+def test_a_child_does_not_keep_the_lock_of_its_parent(realm: Realm, home: Path) -> None:
+    manager = AuthManager(**realm.options(codex_home=home))
+    auth = signed_in(manager)
+    realm.call("hold")
+
+    def linger() -> bool:
+        realm.call("wait", until={"marks": {"parent_is_done": 1}}, timeout_ms=50_000)
+        return True
+
+    with ThreadPoolExecutor(1) as threads:
+        leader = threads.submit(manager.refresh_token, auth)
+        realm.wait(held=1)
+        child = Child(linger)
+        realm.call("release")
+        assert leader.result(60) is not None
+    assert manager.refresh_token(signed_in(manager)) is not None
+    realm.call("mark", name="parent_is_done")
+    assert child.result() is True
+    assert stored(realm, home) == "refresh:a2"
+
+
+def test_many_forks_while_threads_refresh(realm: Realm, home: Path) -> None:
+    manager = AuthManager(**realm.options(codex_home=home))
+    stop = threading.Event()
+
+    def refresh() -> None:
+        while not stop.is_set():
+            manager.refresh_token(signed_in(manager))
+
+    with ThreadPoolExecutor(2) as threads:
+        workers = [threads.submit(refresh) for _ in range(2)]
+        try:
+            children = [Child(lambda: manager.reload() in {True, False}) for _ in range(20)]
+            assert all(child.result() for child in children)
+        finally:
+            stop.set()
+        for worker in workers:
+            worker.result(60)
+    assert realm.call("stats")["max_redemptions"] == 1
+
+
+_POOLED: list[tuple[AuthManager, CodexAuth]] = []
+
+
+def _recover_in_pool(_: int) -> bool:
+    return recovered(*_POOLED[0])
+
+
+def test_a_pool_of_forked_workers_is_one_refresh(realm: Realm, home: Path) -> None:
+    manager = AuthManager(**realm.options(codex_home=home))
+    assert manager.refresh_token(signed_in(manager)) is not None
+    _POOLED[:] = [(manager, signed_in(manager))]
+    with multiprocessing.get_context("fork").Pool(4) as pool:
+        assert pool.map_async(_recover_in_pool, range(16), 1).get(60) == [True] * 16
+    assert realm.call("stats")["requests"] == 2
+    assert stored(realm, home) == "refresh:a2"
+
+
+def _refresh_ahead(manager: AuthManager, realm: Realm) -> None:
+    assert manager.fresh_auth() is not None
+    realm.wait(held=1)
+    threading.Thread(target=_release_later, args=(realm,), daemon=True).start()
+
+
+def _release_later(realm: Realm) -> None:
+    realm.call("release")
+
+
+def test_a_worker_that_ends_saves_what_it_began(realm: Realm, home: Path) -> None:
+    realm.call("hold", at="reply")
+    manager = AuthManager(**realm.options(codex_home=home, refresh_window=3600))
+    context = multiprocessing.get_context("fork")
+    worker = context.Process(target=_refresh_ahead, args=(manager, realm))
+    worker.start()
+    worker.join(60)
+    assert worker.exitcode == 0
+    assert stored(realm, home) == "refresh:a1"

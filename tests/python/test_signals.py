@@ -1,0 +1,95 @@
+"""Ctrl-C: the call ends at once, the refresh does not."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support import Realm, script
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BLOCKING = """
+manager = AuthManager(**realm.options(codex_home=home))
+def refresh():
+    manager.refresh_token(manager.auth())
+"""
+
+ASYNCIO = """
+manager = AsyncAuthManager(**realm.options(codex_home=home))
+def refresh():
+    asyncio.run(manager.refresh_token(manager.auth()))
+"""
+
+CAUGHT = """
+try:
+    refresh()
+except KeyboardInterrupt:
+    sys.stderr.write("KeyboardInterrupt: caught\\n")
+    sys.stderr.flush()
+"""
+
+
+@pytest.mark.parametrize("ending", [CAUGHT, "refresh()"], ids=["caught", "uncaught"])
+@pytest.mark.parametrize("manager", [BLOCKING, ASYNCIO], ids=["blocking", "asyncio"])
+def test_ctrl_c_ends_the_call_and_not_the_refresh(
+    manager: str, ending: str, realm: Realm, home: Path
+) -> None:
+    realm.call("hold", at="reply")
+    program = script(realm, home, manager + ending)
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        realm.wait(held=1)
+        process.send_signal(signal.SIGINT)
+        # The reply is still held, so whoever reports this did not wait for it.
+        lines = iter(process.stderr.readline, "")
+        assert any(line.startswith("KeyboardInterrupt") for line in lines)
+        realm.call("release")
+        process.wait(60)
+        assert "rror" not in process.stderr.read()
+    assert process.returncode == (0 if ending is CAUGHT else -signal.SIGINT)
+    assert realm.stored((home / "auth.json").read_text()) == "refresh:a1"
+
+
+def test_more_of_ctrl_c_ends_the_waiting_at_exit(realm: Realm, home: Path) -> None:
+    realm.call("hold")
+    with subprocess.Popen(
+        [sys.executable, "-c", script(realm, home, BLOCKING + CAUGHT)],
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        realm.wait(held=1)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.readline() == "KeyboardInterrupt: caught\n"
+        while process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.1)
+    assert realm.call("stats")["grants"] == 0
+
+
+def test_other_threads_run_while_a_call_waits(realm: Realm, home: Path) -> None:
+    body = (
+        BLOCKING
+        + """
+waiting = threading.Thread(target=refresh)
+waiting.start()
+realm.wait(held=1)
+assert waiting.is_alive()
+realm.call("release")
+waiting.join()
+"""
+    )
+    realm.call("hold")
+    program = script(realm, home, body)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    assert realm.stored((home / "auth.json").read_text()) == "refresh:a1"
