@@ -42,7 +42,7 @@ test-node: node programs
 	npm --prefix bindings-node test
 
 # Processes in three languages race for one login, and the examples run.
-test-contention: python node programs
+test-contention: python node programs $(VENV)/tools
 	PYTHON=$(VIRTUAL_ENV)/bin/python $(CARGO_TEST) -p codex-auth-tests --features bindings --test contention --test examples
 
 # The wheel on every CPython, the addon on every Node that can be had.
@@ -115,7 +115,7 @@ $(VENV)/tools: bindings-python/requirements-dev.txt | $(VENV)/bin/maturin
 	touch $@
 
 bindings-node/node_modules/ready: bindings-node/package-lock.json
-	npm --prefix bindings-node ci --no-audit --no-fund
+	npm install --prefix bindings-node --no-save --no-audit --no-fund
 	touch $@
 
 target/codex/ready:
