@@ -25,7 +25,7 @@ unexport CODEX_INTERNAL_ORIGINATOR_OVERRIDE CODEX_CA_CERTIFICATE
 ## The main job: many programs, one login. CODEX=1 fetches the real Codex CLI to take part.
 demo: python node programs $(if $(CODEX),target/codex/ready)
 	codex="$$(command -v codex || true)"; \
-	if [ -n "$(CODEX)" ]; then codex=target/codex/node_modules/.bin/codex; fi; \
+	if [ -n "$(CODEX)" ]; then codex=$(CURDIR)/target/codex/node_modules/.bin/codex; fi; \
 	$(BUILT)/demo --python $(VENV)/bin/python --node node $${codex:+--codex "$$codex"} $(DEMO)
 
 ## All tests of all three languages.
