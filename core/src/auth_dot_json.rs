@@ -130,7 +130,7 @@ impl TokenData {
 impl ExtraFields {
     /// Whether there is a field `name` with a value other than `null`.
     pub fn contains(&self, name: &str) -> bool {
-        self.0.iter().any(|(known, _)| known == name)
+        self.0.iter().any(|(known, raw)| known == name && raw.expose() != "null")
     }
 
     /// The field `name` as text; none where it is absent or not a string.
@@ -161,7 +161,7 @@ impl ExtraFields {
             .map_err(|_| InvalidRecord(format!("`{path}` is not a string")))
     }
 
-    /// Writes the fields of `names`, then drops them from what is left to write.
+    /// Writes the fields whose names are `wanted`.
     fn serialize_into<M: SerializeMap>(
         &self,
         map: &mut M,

@@ -4,7 +4,7 @@ use crate::auth_dot_json::TokenData;
 use crate::claims::IdTokenClaims;
 
 /// What is known of the owner of a login: the workspace and the user.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Identity {
     account_id: Option<String>,
     chatgpt_user_id: Option<String>,

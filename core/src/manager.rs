@@ -98,7 +98,7 @@ impl AuthManager {
     ///
     /// `store_corrupt` or `store_unavailable`; the snapshot stays what it was.
     pub async fn reload(&self) -> Result<bool> {
-        Ok(self.shared.read().await?.changed)
+        Ok(self.shared.follow_store().await?.changed)
     }
 
     /// Reads the store and says how what it holds relates to `auth`. The snapshot in memory

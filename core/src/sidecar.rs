@@ -65,9 +65,10 @@ impl Default for Bucket {
 }
 
 impl Sidecar {
-    /// Reads what [`to_bytes`](Self::to_bytes) wrote; anything else is an empty sidecar.
-    pub fn from_bytes(bytes: &[u8]) -> Self {
-        serde_json::from_slice(bytes).unwrap_or_default()
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote; none if it is anything else. That counts as
+    /// empty, unless somebody may be writing it right now.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
     }
 
     /// At most 4 KiB of JSON.
@@ -80,8 +81,12 @@ impl Sidecar {
     /// What is known of `token`, unless it is too old to go by, or from a clock that ran ahead.
     pub(crate) fn verdict(&self, token: Fingerprint, now: DateTime<Utc>) -> Option<Answer> {
         let verdict = self.verdicts.iter().find(|verdict| verdict.token == token)?;
-        let recent = (now - verdict.at).abs() < VERDICT_LIFE;
-        recent.then_some(verdict.answer)
+        let age = now - verdict.at;
+        let life = match verdict.answer {
+            Answer::Refused(_) => VERDICT_LIFE,
+            Answer::NotBefore(time) => VERDICT_LIFE.max(time - verdict.at),
+        };
+        (-VERDICT_LIFE < age && age < life).then_some(verdict.answer)
     }
 
     pub(crate) fn set_verdict(&mut self, verdict: Verdict) {
@@ -128,7 +133,8 @@ impl Sidecar {
 
 impl Bucket {
     fn level_at(&self, now: DateTime<Utc>) -> f64 {
-        let passed = (now - self.at).to_std().unwrap_or(Duration::ZERO);
+        // A time that is still to come is from a clock that ran ahead.
+        let passed = (now - self.at).abs().to_std().unwrap_or(Duration::ZERO);
         (self.level + passed.as_secs_f64() / 60.0).min(BUCKET_SIZE)
     }
 }
@@ -157,11 +163,11 @@ mod tests {
         }
         let bytes = sidecar.to_bytes();
         assert!(bytes.len() <= LARGEST_SIDECAR, "{}", bytes.len());
-        let read = Sidecar::from_bytes(&bytes);
+        let read = Sidecar::from_bytes(&bytes).expect("what was written");
         assert_eq!(read.lineage, sidecar.lineage);
         assert_eq!(read.verdicts.len(), MOST_VERDICTS);
         for torn in [&bytes[..bytes.len() / 2], b"", b"null", b"\xff"] {
-            assert_eq!(Sidecar::from_bytes(torn), Sidecar::default());
+            assert_eq!(Sidecar::from_bytes(torn), None);
         }
     }
 

@@ -273,7 +273,10 @@ impl CodexAuth {
         let Some(end) = self.0.valid_until else {
             return self.last_refresh()?.checked_add_signed(OLDEST_UNDATED);
         };
-        let default = || self.life().map_or(WIDEST_WINDOW, |life| WIDEST_WINDOW.min(life / 2));
+        let life = self.life();
+        let default = || life.map_or(WIDEST_WINDOW, |life| WIDEST_WINDOW.min(life / 2));
+        // A window as wide as the token's life would make it due from its first second on.
+        let window = window.filter(|window| life.is_none_or(|life| *window < life));
         end.checked_sub_signed(window.unwrap_or_else(default))
     }
 
@@ -358,6 +361,7 @@ mod tests {
         let mode = |record: Value| auth(&record, 0).map(|auth| auth.mode());
         assert_eq!(mode(json!({})), None);
         assert_eq!(mode(json!({"OPENAI_API_KEY": null, "tokens": null})), None);
+        assert_eq!(mode(json!({"personal_access_token": null, "bedrock_api_key": null})), None);
         assert_eq!(mode(json!({"OPENAI_API_KEY": ""})), Some(AuthMode::ApiKey));
         let both = json!({"OPENAI_API_KEY": "sk", "tokens": {"access_token": "a"}});
         assert_eq!(mode(both.clone()), Some(AuthMode::ApiKey));

@@ -115,6 +115,8 @@ pub enum RefusalReason {
     /// An earlier request was never answered and the token is refused since: most likely that
     /// request spent it.
     OutcomeUnknown,
+    /// It was redeemed, and the reply held another account's tokens.
+    OtherAccount,
 }
 
 impl RefusalReason {
@@ -128,13 +130,17 @@ impl RefusalReason {
             Self::Unauthorized => "unauthorized",
             Self::EmptyRefreshToken => "empty_refresh_token",
             Self::OutcomeUnknown => "outcome_unknown",
+            Self::OtherAccount => "other_account",
         }
     }
 
     /// Whether the refusal may mean that another program redeemed the token and is about to save
     /// what it got.
     pub(crate) const fn may_have_a_winner(self) -> bool {
-        matches!(self, Self::Reused | Self::InvalidGrant | Self::Unauthorized)
+        matches!(
+            self,
+            Self::Reused | Self::InvalidGrant | Self::Unauthorized | Self::OutcomeUnknown
+        )
     }
 
     pub(crate) fn into_error(self) -> Error {
@@ -150,6 +156,9 @@ impl RefusalReason {
                 ErrorKind::RefreshTokenRejected,
                 "is refused since a request whose answer was lost",
             ),
+            Self::OtherAccount => {
+                (ErrorKind::RefreshTokenRejected, "was answered with another account's tokens")
+            }
         };
         Error::new(kind, format!("the refresh token {what}; sign in again"))
             .with_reason(self.as_str())

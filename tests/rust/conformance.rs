@@ -51,7 +51,18 @@ async fn a_linked_file_conforms_and_stays_a_link() {
         elsewhere.path().join("real.json.lock").exists(),
         "the CLI's second lock is beside the target"
     );
-    assert!(elsewhere.path().join("real.json.codex-auth-sdk.lock").exists());
+}
+
+#[tokio::test]
+async fn homes_that_share_a_file_share_its_refresh_lock() {
+    let [own, other] = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
+    std::fs::write(own.path().join("auth.json"), "{}").expect("written");
+    symlink(own.path().join("auth.json"), other.path().join("auth.json")).expect("linked");
+    let held = file_store(other.path()).try_lock().await.expect("a lock").expect("free");
+    assert!(file_store(own.path()).try_lock().await.expect("no error").is_none());
+    drop(held);
+    let _held = file_store(own.path()).try_lock().await.expect("a lock").expect("free again");
+    assert!(file_store(other.path()).try_lock().await.expect("no error").is_none());
 }
 
 #[tokio::test]

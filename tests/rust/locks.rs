@@ -72,6 +72,16 @@ async fn a_lock_that_is_never_given_back_is_a_clear_error() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn g5_a_store_whose_commit_locks_are_stuck_is_not_ready() {
+    for name in ["auth.lock", "auth.json.lock"] {
+        let home = tempfile::tempdir().expect("a folder");
+        let _held = lock(&home.path().join(name));
+        let error = file_store(home.path()).ready(100).await.expect_err("not ready");
+        assert_eq!(error.code(), "lock_timeout");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_removed_lock_file_is_noticed_before_a_token_is_spent() {
     let home = tempfile::tempdir().expect("a folder");
     let store = file_store(home.path());

@@ -6,13 +6,14 @@ use std::time::Duration;
 use super::exchange::Exchange;
 use super::flights::{Demand, Outcome, Purpose};
 use super::recovery::GiveUpReason;
+use super::refresh::StoreWatch;
 use super::save::{Reply, SaveOutcome};
 use super::shared::Shared;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sidecar::Sidecar;
 use crate::snapshot::CodexAuth;
 use crate::storage::RefreshLock;
-use crate::token_endpoint::Grant;
+use crate::token_endpoint::{Grant, RefusalReason};
 
 /// Redemptions of different tokens in one turn: the first, and one for each time that the store
 /// turned out to have changed.
@@ -30,13 +31,20 @@ pub(super) struct Attempt<'a> {
     end: Duration,
 }
 
+/// What a look at the store says.
+enum Look {
+    Answered(Outcome),
+    /// This login's refresh token is to be redeemed.
+    Redeem(CodexAuth),
+}
+
 /// What one redemption led to.
 enum Round {
     Done(Outcome),
-    /// The store has changed and is to be looked at again.
+    /// The store or the snapshot has changed and is to be looked at again.
     Again,
-    /// A new snapshot whose tokens could not be saved yet.
-    Unsaved(CodexAuth),
+    /// New tokens are in use that could not be saved yet.
+    Unsaved,
 }
 
 impl<'a> Attempt<'a> {
@@ -45,7 +53,8 @@ impl<'a> Attempt<'a> {
         demand: &'a Demand,
         lock: Box<dyn RefreshLock>,
     ) -> Self {
-        let end = shared.environment.clock.elapsed() + shared.options.refresh_deadline;
+        let elapsed = shared.environment.clock.elapsed();
+        let end = elapsed.saturating_add(shared.options.refresh_deadline);
         Self { shared, demand, lock, end }
     }
 
@@ -55,23 +64,25 @@ impl<'a> Attempt<'a> {
         let mut rounds = 0;
         loop {
             let auth = match self.look().await? {
-                Ok(auth) => auth,
-                Err(outcome) => return Ok(outcome),
+                Look::Answered(outcome) => return Ok(outcome),
+                Look::Redeem(auth) => auth,
             };
-            if rounds == MOST_ROUNDS {
-                return Err(transient("the store changes faster than it can be read; try again"));
-            }
             if let Some(rest) = self.known_answer(&auth)? {
-                self.shared.environment.clock.sleep(rest).await;
+                StoreWatch::new(self.shared).changes_within(rest, self.shared).await;
                 continue;
+            }
+            if rounds == MOST_ROUNDS || self.left() < self.enough() {
+                return Err(transient("the store changes faster than it can be read; try again"));
             }
             rounds += 1;
             match self.round(&auth).await? {
                 Round::Done(outcome) => return Ok(outcome),
                 Round::Again => {}
-                Round::Unsaved(auth) => {
+                Round::Unsaved => {
                     self.shared.keep_unsaved(self.lock).await;
-                    return Ok(Ok(auth));
+                    let view = self.shared.follow_store().await?;
+                    let outcome = self.shared.judge(self.demand, &view);
+                    return Ok(outcome.unwrap_or_else(|| view.auth.ok_or(GiveUpReason::LoggedOut)));
                 }
             }
         }
@@ -80,6 +91,13 @@ impl<'a> Attempt<'a> {
     /// How much of the turn is left.
     pub(super) fn left(&self) -> Duration {
         self.end.saturating_sub(self.shared.environment.clock.elapsed())
+    }
+
+    /// The time without which no request is started: one that is cut short could lose what it was
+    /// granted.
+    pub(super) fn enough(&self) -> Duration {
+        let options = &self.shared.options;
+        options.request_timeout.min(options.refresh_deadline / 4)
     }
 
     /// Changes what the lock's next holders are told. Best effort: they can do without.
@@ -91,31 +109,32 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// The login whose token is to be redeemed, or the outcome that makes it unnecessary.
-    async fn look(&self) -> Result<Result<CodexAuth, Outcome>> {
-        let view = self.shared.read().await?;
+    /// Whether there is an answer without redeeming; puts a spent token's successor back first.
+    async fn look(&self) -> Result<Look> {
+        let view = self.shared.follow_store().await?;
         if let (Some(spent), Some(auth)) = (view.spent, &view.auth) {
             self.shared.save_again(auth.record(), spent).await?;
         }
         if let Some(outcome) = self.shared.judge(self.demand, &view) {
-            return Ok(Err(outcome));
+            return Ok(Look::Answered(outcome));
         }
-        let auth = view.auth.ok_or(GiveUpReason::LoggedOut);
-        Ok(match auth {
-            Ok(auth) if self.demand.purpose != Purpose::Repair => Ok(auth),
-            outcome => Err(outcome),
+        Ok(match view.auth {
+            Some(auth) if self.demand.purpose == Purpose::Repair => Look::Answered(Ok(auth)),
+            Some(auth) => Look::Redeem(auth),
+            None => Look::Answered(Err(GiveUpReason::LoggedOut)),
         })
     }
 
     async fn round(&self, auth: &CodexAuth) -> Result<Round> {
         let Some(tokens) = auth.managed_tokens() else { return Ok(Round::Again) };
-        if self.is_rejected_young(auth) && !self.may_rotate_young() {
+        let is_young = self.is_rejected_young(auth);
+        if is_young && !self.may_rotate_young() {
             return Ok(Round::Done(Err(GiveUpReason::FreshTokenRejected)));
         }
         let size = auth.record().to_json_pretty().expose().len() + GROWTH;
         let _ready = self.shared.storage.ready(size).await?;
         match self.exchange(&tokens.refresh_token).await? {
-            Exchange::Granted(grant) => self.save(auth, grant).await,
+            Exchange::Granted(grant) => Ok(self.save_grant(auth, grant, is_young).await),
             Exchange::NoAnswer(error) => Err(error),
             Exchange::Refused(reason) if self.has_winner(auth, reason).await? => Ok(Round::Again),
             Exchange::Refused(reason) => {
@@ -126,12 +145,14 @@ impl<'a> Attempt<'a> {
     }
 
     /// Saves what was granted in the place of `auth`, which was redeemed for it.
-    async fn save(&self, auth: &CodexAuth, grant: Grant) -> Result<Round> {
-        let is_young = self.is_rejected_young(auth);
+    async fn save_grant(&self, auth: &CodexAuth, grant: Grant, is_young: bool) -> Round {
         let now = self.shared.environment.clock.now();
         let Some(reply) = Reply::merge(auth, grant, now) else {
             tracing::error!("the token endpoint answered with another account's tokens");
-            return Ok(Round::Done(Err(GiveUpReason::IdentityMismatch)));
+            if let Some(tokens) = auth.managed_tokens() {
+                self.believe(&tokens.refresh_token, RefusalReason::OtherAccount);
+            }
+            return Round::Done(Err(GiveUpReason::IdentityMismatch));
         };
         self.note(|sidecar| {
             sidecar.add_rotation(reply.redeemed, reply.granted);
@@ -141,20 +162,20 @@ impl<'a> Attempt<'a> {
         });
         self.shared.memory.rotate(reply.redeemed, &reply.record);
         let seen = self.shared.current.seen();
-        match self.shared.save(&reply.record, &[reply.redeemed]).await {
+        match self.shared.commit_pair(&reply.record, &[reply.redeemed]).await {
             Ok(SaveOutcome::Saved(record)) => {
                 self.shared.memory.mark_saved();
-                let auth = self.shared.publish(&seen, record).await?;
-                Ok(Round::Done(auth.ok_or(GiveUpReason::LoggedOut)))
+                let auth = self.shared.publish(&seen, &record);
+                auth.map_or(Round::Again, |auth| Round::Done(Ok(auth)))
             }
             Ok(SaveOutcome::Superseded) => {
                 self.shared.memory.forget_rotation();
-                Ok(Round::Again)
+                Round::Again
             }
             Err(error) => {
                 tracing::error!(%error, "refreshed tokens could not be saved; they stay in memory");
-                let auth = self.shared.publish(&seen, reply.record).await?;
-                auth.map_or(Ok(Round::Again), |auth| Ok(Round::Unsaved(auth)))
+                self.shared.publish(&seen, &reply.record);
+                Round::Unsaved
             }
         }
     }

@@ -216,7 +216,7 @@ impl AuthManagerBuilder {
     /// `invalid_option`, `store_corrupt`, `store_unavailable`. No login is not an error.
     pub async fn build(self) -> Result<AuthManager> {
         let manager = self.assemble()?;
-        manager.shared.read().await?;
+        manager.shared.follow_store().await?;
         Ok(manager)
     }
 

@@ -94,7 +94,7 @@ impl Attempt<'_> {
             };
             let jitter = || self.shared.environment.jitter(tally.longest_pause());
             let pause = answer.retry_after.unwrap_or_else(jitter);
-            if !tally.may_ask_again() || pause >= self.left() {
+            if !tally.may_ask_again() || !self.is_time_after(pause) {
                 return Ok(self.put_off(token, answer));
             }
             self.shared.environment.clock.sleep(pause).await;
@@ -104,27 +104,27 @@ impl Attempt<'_> {
     /// Whether the store holds another refresh token than the refused one by now, or gets one from
     /// a program that redeemed it and is about to save.
     pub(super) async fn has_winner(&self, auth: &CodexAuth, reason: RefusalReason) -> Result<bool> {
-        let clock = &self.shared.environment.clock;
         let patience = if reason.may_have_a_winner() {
             self.shared.options.winner_wait.min(self.left())
         } else {
             Duration::ZERO
         };
+        let clock = &self.shared.environment.clock;
         let end = clock.elapsed() + patience;
-        let mut watch = StoreWatch::new();
+        let mut watch = StoreWatch::new(self.shared);
+        let mut is_last = false;
         loop {
-            let is_last = clock.elapsed() >= end;
-            if watch.has_changed(self.shared) || is_last {
-                let found = self.shared.read().await?.auth;
-                let token = found.as_ref().and_then(CodexAuth::refresh_fingerprint);
-                if token != auth.refresh_fingerprint() {
-                    return Ok(true);
-                }
+            let found = self.shared.follow_store().await?.auth;
+            let token = found.as_ref().and_then(CodexAuth::refresh_fingerprint);
+            if token != auth.refresh_fingerprint() {
+                return Ok(true);
             }
             if is_last {
                 return Ok(false);
             }
-            self.shared.environment.poll_pause().await;
+            // One more read in the end, for a change that the stamp does not show.
+            let left = end.saturating_sub(clock.elapsed());
+            is_last = !watch.changes_within(left, self.shared).await;
         }
     }
 
@@ -138,9 +138,14 @@ impl Attempt<'_> {
         self.note(|sidecar| sidecar.set_verdict(Verdict { token, at: clock.now(), answer }));
     }
 
+    /// Whether a request may be started after `pause`.
+    fn is_time_after(&self, pause: Duration) -> bool {
+        pause.saturating_add(self.enough()) <= self.left()
+    }
+
     fn rest(&self, rest: TimeDelta) -> Result<Option<Duration>> {
         let rest = rest.to_std().unwrap_or(Duration::ZERO);
-        if rest < self.left() {
+        if self.is_time_after(rest) {
             return Ok((!rest.is_zero()).then_some(rest));
         }
         Err(transient("the token endpoint is not to be asked again yet").with_retry_after(rest))

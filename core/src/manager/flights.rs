@@ -10,6 +10,7 @@ use super::recovery::GiveUpReason;
 use super::save::Unsaved;
 use super::shared::{Shared, interrupted};
 use crate::error::Result;
+use crate::identity::Identity;
 use crate::secret::Fingerprint;
 use crate::snapshot::CodexAuth;
 
@@ -19,6 +20,12 @@ pub(super) struct Demand {
     /// The snapshot in whose place a token is wanted.
     pub(super) auth: CodexAuth,
     pub(super) purpose: Purpose,
+}
+
+impl Demand {
+    fn key(&self) -> Key {
+        (self.auth.identity().clone(), self.auth.access_fingerprint(), self.purpose)
+    }
 }
 
 /// Why it is asked for.
@@ -37,7 +44,8 @@ pub(super) type Outcome = Result<CodexAuth, GiveUpReason>;
 
 type Answer = watch::Receiver<Option<Result<Outcome>>>;
 
-type Key = (Option<Fingerprint>, Purpose);
+/// Whose token, which one, and what for: one token in two accounts' records is two things.
+type Key = (Identity, Option<Fingerprint>, Purpose);
 
 /// What belongs to one process.
 #[derive(Debug)]
@@ -112,13 +120,13 @@ impl Shared {
     /// Joins the flight for `demand`, or starts it. It goes on whether anybody waits or not.
     pub(super) fn join(self: &Arc<Self>, demand: Demand) -> Result<Answer> {
         let process = self.process();
-        let key = (demand.auth.access_fingerprint(), demand.purpose);
+        let key = demand.key();
         let mut flights = process.flights();
         if let Some(answer) = flights.get(&key) {
             return Ok(answer.clone());
         }
         let (sender, answer) = watch::channel(None);
-        flights.insert(key, answer.clone());
+        flights.insert(key.clone(), answer.clone());
         drop(flights);
         let flight = Flight { task: process.task(), key };
         let shared = Arc::clone(self);
@@ -139,9 +147,12 @@ impl Shared {
         let shared = Arc::clone(self);
         let wait = async move {
             let environment = &shared.environment;
-            let end = environment.clock.elapsed() + timeout;
-            // The next attempt may be far off; this is the moment for one.
-            drop(shared.save_unsaved().await);
+            let end = environment.clock.elapsed().saturating_add(timeout);
+            // The next attempt may be far off; this is the moment for one, which may take longer
+            // than we have.
+            let saver = Arc::clone(&shared);
+            let save = Box::pin(async move { drop(saver.save_unsaved().await) });
+            shared.spawn(save).unwrap_or_default();
             while !process.is_idle() {
                 if environment.clock.elapsed() >= end {
                     return false;

@@ -11,7 +11,7 @@ use super::shared::Shared;
 use crate::error::Result;
 use crate::snapshot::CodexAuth;
 
-/// A record this new is left alone: its writer has just seen to it.
+/// A record this new is not refreshed ahead of time.
 const TOO_NEW: TimeDelta = TimeDelta::seconds(5);
 
 /// How long a failed background refresh is not repeated, at most.
@@ -25,7 +25,7 @@ impl Shared {
         let auth = current.auth.as_ref()?;
         let now = self.environment.clock.now();
         let is_due = current.due_at.is_some_and(|due| due <= now);
-        if !is_due || auth.last_refresh().is_some_and(|at| (now - at).abs() < TOO_NEW) {
+        if !is_due || self.is_too_new(auth) {
             return Some(auth.clone());
         }
         if auth.is_expired(now) {
@@ -38,7 +38,7 @@ impl Shared {
     /// Waits for a token that is not expired. What happens to the login meanwhile is followed.
     pub(super) async fn wait_for_fresh(self: &Arc<Self>) -> Result<Option<CodexAuth>> {
         if self.current.auth().is_none() {
-            self.read().await?;
+            self.follow_store().await?;
         }
         // Once for the login that is there, and once for each that takes its place meanwhile.
         for _ in 0..3 {
@@ -53,12 +53,18 @@ impl Shared {
         Ok(self.current.auth())
     }
 
+    /// Whether the writer of the record has just seen to it.
+    pub(super) fn is_too_new(&self, auth: &CodexAuth) -> bool {
+        let now = self.environment.clock.now();
+        auth.last_refresh().is_some_and(|at| (now - at).abs() < TOO_NEW)
+    }
+
     /// After a failure nobody tries again in the background for a while.
     pub(super) fn pause_background(&self, demand: &Demand, retry_after: Option<Duration>) {
         let Some(token) = demand.auth.access_fingerprint() else { return };
         let jitter = LONGEST_PAUSE / 6 + self.environment.jitter(LONGEST_PAUSE * 5 / 6);
         let pause = retry_after.unwrap_or_default().max(jitter);
-        self.memory.pause_background(token, self.environment.clock.elapsed() + pause);
+        self.memory.pause_background(token, self.environment.clock.elapsed().saturating_add(pause));
     }
 
     fn refresh_in_background(self: &Arc<Self>, auth: &CodexAuth) {

@@ -56,7 +56,7 @@ impl Shared {
 
     async fn logged_out(&self, outcome: LogoutOutcome) -> Result<LogoutOutcome> {
         self.memory.forget_rotation();
-        self.read().await?;
+        self.follow_store().await?;
         Ok(outcome)
     }
 
@@ -74,7 +74,9 @@ impl Shared {
 
     /// Best effort: the login is removed whatever the server says.
     async fn revoke(&self, record: &Arc<AuthDotJson>) -> bool {
-        let unsaved = self.memory.rotated().filter(|rotated| rotated.unsaved);
+        let unsaved = self.memory.rotated().filter(|rotated| {
+            rotated.unsaved && self.is_replaceable(record, &rotated.record, &rotated.redeemed)
+        });
         let newest =
             unsaved.map_or_else(|| Arc::clone(record), |rotated| Arc::clone(&rotated.record));
         let Some(auth) = self.login(&newest) else { return false };

@@ -35,6 +35,13 @@ pub(super) struct Rotated {
     pub(super) unsaved: bool,
 }
 
+impl Rotated {
+    /// The refresh token of the pair.
+    fn live(&self) -> Option<Fingerprint> {
+        self.record.tokens.as_ref().map(|tokens| tokens.refresh_token.fingerprint())
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Refused {
     token: Fingerprint,
@@ -73,15 +80,18 @@ impl Memory {
     /// Notes that `redeemed` was spent for what `record` holds, which is still to be saved.
     pub(super) fn rotate(&self, redeemed: Fingerprint, record: &Arc<AuthDotJson>) {
         self.rotated.rcu(|rotated| {
-            let mut spent =
-                rotated.as_ref().map_or_else(Vec::new, |rotated| rotated.redeemed.clone());
+            // The history of another login is none of this one's.
+            let before = rotated.as_ref().filter(|before| before.live() == Some(redeemed));
+            let mut spent = before.map_or_else(Vec::new, |before| before.redeemed.clone());
             spent.retain(|known| *known != redeemed);
             spent.push(redeemed);
             spent.drain(..spent.len().saturating_sub(MOST_REDEEMED));
             // A server that does not rotate spends nothing.
-            let live = record.tokens.as_ref().map(|tokens| tokens.refresh_token.fingerprint());
-            spent.retain(|known| Some(*known) != live);
-            Some(Arc::new(Rotated { redeemed: spent, record: Arc::clone(record), unsaved: true }))
+            let record = Arc::clone(record);
+            let mut next = Rotated { redeemed: spent, record, unsaved: true };
+            let live = next.live();
+            next.redeemed.retain(|known| Some(*known) != live);
+            Some(Arc::new(next))
         });
     }
 

@@ -62,7 +62,10 @@ impl Shared {
         }
         match demand.purpose {
             Purpose::Rejected => demand.auth.access_fingerprint() != Some(token),
-            Purpose::Proactive => found.due_at(self.options.window()).is_none_or(|due| now < due),
+            Purpose::Proactive => {
+                let due_at = found.due_at(self.options.window());
+                due_at.is_none_or(|due| now < due) || self.is_too_new(found)
+            }
             Purpose::Repair => false,
         }
     }
@@ -70,17 +73,14 @@ impl Shared {
     /// Takes the refresh lock, unless the store gets the answer while others hold it.
     async fn admit(&self, demand: &Demand) -> Result<Admission> {
         let start = self.environment.clock.elapsed();
-        let mut watch = StoreWatch::new();
+        let mut watch = StoreWatch::new(self);
+        let mut outcome = self.look(demand).await?;
         loop {
-            if watch.has_changed(self) {
-                let view = self.read().await?;
-                if let Some(outcome) = self.judge(demand, &view) {
-                    return Ok(Admission::Answered(outcome));
-                }
+            if let Some(outcome) = outcome.take() {
+                return Ok(Admission::Answered(outcome));
             }
             // A pair that is still to be saved comes with the lock that is kept for it.
-            let kept = self.save_unsaved().await?;
-            let lock = match kept {
+            let lock = match self.save_unsaved().await? {
                 Some(lock) => Some(lock),
                 None => self.storage.try_lock().await?,
             };
@@ -88,61 +88,82 @@ impl Shared {
                 return Ok(Admission::Locked(lock));
             }
             if self.environment.clock.elapsed() - start >= self.options.lock_timeout {
-                return Err(Error::new(
-                    ErrorKind::LockTimeout,
-                    format!(
-                        "another program has held the refresh lock of {} for too long; try again",
-                        self.storage.location()
-                    ),
-                ));
+                return Err(self.lock_timeout());
             }
             self.environment.poll_pause().await;
+            if watch.has_changed(self) {
+                outcome = self.look(demand).await?;
+            }
         }
     }
 
     /// Waits for somebody else's rotation, as a manager that may not refresh.
     async fn await_rotation(&self, demand: &Demand) -> Result<Outcome> {
-        let start = self.environment.clock.elapsed();
-        let mut watch = StoreWatch::new();
+        let clock = &self.environment.clock;
+        let end = clock.elapsed().saturating_add(self.options.winner_wait);
+        let mut watch = StoreWatch::new(self);
+        let mut is_last = false;
         loop {
-            if watch.has_changed(self) {
-                let view = self.read().await?;
-                if let Some(outcome) = self.judge(demand, &view) {
-                    return Ok(outcome);
-                }
+            if let Some(outcome) = self.look(demand).await? {
+                return Ok(outcome);
             }
-            if self.environment.clock.elapsed() - start >= self.options.winner_wait {
+            if is_last {
                 return Ok(Err(GiveUpReason::RefreshDisabled));
             }
-            self.environment.poll_pause().await;
+            is_last = !watch.changes_within(end.saturating_sub(clock.elapsed()), self).await;
         }
+    }
+
+    async fn look(&self, demand: &Demand) -> Result<Option<Outcome>> {
+        let view = self.follow_store().await?;
+        Ok(self.judge(demand, &view))
+    }
+
+    fn lock_timeout(&self) -> Error {
+        let store = self.storage.location();
+        Error::new(
+            ErrorKind::LockTimeout,
+            format!("another program has held the refresh lock of {store} for too long; try again"),
+        )
     }
 }
 
 /// Tells when the store is worth reading again.
 #[derive(Debug)]
 pub(super) struct StoreWatch {
-    /// None before the first look.
-    last: Option<(Option<Stamp>, Duration)>,
+    stamp: Option<Stamp>,
+    at: Duration,
 }
 
 impl StoreWatch {
-    pub(super) const fn new() -> Self {
-        Self { last: None }
+    /// Watches for changes from now on: made before the store is read, it misses none.
+    pub(super) fn new(shared: &Shared) -> Self {
+        Self { stamp: shared.storage.stamp(), at: shared.environment.clock.elapsed() }
     }
 
-    /// Whether the store may have changed since this was last asked; so it is at first.
-    pub(super) fn has_changed(&mut self, shared: &Shared) -> bool {
-        let stamp = shared.storage.stamp();
-        let now = shared.environment.clock.elapsed();
-        let changed = match self.last {
-            Some((Some(known), _)) => stamp != Some(known),
-            Some((None, at)) => now - at >= UNSTAMPED_INTERVAL,
-            None => true,
-        };
-        if changed {
-            self.last = Some((stamp, now));
+    /// Waits for a change, at most so long; whether the store may have changed.
+    pub(super) async fn changes_within(&mut self, longest: Duration, shared: &Shared) -> bool {
+        let clock = &shared.environment.clock;
+        let end = clock.elapsed().saturating_add(longest);
+        while clock.elapsed() < end {
+            shared.environment.poll_pause().await;
+            if self.has_changed(shared) {
+                return true;
+            }
         }
-        changed
+        false
+    }
+
+    /// Whether the store may have changed since this was made or last said so.
+    fn has_changed(&mut self, shared: &Shared) -> bool {
+        let found = Self::new(shared);
+        let has_changed = match found.stamp {
+            Some(stamp) => self.stamp != Some(stamp),
+            None => found.at - self.at >= UNSTAMPED_INTERVAL,
+        };
+        if has_changed {
+            *self = found;
+        }
+        has_changed
     }
 }

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 
 use super::current::Current;
 use super::flights::Task;
+use super::memory::Rotated;
 use super::shared::Shared;
 use crate::auth_dot_json::AuthDotJson;
 use crate::claims::IdTokenClaims;
@@ -22,7 +23,9 @@ use crate::token_endpoint::Grant;
 const MOST_CONFLICTS: usize = 20;
 
 const FIRST_RETRY: Duration = Duration::from_millis(250);
-const LONGEST_RETRY: Duration = Duration::from_secs(30);
+
+/// Short enough that a program which waits before it exits sees another attempt.
+const LONGEST_RETRY: Duration = Duration::from_secs(5);
 
 /// A redeemed token and the record that its reply makes.
 #[derive(Debug)]
@@ -85,7 +88,7 @@ impl Reply {
 impl Shared {
     /// Writes the tokens of `pair` onto what the store holds, as long as that still holds one of
     /// the `redeemed` tokens, or already the pair's own.
-    pub(super) async fn save(
+    pub(super) async fn commit_pair(
         &self,
         pair: &Arc<AuthDotJson>,
         redeemed: &[Fingerprint],
@@ -115,20 +118,23 @@ impl Shared {
         spent: Fingerprint,
     ) -> Result<()> {
         tracing::warn!("the store holds a spent refresh token; writing its successor again");
-        self.save(pair, &[spent]).await.map(drop)
+        self.commit_pair(pair, &[spent]).await?;
+        let is_own = |rotated: Arc<Rotated>| Arc::ptr_eq(&rotated.record, pair);
+        if self.memory.rotated().is_some_and(is_own) {
+            self.memory.mark_saved();
+        }
+        Ok(())
     }
 
-    /// Publishes the record of a reply and returns its snapshot, or what was published meanwhile.
-    pub(super) async fn publish(
+    /// Publishes the record of a reply; the new snapshot, or none if something else was published
+    /// meanwhile.
+    pub(super) fn publish(
         &self,
         seen: &Arc<Current>,
-        record: Arc<AuthDotJson>,
-    ) -> Result<Option<CodexAuth>> {
-        let auth = self.login(&record);
-        if self.current.replace(seen, self.current_of(auth.clone())) {
-            return Ok(auth);
-        }
-        Ok(self.read().await?.auth)
+        record: &Arc<AuthDotJson>,
+    ) -> Option<CodexAuth> {
+        let auth = self.login(record);
+        self.current.replace(seen, self.current_of(auth.clone())).then_some(auth)?
     }
 
     /// Keeps `lock` until the pair in memory is saved, and keeps trying to.
@@ -156,7 +162,7 @@ impl Shared {
             return Ok(None);
         }
         if let Some(rotated) = self.memory.rotated().filter(|rotated| rotated.unsaved) {
-            match self.save(&rotated.record, &rotated.redeemed).await? {
+            match self.commit_pair(&rotated.record, &rotated.redeemed).await? {
                 SaveOutcome::Saved(_) => self.memory.mark_saved(),
                 SaveOutcome::Superseded => self.memory.forget_rotation(),
             }
@@ -178,7 +184,7 @@ impl Shared {
     }
 
     /// Whether `stored` is still the login whose token was redeemed for `pair`.
-    fn is_replaceable(
+    pub(super) fn is_replaceable(
         &self,
         stored: &Arc<AuthDotJson>,
         pair: &Arc<AuthDotJson>,

@@ -62,7 +62,7 @@ pub(super) struct View {
 impl Shared {
     /// Reads the store and publishes what it holds. A login that was published meanwhile stays,
     /// and the store is read again.
-    pub(super) async fn read(&self) -> Result<View> {
+    pub(super) async fn follow_store(&self) -> Result<View> {
         for _ in 0..8 {
             let seen = self.current.seen();
             let loaded = self.load().await?;
@@ -101,8 +101,8 @@ impl Shared {
 
     /// What the store's record is to `auth`, and whether there is anything to do about it.
     pub(super) async fn sync(self: &Arc<Self>, auth: &CodexAuth) -> Result<(View, SyncOutcome)> {
-        let view = self.read().await?;
-        if view.spent.is_some() {
+        let view = self.follow_store().await?;
+        if view.spent.is_some() && self.options.may_refresh() {
             // An old writer put a spent token back: without repair the next program presents it.
             let demand = Demand { auth: auth.clone(), purpose: Purpose::Repair };
             drop(self.join(demand)?);
@@ -164,16 +164,15 @@ impl Shared {
     }
 
     fn newer_in_memory(&self, seen: &Current, stored: Fingerprint) -> Option<Arc<AuthDotJson>> {
-        let cached = seen.auth.as_ref().filter(|auth| auth.managed_tokens().is_some())?;
-        let token = cached.refresh_fingerprint()?;
-        if token == stored {
-            return None;
-        }
-        let rotated = self.memory.rotated().filter(|rotated| rotated.redeemed.contains(&stored));
-        if self.storage.sidecar().descends(token, stored) {
+        let descends = |cached: &&CodexAuth| {
+            let token = cached.refresh_fingerprint().filter(|token| *token != stored);
+            token.is_some_and(|token| self.storage.sidecar().descends(token, stored))
+        };
+        if let Some(cached) = seen.auth.as_ref().filter(descends) {
             return Some(Arc::clone(cached.record()));
         }
-        rotated.map(|rotated| Arc::clone(&rotated.record))
+        let rotated = self.memory.rotated()?;
+        rotated.redeemed.contains(&stored).then(|| Arc::clone(&rotated.record))
     }
 
     fn is_same_owner(&self, stored: Option<&Arc<AuthDotJson>>, newer: &Arc<AuthDotJson>) -> bool {

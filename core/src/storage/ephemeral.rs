@@ -27,7 +27,8 @@ pub struct EphemeralStorage(Arc<Mutex<State>>);
 struct State {
     record: Option<Arc<AuthDotJson>>,
     generation: u64,
-    locked: bool,
+    /// The process that holds the refresh lock: a forked child inherits this, but not the lock.
+    locked_by: Option<u32>,
     sidecar: Sidecar,
 }
 
@@ -122,8 +123,10 @@ impl AuthStorage for EphemeralStorage {
     }
 
     fn try_lock(&self) -> BoxFuture<'_, Result<Option<Box<dyn RefreshLock>>>> {
-        let taken = std::mem::replace(&mut self.state().locked, true);
-        let lock = (!taken).then(|| Box::new(EphemeralLock(self.clone())) as Box<dyn RefreshLock>);
+        let process = Some(std::process::id());
+        let holder = std::mem::replace(&mut self.state().locked_by, process);
+        let lock = (holder != process)
+            .then(|| Box::new(EphemeralLock(self.clone())) as Box<dyn RefreshLock>);
         Box::pin(async { Ok(lock) })
     }
 
@@ -152,6 +155,6 @@ impl RefreshLock for EphemeralLock {
 
 impl Drop for EphemeralLock {
     fn drop(&mut self) {
-        self.0.state().locked = false;
+        self.0.state().locked_by = None;
     }
 }

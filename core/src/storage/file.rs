@@ -7,7 +7,7 @@ mod target;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -29,14 +29,14 @@ const TORN_FOR: Duration = Duration::from_secs(1);
 /// A login is a few kilobytes; nothing near this is one.
 const LARGEST: u64 = 4 * 1024 * 1024;
 
-type Prepared = Arc<Mutex<Option<Replacement>>>;
+type Prepared = Arc<ArcSwapOption<Replacement>>;
 
 /// Removes the temp file that nobody needed.
 struct Discard(Prepared);
 
 impl Drop for Discard {
     fn drop(&mut self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(self.0.swap(None));
     }
 }
 
@@ -136,7 +136,7 @@ impl FileStorage {
     }
 
     async fn swap(&self, expected: &Version, content: Option<&[u8]>) -> Result<Swap> {
-        let prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let prepared = self.prepared.swap(None).and_then(Arc::into_inner);
         let target = Target::resolve(&self.path)?;
         let _locks = locks::commit_locks(&self.home, &target, &self.environment).await?;
         let found = self.read_bytes()?.map_or(Version::absent(), |bytes| version_of(&bytes));
@@ -154,7 +154,7 @@ impl FileStorage {
         let target = Target::resolve(&self.path)?;
         drop(locks::commit_locks(&self.home, &target, &self.environment).await?);
         let replacement = Replacement::prepare(&target, size)?;
-        *self.prepared.lock().unwrap_or_else(PoisonError::into_inner) = Some(replacement);
+        self.prepared.store(Some(Arc::new(replacement)));
         Ok(Readiness::kept_by(Discard(Arc::clone(&self.prepared))))
     }
 }

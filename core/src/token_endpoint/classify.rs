@@ -9,6 +9,9 @@ use serde_json::Value;
 use super::{Grant, NoAnswer, Redemption, RefusalReason};
 use crate::secret::Secret;
 
+/// Nobody is put off for longer than this, whatever the server says.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// An HTTP reply, as far as it matters.
 #[derive(Debug)]
 pub(super) struct Reply<'a> {
@@ -53,7 +56,8 @@ fn refusal(status: u16, code: Option<&str>) -> Option<RefusalReason> {
 fn no_answer(reply: &Reply<'_>, what: &str) -> NoAnswer {
     NoAnswer {
         detail: format!("the token endpoint answered with {what} (HTTP {})", reply.status),
-        retry_after: reply.retry_after,
+        // To try again at once is what a server asks for that has no idea: then our own back-off.
+        retry_after: reply.retry_after.filter(|after| !after.is_zero()),
     }
 }
 
@@ -90,10 +94,11 @@ fn error_code(body: &[u8]) -> Option<String> {
 pub(super) fn retry_after(value: &str, now: DateTime<Utc>) -> Option<Duration> {
     let value = value.trim();
     if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
+        return Some(LONGEST_RETRY_AFTER.min(Duration::from_secs(seconds)));
     }
     let at = DateTime::parse_from_rfc2822(value).ok()?;
-    Some((at.to_utc() - now).to_std().unwrap_or_default())
+    let after = (at.to_utc() - now).to_std().unwrap_or_default();
+    Some(LONGEST_RETRY_AFTER.min(after))
 }
 
 #[cfg(test)]
@@ -147,5 +152,9 @@ mod tests {
         let date = "Sun, 06 Nov 1994 08:49:37 GMT";
         assert_eq!(retry_after(date, now), Some(Duration::from_secs(77)));
         assert_eq!(retry_after("soon", now), None);
+        assert_eq!(retry_after("18446744073709551615", now), Some(LONGEST_RETRY_AFTER));
+        let zero = Reply { status: 429, retry_after: Some(Duration::ZERO), body: None };
+        let Redemption::NotSpent(answer) = classify(&zero) else { panic!("not put off") };
+        assert_eq!(answer.retry_after, None);
     }
 }

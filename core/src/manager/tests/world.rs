@@ -76,8 +76,24 @@ impl World {
 pub(super) struct FaultyStore {
     pub(super) memory: EphemeralStorage,
     pub(super) failing_commits: AtomicUsize,
+    pub(super) commit_takes: Delays,
     pub(super) locks_tried: AtomicUsize,
     pub(super) lock_is_lost: Arc<AtomicBool>,
+}
+
+/// How long a commit takes before and after it happens.
+#[derive(Debug, Default)]
+pub(super) struct Delays(Mutex<[Duration; 2]>);
+
+impl Delays {
+    pub(super) fn set(&self, before: Duration, after: Duration) {
+        *self.0.lock().expect("no panic") = [before, after];
+    }
+
+    async fn wait(&self, part: usize) {
+        let delay = self.0.lock().expect("no panic")[part];
+        tokio::time::sleep(delay).await;
+    }
 }
 
 impl AuthStorage for FaultyStore {
@@ -102,12 +118,17 @@ impl AuthStorage for FaultyStore {
         expected: &'a Version,
         record: &'a AuthDotJson,
     ) -> BoxFuture<'a, Result<Swap>> {
-        let left = self.failing_commits.load(Ordering::SeqCst);
-        if left > 0 {
-            self.failing_commits.store(left - 1, Ordering::SeqCst);
-            return Box::pin(async { Err(Error::new(ErrorKind::StoreUnavailable, "disk full")) });
-        }
-        self.memory.commit(expected, record)
+        Box::pin(async move {
+            self.commit_takes.wait(0).await;
+            let left = self.failing_commits.load(Ordering::SeqCst);
+            if left > 0 {
+                self.failing_commits.store(left - 1, Ordering::SeqCst);
+                return Err(Error::new(ErrorKind::StoreUnavailable, "disk full"));
+            }
+            let swap = self.memory.commit(expected, record).await;
+            self.commit_takes.wait(1).await;
+            swap
+        })
     }
 
     fn delete<'a>(&'a self, expected: &'a Version) -> BoxFuture<'a, Result<Swap>> {
@@ -175,6 +196,7 @@ struct State {
     presented: Vec<String>,
     granted: usize,
     latency: Duration,
+    timeouts: Vec<Duration>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -187,6 +209,10 @@ pub(super) enum Fault {
     Refused(RefusalReason),
     /// The reply holds another account's tokens.
     OtherAccount,
+    /// The token is not spent; come back after so many seconds.
+    PutOff(u64),
+    /// The token is not spent, but nobody can tell.
+    Unanswered,
 }
 
 impl Issuer {
@@ -235,6 +261,15 @@ impl Issuer {
         (state.presented.len(), state.granted)
     }
 
+    /// The timeouts that requests were given.
+    pub(super) fn timeouts(&self) -> Vec<Duration> {
+        self.state.lock().expect("no panic").timeouts.clone()
+    }
+
+    pub(super) fn is_live(&self, token: &str) -> bool {
+        self.state.lock().expect("no panic").live.contains_key(token)
+    }
+
     fn now(&self) -> DateTime<Utc> {
         self.environment.clock.now()
     }
@@ -273,6 +308,11 @@ impl Issuer {
             Some(Fault::OtherAccount) => {
                 return Redemption::Granted(self.mint(&mut state, "acct-z#9", 1));
             }
+            Some(Fault::PutOff(seconds)) => {
+                let retry_after = Some(Duration::from_secs(seconds));
+                return Redemption::NotSpent(NoAnswer { retry_after, ..no_answer() });
+            }
+            Some(Fault::Unanswered) => return Redemption::InDoubt(no_answer()),
             Some(Fault::Lost) => {
                 drop(self.grant(&mut state, token));
                 return Redemption::InDoubt(no_answer());
@@ -290,9 +330,10 @@ impl TokenEndpoint for Issuer {
     fn redeem<'a>(
         &'a self,
         refresh_token: &'a Secret,
-        _timeout: Duration,
+        timeout: Duration,
     ) -> BoxFuture<'a, Redemption> {
-        Box::pin(async {
+        Box::pin(async move {
+            self.state.lock().expect("no panic").timeouts.push(timeout);
             // Spent at once, answered later: what happens in between is what matters.
             let answer = self.answer(refresh_token.expose());
             let latency = self.state.lock().expect("no panic").latency;

@@ -62,11 +62,12 @@ pub(super) async fn commit_locks(
     ))
 }
 
-/// The refresh lock: one file in the home, and one beside the record where that is elsewhere.
+/// The refresh lock: one file in the home, and one in the record's own folder where that is another.
+/// The latter is the one of all homes that share the record, so it carries the sidecar.
 #[derive(Debug)]
 pub(super) struct FileRefreshLock {
     // Dropped, so unlocked, in this order.
-    beside_record: Option<LockFile>,
+    with_record: Option<LockFile>,
     in_home: LockFile,
 }
 
@@ -74,21 +75,21 @@ impl FileRefreshLock {
     pub(super) fn try_acquire(home: &Path, auth_json: &Path) -> Result<Option<Self>> {
         let paths = LockPaths::of(home, auth_json)?;
         let Some(in_home) = try_acquire(&paths.in_home, 0o600)? else { return Ok(None) };
-        let Some(path) = paths.beside_record else {
-            return Ok(Some(Self { beside_record: None, in_home }));
+        let Some(path) = paths.with_record else {
+            return Ok(Some(Self { with_record: None, in_home }));
         };
-        let beside_record = try_acquire(&path, 0o600)?;
-        Ok(beside_record.map(|lock| Self { beside_record: Some(lock), in_home }))
+        let with_record = try_acquire(&path, 0o600)?;
+        Ok(with_record.map(|lock| Self { with_record: Some(lock), in_home }))
     }
 
-    fn outer(&self) -> &LockFile {
-        self.beside_record.as_ref().unwrap_or(&self.in_home)
+    fn shared(&self) -> &LockFile {
+        self.with_record.as_ref().unwrap_or(&self.in_home)
     }
 }
 
 impl RefreshLock for FileRefreshLock {
     fn check(&self) -> Result<()> {
-        let lost = [Some(&self.in_home), self.beside_record.as_ref()]
+        let lost = [Some(&self.in_home), self.with_record.as_ref()]
             .into_iter()
             .flatten()
             .find(|lock| !lock.is_current());
@@ -104,12 +105,12 @@ impl RefreshLock for FileRefreshLock {
     }
 
     fn sidecar(&self) -> Sidecar {
-        let file = self.outer().file();
+        let file = self.shared().file();
         file.map_or_else(Sidecar::default, |file| read(&file))
     }
 
     fn set_sidecar(&self, sidecar: &Sidecar) -> Result<()> {
-        let lock = self.outer();
+        let lock = self.shared();
         let Some(file) = lock.file() else { return Ok(()) };
         write(&file, &sidecar.to_bytes()).map_err(|error| unwritable("write", lock.path(), &error))
     }
@@ -119,13 +120,13 @@ impl RefreshLock for FileRefreshLock {
 pub(super) fn read_sidecar(home: &Path, auth_json: &Path) -> Sidecar {
     let file = LockPaths::of(home, auth_json)
         .ok()
-        .and_then(|paths| File::open(paths.beside_record.unwrap_or(paths.in_home)).ok());
+        .and_then(|paths| File::open(paths.with_record.unwrap_or(paths.in_home)).ok());
     file.map_or_else(Sidecar::default, |file| read(&file))
 }
 
 struct LockPaths {
     in_home: PathBuf,
-    beside_record: Option<PathBuf>,
+    with_record: Option<PathBuf>,
 }
 
 impl LockPaths {
@@ -133,7 +134,7 @@ impl LockPaths {
         let target = Target::resolve(auth_json)?;
         Ok(Self {
             in_home: home.join(REFRESH_LOCK),
-            beside_record: (target.folder != home).then(|| with_suffix(&target.path, REFRESH_LOCK)),
+            with_record: (target.folder != home).then(|| target.folder.join(REFRESH_LOCK)),
         })
     }
 }
@@ -148,32 +149,42 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-#[cfg(unix)]
+/// Reads the sidecar; again where a writer seems to be in the middle of it.
 fn read(file: &File) -> Sidecar {
-    use std::os::unix::fs::FileExt;
     let mut bytes = [0; LARGEST_SIDECAR];
-    let read = file.read_at(&mut bytes, 0).unwrap_or_default();
-    Sidecar::from_bytes(&bytes[..read])
+    for _ in 0..3 {
+        let read = read_at_start(file, &mut bytes).unwrap_or_default();
+        if let Some(sidecar) = Sidecar::from_bytes(&bytes[..read]) {
+            return sidecar;
+        }
+        if read == 0 {
+            break;
+        }
+    }
+    Sidecar::default()
 }
 
-#[cfg(unix)]
 fn write(file: &File, bytes: &[u8]) -> io::Result<()> {
-    use std::os::unix::fs::FileExt;
-    file.write_all_at(bytes, 0)?;
+    write_at_start(file, bytes)?;
     file.set_len(bytes.len() as u64)
 }
 
-#[cfg(windows)]
-fn read(file: &File) -> Sidecar {
-    use std::os::windows::fs::FileExt;
-    let mut bytes = [0; LARGEST_SIDECAR];
-    let read = file.seek_read(&mut bytes, 0).unwrap_or_default();
-    Sidecar::from_bytes(&bytes[..read])
+#[cfg(unix)]
+fn read_at_start(file: &File, bytes: &mut [u8]) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, bytes, 0)
+}
+
+#[cfg(unix)]
+fn write_at_start(file: &File, bytes: &[u8]) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, 0)
 }
 
 #[cfg(windows)]
-fn write(file: &File, bytes: &[u8]) -> io::Result<()> {
-    use std::os::windows::fs::FileExt;
-    file.seek_write(bytes, 0)?;
-    file.set_len(bytes.len() as u64)
+fn read_at_start(file: &File, bytes: &mut [u8]) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, bytes, 0)
+}
+
+#[cfg(windows)]
+fn write_at_start(file: &File, bytes: &[u8]) -> io::Result<()> {
+    std::os::windows::fs::FileExt::seek_write(file, bytes, 0).map(drop)
 }

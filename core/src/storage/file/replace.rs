@@ -13,7 +13,19 @@ use crate::storage::ownership;
 
 /// A temp file of the needed size in the record's folder, with the right owner.
 #[derive(Debug)]
-pub(super) struct Replacement(NamedTempFile);
+pub(super) struct Replacement {
+    temp: NamedTempFile,
+    process: u32,
+}
+
+impl Drop for Replacement {
+    fn drop(&mut self) {
+        // A forked child must not remove the file of its parent.
+        if !self.is_own() {
+            self.temp.disable_cleanup(true);
+        }
+    }
+}
 
 impl Replacement {
     /// Makes one, which proves that the folder takes it.
@@ -25,7 +37,7 @@ impl Replacement {
         }
         Self::create(target)
             .and_then(|mut temp| {
-                temp.0.write_all(&vec![b' '; size])?;
+                temp.temp.write_all(&vec![b' '; size])?;
                 Ok(temp)
             })
             .map_err(|error| unwritable("write in", &target.folder, &error))
@@ -41,11 +53,16 @@ impl Replacement {
         };
         ownership::follow(temp.as_file(), &model)?;
         keep_stricter_mode(temp.as_file(), &model)?;
-        Ok(Self(temp))
+        Ok(Self { temp, process: std::process::id() })
+    }
+
+    /// Whether this process made it; a forked child inherits its parent's.
+    fn is_own(&self) -> bool {
+        self.process == std::process::id()
     }
 
     fn fill(&mut self, content: &[u8]) -> io::Result<()> {
-        let file = self.0.as_file_mut();
+        let file = self.temp.as_file_mut();
         file.rewind()?;
         file.write_all(content)?;
         file.set_len(content.len() as u64)?;
@@ -57,22 +74,24 @@ impl Replacement {
 /// mount point, which can only be written in place.
 pub(super) fn write(target: &Target, content: &[u8], prepared: Option<Replacement>) -> Result<()> {
     target.check_writable()?;
-    let replacement =
-        prepared.filter(|Replacement(temp)| temp.path().parent() == Some(&target.folder));
+    let is_usable = |prepared: &Replacement| {
+        prepared.is_own() && prepared.temp.path().parent() == Some(&target.folder)
+    };
+    let replacement = prepared.filter(is_usable);
     let replace = || {
         let mut replacement = match replacement {
             Some(prepared) => prepared,
             None => Replacement::create(target)?,
         };
         replacement.fill(content)?;
-        match std::fs::rename(replacement.0.path(), &target.path) {
+        match std::fs::rename(replacement.temp.path(), &target.path) {
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
                 write_in_place(&target.path, content)
             }
             Err(error) => Err(error),
             Ok(()) => {
                 // The temp file's name is gone, so there is nothing left to clean up.
-                replacement.0.disable_cleanup(true);
+                replacement.temp.disable_cleanup(true);
                 sync_folder(&target.folder)
             }
         }

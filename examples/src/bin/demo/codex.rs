@@ -113,6 +113,7 @@ impl Turns {
 impl Tally {
     pub(crate) fn row(&self, stats: &Value) -> Row {
         Row {
+            is_ours: false,
             name: "Codex CLI (turns)",
             processes: 1,
             requests: self.turns,

@@ -38,6 +38,8 @@ fn main() -> Result<()> {
         &json!({
             "access_ttl_ms": ACCESS_TOKEN_LIFE.as_millis() as u64,
             "grant_latency_ms": 100,
+            // The CLI gives up on a refusal that overtakes the winner's save; we do not.
+            "refusal_latency_ms": 300,
             // Tokens look longer-lived than they are: every end comes as a 401.
             "clock_offset_s": 900,
             // No locks can save a family from a program that takes none.

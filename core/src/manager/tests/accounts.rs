@@ -1,0 +1,129 @@
+//! No account is ever mixed with another.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::world::{Fault, World};
+use super::{RETRY, recover, refresh_token, start_recovery};
+use crate::auth_dot_json::AuthDotJson;
+use crate::manager::{GiveUpReason, UnauthorizedRecoveryDecision};
+use crate::snapshot::CodexAuth;
+
+#[tokio::test(start_paused = true)]
+async fn g3_a_login_during_the_exchange_stays_and_nothing_is_mixed() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let auth = manager.auth().expect("signed in");
+    let task = start_recovery(&manager, &auth);
+    world.pass(Duration::from_millis(50)).await;
+    world.sign_in("acct-b");
+    let stored = world.store.memory.record();
+    let decision = task.await.expect("no panic").expect("an outcome");
+    assert_eq!(decision, UnauthorizedRecoveryDecision::GiveUp(GiveUpReason::IdentityMismatch));
+    assert_eq!(world.store.memory.record(), stored);
+    assert_eq!(manager.auth().expect("signed in").account_id(), Some("acct-b"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn g3_tokens_that_another_account_was_written_over_are_not_saved_into_it() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let auth = manager.auth().expect("signed in");
+    let task = start_recovery(&manager, &auth);
+    world.pass(Duration::from_millis(50)).await;
+    let mut grafted = AuthDotJson::clone(auth.record());
+    grafted.tokens.as_mut().expect("tokens").account_id = Some("acct-b".to_owned());
+    world.store.memory.replace(Some(grafted.clone()));
+    let decision = task.await.expect("no panic").expect("an outcome");
+    assert_eq!(decision, UnauthorizedRecoveryDecision::GiveUp(GiveUpReason::IdentityMismatch));
+    assert_eq!(world.store.memory.record().as_deref(), Some(&grafted));
+}
+
+#[tokio::test(start_paused = true)]
+async fn g3_a_logout_during_the_exchange_is_not_undone() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let auth = manager.auth().expect("signed in");
+    let task = start_recovery(&manager, &auth);
+    world.pass(Duration::from_millis(50)).await;
+    let outcome = world.manager().await.logout(true).await.expect("signed out");
+    assert!(outcome.removed);
+    let decision = task.await.expect("no panic").expect("an outcome");
+    assert_eq!(decision, UnauthorizedRecoveryDecision::GiveUp(GiveUpReason::LoggedOut));
+    assert_eq!((world.stored(), manager.auth().is_none()), (None, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn g3_a_reply_of_another_account_changes_nothing() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let auth = manager.auth().expect("signed in");
+    let stored = world.store.memory.record();
+    world.issuer.fail_with([Fault::OtherAccount]);
+    let decision = recover(&manager, &auth).await.expect("an outcome");
+    assert_eq!(decision, UnauthorizedRecoveryDecision::GiveUp(GiveUpReason::IdentityMismatch));
+    assert_eq!(world.store.memory.record(), stored);
+    assert_eq!(refresh_token(&manager.auth().expect("signed in")), refresh_token(&auth));
+}
+
+#[tokio::test(start_paused = true)]
+async fn g1_a_token_that_was_answered_for_another_account_is_not_presented_again() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let auth = manager.auth().expect("signed in");
+    world.issuer.fail_with([Fault::OtherAccount]);
+    recover(&manager, &auth).await.expect("an outcome");
+    let error = recover(&manager, &auth).await.expect_err("spent");
+    assert_eq!(error.reason(), Some("other_account"));
+    assert_eq!(world.issuer.requests().0, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn g3_an_outcome_is_never_another_accounts_login() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let auth = manager.auth().expect("signed in");
+    world.store.commit_takes.set(Duration::ZERO, Duration::from_secs(1));
+    let waiting = start_recovery(&manager, &auth);
+    world.pass(Duration::from_millis(600)).await;
+    world.sign_in("acct-b");
+    manager.reload().await.expect("read");
+    let decision = waiting.await.expect("no panic").expect("an outcome");
+    assert_eq!(decision, UnauthorizedRecoveryDecision::GiveUp(GiveUpReason::IdentityMismatch));
+}
+
+#[tokio::test(start_paused = true)]
+async fn g3_a_flight_is_shared_by_one_identity_only() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let auth = manager.auth().expect("signed in");
+    let mut grafted = AuthDotJson::clone(auth.record());
+    grafted.tokens.as_mut().expect("tokens").account_id = Some("acct-b".to_owned());
+    let now = world.environment.clock.now();
+    let other = CodexAuth::received(Arc::new(grafted), now, &"test".into()).expect("a login");
+    let waiting = start_recovery(&manager, &auth);
+    world.pass(Duration::from_millis(50)).await;
+    assert!(manager.refresh_token(&other).await.expect("an outcome").is_none());
+    assert_eq!(waiting.await.expect("no panic").expect("recovered"), RETRY);
+}
+
+#[tokio::test(start_paused = true)]
+async fn g3_a_logout_revokes_what_is_logged_out_and_nothing_else() {
+    for switches in [false, true] {
+        let world = World::new();
+        let manager = world.manager().await;
+        let auth = manager.auth().expect("signed in");
+        world.store.failing_commits.store(usize::MAX, Ordering::SeqCst);
+        recover(&manager, &auth).await.expect("recovered");
+        let unsaved = manager.auth().expect("signed in");
+        if switches {
+            world.sign_in("acct-b");
+            manager.reload().await.expect("read");
+        }
+        let current = manager.auth().expect("signed in");
+        assert!(manager.logout(true).await.expect("signed out").revoked);
+        assert!(!world.issuer.is_live(refresh_token(&current)));
+        assert_eq!(world.issuer.is_live(refresh_token(&unsaved)), switches);
+    }
+}

@@ -1,0 +1,161 @@
+//! Every call, wait and loop is bounded.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::world::{Fault, World};
+use super::{RETRY, recover, refresh_token};
+use crate::manager::{GiveUpReason, UnauthorizedRecoveryDecision};
+use crate::token_endpoint::RefusalReason;
+
+#[tokio::test(start_paused = true)]
+async fn g11_requests_are_bounded_whatever_the_endpoint_does() {
+    use Fault::{Lost, Refused, Unsent};
+    for (faults, requests, code) in [
+        (vec![Unsent; 9], 3, "refresh_transient"),
+        (vec![Lost, Unsent, Lost], 3, "refresh_transient"),
+        (vec![Lost, Refused(RefusalReason::Reused)], 2, "refresh_token_rejected"),
+        (vec![Refused(RefusalReason::Expired)], 1, "refresh_token_expired"),
+    ] {
+        let world = World::new();
+        let manager = world.manager().await;
+        let auth = manager.auth().expect("signed in");
+        world.issuer.fail_with(faults.clone());
+        let error = recover(&manager, &auth).await.expect_err("no answer");
+        assert_eq!((world.issuer.requests().0, error.code()), (requests, code), "{faults:?}");
+        assert_eq!(error.is_transient(), error.retry_after().is_some());
+        assert_eq!(refresh_token(&manager.auth().expect("signed in")), refresh_token(&auth));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn g11_an_api_that_rejects_everything_cannot_make_us_rotate_in_a_loop() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let mut decisions = Vec::new();
+    recover(&manager, &manager.auth().expect("signed in"))
+        .await
+        .expect("the old token is not young");
+    for _ in 0..10 {
+        let auth = manager.auth().expect("signed in");
+        decisions.push(recover(&manager, &auth).await.expect("an outcome"));
+    }
+    let gave_up = UnauthorizedRecoveryDecision::GiveUp(GiveUpReason::FreshTokenRejected);
+    assert_eq!(decisions[..4], [RETRY; 4]);
+    assert_eq!(decisions[4..], [gave_up; 6]);
+    assert_eq!(world.issuer.requests(), (5, 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_background_refresh_is_no_error_and_not_repeated_at_once() {
+    let world = World::new();
+    let manager = world.manager().await;
+    world.pass(Duration::from_secs(3600 - 599)).await;
+    world.issuer.fail_with([Fault::Unsent; 3]);
+    for _ in 0..5 {
+        assert!(manager.fresh_auth().await.expect("still valid").is_some());
+        assert!(manager.close(Duration::from_secs(10)).await);
+    }
+    assert_eq!(world.issuer.requests(), (3, 0));
+    world.pass(Duration::from_secs(31)).await;
+    assert!(manager.fresh_auth().await.expect("still valid").is_some());
+    assert!(manager.close(Duration::from_secs(10)).await);
+    assert_eq!(world.issuer.requests(), (4, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn g11_retry_after_is_honoured_for_as_long_as_it_says() {
+    let world = World::new();
+    let managers = [world.manager().await, world.manager().await];
+    let auth = managers[0].auth().expect("signed in");
+    world.issuer.fail_with([Fault::PutOff(3600)]);
+    let error = recover(&managers[0], &auth).await.expect_err("put off");
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(3600)));
+    world.pass(Duration::from_secs(3000)).await;
+    for manager in &managers {
+        let error = recover(manager, &auth).await.expect_err("put off");
+        assert!(error.retry_after().is_some_and(|after| after < Duration::from_secs(601)));
+    }
+    assert_eq!(world.issuer.requests(), (1, 0));
+    world.pass(Duration::from_secs(601)).await;
+    assert_eq!(recover(&managers[0], &auth).await.expect("recovered"), RETRY);
+}
+
+#[tokio::test(start_paused = true)]
+async fn g4_no_request_is_started_without_the_time_to_hear_its_answer() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let auth = manager.auth().expect("signed in");
+    world.issuer.fail_with([Fault::PutOff(45)]);
+    for _ in 0..200 {
+        if recover(&manager, &auth).await.is_ok() {
+            break;
+        }
+        world.pass(Duration::from_millis(300)).await;
+    }
+    let timeouts = world.issuer.timeouts();
+    assert_eq!(timeouts.len(), 2);
+    let longest = Duration::from_secs(45);
+    assert!(timeouts.iter().all(|timeout| *timeout >= longest / 4), "{timeouts:?}");
+    assert!(timeouts[1] < Duration::from_secs(30), "what is left bounds it: {timeouts:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn g11_numbers_beyond_all_measure_are_no_panic() {
+    let world = World::new();
+    let builder = world.builder().lock_timeout(Duration::MAX);
+    let deadline = Duration::from_secs(u64::MAX);
+    let manager = builder.refresh_deadline(deadline).build().await.expect("a manager");
+    world.pass(Duration::from_secs(3601)).await;
+    world.issuer.fail_with([Fault::PutOff(u64::MAX)]);
+    let error = manager.fresh_auth().await.expect_err("put off");
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(u64::MAX)));
+    let world = World::new();
+    let manager = world.manager().await;
+    let auth = manager.auth().expect("signed in");
+    let cancelled = tokio::time::timeout(Duration::from_millis(50), manager.refresh_token(&auth));
+    assert!(cancelled.await.is_err());
+    assert!(manager.close(Duration::MAX).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn g11_close_keeps_its_time() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let auth = manager.auth().expect("signed in");
+    world.store.failing_commits.store(usize::MAX, Ordering::SeqCst);
+    world.store.commit_takes.set(Duration::from_secs(8), Duration::ZERO);
+    recover(&manager, &auth).await.expect("recovered");
+    let start = Instant::now();
+    assert!(!manager.close(Duration::from_millis(100)).await);
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn g11_a_window_wider_than_the_tokens_life_does_not_rotate_in_a_loop() {
+    let world = World::new();
+    let builder = world.builder().refresh_window(Duration::from_secs(7200));
+    let manager = builder.build().await.expect("a manager");
+    for _ in 0..20 {
+        manager.fresh_auth().await.expect("fresh");
+        world.pass(Duration::from_secs(6)).await;
+    }
+    assert!(world.issuer.requests().1 <= 1, "{:?}", world.issuer.requests());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unclassified_refusal_is_believed_for_five_minutes_only() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let auth = manager.auth().expect("signed in");
+    world.issuer.fail_with([Fault::Refused(RefusalReason::Unauthorized)]);
+    let error = recover(&manager, &auth).await.expect_err("refused");
+    assert_eq!((error.code(), error.reason()), ("refresh_token_rejected", Some("unauthorized")));
+    world.pass(Duration::from_secs(240)).await;
+    recover(&manager, &auth).await.expect_err("still believed");
+    assert_eq!(world.issuer.requests(), (1, 0));
+    world.pass(Duration::from_secs(61)).await;
+    assert_eq!(recover(&manager, &auth).await.expect("recovered"), RETRY);
+}

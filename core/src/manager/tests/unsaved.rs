@@ -1,0 +1,140 @@
+//! The effective record: a pair that could not be saved, or that somebody wrote an old one over.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::world::World;
+use super::{RETRY, recover, refresh_token, start_recovery};
+use crate::auth_dot_json::AuthDotJson;
+use crate::manager::SyncOutcome;
+use crate::sidecar::Sidecar;
+use crate::storage::AuthStorage;
+
+#[tokio::test(start_paused = true)]
+async fn g4_a_pair_that_cannot_be_saved_is_used_and_saved_later() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let auth = manager.auth().expect("signed in");
+    world.store.failing_commits.store(3, Ordering::SeqCst);
+    assert_eq!(recover(&manager, &auth).await.expect("recovered"), RETRY);
+    let unsaved = manager.auth().expect("signed in");
+    assert!(manager.pending_save());
+    assert_eq!(world.stored().as_deref(), Some(refresh_token(&auth)), "the store is behind");
+    assert!(!manager.reload().await.expect("read"), "which replaces nothing");
+    let outcome = manager.sync_from_storage(&auth).await.expect("read");
+    assert_eq!(outcome, SyncOutcome::Applied { changed: false });
+    assert!(manager.close(Duration::from_secs(60)).await);
+    assert!(!manager.pending_save());
+    assert_eq!(world.stored().as_deref(), Some(refresh_token(&unsaved)));
+    assert_eq!(world.issuer.requests(), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn g4_nothing_is_redeemed_while_a_pair_is_unsaved() {
+    let world = World::new();
+    let (manager, other) = (world.manager().await, world.manager().await);
+    let auth = manager.auth().expect("signed in");
+    world.store.failing_commits.store(usize::MAX, Ordering::SeqCst);
+    assert_eq!(recover(&manager, &auth).await.expect("recovered"), RETRY);
+    let unsaved = manager.auth().expect("signed in");
+    let error = recover(&manager, &unsaved).await.expect_err("not saved");
+    assert_eq!(error.code(), "store_unavailable");
+    let error = recover(&other, &auth).await.expect_err("locked");
+    assert_eq!(error.code(), "lock_timeout", "the lock is kept for the pair");
+    assert_eq!(world.issuer.requests(), (1, 1));
+    world.store.failing_commits.store(0, Ordering::SeqCst);
+    assert_eq!(recover(&manager, &unsaved).await.expect("recovered"), RETRY);
+    assert_eq!(recover(&other, &auth).await.expect("recovered"), RETRY);
+    assert_eq!(world.issuer.requests(), (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_writer_cannot_make_us_redeem_a_spent_token() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let first = manager.auth().expect("signed in");
+    let old = world.store.memory.record();
+    recover(&manager, &first).await.expect("recovered");
+    let second = manager.auth().expect("signed in");
+    world.pass(Duration::from_secs(120)).await;
+    world.store.memory.replace(old.as_deref().cloned());
+    assert_eq!(recover(&manager, &second).await.expect("recovered"), RETRY);
+    assert_eq!(world.issuer.requests(), (2, 2), "the successor was redeemed, not the spent token");
+    let third = manager.auth().expect("signed in");
+    assert_eq!(world.stored().as_deref(), Some(refresh_token(&third)));
+    world.store.memory.replace(old.as_deref().cloned());
+    let outcome = manager.sync_from_storage(&third).await.expect("read");
+    assert_eq!(outcome, SyncOutcome::Applied { changed: false });
+    assert!(manager.close(Duration::from_secs(60)).await);
+    assert_eq!(
+        world.stored().as_deref(),
+        Some(refresh_token(&third)),
+        "and is put back for the others"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_manager_that_only_adopted_knows_a_spent_token_by_the_locks_record() {
+    let world = World::new();
+    let (redeemer, adopter) = (world.manager().await, world.manager().await);
+    let first = redeemer.auth().expect("signed in");
+    let old = world.store.memory.record();
+    recover(&redeemer, &first).await.expect("refreshed");
+    recover(&adopter, &first).await.expect("adopted");
+    let second = adopter.auth().expect("signed in");
+    world.pass(Duration::from_secs(120)).await;
+    world.store.memory.replace(old.as_deref().cloned());
+    assert_eq!(recover(&adopter, &second).await.expect("recovered"), RETRY);
+    assert_eq!(world.issuer.requests(), (2, 2), "the successor was redeemed, not the spent token");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_manager_knows_the_tokens_it_spent_without_the_locks_record() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let first = manager.auth().expect("signed in");
+    let old = world.store.memory.record();
+    recover(&manager, &first).await.expect("refreshed");
+    let second = manager.auth().expect("signed in");
+    world.pass(Duration::from_secs(120)).await;
+    world.store.memory.replace(old.as_deref().cloned());
+    let lock = world.store.try_lock().await.expect("a lock").expect("free");
+    lock.set_sidecar(&Sidecar::default()).expect("emptied");
+    drop(lock);
+    assert_eq!(recover(&manager, &second).await.expect("recovered"), RETRY);
+    assert_eq!(world.issuer.requests(), (2, 2), "the successor was redeemed, not the spent token");
+}
+
+#[tokio::test(start_paused = true)]
+async fn g4_a_reload_while_a_save_is_failing_does_not_hide_the_pair() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let auth = manager.auth().expect("signed in");
+    world.store.failing_commits.store(usize::MAX, Ordering::SeqCst);
+    world.store.commit_takes.set(Duration::from_secs(8), Duration::ZERO);
+    let waiting = start_recovery(&manager, &auth);
+    world.pass(Duration::from_secs(2)).await;
+    let mut touched = AuthDotJson::clone(auth.record());
+    touched.auth_mode = None;
+    world.store.memory.replace(Some(touched));
+    manager.reload().await.expect("read");
+    assert_eq!(waiting.await.expect("no panic").expect("recovered"), RETRY);
+    assert!(manager.pending_save());
+    assert_ne!(refresh_token(&manager.auth().expect("signed in")), refresh_token(&auth));
+}
+
+#[tokio::test(start_paused = true)]
+async fn g4_a_record_that_vanishes_for_a_moment_does_not_hide_the_pair() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let auth = manager.auth().expect("signed in");
+    world.store.failing_commits.store(usize::MAX, Ordering::SeqCst);
+    recover(&manager, &auth).await.expect("recovered");
+    let unsaved = manager.auth().expect("signed in");
+    let old = world.store.memory.record();
+    world.store.memory.replace(None);
+    assert!(manager.reload().await.expect("read"));
+    world.store.memory.replace(old.as_deref().cloned());
+    assert!(manager.reload().await.expect("read"));
+    assert_eq!(refresh_token(&manager.auth().expect("signed in")), refresh_token(&unsaved));
+}
