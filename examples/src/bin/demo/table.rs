@@ -90,8 +90,9 @@ pub(crate) fn print(rows: &[Row], stats: &Value) {
 /// Fails if anybody was logged out or redeemed a token twice. A program that does not use the
 /// library may lose a race; that its login works is checked when it is over.
 pub(crate) fn check(rows: &[Row], stats: &Value) -> Result<()> {
+    let ours = || rows.iter().filter(|row| row.is_ours);
     let errors: Vec<_> =
-        rows.iter().flat_map(|row| row.errors.iter().map(move |error| (row.name, error))).collect();
+        ours().flat_map(|row| row.errors.iter().map(move |error| (row.name, error))).collect();
     let redemptions: u64 = rows.iter().map(|row| row.redemptions).sum();
     let rotations = stats["grants"].as_u64().unwrap_or_default();
     if let Some((name, error)) = errors.first() {
