@@ -133,6 +133,11 @@ impl Error {
     }
 }
 
+/// No clear answer about a refresh.
+pub(crate) fn transient(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::RefreshTransient, message)
+}
+
 #[cfg(test)]
 mod tests {
     use std::io;

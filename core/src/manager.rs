@@ -3,15 +3,20 @@
 mod attempt;
 mod builder;
 mod current;
+mod decision;
+mod demand;
 mod exchange;
 mod flights;
 mod fresh;
 mod logout;
 mod memory;
+mod options;
+mod process;
 mod recovery;
 mod refresh;
 mod save;
 mod shared;
+mod store_watch;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -20,10 +25,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::builder::{AuthManagerBuilder, RefreshMode, seconds};
-use self::flights::{Demand, Purpose};
+pub use self::builder::AuthManagerBuilder;
+pub use self::decision::{GiveUpReason, UnauthorizedRecoveryDecision};
+use self::demand::{Demand, Purpose};
 pub use self::logout::LogoutOutcome;
-pub use self::recovery::{GiveUpReason, UnauthorizedRecovery, UnauthorizedRecoveryDecision};
+pub use self::options::{RefreshMode, seconds};
+pub use self::recovery::UnauthorizedRecovery;
 use self::shared::Shared;
 pub use self::sync::SyncOutcome;
 use crate::error::Result;

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::decision::GiveUpReason;
+use super::demand::{Demand, Outcome, Purpose};
 use super::exchange::Exchange;
-use super::flights::{Demand, Outcome, Purpose};
-use super::recovery::GiveUpReason;
-use super::refresh::StoreWatch;
 use super::save::{Reply, SaveOutcome};
 use super::shared::Shared;
-use crate::error::{Error, ErrorKind, Result};
+use super::store_watch::StoreWatch;
+use crate::error::{Result, transient};
 use crate::sidecar::Sidecar;
 use crate::snapshot::CodexAuth;
 use crate::storage::RefreshLock;
@@ -192,8 +192,4 @@ impl<'a> Attempt<'a> {
     fn may_rotate_young(&self) -> bool {
         self.lock.sidecar().may_rotate_young(self.shared.environment.clock.now())
     }
-}
-
-pub(super) fn transient(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::RefreshTransient, message)
 }

@@ -1,14 +1,13 @@
-//! Options of a manager, checked where text becomes types.
+//! Building a manager from options, the environment and defaults.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use url::Url;
 
 use super::AuthManager;
+use super::options::{Options, RefreshMode, invalid};
 use super::shared::Shared;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
@@ -20,79 +19,10 @@ use crate::token_endpoint::{
 
 const ISSUER: &str = "https://auth.openai.com";
 const CLIENT_ID: &str = "app_EMoamEEZ73f0CkXaXp7hrann";
-const ORIGINATOR: &str = "codex_auth_sdk";
-
-/// Whether a manager redeems refresh tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum RefreshMode {
-    /// When needed.
-    #[default]
-    Auto,
-    /// Never: it adopts what other programs store.
-    Never,
-}
-
-impl FromStr for RefreshMode {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        match name {
-            "auto" => Ok(Self::Auto),
-            "never" => Ok(Self::Never),
-            _ => Err(invalid(format!("unknown refresh mode {name:?}; use auto or never"))),
-        }
-    }
-}
-
-impl FromStr for TokenEncoding {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        match name {
-            "json" => Ok(Self::Json),
-            "form" => Ok(Self::Form),
-            _ => Err(invalid(format!("unknown token encoding {name:?}; use json or form"))),
-        }
-    }
-}
-
-/// A duration option from a number of seconds, as Python and Node give it.
-///
-/// # Errors
-///
-/// `invalid_option` where the number is negative, not finite or too large.
-pub fn seconds(option: &str, value: f64) -> Result<Duration> {
-    Duration::try_from_secs_f64(value).map_err(|_| {
-        invalid(format!("{option} is {value}; it must be a number of seconds, zero or more"))
-    })
-}
-
-/// What a manager goes by while it runs.
-#[derive(Debug, Clone)]
-pub(super) struct Options {
-    pub(super) refresh: RefreshMode,
-    pub(super) account_id: Option<String>,
-    pub(super) originator: Arc<str>,
-    pub(super) refresh_window: Option<Duration>,
-    pub(super) winner_wait: Duration,
-    pub(super) refresh_deadline: Duration,
-    pub(super) request_timeout: Duration,
-    pub(super) lock_timeout: Duration,
-}
-
-impl Options {
-    pub(super) fn may_refresh(&self) -> bool {
-        self.refresh == RefreshMode::Auto
-    }
-
-    pub(super) fn window(&self) -> Option<TimeDelta> {
-        self.refresh_window.map(|window| TimeDelta::from_std(window).unwrap_or(TimeDelta::MAX))
-    }
-}
 
 /// Options for an [`AuthManager`]. What is not set comes from the environment, as the Codex CLI
 /// reads it, else from the default.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct AuthManagerBuilder {
     codex_home: Option<PathBuf>,
     store: StoreKind,
@@ -106,34 +36,6 @@ pub struct AuthManagerBuilder {
     originator: Option<String>,
     token_encoding: TokenEncoding,
     options: Options,
-}
-
-impl Default for AuthManagerBuilder {
-    fn default() -> Self {
-        Self {
-            codex_home: None,
-            store: StoreKind::default(),
-            storage: None,
-            endpoint: None,
-            environment: Environment::default(),
-            token_url: None,
-            revoke_url: None,
-            issuer: None,
-            client_id: None,
-            originator: None,
-            token_encoding: TokenEncoding::default(),
-            options: Options {
-                refresh: RefreshMode::default(),
-                account_id: None,
-                originator: ORIGINATOR.into(),
-                refresh_window: None,
-                winner_wait: Duration::from_secs(5),
-                refresh_deadline: Duration::from_secs(45),
-                request_timeout: Duration::from_secs(30),
-                lock_timeout: Duration::from_secs(60),
-            },
-        }
-    }
 }
 
 macro_rules! setters {
@@ -357,8 +259,4 @@ fn variable(name: &str) -> Option<String> {
 
 fn non_empty(text: Option<String>) -> Option<String> {
     text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
-}
-
-fn invalid(message: String) -> Error {
-    Error::new(ErrorKind::InvalidOption, message)
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::attempt::{Attempt, transient};
-use super::refresh::StoreWatch;
-use crate::error::{Error, Result};
+use super::attempt::Attempt;
+use super::store_watch::StoreWatch;
+use crate::error::{Error, Result, transient};
 use crate::secret::Secret;
 use crate::sidecar::{Answer, Verdict};
 use crate::snapshot::CodexAuth;

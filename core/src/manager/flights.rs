@@ -1,101 +1,14 @@
 //! Refreshes in flight: everybody who asks for the same thing waits for the same answer.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::recovery::GiveUpReason;
-use super::save::Unsaved;
+use super::demand::{Demand, Key, Outcome};
+use super::process::{Answer, Task};
 use super::shared::{Shared, interrupted};
 use crate::error::Result;
-use crate::identity::Identity;
-use crate::secret::Fingerprint;
-use crate::snapshot::CodexAuth;
-
-/// What somebody asks for.
-#[derive(Debug, Clone)]
-pub(super) struct Demand {
-    /// The snapshot in whose place a token is wanted.
-    pub(super) auth: CodexAuth,
-    pub(super) purpose: Purpose,
-}
-
-impl Demand {
-    fn key(&self) -> Key {
-        (self.auth.identity().clone(), self.auth.access_fingerprint(), self.purpose)
-    }
-}
-
-/// Why it is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Purpose {
-    /// The token was rejected: another one is needed.
-    Rejected,
-    /// The token is about to expire, or has: one with more life is needed.
-    Proactive,
-    /// The store holds a spent token in the place of the newer one in memory.
-    Repair,
-}
-
-/// The new snapshot, or why there is none for this login.
-pub(super) type Outcome = Result<CodexAuth, GiveUpReason>;
-
-type Answer = watch::Receiver<Option<Result<Outcome>>>;
-
-/// Whose token, which one, and what for: one token in two accounts' records is two things.
-type Key = (Identity, Option<Fingerprint>, Purpose);
-
-/// What belongs to one process.
-#[derive(Debug)]
-pub(super) struct Process {
-    id: u32,
-    flights: Mutex<HashMap<Key, Answer>>,
-    /// A pair that could not be saved, with the refresh lock that is kept for it.
-    pub(super) unsaved: tokio::sync::Mutex<Option<Unsaved>>,
-    tasks: watch::Sender<usize>,
-}
-
-impl Default for Process {
-    fn default() -> Self {
-        Self {
-            id: std::process::id(),
-            flights: Mutex::default(),
-            unsaved: tokio::sync::Mutex::default(),
-            tasks: watch::Sender::new(0),
-        }
-    }
-}
-
-impl Process {
-    pub(super) fn is_own(&self) -> bool {
-        self.id == std::process::id()
-    }
-
-    /// Counts a task that [`Shared::close`] waits for, until it is dropped.
-    pub(super) fn task(self: &Arc<Self>) -> Task {
-        self.tasks.send_modify(|tasks| *tasks += 1);
-        Task(Arc::clone(self))
-    }
-
-    fn is_idle(&self) -> bool {
-        *self.tasks.borrow() == 0
-    }
-
-    fn flights(&self) -> MutexGuard<'_, HashMap<Key, Answer>> {
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[derive(Debug)]
-pub(super) struct Task(Arc<Process>);
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.tasks.send_modify(|tasks| *tasks -= 1);
-    }
-}
 
 /// A flight's place among the others, given up however it ends.
 struct Flight {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::flights::{Demand, Purpose};
-use super::recovery::GiveUpReason;
+use super::decision::GiveUpReason;
+use super::demand::{Demand, Purpose};
 use super::shared::Shared;
 use crate::error::Result;
 use crate::snapshot::CodexAuth;

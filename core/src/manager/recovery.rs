@@ -1,77 +1,16 @@
 //! One request's way out of a 401.
 
-use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::Mutex;
 
-use super::flights::{Demand, Purpose};
+use super::decision::{GiveUpReason, UnauthorizedRecoveryDecision};
+use super::demand::{Demand, Purpose};
 use super::shared::Shared;
 use super::sync::SyncOutcome;
 use crate::error::Result;
 use crate::snapshot::CodexAuth;
-
-/// What to do about a 401.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum UnauthorizedRecoveryDecision {
-    /// Send the request again with the manager's snapshot, which is another one now.
-    Retry,
-    /// Hand the 401 to the user.
-    GiveUp(GiveUpReason),
-}
-
-impl UnauthorizedRecoveryDecision {
-    /// `retry` or `give_up`, the same in every language.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Retry => "retry",
-            Self::GiveUp(_) => "give_up",
-        }
-    }
-}
-
-/// Why a 401 stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum GiveUpReason {
-    /// This kind of credential cannot be refreshed here.
-    NotRefreshable,
-    /// The manager was told never to refresh, and nobody else did.
-    RefreshDisabled,
-    /// This request was already sent with a refreshed token.
-    Exhausted,
-    /// Nobody is signed in any more.
-    LoggedOut,
-    /// Somebody else is signed in.
-    IdentityMismatch,
-    /// Nothing shows whose the stored login is.
-    MissingIdentity,
-    /// The server rejects tokens as fast as it issues them; one more would not help.
-    FreshTokenRejected,
-}
-
-impl GiveUpReason {
-    /// The name of this reason, the same in every language.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NotRefreshable => "not_refreshable",
-            Self::RefreshDisabled => "refresh_disabled",
-            Self::Exhausted => "exhausted",
-            Self::LoggedOut => "logged_out",
-            Self::IdentityMismatch => "identity_mismatch",
-            Self::MissingIdentity => "missing_identity",
-            Self::FreshTokenRejected => "fresh_token_rejected",
-        }
-    }
-}
-
-impl fmt::Display for GiveUpReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// How far one request's recovery has come. Clones share it.
 #[derive(Debug, Clone, Default)]

@@ -7,8 +7,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::current::Current;
-use super::flights::Task;
 use super::memory::Rotated;
+use super::process::Unsaved;
 use super::shared::Shared;
 use crate::auth_dot_json::AuthDotJson;
 use crate::claims::IdTokenClaims;
@@ -43,13 +43,6 @@ pub(super) enum SaveOutcome {
     Saved(Arc<AuthDotJson>),
     /// The store holds something newer, or nothing: the pair is of no use any more.
     Superseded,
-}
-
-/// The refresh lock that is kept until a pair is saved.
-#[derive(Debug)]
-pub(super) struct Unsaved {
-    lock: Box<dyn RefreshLock>,
-    _task: Task,
 }
 
 impl Reply {

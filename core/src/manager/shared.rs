@@ -5,13 +5,13 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
-use super::builder::Options;
 use super::current::CurrentCell;
-use super::flights::Process;
 use super::memory::Memory;
+use super::options::Options;
+use super::process::Process;
 use crate::auth_dot_json::AuthDotJson;
 use crate::environment::{BoxFuture, Environment};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result, transient};
 use crate::snapshot::CodexAuth;
 use crate::storage::{AuthStorage, Loaded};
 use crate::token_endpoint::TokenEndpoint;
@@ -86,12 +86,13 @@ impl Shared {
     }
 
     pub(super) fn spawn(&self, task: BoxFuture<'static, ()>) -> Result<()> {
-        self.environment.spawner.spawn(task).map_err(|error| {
-            Error::new(ErrorKind::RefreshTransient, format!("cannot start a thread: {error}"))
-        })
+        self.environment
+            .spawner
+            .spawn(task)
+            .map_err(|error| transient(format!("cannot start a thread: {error}")))
     }
 }
 
 pub(super) fn interrupted() -> Error {
-    Error::new(ErrorKind::RefreshTransient, "the refresh was interrupted; try again")
+    transient("the refresh was interrupted; try again")
 }

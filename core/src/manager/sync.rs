@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::current::Current;
-use super::flights::{Demand, Purpose};
-use super::recovery::GiveUpReason;
+use super::decision::GiveUpReason;
+use super::demand::{Demand, Purpose};
 use super::shared::Shared;
 use crate::auth_dot_json::AuthDotJson;
 use crate::error::Result;
