@@ -31,7 +31,7 @@ demo: python node programs $(if $(CODEX),target/codex/ready)
 ## All tests of all three languages.
 test: test-rust test-python test-node test-contention test-versions
 
-test-rust:
+test-rust: $(VENV)/bin/python
 	$(CARGO_TEST) --workspace --features codex-auth-sdk/test-util
 	cargo test --doc -p codex-auth-sdk
 
@@ -52,7 +52,7 @@ test-versions: programs $(VENV)/tools node
 
 lint: lint-rust lint-python lint-node docs banned
 
-lint-rust:
+lint-rust: $(VENV)/bin/python
 	cargo fmt --check
 	cargo clippy --workspace --all-targets --features codex-auth-sdk/test-util -- -D warnings
 
