@@ -175,7 +175,8 @@ impl AuthManager {
     }
 
     /// Waits for refreshes in flight and tokens that are still to be saved; whether all are done.
-    /// The manager stays usable.
+    /// The manager stays usable. A Rust program awaits this before it ends, so that no exchange is
+    /// cut off; the Python and Node packages do so by themselves.
     pub async fn close(&self, timeout: Duration) -> bool {
         self.shared.close(timeout).await
     }

@@ -18,6 +18,7 @@ const MOST_TRIES: usize = 3;
 
 /// What a logout did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LogoutOutcome {
     /// Whether a login was removed from the store.
     pub removed: bool,
