@@ -55,7 +55,7 @@ use crate::snapshot::CodexAuth;
 ///     }
 ///     match manager.recover_from_unauthorized(&auth, &recovery).await? {
 ///         UnauthorizedRecoveryDecision::Retry => {}
-///         UnauthorizedRecoveryDecision::GiveUp(reason) => panic!("sign in again: {reason}"),
+///         decision => panic!("sign in again: {decision:?}"),
 ///     }
 /// }
 /// # Ok(())
