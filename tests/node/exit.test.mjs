@@ -88,7 +88,7 @@ test('an end while a refresh runs in the background', async () => {
     if (manager.freshAuthIfReady() === null) throw new Error('it is still valid');
     ${MARK}
     `,
-    { refreshWindowMs: 7_200_000 },
+    { refreshWindowMs: 3_500_000 },
   );
   assert.deepEqual([end.code, end.stderr, end.saved], [0, '', 'refresh:a1']);
 });

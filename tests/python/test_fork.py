@@ -166,7 +166,7 @@ def _release_later(realm: Realm) -> None:
 
 def test_a_worker_that_ends_saves_what_it_began(realm: Realm, home: Path) -> None:
     realm.call("hold", at="reply")
-    manager = AuthManager(**realm.options(codex_home=home, refresh_window=3600))
+    manager = AuthManager(**realm.options(codex_home=home, refresh_window=3500))
     context = multiprocessing.get_context("fork")
     worker = context.Process(target=_refresh_ahead, args=(manager, realm))
     worker.start()

@@ -98,7 +98,7 @@ impl AuthManagerBuilder {
         /// Whether to redeem refresh tokens; default when needed.
         refresh: RefreshMode => options.refresh;
         /// How long before its end a token is refreshed; default 10 minutes, or half the token's
-        /// life if that is less.
+        /// life if that is less. So also where this is no less than the token's life.
         refresh_window: Duration => options.refresh_window;
         /// How long a refusal is doubted, in case another program is about to save what it got for
         /// the token; default 5 s.
