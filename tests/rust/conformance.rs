@@ -72,6 +72,22 @@ async fn memory_conforms() {
 }
 
 #[tokio::test]
+async fn g8_what_a_killed_program_left_is_cleaned_up() {
+    let home = tempfile::tempdir().expect("a folder");
+    let [left, foreign] =
+        [".codex-auth-sdk-4711abc.tmp", ".auth-4711abc"].map(|name| home.path().join(name));
+    for path in [&left, &foreign] {
+        std::fs::write(path, "half a login").expect("written");
+    }
+    let store = file_store(home.path());
+    let ready = store.ready(100).await.expect("ready");
+    assert!(!left.exists() && foreign.exists());
+    drop(ready);
+    let names = std::fs::read_dir(home.path()).expect("listed").flatten();
+    assert!(names.map(|entry| entry.path()).all(|path| path.extension() != Some("tmp".as_ref())));
+}
+
+#[tokio::test]
 async fn a_file_is_private_and_belongs_to_whom_it_belonged() {
     let home = tempfile::tempdir().expect("a folder");
     let path = home.path().join("auth.json");

@@ -152,7 +152,10 @@ impl FileStorage {
 
     async fn prove_ready(&self, size: usize) -> Result<Readiness> {
         let target = Target::resolve(&self.path)?;
-        drop(locks::commit_locks(&self.home, &target, &self.environment).await?);
+        let locks = locks::commit_locks(&self.home, &target, &self.environment).await?;
+        // Under all locks nobody else has a temp file that is still to be used.
+        replace::remove_leftovers(&target);
+        drop(locks);
         let replacement = Replacement::prepare(&target, size)?;
         self.prepared.store(Some(Arc::new(replacement)));
         Ok(Readiness::kept_by(Discard(Arc::clone(&self.prepared))))

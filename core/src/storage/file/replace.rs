@@ -11,6 +11,9 @@ use super::unwritable;
 use crate::error::Result;
 use crate::storage::ownership;
 
+const PREFIX: &str = ".codex-auth-sdk-";
+const SUFFIX: &str = ".tmp";
+
 /// A temp file of the needed size in the record's folder, with the right owner.
 #[derive(Debug)]
 pub(super) struct Replacement {
@@ -44,9 +47,8 @@ impl Replacement {
     }
 
     fn create(target: &Target) -> io::Result<Self> {
-        let prefix = format!(".codex-auth-sdk-{}-", std::process::id());
         // Mode 0600 from the first byte.
-        let temp = Builder::new().prefix(&prefix).suffix(".tmp").tempfile_in(&target.folder)?;
+        let temp = Builder::new().prefix(PREFIX).suffix(SUFFIX).tempfile_in(&target.folder)?;
         let model = match &target.existing {
             Some(existing) => existing.clone(),
             None => target.folder.metadata()?,
@@ -97,6 +99,20 @@ pub(super) fn write(target: &Target, content: &[u8], prepared: Option<Replacemen
         }
     };
     replace().map_err(|error| unwritable("write", &target.path, &error))
+}
+
+/// Removes the temp files of programs that died in the middle of a save. Only under the refresh
+/// lock and the commit locks: then no living program has one that it still needs.
+pub(super) fn remove_leftovers(target: &Target) {
+    let Ok(entries) = std::fs::read_dir(&target.folder) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(PREFIX) && name.ends_with(SUFFIX) {
+            // One that cannot be removed harms nobody.
+            std::fs::remove_file(entry.path()).unwrap_or_default();
+        }
+    }
 }
 
 /// Removes the record; a mount point, which cannot be removed, is emptied.

@@ -81,8 +81,8 @@ pub(crate) fn print(rows: &[Row], stats: &Value) {
     );
     for row in rows.iter().filter(|row| !row.is_ours && row.logouts > 0) {
         println!(
-            "{} of {} {} failed: a refusal reached it before the winner's save did.",
-            row.logouts, row.requests, row.name
+            "{} of {} turns of the CLI failed: it lost a race for the refresh token and gave up.",
+            row.logouts, row.requests
         );
     }
 }

@@ -1,0 +1,123 @@
+//! `auth.json` as a mount point, as containers have it. Each test has a mount namespace of its own;
+//! where that is denied it says so and is skipped.
+
+#![allow(clippy::print_stderr, reason = "a skip is said")]
+
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use codex_auth_tests::issuer::{Issuer, Realm};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A command in a mount namespace of its own.
+fn unshared() -> Command {
+    let mut command = Command::new("unshare");
+    if std::fs::metadata("/proc/self").expect("Linux").uid() != 0 {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command.arg("--mount");
+    command
+}
+
+fn is_denied() -> bool {
+    let probe = unshared().args(["mount", "-t", "tmpfs", "none", "/mnt"]).output();
+    let denied = !probe.is_ok_and(|output| output.status.success());
+    if denied {
+        eprintln!("skipped: mounts are not allowed here");
+    }
+    denied
+}
+
+struct Container {
+    realm: Realm,
+    _issuer: Issuer,
+    host: TempDir,
+    home: TempDir,
+}
+
+impl Container {
+    /// A host's file with an expired login, and a home with a place to mount it on.
+    fn new() -> Self {
+        let issuer = Issuer::start().expect("an issuer");
+        let realm = issuer.realm("");
+        let login = realm.call("login", &json!({"name": "a", "access_age_s": 7200}));
+        let (host, home) =
+            (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        std::fs::write(host.path().join("auth.json"), login["text"].as_str().expect("a record"))
+            .expect("written");
+        std::fs::write(home.path().join("auth.json"), "").expect("written");
+        Self { realm, _issuer: issuer, host, home }
+    }
+
+    /// Mounts the host's file, runs `meanwhile` in the shell, then one request of a contender.
+    fn request(&self, meanwhile: &str) -> Value {
+        let script = format!(
+            "mount --bind \"$1/auth.json\" \"$2/auth.json\" && {{ {meanwhile} }} && exec \"$3\" \"$2\" \"$4\" mounted"
+        );
+        let mut command = unshared();
+        command.args(["sh", "-ec", &script, "sh"]);
+        command.args([
+            self.host.path(),
+            self.home.path(),
+            Path::new(env!("CARGO_BIN_EXE_contender")),
+        ]);
+        let mut child = command
+            .arg(self.realm.url())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("started");
+        // A contender that could not start does not listen any more.
+        drop(writeln!(child.stdin.take().expect("piped"), "go"));
+        last_line(&child.wait_with_output().expect("ended"))
+    }
+
+    fn on_host(&self) -> PathBuf {
+        self.host.path().join("auth.json")
+    }
+}
+
+fn last_line(output: &Output) -> Value {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().last().unwrap_or_else(|| panic!("no answer: {output:?}"));
+    serde_json::from_str(line).expect("JSON")
+}
+
+#[test]
+fn g7_a_mounted_file_is_written_in_place() {
+    if is_denied() {
+        return;
+    }
+    let container = Container::new();
+    let before = container.on_host().metadata().expect("there").ino();
+    assert_eq!(container.request("true;")["status"], 200);
+    let stored = std::fs::read_to_string(container.on_host()).expect("there");
+    let live = container.realm.call("live", &json!({"text": stored}));
+    assert_eq!(live["refresh"], true, "the host has the new tokens");
+    assert_eq!(container.on_host().metadata().expect("there").ino(), before, "in the same file");
+}
+
+#[test]
+fn g5_a_mounted_file_that_its_host_has_replaced_spends_nothing() {
+    if is_denied() {
+        return;
+    }
+    let container = Container::new();
+    let replace = "cp \"$1/auth.json\" \"$1/new\"; mv \"$1/new\" \"$1/auth.json\";";
+    assert_eq!(container.request(replace)["error"], "store_unavailable");
+    assert_eq!(container.realm.stats()["requests"], 0);
+}
+
+#[test]
+fn g5_a_mounted_file_that_is_read_only_spends_nothing() {
+    if is_denied() {
+        return;
+    }
+    let container = Container::new();
+    let answer = container.request("mount -o remount,bind,ro \"$2/auth.json\";");
+    assert_eq!(answer["error"], "store_read_only");
+    assert_eq!(container.realm.stats()["requests"], 0);
+}
