@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::world::{Fault, World};
-use super::{RETRY, recover, refresh_token};
+use super::{RETRY, recover, refresh_token, start_recovery};
 use crate::manager::{GiveUpReason, UnauthorizedRecoveryDecision};
 use crate::token_endpoint::RefusalReason;
 
@@ -100,6 +100,25 @@ async fn g4_no_request_is_started_without_the_time_to_hear_its_answer() {
     let longest = Duration::from_secs(45);
     assert!(timeouts.iter().all(|timeout| *timeout >= longest / 4), "{timeouts:?}");
     assert!(timeouts[1] < Duration::from_secs(30), "what is left bounds it: {timeouts:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn g4_no_second_token_is_redeemed_when_the_first_took_all_the_time() {
+    let world = World::new();
+    let builder = world.builder().refresh_deadline(Duration::from_secs(8));
+    let manager = builder.build().await.expect("a manager");
+    let auth = manager.auth().expect("signed in");
+    world.issuer.set_latency(Duration::from_secs(7));
+    let mut rotated = world.issuer.rotate(auth.record());
+    let waiting = start_recovery(&manager, &auth);
+    world.pass(Duration::from_secs(1)).await;
+    // The winner's refresh token is good, its access token is of no use.
+    let rejected = auth.managed_tokens().expect("a login").access_token.clone();
+    rotated.tokens.as_mut().expect("tokens").access_token = rejected;
+    world.store.memory.replace(Some(rotated));
+    let error = waiting.await.expect("no panic").expect_err("no time is left");
+    assert_eq!((error.code(), world.issuer.requests().0), ("refresh_transient", 1));
+    assert_eq!(recover(&manager, &auth).await.expect("recovered"), RETRY);
 }
 
 #[tokio::test(start_paused = true)]

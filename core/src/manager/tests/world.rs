@@ -261,6 +261,10 @@ impl Issuer {
         (state.presented.len(), state.granted)
     }
 
+    pub(super) fn set_latency(&self, latency: Duration) {
+        self.state.lock().expect("no panic").latency = latency;
+    }
+
     /// The timeouts that requests were given.
     pub(super) fn timeouts(&self) -> Vec<Duration> {
         self.state.lock().expect("no panic").timeouts.clone()
