@@ -136,3 +136,25 @@ fn remember<T: Clone>(list: &ArcSwap<Vec<T>>, value: T, replaces: impl Fn(&T) ->
         list
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_spent_tokens_of_one_login_are_not_another_ones() {
+        let token = |name: &str| Fingerprint::of(name.as_bytes());
+        let record = |name: &str| {
+            let json =
+                format!(r#"{{"tokens": {{"access_token": "a", "refresh_token": "{name}"}}}}"#);
+            Arc::new(AuthDotJson::parse(json.as_bytes()).expect("a record"))
+        };
+        let memory = Memory::default();
+        memory.rotate(token("a0"), &record("a1"));
+        memory.rotate(token("a1"), &record("a2"));
+        let spent = |memory: &Memory| memory.rotated().expect("a rotation").redeemed.clone();
+        assert_eq!(spent(&memory), [token("a0"), token("a1")]);
+        memory.rotate(token("b0"), &record("b1"));
+        assert_eq!(spent(&memory), [token("b0")]);
+    }
+}
