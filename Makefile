@@ -83,7 +83,7 @@ deny:
 	cargo deny check
 
 ## What the calls cost, in each language, and how large the libraries are.
-bench: $(VENV)/tools
+bench: $(VENV)/tools bindings-node/node_modules/ready
 	cargo bench -p codex-auth-sdk --features test-util
 	$(VENV)/bin/maturin develop --quiet --release -m bindings-python/Cargo.toml
 	$(VENV)/bin/python bindings-python/benches/bench.py
@@ -105,7 +105,7 @@ programs:
 	cargo build --quiet -p codex-auth-tests -p codex-auth-examples
 
 $(VENV)/bin/python:
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/bin/maturin: | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet "maturin>=1.16,<2"

@@ -62,5 +62,12 @@ function json(record: string | object | null | undefined): string | null {
   if (typeof record !== 'string' && typeof record !== 'object') {
     throw mistake(`record must be a string or an object, not a ${typeof record}`);
   }
-  return typeof record === 'string' ? record : JSON.stringify(record);
+  if (record instanceof Uint8Array) {
+    return new TextDecoder().decode(record);
+  }
+  const text: unknown = typeof record === 'string' ? record : JSON.stringify(record);
+  if (typeof text !== 'string') {
+    throw mistake('record must be a string or an object that JSON can hold');
+  }
+  return text;
 }

@@ -173,7 +173,7 @@ impl From<LogoutOutcome> for NativeLogout {
 
 fn or_known(auth: CodexAuth, known: Option<ClassInstance<'_, NativeCodexAuth>>) -> Known<'_> {
     match known {
-        Some(known) if known.0.is_same(&auth) => Either::A(known),
+        Some(known) if known.0 == auth => Either::A(known),
         _ => Either::B(NativeCodexAuth(auth)),
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use codex_auth_sdk::{AuthManager, AuthManagerBuilder, AuthStorage, Result, seconds};
+use codex_auth_sdk::{AuthManager, AuthManagerBuilder, AuthStorage, Result};
 use napi_derive::napi;
 
 use crate::storage::NativeEphemeralStorage;
@@ -67,7 +67,7 @@ impl NativeOptions {
     }
 }
 
-/// The core counts in seconds, and says so where a number cannot be used.
+/// A duration, where one is given.
 pub(crate) fn milliseconds(option: &str, value: Option<f64>) -> Result<Option<Duration>> {
-    value.map(|value| seconds(&format!("{option} / 1000"), value / 1e3)).transpose()
+    value.map(|value| codex_auth_sdk::milliseconds(option, value)).transpose()
 }

@@ -130,7 +130,7 @@ function isStore(value: unknown): boolean {
 
 /** By its form: a signal may come from another realm. */
 function isSignal(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && 'throwIfAborted' in value;
+  return typeof value === 'object' && value !== null && 'throwIfAborted' in value && 'addEventListener' in value;
 }
 
 function typeName(value: unknown): string {

@@ -68,7 +68,7 @@ impl NativeCodexAuth {
     /// Whether both are one and the same snapshot.
     #[napi]
     pub fn is_same(&self, other: &NativeCodexAuth) -> bool {
-        self.0.is_same(&other.0)
+        self.0 == other.0
     }
 }
 

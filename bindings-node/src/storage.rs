@@ -1,6 +1,6 @@
 //! A store in memory.
 
-use codex_auth_sdk::{AuthDotJson, EphemeralStorage, Error, ErrorKind};
+use codex_auth_sdk::{AuthDotJson, EphemeralStorage};
 use napi::bindgen_prelude::Either;
 use napi_derive::napi;
 
@@ -23,7 +23,7 @@ impl NativeEphemeralStorage {
     /// What is stored, as JSON.
     #[napi]
     pub fn record(&self) -> Option<String> {
-        self.0.record().map(|record| record.to_json().expose().to_owned())
+        self.0.record().map(|record| record.to_json_pretty().expose().to_owned())
     }
 
     /// Puts the record in `json` in the place of whatever is stored.
@@ -38,8 +38,5 @@ impl NativeEphemeralStorage {
 }
 
 fn parse(json: Option<String>) -> codex_auth_sdk::Result<Option<AuthDotJson>> {
-    let record = json.map(|json| AuthDotJson::parse(json.as_bytes())).transpose();
-    record.map_err(|error| {
-        Error::new(ErrorKind::InvalidOption, "the record is not a Codex login").with_source(error)
-    })
+    Ok(json.map(|json| AuthDotJson::parse(json.as_bytes())).transpose()?)
 }

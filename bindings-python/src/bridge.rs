@@ -74,11 +74,11 @@ impl Pending {
             hand_over(py, &deliver, on_worker(py, later)?);
             return Ok(());
         }
+        let delivery = Delivery(Some(deliver));
         let task = async move {
             let answer = later.await;
             // The core's thread must never wait for the interpreter.
-            let handing_over = tokio::task::spawn_blocking(|| hand_over_if_alive(deliver, answer));
-            drop(handing_over.await);
+            drop(tokio::task::spawn_blocking(|| delivery.hand_over(answer)).await);
         };
         OwnThread.spawn(Box::pin(task)).map_err(|error| to_py(py, &no_thread(&error)))
     }
@@ -91,6 +91,25 @@ pub(crate) fn set_ending(is_ending: bool) {
 }
 
 static ENDING: AtomicBool = AtomicBool::new(false);
+
+/// Answers exactly once: that the call was interrupted, if nothing else becomes of it.
+struct Delivery(Option<Py<PyAny>>);
+
+impl Delivery {
+    fn hand_over(mut self, answer: Convert) {
+        if let Some(deliver) = self.0.take() {
+            hand_over_if_alive(deliver, answer);
+        }
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        if let Some(deliver) = self.0.take() {
+            hand_over_if_alive(deliver, Box::new(|py| Err(to_py(py, &interrupted()))));
+        }
+    }
+}
 
 #[expect(clippy::needless_pass_by_value, reason = "dropped on this thread, after the call")]
 fn hand_over_if_alive(deliver: Py<PyAny>, answer: Convert) {

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::io;
 
-use codex_auth_sdk::{Error, ErrorKind};
+use codex_auth_sdk::Error;
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -24,10 +24,6 @@ pub(crate) fn to_py(py: Python<'_>, error: &Error) -> PyErr {
         }
         Err(failure) => failure,
     }
-}
-
-pub(crate) fn invalid_option(py: Python<'_>, message: String) -> PyErr {
-    to_py(py, &Error::new(ErrorKind::InvalidOption, message))
 }
 
 /// `name must be wanted, not int`.

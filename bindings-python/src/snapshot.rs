@@ -21,8 +21,8 @@ use crate::errors::to_py;
 ///     auth = manager.auth()
 ///     if auth is not None:
 ///         response = client.get(f"{auth.base_url}/models", headers=auth.headers())
-#[pyclass(frozen, module = "codex_auth_sdk")]
-#[derive(Clone)]
+#[pyclass(frozen, eq, hash, module = "codex_auth_sdk")]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct CodexAuth(pub(crate) codex_auth_sdk::CodexAuth);
 
 #[pymethods]

@@ -4,7 +4,7 @@ use codex_auth_sdk::AuthDotJson;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::errors::{invalid_option, wrong_type};
+use crate::errors::{to_py, wrong_type};
 
 /// A store in memory, for tests and for programs that keep a login themselves.
 ///
@@ -66,5 +66,5 @@ fn parse(record: &Bound<'_, PyAny>) -> PyResult<AuthDotJson> {
     } else {
         return Err(wrong_type("record", "a str, bytes, a dict or None", record));
     };
-    parsed.map_err(|error| invalid_option(py, format!("the record is no Codex login: {error}")))
+    parsed.map_err(|error| to_py(py, &error.into()))
 }

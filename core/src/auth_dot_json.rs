@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
+use crate::error::{Error, ErrorKind};
 use crate::secret::Secret;
 
 /// The whole record: `auth_mode`, `OPENAI_API_KEY`, `tokens`, `last_refresh` and what else is there.
@@ -61,6 +62,13 @@ pub struct ExtraFields(Vec<(String, Secret)>);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidRecord(String);
+
+/// A record that a caller hands in.
+impl From<InvalidRecord> for Error {
+    fn from(invalid: InvalidRecord) -> Self {
+        Self::new(ErrorKind::InvalidOption, "the record is no Codex login").with_source(invalid)
+    }
+}
 
 impl AuthDotJson {
     /// Reads a record from UTF-8 JSON. A byte order mark is skipped.

@@ -22,7 +22,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use identity::Identity;
 pub use manager::{
     AuthManager, AuthManagerBuilder, GiveUpReason, LogoutOutcome, RefreshMode, SyncOutcome,
-    UnauthorizedRecovery, UnauthorizedRecoveryDecision, seconds,
+    UnauthorizedRecovery, UnauthorizedRecoveryDecision, milliseconds, seconds,
 };
 pub use secret::{Fingerprint, InvalidFingerprint, Secret};
 pub use sidecar::Sidecar;

@@ -29,7 +29,7 @@ pub use self::builder::AuthManagerBuilder;
 pub use self::decision::{GiveUpReason, UnauthorizedRecoveryDecision};
 use self::demand::{Demand, Purpose};
 pub use self::logout::LogoutOutcome;
-pub use self::options::{RefreshMode, seconds};
+pub use self::options::{RefreshMode, milliseconds, seconds};
 pub use self::recovery::UnauthorizedRecovery;
 use self::shared::Shared;
 pub use self::sync::SyncOutcome;

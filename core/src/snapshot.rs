@@ -1,6 +1,7 @@
 //! What a program sends its requests with: one login as it was at one moment.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -237,11 +238,6 @@ impl CodexAuth {
         Ok(headers)
     }
 
-    /// Whether both are one and the same snapshot, for callers that keep what they made of it.
-    pub fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
     pub(crate) fn record(&self) -> &Arc<AuthDotJson> {
         &self.0.record
     }
@@ -297,6 +293,21 @@ impl CodexAuth {
     }
 }
 
+/// Two snapshots are equal if they are the same one, not if they say the same.
+impl PartialEq for CodexAuth {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for CodexAuth {}
+
+impl Hash for CodexAuth {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
+}
+
 impl fmt::Debug for CodexAuth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CodexAuth")
@@ -330,7 +341,7 @@ fn life(times: AccessTokenTimes) -> Option<TimeDelta> {
 }
 
 /// Whether `text` can stand in a header without ending it.
-fn is_header_value(text: &str) -> bool {
+pub(crate) fn is_header_value(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
 }
 

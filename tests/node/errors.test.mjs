@@ -177,7 +177,7 @@ test('values that cannot be used', async () => {
     [{ revokeUrl: '::' }, /revoke_url "::"/],
     [{ issuer: 'http://example.com' }, /use https/],
     [{ tokenUrl: 'http://example.com/token' }, /use https, or http on loopback/],
-    [{ winnerWaitMs: -1 }, /winnerWaitMs \/ 1000 is -0.001/],
+    [{ winnerWaitMs: -1 }, /winnerWaitMs is -1;/],
     [{ refreshWindowMs: NaN }, /refreshWindowMs/],
     [{ requestTimeoutMs: Infinity }, /requestTimeoutMs/],
     [{ lockTimeoutMs: 1000 }, /lock_timeout.*must exceed refresh_deadline/],

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import multiprocessing
 import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -172,4 +175,40 @@ def test_a_worker_that_ends_saves_what_it_began(realm: Realm, home: Path) -> Non
     worker.start()
     worker.join(60)
     assert worker.exitcode == 0
+    assert stored(realm, home) == "refresh:a1"
+
+
+_IMPORTS_ITSELF = """
+import json, multiprocessing, sys, threading, urllib.request
+
+def control(call, **arguments):
+    data = json.dumps(arguments).encode()
+    urllib.request.urlopen(sys.argv[3] + "/control/" + call, data).read()
+
+def work():
+    from codex_auth_sdk import AuthManager
+
+    assert AuthManager(**json.loads(sys.argv[2])).fresh_auth() is not None
+    control("wait", until={"held": 1})
+    threading.Thread(target=control, args=("release",), daemon=True).start()
+
+if __name__ == "__main__":
+    child = multiprocessing.get_context(sys.argv[1]).Process(target=work)
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0, child.exitcode
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_a_worker_that_imports_the_package_itself_saves_what_it_began(
+    realm: Realm, home: Path, tmp_path: Path, method: str
+) -> None:
+    realm.call("hold", at="reply")
+    script = tmp_path / "program.py"
+    script.write_text(_IMPORTS_ITSELF)
+    options = json.dumps(realm.options(codex_home=str(home), refresh_window=3500))
+    arguments = [sys.executable, str(script), method, options, realm.url]
+    ended = subprocess.run(arguments, capture_output=True, text=True, timeout=90, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
     assert stored(realm, home) == "refresh:a1"

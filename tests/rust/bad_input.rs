@@ -81,6 +81,7 @@ async fn options_that_make_no_sense() {
     refused(builder().token_url("nonsense"), "invalid_option", &["token_url", "nonsense"]).await;
     refused(builder().token_url("http://example.com/"), "invalid_option", &["token_url", "https"])
         .await;
+    refused(builder().originator("a\nb: c"), "invalid_option", &["originator"]).await;
     let soon = seconds("lock_timeout", 1.0).expect("a duration");
     refused(builder().lock_timeout(soon), "invalid_option", &["lock_timeout", "refresh_deadline"])
         .await;

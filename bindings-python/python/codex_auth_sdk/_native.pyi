@@ -33,9 +33,12 @@ class CodexAuth:
     """A login as it was at one moment: immutable, cheap, and safe to share between threads.
 
     Hand the very snapshot that a request was sent with to `recover_from_unauthorized` when it is
-    answered with 401. Its `repr` shows no token, and it cannot be pickled.
+    answered with 401. Two are equal if they are the same snapshot. Its `repr` shows no token, and
+    it cannot be pickled.
     """
 
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
     @property
     def mode(
         self,

@@ -12,6 +12,10 @@ def register() -> None:
     atexit.register(_native.finish)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_after_fork)
+    # A child of multiprocessing that imports the package by itself.
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None and process.parent_process() is not None:
+        _finish_worker_at_exit(_finish_worker)
 
 
 def _after_fork() -> None:
@@ -27,4 +31,6 @@ def _finish_worker() -> None:
 
 
 def _finish_worker_at_exit(finish: object) -> None:
-    sys.modules["multiprocessing.util"].Finalize(None, finish, exitpriority=0)
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        util.Finalize(None, finish, exitpriority=0)

@@ -11,6 +11,7 @@ use super::options::{Options, RefreshMode, invalid};
 use super::shared::Shared;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
+use crate::snapshot::is_header_value;
 use crate::storage::codex_config::StoreKind;
 use crate::storage::{AuthStorage, EphemeralStorage, FileStorage};
 use crate::token_endpoint::{
@@ -157,6 +158,11 @@ impl AuthManagerBuilder {
         let originator =
             self.originator.take().or_else(|| variable("CODEX_INTERNAL_ORIGINATOR_OVERRIDE"));
         if let Some(originator) = originator {
+            if !is_header_value(&originator) {
+                return Err(invalid(format!(
+                    "originator is {originator:?}; it must be printable ASCII text"
+                )));
+            }
             self.options.originator = originator.into();
         }
         let storage = match self.storage.take() {

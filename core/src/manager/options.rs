@@ -45,15 +45,27 @@ impl FromStr for TokenEncoding {
     }
 }
 
-/// A duration option from a number of seconds, as Python and Node give it.
+/// A duration option from a number of seconds, as Python gives it.
 ///
 /// # Errors
 ///
 /// `invalid_option` where the number is negative, not finite or too large.
 pub fn seconds(option: &str, value: f64) -> Result<Duration> {
-    Duration::try_from_secs_f64(value).map_err(|_| {
-        invalid(format!("{option} is {value}; it must be a number of seconds, zero or more"))
-    })
+    duration(option, value, value)
+}
+
+/// A duration option from a number of milliseconds, as Node gives it.
+///
+/// # Errors
+///
+/// Those of [`seconds`].
+pub fn milliseconds(option: &str, value: f64) -> Result<Duration> {
+    duration(option, value, value / 1e3)
+}
+
+fn duration(option: &str, given: f64, seconds: f64) -> Result<Duration> {
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|_| invalid(format!("{option} is {given}; it must be zero or a positive number")))
 }
 
 /// What a manager goes by while it runs.
