@@ -78,7 +78,7 @@ impl Shared {
     /// Publishes what was loaded; none if something else was published since `seen`.
     pub(super) fn adopt(&self, seen: &Arc<Current>, loaded: &Loaded) -> Option<View> {
         let (record, spent) = self.effective(seen, loaded);
-        let mut auth = record.and_then(|record| self.received(seen, record));
+        let mut auth = record.and_then(|record| self.received(seen, &record));
         let is_foreign = auth.as_ref().is_some_and(|auth| !self.is_pinned(auth));
         if is_foreign {
             auth = None;
@@ -186,12 +186,12 @@ impl Shared {
     }
 
     /// The login in `record`: the very snapshot in memory if it is the same.
-    fn received(&self, seen: &Current, record: Arc<AuthDotJson>) -> Option<CodexAuth> {
+    fn received(&self, seen: &Current, record: &Arc<AuthDotJson>) -> Option<CodexAuth> {
         match &seen.auth {
-            Some(known) if Arc::ptr_eq(known.record(), &record) || **known.record() == *record => {
+            Some(known) if Arc::ptr_eq(known.record(), record) || known.record() == record => {
                 Some(known.clone())
             }
-            _ => self.login(&record),
+            _ => self.login(record),
         }
     }
 
