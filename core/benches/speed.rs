@@ -1,7 +1,7 @@
 //! Prints what the calls of a program cost that has nothing to refresh, and how long a thousand
 //! tasks with one rejected token take. Run with `cargo bench -p codex-auth-sdk --features test-util`.
 
-#![allow(clippy::print_stdout, missing_docs)]
+#![allow(clippy::print_stdout, missing_docs, reason = "a program that prints")]
 
 use std::hint::black_box;
 use std::path::Path;

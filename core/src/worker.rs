@@ -137,4 +137,14 @@ mod tests {
         OwnThread.spawn(task).expect("a thread");
         assert_eq!(receiver.recv().expect("an answer").as_deref(), Some("codex-auth-sdk"));
     }
+
+    #[test]
+    fn finish_waits_for_what_is_in_flight_and_no_longer_than_it_may() {
+        let (release, released) = oneshot::channel::<()>();
+        let task = Box::pin(async move { released.await.unwrap_or_default() });
+        OwnThread.spawn(task).expect("a thread");
+        assert!(!finish(Duration::from_millis(20)), "the task is held");
+        release.send(()).expect("the task listens");
+        assert!(finish(Duration::from_secs(60)));
+    }
 }

@@ -50,6 +50,8 @@ async fn g1_a_thousand_rejections_of_one_token_are_one_redemption() {
         assert_eq!(task.await.expect("no panic").expect("recovered"), RETRY);
     }
     assert_eq!(world.issuer.requests(), (1, 1));
+    let locks = world.store.locks_tried.load(Ordering::SeqCst);
+    assert!(locks < 100, "a manager waits for the lock once, not for every caller: {locks}");
     assert_eq!(
         recover(&managers[1], &auth).await.expect("recovered"),
         RETRY,
