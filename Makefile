@@ -19,7 +19,7 @@ unexport CODEX_HOME CODEX_API_KEY CODEX_ACCESS_TOKEN CODEX_REFRESH_TOKEN_URL_OVE
 unexport CODEX_REVOKE_TOKEN_URL_OVERRIDE CODEX_APP_SERVER_LOGIN_CLIENT_ID
 unexport CODEX_INTERNAL_ORIGINATOR_OVERRIDE CODEX_CA_CERTIFICATE
 
-.PHONY: demo test test-rust test-python test-node test-contention test-versions
+.PHONY: demo test test-rust test-python test-node test-contention test-versions torture
 .PHONY: lint lint-rust lint-python lint-node docs banned deny bench sizes python node programs clean
 
 ## The main job: many programs, one login. CODEX=1 fetches the real Codex CLI to take part.
@@ -44,6 +44,12 @@ test-node: node programs
 # Processes in three languages race for one login, and the examples run.
 test-contention: python node programs $(VENV)/tools
 	PYTHON=$(VIRTUAL_ENV)/bin/python $(CARGO_TEST) -p codex-auth-tests --features bindings --test contention --test examples
+
+## What the tests try briefly, at length: a table of what was tried, how often, and what was lost.
+## SCENARIOS picks some.
+torture: python node programs $(VENV)/tools
+	cargo build --quiet --release -p codex-auth-tests
+	PYTHON=$(VIRTUAL_ENV)/bin/python target/$(CARGO_BUILD_TARGET)/release/torture $(SCENARIOS)
 
 # The wheel on every CPython, the addon on every Node that can be had.
 test-versions: programs $(VENV)/tools node

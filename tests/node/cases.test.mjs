@@ -7,11 +7,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { inspect } from 'node:util';
 
 import { AuthManager, CodexAuthError } from '../../bindings-node/dist/index.mjs';
+import { nodeOptions } from './options.mjs';
 import { Store, realm, within } from './support.mjs';
 
 const CASES = new URL('../cases/', import.meta.url);
 const FIELDS = fields('name doc stores needs options issuer logins faults store open steps expect');
-const DURATIONS = fields('refresh_window winner_wait refresh_deadline request_timeout lock_timeout');
 const LONGEST = 60_000;
 
 /** Each kind of step: its fields, and how it is done. */
@@ -94,12 +94,9 @@ class Run {
   }
 
   async open(name = 'main', more = {}) {
-    const options = { ...this.store.options, ...this.issuer.options };
-    for (const [option, value] of Object.entries({ ...this.kase.options, ...more })) {
-      const name = option.replace(/_(.)/g, (_, letter) => letter.toUpperCase());
-      if (DURATIONS.has(option)) options[`${name}Ms`] = value * 1000;
-      else options[name] = typeof value === 'string' ? this.filled(value) : value;
-    }
+    const given = Object.entries(nodeOptions({ ...this.kase.options, ...more }));
+    const filled = ([option, value]) => [option, typeof value === 'string' ? this.filled(value) : value];
+    const options = { ...this.store.options, ...this.issuer.options, ...Object.fromEntries(given.map(filled)) };
     const manager = await AuthManager.open(options);
     this.managers.set(name, manager);
     return this.keep({}, manager.auth());

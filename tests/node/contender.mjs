@@ -1,13 +1,16 @@
 // One of many processes that share a login: on every line of standard input it makes one request
 // of the protected API, recovers from 401 if it must, and says how that went in one line of JSON.
-// Usage: contender.mjs CODEX_HOME ISSUER_URL CLIENT
+// Usage: contender.mjs CODEX_HOME ISSUER_URL CLIENT [OPTIONS]; `OPTIONS` is a JSON object of options
+// of the manager (see tests/README.md).
 
 import { createInterface } from 'node:readline';
 
 import { AuthManager } from '../../bindings-node/dist/index.mjs';
+import { nodeOptions } from './options.mjs';
 
-const [codexHome, url, originator] = process.argv.slice(2);
-const manager = new AuthManager({ codexHome, tokenUrl: `${url}/oauth/token`, originator });
+const [codexHome, url, originator, options = '{}'] = process.argv.slice(2);
+const tokenUrl = `${url}/oauth/token`;
+const manager = new AuthManager({ codexHome, tokenUrl, originator, ...nodeOptions(JSON.parse(options)) });
 
 /** One request, with at most two retries. */
 async function request() {

@@ -1,7 +1,9 @@
 """One of many processes that share a login.
 
 On every line of standard input it makes one request of the protected API, recovers from 401 if it
-must, and says how that went in one line of JSON. Usage: contender.py CODEX_HOME ISSUER_URL CLIENT
+must, and says how that went in one line of JSON.
+Usage: contender.py CODEX_HOME ISSUER_URL CLIENT [OPTIONS]; `OPTIONS` is a JSON object of options of
+the manager (see `tests/README.md`).
 """
 
 from __future__ import annotations
@@ -16,8 +18,11 @@ from codex_auth_sdk import AuthManager, CodexAuth, CodexAuthError, UnauthorizedR
 
 
 def main() -> None:
-    home, url, client = sys.argv[1:]
-    manager = AuthManager(codex_home=home, token_url=f"{url}/oauth/token", originator=client)
+    home, url, client, *more = sys.argv[1:]
+    options = json.loads(more[0]) if more else {}
+    manager = AuthManager(
+        codex_home=home, token_url=f"{url}/oauth/token", originator=client, **options
+    )
     say({"ready": True})
     for _ in sys.stdin:
         try:

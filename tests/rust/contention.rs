@@ -3,77 +3,9 @@
 //! `cargo test` runs contenders in Rust. With the feature `bindings` also in Python and Node: then
 //! `PYTHON` names an interpreter that has the package, and `NODE` (default `node`) runs the addon.
 
-use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-
-use codex_auth_tests::issuer::{Issuer, Realm};
-use serde_json::{Value, json};
-
-#[derive(Clone, Copy, Debug)]
-enum Language {
-    Rust,
-    #[cfg(feature = "bindings")]
-    Python,
-    #[cfg(feature = "bindings")]
-    Node,
-}
-
-impl Language {
-    fn command(self) -> Command {
-        #[cfg(feature = "bindings")]
-        let program = |variable: &str, default: &str, script: &str| {
-            let program = std::env::var_os(variable).unwrap_or_else(|| default.into());
-            let mut command = Command::new(program);
-            command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(script));
-            command
-        };
-        match self {
-            Self::Rust => Command::new(env!("CARGO_BIN_EXE_contender")),
-            #[cfg(feature = "bindings")]
-            Self::Python => program("PYTHON", "python3", "python/contender.py"),
-            #[cfg(feature = "bindings")]
-            Self::Node => program("NODE", "node", "node/contender.mjs"),
-        }
-    }
-}
-
-struct Contender {
-    language: Language,
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-}
-
-impl Contender {
-    fn start(language: Language, home: &Path, realm: &Realm) -> Self {
-        let mut command = language.command();
-        command.arg(home).arg(realm.url()).arg(format!("{language:?}").to_lowercase());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let (input, output) =
-            (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
-        Self { language, child, input, output: BufReader::new(output) }
-    }
-
-    fn go(&mut self) {
-        writeln!(self.input, "go").expect("the contender listens");
-    }
-
-    fn answer(&mut self) -> Value {
-        let mut line = String::new();
-        self.output.read_line(&mut line).expect("the contender speaks");
-        serde_json::from_str(&line).unwrap_or_else(|_| panic!("{:?} said {line:?}", self.language))
-    }
-}
-
-impl Drop for Contender {
-    fn drop(&mut self) {
-        // Both fail only if it is gone already.
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
+use codex_auth_tests::contender::{Contender, Language};
+use codex_auth_tests::issuer::Issuer;
+use serde_json::json;
 
 /// Lets all contenders make their requests at once, first with a token that has expired, then
 /// three times with one that the server has killed.
@@ -92,16 +24,16 @@ fn contend(policy: &str, languages: &[Language], processes: usize) {
     let languages = languages.iter().copied().cycle();
     let mut contenders: Vec<_> = languages
         .take(processes)
-        .map(|language| Contender::start(language, home.path(), &realm))
+        .map(|language| Contender::start(language, home.path(), &realm, &json!({})))
         .collect();
     for contender in &mut contenders {
-        assert_eq!(contender.answer(), json!({"ready": true}));
+        contender.wait_until_ready();
     }
     for rotations in 1..=4 {
         contenders.iter_mut().for_each(Contender::go);
         for contender in &mut contenders {
             let answer = contender.answer();
-            assert_eq!(answer["status"], 200, "{:?}: {answer}", contender.language);
+            assert_eq!(answer["status"], 200, "{:?}: {answer}", contender.language());
         }
         let stats = realm.stats();
         let redemptions = (&stats["requests"], &stats["grants"], &stats["refused"]);

@@ -7,10 +7,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use codex_auth_sdk::{
-    AuthManager, AuthManagerBuilder, CodexAuth, Error, UnauthorizedRecovery, seconds,
-};
+use codex_auth_sdk::{AuthManager, AuthManagerBuilder, CodexAuth, Error, UnauthorizedRecovery};
 use codex_auth_tests::issuer::{Issuer, Realm};
+use codex_auth_tests::options::with_option;
 use serde_json::{Map, Value, json};
 use tokio::task::JoinHandle;
 
@@ -275,23 +274,8 @@ impl Run {
         for (name, value) in options {
             let text = value.as_str().unwrap_or_default();
             let text = text.replace("{url}", &url).replace("{origin}", &self.0.realm.origin());
-            let duration = || seconds(&name, value.as_f64().unwrap_or(f64::NAN));
-            builder = match name.as_str() {
-                "refresh" => builder.refresh(text.parse()?),
-                "account_id" => builder.account_id(text),
-                "token_url" => builder.token_url(text),
-                "revoke_url" => builder.revoke_url(text),
-                "issuer" => builder.issuer(text),
-                "client_id" => builder.client_id(text),
-                "originator" => builder.originator(text),
-                "token_encoding" => builder.token_encoding(text.parse()?),
-                "refresh_window" => builder.refresh_window(duration()?),
-                "winner_wait" => builder.winner_wait(duration()?),
-                "refresh_deadline" => builder.refresh_deadline(duration()?),
-                "request_timeout" => builder.request_timeout(duration()?),
-                "lock_timeout" => builder.lock_timeout(duration()?),
-                _ => panic!("unknown option `{name}`"),
-            };
+            let value = if value.is_string() { Value::String(text) } else { value };
+            builder = with_option(builder, &name, &value)?;
         }
         Ok(builder)
     }

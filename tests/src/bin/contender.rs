@@ -1,27 +1,34 @@
 //! One of many processes that share a login: on every line of standard input it makes one request
 //! of the protected API, recovers from 401 if it must, and says how that went in one line of JSON.
-//! Usage: `contender CODEX_HOME ISSUER_URL CLIENT`.
+//! Usage: `contender CODEX_HOME ISSUER_URL CLIENT [OPTIONS]`; `OPTIONS` is a JSON object of options of
+//! the manager (see `tests/README.md`).
 
 use std::error::Error;
 use std::io::{self, BufRead, Write};
 
 use codex_auth_sdk::{AuthManager, CodexAuth, UnauthorizedRecoveryDecision};
 use codex_auth_tests::issuer::Realm;
-use serde_json::{Value, json};
+use codex_auth_tests::options::with_option;
+use serde_json::{Map, Value, json};
 use tokio::runtime::Builder;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [home, url, client] = arguments.as_slice() else {
-        return Err("usage: contender CODEX_HOME ISSUER_URL CLIENT".into());
+    let [home, url, client, options @ ..] = arguments.as_slice() else {
+        return Err("usage: contender CODEX_HOME ISSUER_URL CLIENT [OPTIONS]".into());
     };
+    let options: Map<String, Value> =
+        options.first().map_or(Ok(Map::new()), |text| serde_json::from_str(text))?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let realm = Realm::at(url)?;
-    let manager = AuthManager::builder()
+    let mut builder = AuthManager::builder()
         .codex_home(home)
         .token_url(format!("{url}/oauth/token"))
         .originator(client.as_str());
-    let manager = match runtime.block_on(manager.build()) {
+    for (name, value) in &options {
+        builder = with_option(builder, name, value)?;
+    }
+    let manager = match runtime.block_on(builder.build()) {
         Ok(manager) => manager,
         Err(error) => return Ok(say(&json!({"error": error.code()}))?),
     };

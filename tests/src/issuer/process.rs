@@ -2,12 +2,13 @@
 
 use std::io::{self, BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
 use super::client::Realm;
+use crate::program;
 
 /// A running `test-issuer`. It ends when this is dropped, or when this process dies.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ impl IssuerProcess {
     ///
     /// If it cannot be started, or does not say where it listens.
     pub fn spawn() -> io::Result<Self> {
-        Self::spawn_at(&beside_this_program()?)
+        Self::spawn_at(&program::beside_this_one("test-issuer")?)
     }
 
     /// Starts the binary at `path`.
@@ -56,15 +57,4 @@ impl Drop for IssuerProcess {
         drop(self.child.kill());
         drop(self.child.wait());
     }
-}
-
-/// Tests run in `target/<profile>/deps`, binaries are one folder above.
-fn beside_this_program() -> io::Result<PathBuf> {
-    let name = format!("test-issuer{}", std::env::consts::EXE_SUFFIX);
-    let program = std::env::current_exe()?;
-    let folders = program.ancestors().skip(1).take(2);
-    let mut candidates = folders.map(|folder| folder.join(&name));
-    candidates
-        .find(|path| path.is_file())
-        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "test-issuer has not been built"))
 }

@@ -1,0 +1,26 @@
+//! Tries at length what the tests try briefly, and prints what was tried, how often, and what was
+//! lost. Usage: `torture [SCENARIO...]`; without names all of them. Ends with 1 if anything was.
+
+use std::process::ExitCode;
+
+use codex_auth_tests::torture::{Trial, head};
+
+/// A scenario's name and its run at full length.
+type Scenario = (&'static str, fn() -> Vec<Trial>);
+
+const SCENARIOS: &[Scenario] = &[];
+
+#[expect(clippy::print_stdout, reason = "the table")]
+fn main() -> ExitCode {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
+    println!("{}", head());
+    let mut is_lost = false;
+    for (_, run) in SCENARIOS.iter().filter(|(name, _)| is_wanted(name)) {
+        for trial in run() {
+            println!("{trial}");
+            is_lost |= !trial.lost.is_empty();
+        }
+    }
+    if is_lost { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}

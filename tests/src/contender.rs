@@ -1,0 +1,168 @@
+//! Processes that share one login: the programs `contender` of each language, as children.
+//!
+//! A contender says `{"ready": true}` once it has a manager, then answers every line of its
+//! standard input with one line of JSON: `{"status", "unauthorized"}` of a request that came
+//! through, or `{"error": code}`.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::issuer::Realm;
+use crate::program;
+
+/// What a contender is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// The program of this package.
+    Rust,
+    /// Run by `$PYTHON` (default `python3`), which must have the package.
+    Python,
+    /// Run by `$NODE` (default `node`), with the addon of this repository.
+    Node,
+}
+
+impl Language {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Rust, Self::Python, Self::Node];
+
+    /// Its name, in small letters; the issuer counts requests by it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rust => "rust",
+            Self::Python => "python",
+            Self::Node => "node",
+        }
+    }
+
+    /// The contender's command, still without arguments.
+    ///
+    /// # Panics
+    ///
+    /// If the contender in Rust has not been built.
+    #[must_use]
+    pub fn command(self) -> Command {
+        let script = |variable: &str, default: &str, path: &str| {
+            let program = std::env::var_os(variable).unwrap_or_else(|| default.into());
+            let mut command = Command::new(program);
+            command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(path));
+            command
+        };
+        match self {
+            Self::Rust => {
+                Command::new(program::beside_this_one("contender").expect("it has been built"))
+            }
+            Self::Python => script("PYTHON", "python3", "python/contender.py"),
+            Self::Node => script("NODE", "node", "node/contender.mjs"),
+        }
+    }
+}
+
+/// A running contender. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Contender {
+    language: Language,
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Contender {
+    /// Starts one on the login in `home`, with `options` of a manager (see `tests/README.md`).
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    #[must_use]
+    pub fn start(language: Language, home: &Path, realm: &Realm, options: &Value) -> Self {
+        Self::start_by(language.command(), language, home, realm, options)
+    }
+
+    /// The same by another command, say one that traces [`Language::command`].
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    #[must_use]
+    pub fn start_by(
+        mut command: Command,
+        language: Language,
+        home: &Path,
+        realm: &Realm,
+        options: &Value,
+    ) -> Self {
+        command.arg(home).args([&realm.url(), language.name(), &options.to_string()]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let (input, output) =
+            (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
+        Self { language, child, input, output: BufReader::new(output) }
+    }
+
+    /// Waits until it has a manager.
+    ///
+    /// # Panics
+    ///
+    /// If it could not make one.
+    pub fn wait_until_ready(&mut self) {
+        assert_eq!(self.answer(), json!({"ready": true}), "{:?}", self.language);
+    }
+
+    /// Lets it make a request.
+    ///
+    /// # Panics
+    ///
+    /// If it has ended.
+    pub fn go(&mut self) {
+        self.try_go().expect("the contender listens");
+    }
+
+    /// The same for one that may have ended.
+    ///
+    /// # Errors
+    ///
+    /// If it has.
+    pub fn try_go(&mut self) -> io::Result<()> {
+        writeln!(self.input, "go")
+    }
+
+    /// Its next answer.
+    ///
+    /// # Panics
+    ///
+    /// If it has ended.
+    #[must_use]
+    pub fn answer(&mut self) -> Value {
+        self.try_answer().unwrap_or_else(|| panic!("{:?} has ended", self.language))
+    }
+
+    /// Its next answer; none if it has ended.
+    #[must_use]
+    pub fn try_answer(&mut self) -> Option<Value> {
+        let mut line = String::new();
+        self.output.read_line(&mut line).ok()?;
+        serde_json::from_str(&line).ok()
+    }
+
+    /// What it is written in.
+    #[must_use]
+    pub const fn language(&self) -> Language {
+        self.language
+    }
+
+    /// Its process.
+    pub const fn process(&mut self) -> &mut Child {
+        &mut self.child
+    }
+}
+
+impl Drop for Contender {
+    fn drop(&mut self) {
+        // Both fail only if it is gone already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
