@@ -3,6 +3,7 @@
 //! Whatever this crate does not know is kept as the JSON text it was, at every level, because a
 //! newer Codex may own it.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -195,17 +196,24 @@ impl<'de> Deserialize<'de> for ExtraFields {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ExtraFields, A::Error> {
-                let mut fields = ExtraFields::default();
+                let mut fields = Vec::new();
                 while let Some((name, raw)) = map.next_entry::<String, Box<RawValue>>()? {
-                    fields.0.retain(|(known, _)| *known != name);
-                    fields.0.push((name, Secret::new(Box::<str>::from(raw))));
+                    fields.push((name, Secret::new(Box::<str>::from(raw))));
                 }
-                Ok(fields)
+                keep_last_of_each_name(&mut fields);
+                Ok(ExtraFields(fields))
             }
         }
 
         deserializer.deserialize_map(Fields)
     }
+}
+
+fn keep_last_of_each_name(fields: &mut Vec<(String, Secret)>) {
+    let mut names = HashSet::with_capacity(fields.len());
+    fields.reverse();
+    fields.retain(|(name, _)| names.insert(name.clone()));
+    fields.reverse();
 }
 
 impl Serialize for AuthDotJson {
@@ -289,6 +297,13 @@ mod tests {
             assert!(text.contains(kept), "{kept} in {text}");
         }
         assert_eq!(rewritten(&text), text);
+    }
+
+    #[test]
+    fn the_last_of_several_fields_with_one_name_counts() {
+        let json = r#"{"OPENAI_API_KEY": "x", "a": 1, "b": 2, "a": 3, "OPENAI_API_KEY": null}"#;
+        let kept = "{\n  \"OPENAI_API_KEY\": null,\n  \"b\": 2,\n  \"a\": 3\n}";
+        assert_eq!(rewritten(json), kept);
     }
 
     #[test]
