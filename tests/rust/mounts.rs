@@ -10,7 +10,7 @@ use std::process::{Command, Output, Stdio};
 
 use codex_auth_tests::issuer::{Issuer, Realm};
 use serde_json::{Value, json};
-use tempfile::TempDir;
+use tempfile::{Builder, TempDir};
 
 /// A command in a mount namespace of its own.
 fn unshared() -> Command {
@@ -41,11 +41,14 @@ struct Container {
 impl Container {
     /// A host's file with an expired login, and a home with a place to mount it on.
     fn new() -> Self {
+        Self::with_home(tempfile::tempdir().expect("a folder"))
+    }
+
+    fn with_home(home: TempDir) -> Self {
         let issuer = Issuer::start().expect("an issuer");
         let realm = issuer.realm("");
         let login = realm.call("login", &json!({"name": "a", "access_age_s": 7200}));
-        let (host, home) =
-            (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let host = tempfile::tempdir().expect("a folder");
         std::fs::write(host.path().join("auth.json"), login["text"].as_str().expect("a record"))
             .expect("written");
         std::fs::write(home.path().join("auth.json"), "").expect("written");
@@ -118,6 +121,22 @@ fn g5_a_mounted_file_that_is_read_only_spends_nothing() {
     }
     let container = Container::new();
     let answer = container.request("mount -o remount,bind,ro \"$2/auth.json\";");
+    assert_eq!(answer["error"], "store_read_only");
+    assert_eq!(container.realm.stats()["requests"], 0);
+}
+
+#[test]
+fn g5_a_mounted_file_is_known_by_any_name_among_mounts_of_any_name() {
+    if is_denied() {
+        return;
+    }
+    let home = Builder::new().prefix("a b\tc\nd\\e\\040#").tempdir().expect("a folder");
+    let container = Container::with_home(home);
+    // Mounted besides it: a name that is no text.
+    let answer = container.request(
+        "odd=\"$1/$(printf '\\377')\"; mkdir \"$odd\"; mount -t tmpfs none \"$odd\"; \
+         mount -o remount,bind,ro \"$2/auth.json\";",
+    );
     assert_eq!(answer["error"], "store_read_only");
     assert_eq!(container.realm.stats()["requests"], 0);
 }

@@ -64,10 +64,34 @@ impl Target {
     /// Whether something is mounted on the file itself, as containers do: it cannot be replaced,
     /// only written in place.
     pub(super) fn is_mount_point(&self) -> bool {
-        let Ok(mounts) = std::fs::read_to_string("/proc/self/mountinfo") else { return false };
-        let escaped = self.path.to_string_lossy().replace('\\', "\\134").replace(' ', "\\040");
-        mounts.lines().filter_map(|line| line.split(' ').nth(4)).any(|point| point == escaped)
+        let mounts = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
+        is_mounted(&mounts, self.path.as_os_str().as_encoded_bytes())
     }
+}
+
+/// Whether `mounts`, which is what Linux says in `mountinfo`, names `path` as a mount point.
+fn is_mounted(mounts: &[u8], path: &[u8]) -> bool {
+    let point = |line: &[u8]| line.split(|byte| *byte == b' ').nth(4).map(unescaped);
+    mounts.split(|byte| *byte == b'\n').filter_map(point).any(|point| point == path)
+}
+
+/// `text` with its octal escapes resolved: blanks, line ends and backslashes are written so.
+fn unescaped(text: &[u8]) -> Vec<u8> {
+    let mut rest = text;
+    let mut plain = Vec::with_capacity(text.len());
+    while let Some((first, tail)) = rest.split_first() {
+        let code = tail.first_chunk::<3>().filter(|_| *first == b'\\').and_then(octal);
+        plain.push(code.unwrap_or(*first));
+        rest = if code.is_some() { &tail[3..] } else { tail };
+    }
+    plain
+}
+
+fn octal(digits: &[u8; 3]) -> Option<u8> {
+    let value = digits
+        .iter()
+        .try_fold(0, |value, digit| char::from(*digit).to_digit(8).map(|digit| value * 8 + digit));
+    u8::try_from(value?).ok()
 }
 
 fn follow_links(path: &Path) -> io::Result<PathBuf> {
