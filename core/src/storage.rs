@@ -7,6 +7,7 @@ mod ephemeral;
 mod file;
 pub(crate) mod lock_file;
 mod ownership;
+mod plain_file;
 
 use std::collections::hash_map::DefaultHasher;
 use std::fmt;

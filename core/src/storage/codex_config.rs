@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
+use super::plain_file;
+
 use crate::error::{Error, ErrorKind, Result};
 
 /// The kinds of store, as they are named in options and in `config.toml`.
@@ -26,6 +28,9 @@ pub enum StoreKind {
     /// Memory of this process.
     Ephemeral,
 }
+
+/// More than any `config.toml` needs.
+const LARGEST_CONFIG: u64 = 4 * 1024 * 1024;
 
 const NAMES: [(&str, StoreKind); 6] = [
     ("codex", StoreKind::Codex),
@@ -53,14 +58,15 @@ impl StoreKind {
         let invalid = |what: String| {
             Error::new(ErrorKind::InvalidOption, format!("{}: {what}", path.display()))
         };
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
+        let content = match plain_file::read(&path, LARGEST_CONFIG) {
+            Ok(content) => content,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::File),
             Err(error) => {
                 return Err(invalid(format!("{error}; make it readable, or name a store")));
             }
         };
-        let config: Config = toml::from_str(&text)
+        let text = std::str::from_utf8(&content).map_err(|_| invalid("not UTF-8".to_owned()))?;
+        let config: Config = toml::from_str(text)
             .map_err(|error| invalid(format!("not valid TOML: {}", error.message())))?;
         let named = match &config.cli_auth_credentials_store {
             None => return Ok(Self::File),

@@ -4,8 +4,7 @@ mod locks;
 mod replace;
 mod target;
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +15,7 @@ use zeroize::Zeroizing;
 use self::locks::FileRefreshLock;
 use self::replace::Replacement;
 use self::target::Target;
+use super::plain_file;
 use super::{AuthStorage, Loaded, Readiness, RefreshLock, Stamp, Swap, Version};
 use crate::auth_dot_json::{AuthDotJson, InvalidRecord};
 use crate::environment::{BoxFuture, Environment};
@@ -60,6 +60,11 @@ impl FileStorage {
     pub fn new(codex_home: impl AsRef<Path>, environment: Environment) -> Self {
         let codex_home = codex_home.as_ref();
         let home = codex_home.canonicalize().unwrap_or_else(|_| codex_home.to_owned());
+        if home.metadata().is_ok_and(|home| anybody_may_write(&home)) {
+            // The Codex CLI takes it too, so this is no error; what others can do to the login
+            // there, no program of its owner can prevent.
+            tracing::warn!(home = %home.display(), "anybody may write to the folder of the login");
+        }
         Self {
             path: home.join("auth.json"),
             home,
@@ -92,22 +97,17 @@ impl FileStorage {
     }
 
     fn read_bytes(&self) -> Result<Option<Zeroizing<Vec<u8>>>> {
-        let read = || -> io::Result<_> {
-            let file = File::open(&self.path)?;
-            let size = file.metadata()?.len().min(LARGEST);
-            // One byte more than needed spares the read that finds the end.
-            let mut bytes = Zeroizing::new(Vec::with_capacity(size as usize + 1));
-            file.take(LARGEST + 1).read_to_end(&mut bytes)?;
-            Ok(bytes)
+        let error = match plain_file::read(&self.path, LARGEST) {
+            Ok(bytes) => return Ok(Some(bytes)),
+            Err(error) => error,
         };
-        match read() {
-            Ok(bytes) if bytes.len() as u64 > LARGEST => Err(Error::new(
+        match error.kind() {
+            io::ErrorKind::NotFound => Ok(None),
+            io::ErrorKind::FileTooLarge => Err(Error::new(
                 ErrorKind::StoreCorrupt,
                 format!("{} is too large to be a Codex login; move it away", self.path.display()),
             )),
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(unreadable(&self.path, &error)),
+            _ => Err(unreadable(&self.path, &error)),
         }
     }
 
@@ -217,7 +217,7 @@ fn version_of(bytes: &[u8]) -> Version {
 
 fn unreadable(path: &Path, error: &io::Error) -> Error {
     let advice = match error.kind() {
-        io::ErrorKind::IsADirectory => "it is a folder; move it away",
+        io::ErrorKind::InvalidInput => "move it away",
         io::ErrorKind::PermissionDenied => "make it readable for this user",
         _ => "check CODEX_HOME and the file system",
     };
@@ -229,14 +229,24 @@ fn unreadable(path: &Path, error: &io::Error) -> Error {
 
 /// What failed while writing in the store's folder, as an error that says what to do.
 fn unwritable(what: &str, path: &Path, error: &io::Error) -> Error {
-    let refused =
-        matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem);
-    let (kind, advice) = if refused {
-        (ErrorKind::StoreReadOnly, "make the file and its folder writable for this user")
-    } else {
-        (ErrorKind::StoreUnavailable, "check CODEX_HOME and the file system")
+    let (kind, advice) = match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            (ErrorKind::StoreReadOnly, "make the file and its folder writable for this user")
+        }
+        io::ErrorKind::InvalidInput => (ErrorKind::StoreUnavailable, "move it away"),
+        _ => (ErrorKind::StoreUnavailable, "check CODEX_HOME and the file system"),
     };
     Error::new(kind, format!("cannot {what} {}: {error}; {advice}", path.display()))
+}
+
+#[cfg(unix)]
+fn anybody_may_write(folder: &std::fs::Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::mode(folder) & 0o002 != 0
+}
+
+#[cfg(not(unix))]
+fn anybody_may_write(_folder: &std::fs::Metadata) -> bool {
+    false
 }
 
 #[cfg(unix)]

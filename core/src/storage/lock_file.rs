@@ -12,6 +12,10 @@ use std::sync::{Arc, Weak};
 use arc_swap::ArcSwapOption;
 
 use crate::storage::ownership;
+use crate::storage::plain_file::{self, Links};
+
+/// How often an opening is repeated that somebody else's creating has overtaken.
+const MOST_OPENINGS: usize = 3;
 
 /// Locks of this process; in a forked child, also what it inherited.
 static HELD: ArcSwapOption<Vec<Weak<Slot>>> = ArcSwapOption::const_empty();
@@ -35,8 +39,8 @@ type FileId = (u64, u64);
 
 impl LockFile {
     /// Locks `path` if nobody else has; the file is created with `mode` if it is not there.
-    pub(crate) fn try_acquire(path: &Path, mode: u32) -> io::Result<Option<Self>> {
-        let file = open(path, mode)?;
+    pub(crate) fn try_acquire(path: &Path, mode: u32, links: Links) -> io::Result<Option<Self>> {
+        let file = open(path, mode, links)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
@@ -110,21 +114,38 @@ fn register(slot: &Arc<Slot>) {
     });
 }
 
-/// Opens a lock file for writing, or for reading where that is all we may: `flock` needs no more.
-fn open(path: &Path, mode: u32) -> io::Result<File> {
-    let existing = OpenOptions::new().read(true).write(true).open(path);
-    match existing.as_ref().map_err(io::Error::kind) {
-        Err(io::ErrorKind::NotFound) => create(path, mode),
-        Err(io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
-            File::open(path)
+/// Opens a lock file, which is created if it is not there.
+fn open(path: &Path, mode: u32, links: Links) -> io::Result<File> {
+    for _ in 0..MOST_OPENINGS {
+        match open_existing(path, links) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            answer => return answer,
         }
-        _ => existing,
+        match create(path, mode) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            answer => return answer,
+        }
+    }
+    // There, and not there: it leads to a file that does not exist.
+    Err(plain_file::is_link())
+}
+
+/// Opens it for writing, or for reading where that is all we may: `flock` needs no more.
+fn open_existing(path: &Path, links: Links) -> io::Result<File> {
+    let file = plain_file::open(path, OpenOptions::new().read(true).write(true), links);
+    match file.as_ref().map_err(io::Error::kind) {
+        Err(io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
+            plain_file::open(path, OpenOptions::new().read(true), links)
+        }
+        _ => file,
     }
 }
 
+/// Creates what is not there. A link that leads nowhere is there: where it leads, no file is made
+/// and given away.
 fn create(path: &Path, mode: u32) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
+    options.read(true).write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
     let file = options.open(path)?;
@@ -151,16 +172,20 @@ fn file_id(_file: &std::fs::Metadata) -> Option<FileId> {
 mod tests {
     use super::*;
 
+    fn acquire(path: &Path) -> Option<LockFile> {
+        LockFile::try_acquire(path, 0o600, Links::Refused).expect("a lock")
+    }
+
     #[test]
     fn excludes_others_until_dropped() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a.lock");
-        let held = LockFile::try_acquire(&path, 0o600).expect("a lock").expect("free");
-        assert!(LockFile::try_acquire(&path, 0o600).expect("no error").is_none());
+        let held = acquire(&path).expect("free");
+        assert!(acquire(&path).is_none());
         assert!(held.is_current());
         std::fs::remove_file(&path).expect("removed");
         assert!(!held.is_current());
         drop(held);
-        assert!(LockFile::try_acquire(&path, 0o600).expect("a lock").is_some());
+        assert!(acquire(&path).is_some());
     }
 }

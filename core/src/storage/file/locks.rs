@@ -2,7 +2,7 @@
 //! two commit locks, held for the milliseconds of a save.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sidecar::{LARGEST_SIDECAR, Sidecar};
 use crate::storage::RefreshLock;
 use crate::storage::lock_file::LockFile;
+use crate::storage::plain_file::{self, Links};
 
 /// The CLI holds its locks for milliseconds; a holder this slow is stuck.
 const COMMIT_LOCK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -41,10 +42,10 @@ pub(super) async fn commit_locks(
     let start = environment.clock.elapsed();
     let waited = |since: Duration| environment.clock.elapsed() - since;
     while waited(start) < COMMIT_LOCK_TIMEOUT {
-        if let Some(held) = try_acquire(&first, 0o666)? {
+        if let Some(held) = try_acquire(&first, 0o666, Links::Followed)? {
             let since = environment.clock.elapsed();
             while waited(since) < SECOND_LOCK_PATIENCE {
-                if let Some(second) = try_acquire(&second, 0o600)? {
+                if let Some(second) = try_acquire(&second, 0o600, Links::Followed)? {
                     return Ok(CommitLocks { _second: second, _first: held });
                 }
                 environment.poll_pause().await;
@@ -74,11 +75,13 @@ pub(super) struct FileRefreshLock {
 impl FileRefreshLock {
     pub(super) fn try_acquire(home: &Path, auth_json: &Path) -> Result<Option<Self>> {
         let paths = LockPaths::of(home, auth_json)?;
-        let Some(in_home) = try_acquire(&paths.in_home, 0o600)? else { return Ok(None) };
+        let Some(in_home) = try_acquire(&paths.in_home, 0o600, Links::Refused)? else {
+            return Ok(None);
+        };
         let Some(path) = paths.with_record else {
             return Ok(Some(Self { with_record: None, in_home }));
         };
-        let with_record = try_acquire(&path, 0o600)?;
+        let with_record = try_acquire(&path, 0o600, Links::Refused)?;
         Ok(with_record.map(|lock| Self { with_record: Some(lock), in_home }))
     }
 
@@ -118,9 +121,11 @@ impl RefreshLock for FileRefreshLock {
 
 /// What the last holder of the refresh lock left, read without the lock.
 pub(super) fn read_sidecar(home: &Path, auth_json: &Path) -> Sidecar {
+    let open =
+        |path: PathBuf| plain_file::open(&path, OpenOptions::new().read(true), Links::Refused).ok();
     let file = LockPaths::of(home, auth_json)
         .ok()
-        .and_then(|paths| File::open(paths.with_record.unwrap_or(paths.in_home)).ok());
+        .and_then(|paths| open(paths.with_record.unwrap_or(paths.in_home)));
     file.map_or_else(Sidecar::default, |file| read(&file))
 }
 
@@ -139,8 +144,8 @@ impl LockPaths {
     }
 }
 
-fn try_acquire(path: &Path, mode: u32) -> Result<Option<LockFile>> {
-    LockFile::try_acquire(path, mode).map_err(|error| unwritable("lock", path, &error))
+fn try_acquire(path: &Path, mode: u32, links: Links) -> Result<Option<LockFile>> {
+    LockFile::try_acquire(path, mode, links).map_err(|error| unwritable("lock", path, &error))
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
@@ -164,7 +169,11 @@ fn read(file: &File) -> Sidecar {
     Sidecar::default()
 }
 
+/// Writes the sidecar, unless the lock's file is also another one: it may have been linked here.
 fn write(file: &File, bytes: &[u8]) -> io::Result<()> {
+    if plain_file::has_other_names(&file.metadata()?) {
+        return Err(io::Error::other("it has another name (a hard link)"));
+    }
     write_at_start(file, bytes)?;
     file.set_len(bytes.len() as u64)
 }

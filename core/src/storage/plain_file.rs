@@ -1,0 +1,103 @@
+//! Opening files in a folder that others may write to: what they plant there must not make us wait
+//! for ever (a pipe), never come to an end (a device), or write somewhere else (a link).
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+/// What a symbolic link in the place of a file means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Links {
+    /// The file that it leads to.
+    Followed,
+    /// A file that nobody but this crate makes, and never as a link.
+    Refused,
+}
+
+/// Opens `path` at once, whatever it is.
+///
+/// # Errors
+///
+/// `InvalidInput` where it is not a plain file, with a text that says what it is.
+pub(crate) fn open(path: &Path, options: &mut OpenOptions, links: Links) -> io::Result<File> {
+    set_flags(options, links);
+    let file = options.open(path).map_err(|error| match links {
+        Links::Followed => explain(error, path.metadata()),
+        Links::Refused => explain(error, path.symlink_metadata()),
+    })?;
+    refuse_odd(&file.metadata()?)?;
+    Ok(file)
+}
+
+/// The content of the plain file at `path`.
+///
+/// # Errors
+///
+/// Those of [`open`]; `FileTooLarge` beyond `most` bytes, which are not read then.
+pub(crate) fn read(path: &Path, most: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+    let file = open(path, OpenOptions::new().read(true), Links::Followed)?;
+    let size = file.metadata()?.len();
+    let mut bytes = Zeroizing::new(Vec::new());
+    if size <= most {
+        // One byte more than needed spares the read that finds the end.
+        bytes.reserve_exact(size as usize + 1);
+        file.take(most + 1).read_to_end(&mut bytes)?;
+    }
+    if size > most || bytes.len() as u64 > most {
+        return Err(io::Error::from(io::ErrorKind::FileTooLarge));
+    }
+    Ok(bytes)
+}
+
+/// The error about a symbolic link.
+pub(crate) fn is_link() -> io::Error {
+    odd("it is a symbolic link")
+}
+
+/// `error`, unless what was found instead of a plain file says more.
+fn explain(error: io::Error, found: io::Result<Metadata>) -> io::Error {
+    found.and_then(|found| refuse_odd(&found)).err().filter(is_odd).unwrap_or(error)
+}
+
+fn refuse_odd(found: &Metadata) -> io::Result<()> {
+    if found.is_file() {
+        Ok(())
+    } else if found.is_symlink() {
+        Err(is_link())
+    } else if found.is_dir() {
+        Err(odd("it is a folder"))
+    } else {
+        Err(odd("it is not a file but a pipe, a socket or a device"))
+    }
+}
+
+fn odd(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, what)
+}
+
+fn is_odd(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidInput
+}
+
+/// Whether the file has a second name, somewhere else perhaps.
+#[cfg(unix)]
+pub(crate) fn has_other_names(file: &Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::nlink(file) > 1
+}
+
+#[cfg(unix)]
+fn set_flags(options: &mut OpenOptions, links: Links) {
+    let no_follow = if links == Links::Refused { libc::O_NOFOLLOW } else { 0 };
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY | no_follow;
+    std::os::unix::fs::OpenOptionsExt::custom_flags(options, flags);
+}
+
+#[cfg(not(unix))]
+pub(crate) fn has_other_names(_file: &Metadata) -> bool {
+    false
+}
+
+#[cfg(not(unix))]
+fn set_flags(_options: &mut OpenOptions, _links: Links) {}
