@@ -75,7 +75,7 @@ async fn memory_conforms() {
 async fn g8_what_a_killed_program_left_is_cleaned_up() {
     let home = tempfile::tempdir().expect("a folder");
     let [left, foreign] =
-        [".codex-auth-sdk-4711abc.tmp", ".auth-4711abc"].map(|name| home.path().join(name));
+        [".codex-auth-sdk-4711ab.tmp", ".auth-4711ab"].map(|name| home.path().join(name));
     for path in [&left, &foreign] {
         std::fs::write(path, "half a login").expect("written");
     }

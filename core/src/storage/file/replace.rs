@@ -1,5 +1,6 @@
 //! Replacing the record: a private temp file beside it, synced, renamed over it.
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, Write};
 use std::path::Path;
@@ -10,9 +11,13 @@ use super::target::Target;
 use super::unwritable;
 use crate::error::Result;
 use crate::storage::ownership;
+use crate::storage::plain_file::{self, Links};
 
 const PREFIX: &str = ".codex-auth-sdk-";
 const SUFFIX: &str = ".tmp";
+
+/// Letters and digits between the two.
+const RANDOM: usize = 6;
 
 /// A temp file of the needed size in the record's folder, with the right owner.
 #[derive(Debug)]
@@ -47,8 +52,7 @@ impl Replacement {
     }
 
     fn create(target: &Target) -> io::Result<Self> {
-        // Mode 0600 from the first byte.
-        let temp = Builder::new().prefix(PREFIX).suffix(SUFFIX).tempfile_in(&target.folder)?;
+        let temp = temp_file(&target.folder, RANDOM)?;
         let model = match &target.existing {
             Some(existing) => existing.clone(),
             None => target.folder.metadata()?,
@@ -70,6 +74,11 @@ impl Replacement {
         file.set_len(content.len() as u64)?;
         file.sync_all()
     }
+}
+
+/// A new file, of mode 0600 from the first byte. One that is there, or a link, is never opened.
+fn temp_file(folder: &Path, random: usize) -> io::Result<NamedTempFile> {
+    Builder::new().prefix(PREFIX).suffix(SUFFIX).rand_bytes(random).tempfile_in(folder)
 }
 
 /// Makes `content` the record. Durable when it returns, and whole at any instant, except at a
@@ -106,13 +115,20 @@ pub(super) fn write(target: &Target, content: &[u8], prepared: Option<Replacemen
 pub(super) fn remove_leftovers(target: &Target) {
     let Ok(entries) = std::fs::read_dir(&target.folder) else { return };
     for entry in entries.flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with(PREFIX) && name.ends_with(SUFFIX) {
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if is_file && is_temp_name(&entry.file_name()) {
             // One that cannot be removed harms nobody.
             std::fs::remove_file(entry.path()).unwrap_or_default();
         }
     }
+}
+
+/// Whether a temp file of ours may have this name.
+fn is_temp_name(name: &OsStr) -> bool {
+    let name = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX));
+    name.is_some_and(|random| {
+        random.len() == RANDOM && random.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    })
 }
 
 /// Removes the record; a mount point, which cannot be removed, is emptied.
@@ -128,7 +144,7 @@ pub(super) fn remove(target: &Target) -> Result<()> {
 }
 
 fn open_in_place(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).open(path)
+    plain_file::open(path, OpenOptions::new().write(true), Links::Refused)
 }
 
 fn write_in_place(path: &Path, content: &[u8]) -> io::Result<()> {
@@ -158,4 +174,35 @@ fn sync_folder(_folder: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn keep_stricter_mode(_file: &File, _model: &std::fs::Metadata) -> io::Result<()> {
     Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_temp_file_is_never_one_that_is_there() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let name = folder.path().join(format!("{PREFIX}{SUFFIX}"));
+        let plants: [fn(&Path); 3] = [
+            |name| std::fs::write(name, "planted").expect("written"),
+            |name| symlink("precious", name).expect("linked"),
+            |name| symlink("not there", name).expect("linked"),
+        ];
+        std::fs::write(folder.path().join("precious"), "precious").expect("written");
+        for plant in plants {
+            plant(&name);
+            // Without chance the one name that there is.
+            let error = temp_file(folder.path(), 0).expect_err("taken");
+            assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+            assert!(!folder.path().join("not there").exists());
+            std::fs::remove_file(&name).expect("still there");
+        }
+        let precious = std::fs::read_to_string(folder.path().join("precious"));
+        assert_eq!(precious.expect("there"), "precious");
+        let made = temp_file(folder.path(), RANDOM).expect("a file");
+        assert!(made.path().file_name().is_some_and(is_temp_name), "{made:?}");
+    }
 }
