@@ -6,11 +6,11 @@ mod case {
     pub(crate) mod store;
 }
 
-use std::io::{self, Write};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use codex_auth_tests::issuer::Issuer;
+use codex_auth_tests::log::Log;
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -82,24 +82,4 @@ fn cases() -> Vec<Value> {
     files
         .flat_map(|json| serde_json::from_slice::<Vec<Value>>(&json).expect("a list of cases"))
         .collect()
-}
-
-/// Everything that was logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

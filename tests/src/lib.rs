@@ -3,6 +3,7 @@
 
 pub mod contender;
 pub mod issuer;
+pub mod log;
 pub mod options;
 pub mod program;
 pub mod torture;
