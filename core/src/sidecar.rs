@@ -18,6 +18,9 @@ const MOST_LINEAGE: usize = 32;
 /// How long other processes believe that a token is refused before one of them asks again.
 const VERDICT_LIFE: TimeDelta = TimeDelta::seconds(60);
 
+/// Nobody is put off for longer.
+pub(crate) const LONGEST_WAIT: TimeDelta = TimeDelta::hours(24);
+
 /// Rotations that young rejections may cause in a burst; one more a minute after that.
 const BUCKET_SIZE: f64 = 4.0;
 
@@ -38,6 +41,15 @@ pub(crate) struct Verdict {
     #[serde(with = "chrono::serde::ts_milliseconds")]
     pub(crate) at: DateTime<Utc>,
     pub(crate) answer: Answer,
+}
+
+impl Verdict {
+    fn is_believable(&self) -> bool {
+        match self.answer {
+            Answer::Refused(_) => true,
+            Answer::NotBefore(time) => time - self.at <= LONGEST_WAIT,
+        }
+    }
 }
 
 /// See [`Verdict`].
@@ -68,7 +80,18 @@ impl Sidecar {
     /// Reads what [`to_bytes`](Self::to_bytes) wrote; none if it is anything else. That counts as
     /// empty, unless somebody may be writing it right now.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        serde_json::from_slice(bytes).ok()
+        let sidecar: Self = serde_json::from_slice(bytes).ok()?;
+        (bytes.len() <= LARGEST_SIDECAR).then(|| sidecar.believable())
+    }
+
+    /// This without what none of us writes: whoever may write to the folder may have written it, and
+    /// it must not keep anybody out for long.
+    fn believable(mut self) -> Self {
+        self.verdicts.retain(Verdict::is_believable);
+        drop_first(&mut self.verdicts, MOST_VERDICTS);
+        drop_first(&mut self.lineage, MOST_LINEAGE);
+        self.bucket.level = self.bucket.level.clamp(0.0, BUCKET_SIZE);
+        self
     }
 
     /// At most 4 KiB of JSON.
@@ -169,6 +192,54 @@ mod tests {
         for torn in [&bytes[..bytes.len() / 2], b"", b"null", b"\xff"] {
             assert_eq!(Sidecar::from_bytes(torn), None);
         }
+    }
+
+    #[test]
+    fn what_nobody_of_us_writes_is_not_believed() {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).expect("a time");
+        let read = |json: String| Sidecar::from_bytes(json.as_bytes()).expect("a sidecar");
+        let verdict = |at: i64, until: i64| {
+            let token = token(1);
+            read(format!(
+                r#"{{"verdicts": [{{"token": "{token}", "at": {at}, "answer": {{"not_before": {until}}}}}]}}"#
+            ))
+        };
+        let at = now.timestamp_millis();
+        let day = 24 * 60 * 60 * 1000;
+        assert!(verdict(at, at + day).verdict(token(1), now).is_some());
+        for (at, until) in [
+            (at, at + day + 1),
+            (at, 8_000_000_000_000_000),
+            (-8_000_000_000_000_000, 8_000_000_000_000_000),
+            (8_000_000_000_000_000, at + 1),
+            (8_000_000_000_000_000, -8_000_000_000_000_000),
+        ] {
+            assert_eq!(verdict(at, until).verdict(token(1), now), None, "{at} {until}");
+        }
+        for level in ["-1e300", "-0.0"] {
+            let empty = read(format!(r#"{{"bucket": {{"level": {level}, "at": {at}}}}}"#));
+            assert!(!empty.may_rotate_young(now));
+            assert!(empty.may_rotate_young(now + TimeDelta::seconds(60)), "{level}");
+        }
+        let mut full = read(format!(r#"{{"bucket": {{"level": 1e300, "at": {at}}}}}"#));
+        for _ in 0..4 {
+            full.take_young_rotation(now);
+        }
+        assert!(!full.may_rotate_young(now));
+    }
+
+    #[test]
+    fn more_than_we_write_is_cut_or_not_read() {
+        let pair = format!(r#"["{}","{}"]"#, token(1), token(2));
+        let lineage =
+            |pairs: usize| format!(r#"{{"lineage":[{}]}}"#, vec![pair.as_str(); pairs].join(","));
+        let most = lineage(56);
+        assert!(most.len() <= LARGEST_SIDECAR, "{}", most.len());
+        let mut sidecar = Sidecar::from_bytes(most.as_bytes()).expect("a sidecar");
+        sidecar.take_young_rotation(DateTime::from_timestamp(1_800_000_000, 0).expect("a time"));
+        assert!(sidecar.to_bytes().len() <= LARGEST_SIDECAR);
+        assert_eq!(Sidecar::from_bytes(&sidecar.to_bytes()), Some(sidecar));
+        assert_eq!(Sidecar::from_bytes(lineage(57).as_bytes()), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::attempt::Attempt;
 use super::store_watch::StoreWatch;
 use crate::error::{Error, Result, transient};
 use crate::secret::Secret;
-use crate::sidecar::{Answer, Verdict};
+use crate::sidecar::{Answer, LONGEST_WAIT, Verdict};
 use crate::snapshot::CodexAuth;
 use crate::token_endpoint::{Grant, NoAnswer, Redemption, RefusalReason};
 
@@ -158,12 +158,10 @@ impl Attempt<'_> {
             .retry_after
             .unwrap_or_else(|| LONGEST_REST / 5 + environment.jitter(LONGEST_REST * 4 / 5));
         let now = environment.clock.now();
-        let until = TimeDelta::from_std(rest).ok().and_then(|rest| now.checked_add_signed(rest));
-        if let Some(until) = until {
-            let verdict =
-                Verdict { token: token.fingerprint(), at: now, answer: Answer::NotBefore(until) };
-            self.note(|sidecar| sidecar.set_verdict(verdict));
-        }
+        let wait = TimeDelta::from_std(rest).unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
+        let answer_then = Answer::NotBefore(now + wait);
+        let verdict = Verdict { token: token.fingerprint(), at: now, answer: answer_then };
+        self.note(|sidecar| sidecar.set_verdict(verdict));
         Exchange::NoAnswer(transient(answer.detail).with_retry_after(rest))
     }
 }

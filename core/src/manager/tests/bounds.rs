@@ -8,6 +8,8 @@ use tokio::time::Instant;
 use super::world::{Fault, World};
 use super::{RETRY, recover, refresh_token, start_recovery};
 use crate::manager::{GiveUpReason, UnauthorizedRecoveryDecision};
+use crate::sidecar::Sidecar;
+use crate::storage::AuthStorage;
 use crate::token_endpoint::RefusalReason;
 
 #[tokio::test(start_paused = true)]
@@ -137,6 +139,37 @@ async fn g11_numbers_beyond_all_measure_are_no_panic() {
     let cancelled = tokio::time::timeout(Duration::from_millis(50), manager.refresh_token(&auth));
     assert!(cancelled.await.is_err());
     assert!(manager.close(Duration::MAX).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn g11_a_forged_sidecar_keeps_nobody_out_for_more_than_two_minutes() {
+    let forgeries: [fn(&str, i64) -> String; 4] = [
+        |token, now| verdict(token, now, r#"{"refused": "expired"}"#),
+        |token, now| verdict(token, now + 59_999, r#"{"refused": "expired"}"#),
+        |token, now| verdict(token, now, r#"{"not_before": 8000000000000000}"#),
+        |_, now| format!(r#"{{"bucket": {{"level": -1e300, "at": {now}}}}}"#),
+    ];
+    for forgery in forgeries {
+        let world = World::new();
+        let manager = world.manager().await;
+        recover(&manager, &manager.auth().expect("signed in")).await.expect("recovered");
+        let auth = manager.auth().expect("signed in");
+        let token = auth.refresh_fingerprint().expect("a login").to_string();
+        let forged = forgery(&token, world.environment.clock.now().timestamp_millis());
+        let forged = Sidecar::from_bytes(forged.as_bytes()).expect("a sidecar");
+        let lock = world.store.memory.try_lock().await.expect("a lock").expect("free");
+        lock.set_sidecar(&forged).expect("written");
+        drop(lock);
+        let start = Instant::now();
+        while !recover(&manager, &auth).await.is_ok_and(|decision| decision == RETRY) {
+            assert!(start.elapsed() < Duration::from_secs(120), "{forged:?}");
+            world.pass(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+fn verdict(token: &str, at: i64, answer: &str) -> String {
+    format!(r#"{{"verdicts": [{{"token": "{token}", "at": {at}, "answer": {answer}}}]}}"#)
 }
 
 #[tokio::test(start_paused = true)]
