@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 use serde::de::{MapAccess, Visitor};
 use serde::ser::{Error as _, SerializeMap};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -95,7 +95,8 @@ impl AuthDotJson {
                 .take_raw("last_refresh")
                 .and_then(|raw| serde_json::from_str::<String>(raw.expose()).ok())
                 .and_then(|text| DateTime::parse_from_rfc3339(&text).ok())
-                .map(|time| time.to_utc()),
+                .map(|time| time.to_utc())
+                .filter(|time| (0..=9999).contains(&time.year())),
             extra: fields,
         })
     }
@@ -297,6 +298,14 @@ mod tests {
             assert!(text.contains(kept), "{kept} in {text}");
         }
         assert_eq!(rewritten(&text), text);
+    }
+
+    #[test]
+    fn no_time_is_written_that_nobody_could_read() {
+        for time in ["9999-12-31T23:59:59-00:01", "0000-01-01T00:00:00+00:01"] {
+            let text = rewritten(&format!(r#"{{"last_refresh": "{time}"}}"#));
+            assert!(!text.contains("last_refresh"), "{text}");
+        }
     }
 
     #[test]
