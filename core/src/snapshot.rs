@@ -212,10 +212,10 @@ impl CodexAuth {
     ///
     /// # Errors
     ///
-    /// `unsupported_mode` where the credential is not a bearer token.
+    /// `unsupported_mode` where the credential is not a bearer token, or where it or the account id
+    /// cannot stand in a header: without the id the request would be for another workspace.
     pub fn headers(&self) -> Result<Vec<(&'static str, Secret)>> {
-        let bearer = self.access_token().filter(|token| is_header_value(token.expose()));
-        let Some(bearer) = bearer else {
+        let Some(bearer) = self.access_token() else {
             return Err(Error::new(
                 ErrorKind::UnsupportedMode,
                 format!(
@@ -224,10 +224,11 @@ impl CodexAuth {
                 ),
             ));
         };
-        let mut headers =
-            vec![("Authorization", Secret::new(format!("Bearer {}", bearer.expose())))];
+        let bearer = header_value("bearer token", bearer.expose())?;
+        let mut headers = vec![("Authorization", Secret::new(format!("Bearer {bearer}")))];
         if self.0.mode != AuthMode::ApiKey {
-            if let Some(id) = self.account_id().filter(|id| is_header_value(id)) {
+            if let Some(id) = self.account_id() {
+                let id = header_value("account id", id)?;
                 headers.push(("ChatGPT-Account-ID", Secret::new(id)));
             }
             if self.is_fedramp() {
@@ -340,6 +341,16 @@ fn life(times: AccessTokenTimes) -> Option<TimeDelta> {
     (1..=most).contains(&seconds).then(|| TimeDelta::seconds(seconds))
 }
 
+/// `text`, which is the `what` of a login, if a header can carry it.
+fn header_value<'a>(what: &str, text: &'a str) -> Result<&'a str> {
+    is_header_value(text).then_some(text).ok_or_else(|| {
+        Error::new(
+            ErrorKind::UnsupportedMode,
+            format!("the login's {what} is empty or holds what no header may have; sign in again"),
+        )
+    })
+}
+
 /// Whether `text` can stand in a header without ending it.
 pub(crate) fn is_header_value(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
@@ -410,15 +421,21 @@ mod tests {
     }
 
     #[test]
-    fn no_id_can_break_out_of_a_header() {
-        let record = json!({"tokens": {"access_token": "a", "account_id": "x\r\nEvil: 1"}});
-        let headers = auth(&record, 0).expect("a login").headers().expect("headers");
+    fn nothing_breaks_out_of_a_header() {
+        let refused = |token: &str, id: &str| {
+            let record = json!({"tokens": {"access_token": token, "account_id": id}});
+            let error = auth(&record, 0).expect("a login").headers().expect_err("refused");
+            assert_eq!(error.code(), "unsupported_mode");
+            error.to_string()
+        };
+        for odd in ["x\r\nEvil: 1", "x\ny", "x\0y", "x\ty", "\u{e9}", "\u{7f}"] {
+            assert!(refused("a", odd).contains("account id"), "{odd:?}");
+            assert!(refused(odd, "acct-1").contains("bearer token"), "{odd:?}");
+        }
+        refused("", "acct-1");
+        let record = json!({"tokens": {"access_token": "a", "account_id": ""}});
+        let headers = auth(&record, 0).expect("a login").headers().expect("no id, no header");
         let names: Vec<_> = headers.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, ["Authorization", "originator"]);
-        let record = json!({"tokens": {"access_token": "a\nb"}});
-        assert_eq!(
-            auth(&record, 0).expect("a login").headers().expect_err("refused").code(),
-            "unsupported_mode"
-        );
     }
 }
