@@ -15,7 +15,7 @@ use crate::environment::BoxFuture;
 use crate::error::{Error, ErrorKind};
 use crate::secret::Secret;
 
-pub(crate) use http::is_loopback;
+pub(crate) use http::is_protected;
 pub use http::{HttpTokenEndpoint, HttpTokenEndpointConfig, TokenEncoding};
 
 /// The authorization server, as far as a stored login needs it.

@@ -15,7 +15,7 @@ use crate::snapshot::is_header_value;
 use crate::storage::codex_config::StoreKind;
 use crate::storage::{AuthStorage, EphemeralStorage, FileStorage};
 use crate::token_endpoint::{
-    HttpTokenEndpoint, HttpTokenEndpointConfig, TokenEncoding, TokenEndpoint, is_loopback,
+    HttpTokenEndpoint, HttpTokenEndpointConfig, TokenEncoding, TokenEndpoint, is_protected,
 };
 
 const ISSUER: &str = "https://auth.openai.com";
@@ -246,15 +246,17 @@ impl AuthManagerBuilder {
 }
 
 fn parse_url(option: &str, text: &str) -> Result<Url> {
-    let url = Url::parse(text)
-        .map_err(|error| invalid(format!("{option} {text:?} is not a URL: {error}")))?;
-    let is_safe = url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url));
-    if is_safe {
-        return Ok(url);
+    // Before an `@` there may be a password.
+    let shown = if text.contains('@') { "(not shown)" } else { text };
+    let refuse = |what: String| Err(invalid(format!("{option} {shown:?} {what}")));
+    match Url::parse(text) {
+        Err(error) => refuse(format!("is not a URL: {error}")),
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            refuse("names a user or a password; leave them out".to_owned())
+        }
+        Ok(url) if is_protected(&url) => Ok(url),
+        Ok(_) => refuse("would send tokens unprotected; use https, or http on loopback".to_owned()),
     }
-    Err(invalid(format!(
-        "{option} {text:?} would send tokens unprotected; use https, or http on loopback"
-    )))
 }
 
 /// An environment variable, trimmed; empty counts as unset.

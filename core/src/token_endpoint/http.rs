@@ -91,6 +91,9 @@ impl HttpTokenEndpoint {
         url: &Url,
         fields: &[(&str, &str)],
     ) -> std::result::Result<RequestBuilder, String> {
+        if !is_protected(url) {
+            return Err("tokens are sent by https only, or by http on loopback".to_owned());
+        }
         let originator = HeaderValue::from_str(&self.config.originator)
             .map_err(|_| "the originator is not a header value".to_owned())?;
         let request = self
@@ -239,8 +242,13 @@ impl fmt::Debug for HttpTokenEndpoint {
     }
 }
 
+/// Whether nobody on the way can read what is sent to `url`.
+pub(crate) fn is_protected(url: &Url) -> bool {
+    url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url))
+}
+
 /// Whether `url` stays on this machine.
-pub(crate) fn is_loopback(url: &Url) -> bool {
+fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
