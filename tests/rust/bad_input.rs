@@ -6,8 +6,13 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use codex_auth_sdk::{AuthManager, AuthManagerBuilder, Error, StoreKind, seconds};
+use codex_auth_sdk::{
+    AuthManager, AuthManagerBuilder, Environment, Error, HttpTokenEndpoint,
+    HttpTokenEndpointConfig, Redemption, Secret, StoreKind, TokenEncoding, TokenEndpoint,
+    TokenTypeHint, seconds,
+};
 use codex_auth_tests::issuer::{Issuer, Realm};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -90,6 +95,47 @@ async fn options_that_make_no_sense() {
     std::fs::write(home.path().join("config.toml"), "cli_auth_credentials_store = \"auto\"")
         .expect("written");
     refused(builder(), "invalid_option", &["auto", "not supported"]).await;
+}
+
+#[tokio::test]
+async fn a_password_in_a_url_is_not_repeated() {
+    let home = home_with("{}");
+    for url in [
+        "https://user:secret@localhost/",
+        "https://secret@localhost/",
+        "user:secret@[",
+        "http://user:secret@example.com/",
+    ] {
+        let builder = AuthManager::builder().codex_home(home.path()).token_url(url);
+        let error = builder.build().await.expect_err("refused");
+        assert_clear(&error, "invalid_option", &["token_url"]);
+        assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_made_by_hand_sends_nothing_unprotected_either() {
+    let issuer = Issuer::start().expect("an issuer");
+    // The same machine by a name that is not known to be it.
+    let url = |path| format!("http://0.0.0.0:{}{path}", issuer.address().port());
+    let config = HttpTokenEndpointConfig {
+        token_url: url("/oauth/token").parse().expect("a URL"),
+        revoke_url: url("/oauth/revoke").parse().expect("a URL"),
+        client_id: "client".to_owned(),
+        originator: "test".to_owned(),
+        encoding: TokenEncoding::Json,
+        ca_certificate: None,
+    };
+    let endpoint = HttpTokenEndpoint::new(config, Environment::default());
+    let (token, soon) = (Secret::new("token"), Duration::from_secs(10));
+    let Redemption::NotSpent(answer) = endpoint.redeem(&token, soon).await else {
+        panic!("it was sent")
+    };
+    assert!(answer.detail.contains("https"), "{answer:?}");
+    let revoked = endpoint.revoke(&token, TokenTypeHint::RefreshToken, soon).await;
+    assert!(revoked.expect_err("not sent").to_string().contains("https"));
+    let stats = issuer.realm("").stats();
+    assert_eq!((&stats["requests"], &stats["revocations"]), (&json!(0), &json!([])));
 }
 
 #[test]

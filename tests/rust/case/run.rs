@@ -281,7 +281,10 @@ impl Run {
     }
 
     async fn request(&self, auth: CodexAuth) -> Observed {
-        let headers = auth.headers().map_err(|error| error.to_string())?;
+        let headers = match auth.headers() {
+            Ok(headers) => headers,
+            refused => return Ok(self.result(refused, |_| Value::Null)),
+        };
         let lines: String =
             headers.iter().map(|(name, value)| format!("{name}: {}\r\n", value.expose())).collect();
         let realm = self.0.realm.clone();
