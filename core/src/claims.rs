@@ -3,7 +3,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Deserialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -63,18 +62,9 @@ pub struct AccessTokenTimes {
 impl AccessTokenTimes {
     /// Reads `token`; an opaque token has neither time.
     pub fn parse(token: &str) -> Self {
-        #[derive(Deserialize)]
-        struct Times {
-            #[serde(default)]
-            exp: Value,
-            #[serde(default)]
-            iat: Value,
-        }
-        let times = decode(token).and_then(|json| serde_json::from_slice::<Times>(&json).ok());
-        times.map_or_else(Self::default, |times| Self {
-            expires_at: times.exp.as_i64(),
-            issued_at: times.iat.as_i64(),
-        })
+        let payload = payload(token).unwrap_or_default();
+        let time = |name| payload.get(name).and_then(Value::as_i64);
+        Self { expires_at: time("exp"), issued_at: time("iat") }
     }
 }
 
@@ -140,6 +130,8 @@ mod tests {
         assert_eq!((times.expires_at, times.issued_at), (Some(2_000), Some(1_000)));
         let float = AccessTokenTimes::parse(&token(&json!({"exp": 2_000.5})));
         assert_eq!(float, AccessTokenTimes::default());
+        let list = AccessTokenTimes::parse(&token(&json!([2_000, 1_000])));
+        assert_eq!(list, AccessTokenTimes::default());
     }
 
     #[test]

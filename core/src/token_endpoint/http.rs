@@ -172,8 +172,9 @@ impl HttpTokenEndpoint {
         response: Response,
     ) -> (u16, Option<Duration>, Option<Zeroizing<Vec<u8>>>) {
         let status = response.status().as_u16();
-        let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let after = after.and_then(|value| retry_after(value, self.environment.clock.now()));
+        let after = response.headers().get(RETRY_AFTER);
+        let now = self.environment.clock.now();
+        let after = after.and_then(|value| retry_after(value.as_bytes(), now));
         (status, after, body(response).await)
     }
 }
