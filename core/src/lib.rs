@@ -5,6 +5,8 @@ mod auth_dot_json;
 mod claims;
 mod environment;
 mod error;
+#[cfg(feature = "test-util")]
+pub mod hostile;
 mod identity;
 mod manager;
 mod secret;

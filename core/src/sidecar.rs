@@ -144,6 +144,13 @@ impl Sidecar {
         false
     }
 
+    /// The tokens that are named here.
+    #[cfg(feature = "test-util")]
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = Fingerprint> {
+        let pairs = self.lineage.iter().flat_map(|(old, new)| [*old, *new]);
+        self.verdicts.iter().map(|verdict| verdict.token).chain(pairs)
+    }
+
     /// Whether one more rotation may be caused by a young rejection.
     pub(crate) fn may_rotate_young(&self, now: DateTime<Utc>) -> bool {
         self.bucket.level_at(now) >= 1.0

@@ -21,6 +21,8 @@ use crate::sidecar::Sidecar;
 
 pub use ephemeral::EphemeralStorage;
 pub use file::FileStorage;
+#[cfg(all(unix, feature = "test-util"))]
+pub(crate) use file::names;
 
 /// A store of one login.
 ///

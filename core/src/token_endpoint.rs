@@ -15,6 +15,8 @@ use crate::environment::BoxFuture;
 use crate::error::{Error, ErrorKind};
 use crate::secret::Secret;
 
+#[cfg(feature = "test-util")]
+pub(crate) use classify::{Reply, classify, retry_after};
 pub(crate) use http::is_protected;
 pub use http::{HttpTokenEndpoint, HttpTokenEndpointConfig, TokenEncoding};
 

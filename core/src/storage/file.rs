@@ -26,6 +26,14 @@ use crate::sidecar::Sidecar;
 /// How long a half-written file is re-read before it counts as corrupt.
 const TORN_FOR: Duration = Duration::from_secs(1);
 
+/// What names decide, for tests that give files hostile ones.
+#[cfg(all(unix, feature = "test-util"))]
+pub(crate) mod names {
+    pub(crate) use super::locks::with_suffix;
+    pub(crate) use super::replace::{is_temp_name, remove_leftovers};
+    pub(crate) use super::target::{Target, is_mounted};
+}
+
 /// A login is a few kilobytes; nothing near this is one.
 const LARGEST: u64 = 4 * 1024 * 1024;
 

@@ -148,7 +148,7 @@ fn try_acquire(path: &Path, mode: u32, links: Links) -> Result<Option<LockFile>>
     LockFile::try_acquire(path, mode, links).map_err(|error| unwritable("lock", path, &error))
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()

@@ -112,7 +112,7 @@ pub(super) fn write(target: &Target, content: &[u8], prepared: Option<Replacemen
 
 /// Removes the temp files of programs that died in the middle of a save. Only under the refresh
 /// lock and the commit locks: then no living program has one that it still needs.
-pub(super) fn remove_leftovers(target: &Target) {
+pub(crate) fn remove_leftovers(target: &Target) {
     let Ok(entries) = std::fs::read_dir(&target.folder) else { return };
     for entry in entries.flatten() {
         let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
@@ -124,7 +124,7 @@ pub(super) fn remove_leftovers(target: &Target) {
 }
 
 /// Whether a temp file of ours may have this name.
-fn is_temp_name(name: &OsStr) -> bool {
+pub(crate) fn is_temp_name(name: &OsStr) -> bool {
     let name = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX));
     name.is_some_and(|random| {
         random.len() == RANDOM && random.bytes().all(|byte| byte.is_ascii_alphanumeric())

@@ -12,7 +12,7 @@ const MOST_LINKS: usize = 40;
 
 /// Where a write goes.
 #[derive(Debug)]
-pub(super) struct Target {
+pub(crate) struct Target {
     /// The file itself; it may not exist.
     pub(super) path: PathBuf,
     /// The folder it is in, which does.
@@ -23,7 +23,7 @@ pub(super) struct Target {
 
 impl Target {
     /// Follows the links of `path`, also a dangling one to where it points.
-    pub(super) fn resolve(path: &Path) -> Result<Self> {
+    pub(crate) fn resolve(path: &Path) -> Result<Self> {
         let path = follow_links(path).map_err(|error| unreadable(path, &error))?;
         let parent = path.parent().unwrap_or(Path::new("/"));
         let folder =
@@ -70,7 +70,7 @@ impl Target {
 }
 
 /// Whether `mounts`, which is what Linux says in `mountinfo`, names `path` as a mount point.
-fn is_mounted(mounts: &[u8], path: &[u8]) -> bool {
+pub(crate) fn is_mounted(mounts: &[u8], path: &[u8]) -> bool {
     let point = |line: &[u8]| line.split(|byte| *byte == b' ').nth(4).map(unescaped);
     mounts.split(|byte| *byte == b'\n').filter_map(point).any(|point| point == path)
 }
