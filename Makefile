@@ -19,7 +19,7 @@ unexport CODEX_HOME CODEX_API_KEY CODEX_ACCESS_TOKEN CODEX_REFRESH_TOKEN_URL_OVE
 unexport CODEX_REVOKE_TOKEN_URL_OVERRIDE CODEX_APP_SERVER_LOGIN_CLIENT_ID
 unexport CODEX_INTERNAL_ORIGINATOR_OVERRIDE CODEX_CA_CERTIFICATE
 
-.PHONY: demo test test-rust test-python test-node test-contention test-versions torture
+.PHONY: demo test test-rust test-python test-node test-contention test-versions torture fuzz
 .PHONY: lint lint-rust lint-python lint-node docs banned deny bench sizes python node programs clean
 
 ## The main job: many programs, one login. CODEX=1 fetches the real Codex CLI to take part.
@@ -50,6 +50,16 @@ test-contention: python node programs $(VENV)/tools
 torture: python node programs $(VENV)/tools
 	cargo build --quiet --release -p codex-auth-tests
 	PYTHON=$(VIRTUAL_ENV)/bin/python target/$(CARGO_BUILD_TARGET)/release/torture $(SCENARIOS)
+
+## What must hold of hostile input, with input that nobody thought of: each target for FUZZ_SECONDS.
+## Needs cargo-fuzz and a C++ compiler; the toolchain at hand will do.
+FUZZ_SECONDS ?= 60
+fuzz:
+	cd tests/fuzz && for target in $$(cargo fuzz list); do \
+	  mkdir -p corpus/$$target; \
+	  RUSTC_BOOTSTRAP=1 cargo fuzz run $$target corpus/$$target seeds/$$target -- \
+	    -max_total_time=$(FUZZ_SECONDS) -max_len=16384 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1; \
+	done
 
 # The wheel on every CPython, the addon on every Node that can be had.
 test-versions: programs $(VENV)/tools node
