@@ -121,6 +121,8 @@ impl TokenData {
     fn parse(raw: &Secret) -> Result<Self, InvalidRecord> {
         let mut fields = ExtraFields::parse(raw.expose().as_bytes())
             .map_err(|_| InvalidRecord("`tokens` is not an object".to_owned()))?;
+        // In the order in which they are written, so that what was written is what is read.
+        fields.0.sort_by_key(|(name, _)| !is_login_field(name));
         Ok(Self {
             id_token: fields.take("id_token", "tokens.id_token")?.unwrap_or_default(),
             access_token: fields
@@ -236,8 +238,10 @@ impl Serialize for AuthDotJson {
     }
 }
 
-/// What the CLI writes between the refresh token and the account id.
-const LOGIN_FIELDS: [&str; 2] = ["oauth_provenance", "login_owner_id"];
+/// Whether the CLI writes `name` between the refresh token and the account id.
+fn is_login_field(name: &str) -> bool {
+    ["oauth_provenance", "login_owner_id"].contains(&name)
+}
 
 impl Serialize for TokenData {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -245,9 +249,9 @@ impl Serialize for TokenData {
         map.serialize_entry("id_token", &self.id_token)?;
         map.serialize_entry("access_token", &self.access_token)?;
         map.serialize_entry("refresh_token", &self.refresh_token)?;
-        self.extra.serialize_into(&mut map, |name| LOGIN_FIELDS.contains(&name))?;
+        self.extra.serialize_into(&mut map, is_login_field)?;
         map.serialize_entry("account_id", &self.account_id)?;
-        self.extra.serialize_into(&mut map, |name| !LOGIN_FIELDS.contains(&name))?;
+        self.extra.serialize_into(&mut map, |name| !is_login_field(name))?;
         map.end()
     }
 }
@@ -298,6 +302,14 @@ mod tests {
             assert!(text.contains(kept), "{kept} in {text}");
         }
         assert_eq!(rewritten(&text), text);
+    }
+
+    #[test]
+    fn what_was_written_is_what_is_read() {
+        let json = r#"{"tokens": {"new": 1, "login_owner_id": "o", "access_token": "a"}}"#;
+        let record = AuthDotJson::parse(json.as_bytes()).expect("a record");
+        let written = record.to_json_pretty();
+        assert_eq!(AuthDotJson::parse(written.expose().as_bytes()).expect("a record"), record);
     }
 
     #[test]
