@@ -5,10 +5,11 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use super::attempt::Attempt;
+use super::shared::Shared;
 use super::store_watch::StoreWatch;
 use crate::error::{Error, Result, transient};
 use crate::secret::Secret;
-use crate::sidecar::{Answer, LONGEST_WAIT, Verdict};
+use crate::sidecar::{Answer, LONGEST_WAIT, Sidecar, Verdict};
 use crate::snapshot::CodexAuth;
 use crate::token_endpoint::{Grant, NoAnswer, Redemption, RefusalReason};
 
@@ -49,23 +50,33 @@ impl Tally {
     }
 }
 
+impl Shared {
+    /// Fails where the login's refresh token is known to be refused: by an answer that this manager
+    /// had, or by the verdict of another one in `sidecar`.
+    pub(super) fn refuse_known(&self, auth: &CodexAuth, sidecar: &Sidecar) -> Result<()> {
+        let Some(tokens) = auth.managed_tokens() else { return Ok(()) };
+        let token = tokens.refresh_token.fingerprint();
+        let clock = &self.environment.clock;
+        let verdict = || match sidecar.verdict(token, clock.now()) {
+            Some(Answer::Refused(reason)) => Some(reason),
+            _ => None,
+        };
+        let empty = tokens.refresh_token.is_empty().then_some(RefusalReason::EmptyRefreshToken);
+        let known = empty.or_else(|| self.memory.refusal(token, clock.elapsed())).or_else(verdict);
+        known.map_or(Ok(()), |reason| Err(reason.into_error()))
+    }
+}
+
 impl Attempt<'_> {
     /// What was said of the stored refresh token before: an error, or how long to rest before
     /// asking again.
     pub(super) fn known_answer(&self, auth: &CodexAuth) -> Result<Option<Duration>> {
-        let Some(tokens) = auth.managed_tokens() else { return Ok(None) };
-        if tokens.refresh_token.is_empty() {
-            return Err(RefusalReason::EmptyRefreshToken.into_error());
-        }
-        let token = tokens.refresh_token.fingerprint();
-        let clock = &self.shared.environment.clock;
-        if let Some(reason) = self.shared.memory.refusal(token, clock.elapsed()) {
-            return Err(reason.into_error());
-        }
-        match self.lock.sidecar().verdict(token, clock.now()) {
-            Some(Answer::Refused(reason)) => Err(reason.into_error()),
-            Some(Answer::NotBefore(time)) => self.rest(time - clock.now()),
-            None => Ok(None),
+        let sidecar = self.lock.sidecar();
+        self.shared.refuse_known(auth, &sidecar)?;
+        let now = self.shared.environment.clock.now();
+        match auth.refresh_fingerprint().and_then(|token| sidecar.verdict(token, now)) {
+            Some(Answer::NotBefore(time)) => self.rest(time - now),
+            _ => Ok(None),
         }
     }
 

@@ -67,15 +67,17 @@ impl Shared {
         }
     }
 
-    /// Takes the refresh lock, unless the store gets the answer while others hold it.
+    /// Takes the refresh lock, unless there is an answer while others hold it: in the store, or in
+    /// what they leave about the token in it.
     async fn admit(&self, demand: &Demand) -> Result<Admission> {
         let start = self.environment.clock.elapsed();
         let mut watch = StoreWatch::new(self);
-        let mut outcome = self.look(demand).await?;
+        let mut view = self.follow_store().await?;
         loop {
-            if let Some(outcome) = outcome.take() {
+            if let Some(outcome) = self.judge(demand, &view) {
                 return Ok(Admission::Answered(outcome));
             }
+            self.heed_verdict(demand, &view).await?;
             // A pair that is still to be saved comes with the lock that is kept for it.
             let lock = match self.save_unsaved().await? {
                 Some(lock) => Some(lock),
@@ -89,9 +91,21 @@ impl Shared {
             }
             self.environment.poll_pause().await;
             if watch.has_changed(self) {
-                outcome = self.look(demand).await?;
+                view = self.follow_store().await?;
             }
         }
+    }
+
+    /// Fails where the token in `view` is known to be refused and is still the stored one. Who asked
+    /// has also waited for a winner, so nobody else needs to.
+    async fn heed_verdict(&self, demand: &Demand, view: &View) -> Result<()> {
+        // A store that is to be written first takes the lock.
+        let is_repair = demand.purpose == Purpose::Repair || view.spent.is_some();
+        let Some(auth) = view.auth.as_ref().filter(|_| !is_repair) else { return Ok(()) };
+        let Err(refusal) = self.refuse_known(auth, &self.storage.sidecar()) else { return Ok(()) };
+        let stored = self.follow_store().await?.auth;
+        let token = stored.as_ref().and_then(CodexAuth::refresh_fingerprint);
+        if token == auth.refresh_fingerprint() { Err(refusal) } else { Ok(()) }
     }
 
     /// Waits for somebody else's rotation, as a manager that may not refresh.
