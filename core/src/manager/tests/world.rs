@@ -78,6 +78,7 @@ pub(super) struct FaultyStore {
     pub(super) failing_commits: AtomicUsize,
     pub(super) commit_takes: Delays,
     pub(super) locks_tried: AtomicUsize,
+    pub(super) locks_taken: AtomicUsize,
     pub(super) lock_is_lost: Arc<AtomicBool>,
 }
 
@@ -144,6 +145,7 @@ impl AuthStorage for FaultyStore {
         Box::pin(async {
             let lock = self.memory.try_lock().await?;
             Ok(lock.map(|lock| {
+                self.locks_taken.fetch_add(1, Ordering::SeqCst);
                 let is_lost = Arc::clone(&self.lock_is_lost);
                 Box::new(FaultyLock { lock, is_lost }) as Box<dyn RefreshLock>
             }))
@@ -197,6 +199,7 @@ struct State {
     granted: usize,
     latency: Duration,
     timeouts: Vec<Duration>,
+    arrivals: Vec<Duration>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -270,6 +273,11 @@ impl Issuer {
         self.state.lock().expect("no panic").timeouts.clone()
     }
 
+    /// When requests arrived.
+    pub(super) fn arrivals(&self) -> Vec<Duration> {
+        self.state.lock().expect("no panic").arrivals.clone()
+    }
+
     pub(super) fn is_live(&self, token: &str) -> bool {
         self.state.lock().expect("no panic").live.contains_key(token)
     }
@@ -306,6 +314,7 @@ impl Issuer {
         let no_answer = || NoAnswer { detail: "a fault".to_owned(), retry_after: None };
         let mut state = self.state.lock().expect("no panic");
         state.presented.push(token.to_owned());
+        state.arrivals.push(self.environment.clock.elapsed());
         match state.faults.pop_front() {
             Some(Fault::Unsent) => return Redemption::NotSpent(no_answer()),
             Some(Fault::Refused(reason)) => return Redemption::Refused(reason),

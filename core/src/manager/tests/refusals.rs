@@ -1,0 +1,101 @@
+//! A token endpoint that refuses, or does not answer: who asks, how often, and what the others hear.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::world::{Fault, World};
+use super::{RETRY, recover, refresh_token, start_recovery};
+use crate::environment::Random;
+use crate::storage::AuthStorage;
+use crate::token_endpoint::RefusalReason;
+
+/// Chance that always falls the same way.
+struct Fixed(f64);
+
+impl Random for Fixed {
+    fn unit(&self) -> f64 {
+        self.0
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn g11_of_32_programs_with_a_dead_login_one_asks_and_one_waits() {
+    let world = World::new();
+    world.issuer.rotate(&world.store.memory.record().expect("a record"));
+    let mut waiting = Vec::new();
+    for _ in 0..32 {
+        let manager = world.manager().await;
+        let auth = manager.auth().expect("signed in");
+        waiting.push(start_recovery(&manager, &auth));
+    }
+    for waiting in waiting {
+        let error = waiting.await.expect("no panic").expect_err("refused");
+        assert_eq!((error.code(), error.reason()), ("refresh_token_reused", Some("reused")));
+    }
+    assert_eq!(world.issuer.requests(), (1, 1));
+    let taken = world.store.locks_taken.load(Ordering::SeqCst);
+    assert_eq!(taken, 1, "the others read the verdict without the lock");
+}
+
+#[tokio::test(start_paused = true)]
+async fn g11_a_refusal_that_is_known_needs_no_lock() {
+    let world = World::new();
+    let managers = [world.manager().await, world.manager().await];
+    let auth = managers[0].auth().expect("signed in");
+    world.issuer.fail_with([Fault::Refused(RefusalReason::Expired)]);
+    recover(&managers[0], &auth).await.expect_err("refused");
+    let held = world.store.memory.try_lock().await.expect("a lock").expect("free");
+    for manager in &managers {
+        let error = recover(manager, &auth).await.expect_err("refused");
+        assert_eq!(error.code(), "refresh_token_expired");
+    }
+    drop(held);
+    assert_eq!(world.issuer.requests(), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn g2_a_known_refusal_does_not_hide_a_new_login() {
+    let world = World::new();
+    let managers = [world.manager().await, world.manager().await];
+    let auth = managers[0].auth().expect("signed in");
+    world.issuer.fail_with([Fault::Refused(RefusalReason::Expired)]);
+    recover(&managers[0], &auth).await.expect_err("refused");
+    world.sign_in("acct-a");
+    for manager in &managers {
+        assert_eq!(recover(manager, &auth).await.expect("recovered"), RETRY);
+    }
+    assert_eq!(world.issuer.requests(), (1, 0), "the new login is adopted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_refresh_token_needs_no_lock_either() {
+    let world = World::new();
+    let mut record = (*world.store.memory.record().expect("a record")).clone();
+    record.tokens.as_mut().expect("tokens").refresh_token = crate::Secret::default();
+    world.store.memory.replace(Some(record));
+    let manager = world.manager().await;
+    let _held = world.store.memory.try_lock().await.expect("a lock").expect("free");
+    let error = recover(&manager, &manager.auth().expect("signed in")).await.expect_err("refused");
+    assert_eq!(error.reason(), Some("empty_refresh_token"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn g11_requests_back_off_by_a_random_part_of_what_doubles() {
+    for chance in [0.0, 0.25, 0.999] {
+        let mut world = World::new();
+        world.environment.random = Arc::new(Fixed(chance));
+        world.issuer.set_latency(Duration::ZERO);
+        world.issuer.fail_with([Fault::Unsent; 3]);
+        let manager = world.manager().await;
+        let auth = manager.auth().expect("signed in");
+        let error = recover(&manager, &auth).await.expect_err("no answer");
+        let arrivals = world.issuer.arrivals();
+        let pauses: Vec<_> = arrivals.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let close_to = |pause: Duration, seconds: f64| (pause.as_secs_f64() - seconds).abs() < 0.01;
+        assert!(close_to(pauses[0], 0.5 * chance) && close_to(pauses[1], chance), "{pauses:?}");
+        let rest = error.retry_after().expect("a rest");
+        assert!(close_to(rest, 1.0 + 4.0 * chance), "{rest:?}");
+        assert_eq!(world.stored().as_deref(), Some(refresh_token(&auth)));
+    }
+}
