@@ -41,6 +41,9 @@ pub(crate) struct Verdict {
     #[serde(with = "chrono::serde::ts_milliseconds")]
     pub(crate) at: DateTime<Utc>,
     pub(crate) answer: Answer,
+    /// Whether a request with the token was never answered, so that it may be spent.
+    #[serde(default)]
+    pub(crate) in_doubt: bool,
 }
 
 impl Verdict {
@@ -118,6 +121,11 @@ impl Sidecar {
         drop_first(&mut self.verdicts, MOST_VERDICTS);
     }
 
+    /// Whether `token` may be spent by a request that was never answered.
+    pub(crate) fn is_in_doubt(&self, token: Fingerprint) -> bool {
+        self.verdicts.iter().any(|verdict| verdict.token == token && verdict.in_doubt)
+    }
+
     /// Notes that `new` took the place of `old`.
     pub(crate) fn add_rotation(&mut self, old: Fingerprint, new: Fingerprint) {
         self.verdicts.retain(|known| known.token != old);
@@ -188,7 +196,12 @@ mod tests {
         for name in 0..100 {
             sidecar.add_rotation(token(name), token(name + 1));
             let answer = Answer::Refused(RefusalReason::EmptyRefreshToken);
-            sidecar.set_verdict(Verdict { token: token(name + 1000), at: now, answer });
+            sidecar.set_verdict(Verdict {
+                token: token(name + 1000),
+                at: now,
+                answer,
+                in_doubt: false,
+            });
             sidecar.take_young_rotation(now);
         }
         let bytes = sidecar.to_bytes();
@@ -266,7 +279,7 @@ mod tests {
         let now = Utc::now();
         let mut sidecar = Sidecar::default();
         let answer = Answer::Refused(RefusalReason::Reused);
-        sidecar.set_verdict(Verdict { token: token(1), at: now, answer });
+        sidecar.set_verdict(Verdict { token: token(1), at: now, answer, in_doubt: false });
         assert_eq!(sidecar.verdict(token(1), now), Some(answer));
         assert_eq!(sidecar.verdict(token(1), now + TimeDelta::seconds(60)), None);
         assert_eq!(sidecar.verdict(token(1), now - TimeDelta::hours(2)), None);

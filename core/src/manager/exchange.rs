@@ -38,11 +38,17 @@ pub(super) enum Exchange {
 struct Tally {
     unspent: u32,
     doubts: u32,
+    /// Whether one of an earlier attempt was never answered.
+    was_in_doubt: bool,
 }
 
 impl Tally {
     fn may_ask_again(&self) -> bool {
         self.unspent < MOST_UNSPENT && self.doubts < MOST_DOUBTS
+    }
+
+    fn is_in_doubt(&self) -> bool {
+        self.was_in_doubt || self.doubts > 0
     }
 
     fn longest_pause(&self) -> Duration {
@@ -83,17 +89,18 @@ impl Attempt<'_> {
     /// Presents `token` until there is an answer: again after a request that did not spend it, and
     /// once more after one that may have.
     pub(super) async fn exchange(&self, token: &Secret) -> Result<Exchange> {
-        let mut tally = Tally::default();
+        let was_in_doubt = self.lock.sidecar().is_in_doubt(token.fingerprint());
+        let mut tally = Tally { was_in_doubt, ..Tally::default() };
         loop {
             self.lock.check()?;
             let timeout = self.shared.options.request_timeout.min(self.left());
             let answer = match self.shared.endpoint.redeem(token, timeout).await {
                 Redemption::Granted(grant) => return Ok(Exchange::Granted(grant)),
-                Redemption::Refused(_) if tally.doubts > 0 => {
+                Redemption::Refused(_) if tally.is_in_doubt() => {
                     return Ok(Exchange::Refused(RefusalReason::OutcomeUnknown));
                 }
                 Redemption::Refused(reason) => return Ok(Exchange::Refused(reason)),
-                Redemption::Declined(answer) => return Ok(self.put_off(token, answer)),
+                Redemption::Declined(answer) => return Ok(self.put_off(token, &tally, answer)),
                 Redemption::NotSpent(answer) => {
                     tally.unspent += 1;
                     answer
@@ -106,7 +113,7 @@ impl Attempt<'_> {
             let jitter = || self.shared.environment.jitter(tally.longest_pause());
             let pause = answer.retry_after.unwrap_or_else(jitter);
             if !tally.may_ask_again() || !self.is_time_after(pause) {
-                return Ok(self.put_off(token, answer));
+                return Ok(self.put_off(token, &tally, answer));
             }
             self.shared.environment.clock.sleep(pause).await;
         }
@@ -146,7 +153,8 @@ impl Attempt<'_> {
         tracing::warn!(reason = reason.as_str(), "the refresh token is refused");
         self.shared.memory.refuse(token, reason, clock.elapsed());
         let answer = Answer::Refused(reason);
-        self.note(|sidecar| sidecar.set_verdict(Verdict { token, at: clock.now(), answer }));
+        let verdict = Verdict { token, at: clock.now(), answer, in_doubt: false };
+        self.note(|sidecar| sidecar.set_verdict(verdict));
     }
 
     /// Whether a request may be started after `pause`.
@@ -163,15 +171,19 @@ impl Attempt<'_> {
     }
 
     /// No clear answer: nobody asks again for a moment.
-    fn put_off(&self, token: &Secret, answer: NoAnswer) -> Exchange {
+    fn put_off(&self, token: &Secret, tally: &Tally, answer: NoAnswer) -> Exchange {
         let environment = &self.shared.environment;
         let rest = answer
             .retry_after
             .unwrap_or_else(|| LONGEST_REST / 5 + environment.jitter(LONGEST_REST * 4 / 5));
         let now = environment.clock.now();
         let wait = TimeDelta::from_std(rest).unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
-        let answer_then = Answer::NotBefore(now + wait);
-        let verdict = Verdict { token: token.fingerprint(), at: now, answer: answer_then };
+        let verdict = Verdict {
+            token: token.fingerprint(),
+            at: now,
+            answer: Answer::NotBefore(now + wait),
+            in_doubt: tally.is_in_doubt(),
+        };
         self.note(|sidecar| sidecar.set_verdict(verdict));
         Exchange::NoAnswer(transient(answer.detail).with_retry_after(rest))
     }
