@@ -81,6 +81,26 @@ async fn an_empty_refresh_token_needs_no_lock_either() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_after_an_attempt_without_an_answer_has_an_unknown_outcome() {
+    let world = World::new();
+    let managers = [world.manager().await, world.manager().await];
+    let auth = managers[0].auth().expect("signed in");
+    world.issuer.fail_with([Fault::Lost, Fault::Unanswered]);
+    let error = recover(&managers[0], &auth).await.expect_err("no answer");
+    assert!(error.is_transient());
+    world.issuer.fail_with([Fault::PutOff(120)]);
+    let error = recover(&managers[0], &auth).await.expect_err("put off");
+    assert!(error.is_transient());
+    world.pass(Duration::from_secs(120)).await;
+    for manager in &managers {
+        let error = recover(manager, &auth).await.expect_err("refused");
+        let seen = (error.code(), error.reason(), error.is_transient());
+        assert_eq!(seen, ("refresh_token_rejected", Some("outcome_unknown"), false));
+    }
+    assert_eq!(world.issuer.requests(), (4, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn g11_requests_back_off_by_a_random_part_of_what_doubles() {
     for chance in [0.0, 0.25, 0.999] {
         let mut world = World::new();
