@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::world::{Fault, World};
 use super::{RETRY, recover, refresh_token, start_recovery};
 use crate::environment::Random;
+use crate::sidecar::{Answer, Sidecar, Verdict};
 use crate::storage::AuthStorage;
 use crate::token_endpoint::RefusalReason;
 
@@ -66,6 +67,27 @@ async fn g2_a_known_refusal_does_not_hide_a_new_login() {
         assert_eq!(recover(manager, &auth).await.expect("recovered"), RETRY);
     }
     assert_eq!(world.issuer.requests(), (1, 0), "the new login is adopted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn g2_a_refusal_of_a_token_that_the_store_has_no_more_is_not_heeded() {
+    let world = World::new();
+    // Such a store is read again after a while only.
+    world.store.is_unstamped.store(true, Ordering::SeqCst);
+    let manager = world.manager().await;
+    let auth = manager.auth().expect("signed in");
+    let held = world.store.memory.try_lock().await.expect("a lock").expect("free");
+    let waiting = start_recovery(&manager, &auth);
+    world.pass(Duration::from_secs(1)).await;
+    world.sign_in("acct-a");
+    let mut sidecar = Sidecar::default();
+    let token = auth.refresh_fingerprint().expect("a login");
+    let answer = Answer::Refused(RefusalReason::Expired);
+    let at = world.environment.clock.now();
+    sidecar.set_verdict(Verdict { token, at, answer, in_doubt: false });
+    held.set_sidecar(&sidecar).expect("written");
+    assert_eq!(waiting.await.expect("no panic").expect("recovered"), RETRY);
+    assert_eq!(world.issuer.requests(), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -79,6 +79,7 @@ pub(super) struct FaultyStore {
     pub(super) commit_takes: Delays,
     pub(super) locks_tried: AtomicUsize,
     pub(super) locks_taken: AtomicUsize,
+    pub(super) is_unstamped: AtomicBool,
     pub(super) lock_is_lost: Arc<AtomicBool>,
 }
 
@@ -111,7 +112,7 @@ impl AuthStorage for FaultyStore {
     }
 
     fn stamp(&self) -> Option<Stamp> {
-        self.memory.stamp()
+        self.memory.stamp().filter(|_| !self.is_unstamped.load(Ordering::SeqCst))
     }
 
     fn commit<'a>(
