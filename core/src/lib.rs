@@ -24,8 +24,8 @@ pub use environment::{BoxFuture, Clock, Environment, Random, Spawner, SystemCloc
 pub use error::{Error, ErrorKind, Result};
 pub use identity::Identity;
 pub use manager::{
-    AuthManager, AuthManagerBuilder, GiveUpReason, LogoutOutcome, RefreshMode, SyncOutcome,
-    UnauthorizedRecovery, UnauthorizedRecoveryDecision, milliseconds, seconds,
+    AuthManager, AuthManagerBuilder, Event, Events, GiveUpReason, LogoutOutcome, RefreshMode,
+    SyncOutcome, UnauthorizedRecovery, UnauthorizedRecoveryDecision, milliseconds, seconds,
 };
 pub use secret::{Fingerprint, InvalidFingerprint, Secret};
 pub use sidecar::Sidecar;

@@ -5,6 +5,7 @@ mod builder;
 mod current;
 mod decision;
 mod demand;
+mod events;
 mod exchange;
 mod flights;
 mod fresh;
@@ -28,6 +29,7 @@ use std::time::Duration;
 pub use self::builder::AuthManagerBuilder;
 pub use self::decision::{GiveUpReason, UnauthorizedRecoveryDecision};
 use self::demand::{Demand, Purpose};
+pub use self::events::{Event, Events};
 pub use self::logout::LogoutOutcome;
 pub use self::options::{RefreshMode, milliseconds, seconds};
 pub use self::recovery::UnauthorizedRecovery;
@@ -172,6 +174,35 @@ impl AuthManager {
     /// is left alone; `store_read_only`, `store_unavailable`, `lock_timeout`.
     pub async fn logout(&self, revoke: bool) -> Result<LogoutOutcome> {
         self.shared.logout(revoke).await
+    }
+
+    /// What happens to the login from now on, for those who want to know without asking. Any number
+    /// of subscribers, each gets every event. A manager that nobody subscribed to pays nothing for
+    /// it, and a slow subscriber holds nothing up.
+    ///
+    /// ```
+    /// use codex_auth_sdk::{AuthDotJson, AuthManager, EphemeralStorage, Event};
+    /// use std::sync::Arc;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let login = AuthDotJson::parse(br#"{"OPENAI_API_KEY": "sk-1"}"#)?;
+    /// let storage = Arc::new(EphemeralStorage::new(Some(login)));
+    /// let manager = AuthManager::builder().storage(storage).build().await?;
+    /// let mut events = manager.subscribe();
+    /// manager.logout(false).await?;
+    /// drop(manager);
+    /// while let Some(event) = events.next().await {
+    ///     match event {
+    ///         Event::SaveFailed(error) => eprintln!("free some space: {error}"),
+    ///         event => println!("{}", event.kind()),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn subscribe(&self) -> Events {
+        self.shared.subscribe()
     }
 
     /// Waits for refreshes in flight and tokens that are still to be saved; whether all are done.

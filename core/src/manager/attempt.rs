@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::decision::GiveUpReason;
 use super::demand::{Demand, Outcome, Purpose};
+use super::events::Event;
 use super::exchange::Exchange;
 use super::save::{Reply, SaveOutcome};
 use super::shared::Shared;
@@ -166,6 +167,7 @@ impl<'a> Attempt<'a> {
             Ok(SaveOutcome::Saved(record)) => {
                 self.shared.memory.mark_saved();
                 let auth = self.shared.publish(&seen, &record);
+                self.shared.announce(Event::Refreshed);
                 auth.map_or(Round::Again, |auth| Round::Done(Ok(auth)))
             }
             Ok(SaveOutcome::Superseded) => {
@@ -175,6 +177,8 @@ impl<'a> Attempt<'a> {
             Err(error) => {
                 tracing::error!(%error, "refreshed tokens could not be saved; they stay in memory");
                 self.shared.publish(&seen, &reply.record);
+                self.shared.announce(Event::Refreshed);
+                self.shared.announce(Event::SaveFailed(error));
                 Round::Unsaved
             }
         }

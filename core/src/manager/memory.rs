@@ -99,12 +99,14 @@ impl Memory {
         self.rotated.load_full()
     }
 
-    pub(super) fn mark_saved(&self) {
-        self.rotated.rcu(|rotated| {
+    /// Notes that the store has the pair; whether it was still to be saved.
+    pub(super) fn mark_saved(&self) -> bool {
+        let before = self.rotated.rcu(|rotated| {
             rotated
                 .as_ref()
                 .map(|rotated| Arc::new(Rotated { unsaved: false, ..Rotated::clone(rotated) }))
         });
+        before.is_some_and(|rotated| rotated.unsaved)
     }
 
     pub(super) fn forget_rotation(&self) {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use super::demand::{Key, Outcome};
+use super::events::Subscribers;
 use crate::error::Result;
 use crate::storage::RefreshLock;
 
@@ -20,6 +21,7 @@ pub(super) struct Process {
     /// A pair that could not be saved, with the refresh lock that is kept for it.
     pub(super) unsaved: tokio::sync::Mutex<Option<Unsaved>>,
     tasks: watch::Sender<usize>,
+    pub(super) subscribers: Subscribers,
 }
 
 impl Default for Process {
@@ -29,6 +31,7 @@ impl Default for Process {
             flights: Mutex::default(),
             unsaved: tokio::sync::Mutex::default(),
             tasks: watch::Sender::new(0),
+            subscribers: Subscribers::default(),
         }
     }
 }

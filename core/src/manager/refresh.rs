@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::attempt::Attempt;
 use super::decision::GiveUpReason;
 use super::demand::{Demand, Outcome, Purpose};
+use super::events::Event;
 use super::shared::Shared;
 use super::store_watch::StoreWatch;
 use super::sync::View;
@@ -27,6 +28,9 @@ impl Shared {
         } else {
             self.await_rotation(demand).await
         };
+        if let Err(error) = &result {
+            self.announce(Event::RefreshFailed(error.clone()));
+        }
         if demand.purpose == Purpose::Proactive && !matches!(result, Ok(Ok(_))) {
             let retry_after = result.as_ref().err().and_then(Error::retry_after);
             self.pause_background(demand, retry_after);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::current::Current;
+use super::events::Event;
 use super::memory::Rotated;
 use super::process::Unsaved;
 use super::shared::Shared;
@@ -114,7 +115,7 @@ impl Shared {
         self.commit_pair(pair, &[spent]).await?;
         let is_own = |rotated: Arc<Rotated>| Arc::ptr_eq(&rotated.record, pair);
         if self.memory.rotated().is_some_and(is_own) {
-            self.memory.mark_saved();
+            self.mark_recovered();
         }
         Ok(())
     }
@@ -156,11 +157,17 @@ impl Shared {
         }
         if let Some(rotated) = self.memory.rotated().filter(|rotated| rotated.unsaved) {
             match self.commit_pair(&rotated.record, &rotated.redeemed).await? {
-                SaveOutcome::Saved(_) => self.memory.mark_saved(),
+                SaveOutcome::Saved(_) => self.mark_recovered(),
                 SaveOutcome::Superseded => self.memory.forget_rotation(),
             }
         }
         Ok(unsaved.take().map(|unsaved| unsaved.lock))
+    }
+
+    fn mark_recovered(&self) {
+        if self.memory.mark_saved() {
+            self.announce(Event::SaveRecovered);
+        }
     }
 
     async fn keep_saving(&self) {

@@ -89,8 +89,15 @@ impl Shared {
             (None, None) => false,
             _ => true,
         };
-        let published = !changed || self.current.replace(seen, self.current_of(auth.clone()));
-        published.then_some(View { auth, is_foreign, spent, changed })
+        let view = View { auth, is_foreign, spent, changed };
+        if !changed {
+            return Some(view);
+        }
+        let published = self.current.replace(seen, self.current_of(view.auth.clone()));
+        published.then(|| {
+            self.announce_change(seen.auth.as_ref(), &view);
+            view
+        })
     }
 
     /// What to publish for `auth`.

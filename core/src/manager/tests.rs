@@ -2,6 +2,7 @@
 
 mod accounts;
 mod bounds;
+mod events;
 mod refusals;
 mod unsaved;
 mod world;

@@ -1,0 +1,179 @@
+//! What a manager tells its subscribers. Nothing is made for it before there is one.
+
+use std::sync::OnceLock;
+
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::{Receiver, Sender};
+
+use super::shared::Shared;
+use super::sync::View;
+use crate::error::Error;
+use crate::identity::IdentityMatch;
+use crate::snapshot::CodexAuth;
+
+/// The most events that wait for a subscriber.
+const LONGEST_QUEUE: usize = 64;
+
+/// Something that happened to a manager's login. It says what was so when it was sent; what is so
+/// now, [`AuthManager::auth`](super::AuthManager::auth) says. No secrets.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event {
+    /// The snapshot in memory has tokens of the same login that somebody else got: once for every
+    /// such replacement.
+    Adopted,
+    /// This manager has redeemed the refresh token and uses the new tokens, whether or not they
+    /// could be saved: once for every redemption.
+    Refreshed,
+    /// The login in memory is gone from the store: once for every logout, whoever did it.
+    LoggedOut,
+    /// The store has another login than memory, or the first one: once for every change. Where the
+    /// manager may not publish the other account's, its snapshot is none now.
+    IdentityChanged,
+    /// A refresh failed: once for all who waited for it, and again for those who ask again.
+    RefreshFailed(Error),
+    /// New tokens are in use that could not be saved: once, however often saving is tried again.
+    SaveFailed(Error),
+    /// The tokens of the last [`SaveFailed`](Self::SaveFailed) are saved. Neither this nor another
+    /// failure follows where a newer login or a logout has made them useless.
+    SaveRecovered,
+    /// This subscriber has read too late: in this place so many events are missing.
+    Missed(u64),
+}
+
+impl Event {
+    /// The name of this event, the same in every language.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Adopted => "adopted",
+            Self::Refreshed => "refreshed",
+            Self::LoggedOut => "logged_out",
+            Self::IdentityChanged => "identity_changed",
+            Self::RefreshFailed(_) => "refresh_failed",
+            Self::SaveFailed(_) => "save_failed",
+            Self::SaveRecovered => "save_recovered",
+            Self::Missed(_) => "missed",
+        }
+    }
+}
+
+/// The events of one manager since it was subscribed to, in the order in which they were sent.
+///
+/// At most 64 wait to be read; then the oldest give way and [`Event::Missed`] tells how many.
+#[derive(Debug)]
+pub struct Events {
+    /// There until this is dropped.
+    receiver: Option<Receiver<Event>>,
+    process: u32,
+}
+
+impl Events {
+    /// Waits for the next event; none once the manager, its clones and what they have in flight
+    /// are gone, and in a forked child, which subscribes for itself.
+    ///
+    /// Dropping the future loses no event.
+    pub async fn next(&mut self) -> Option<Event> {
+        if !self.is_own() {
+            return None;
+        }
+        match self.receiver.as_mut()?.recv().await {
+            Ok(event) => Some(event),
+            Err(RecvError::Lagged(missed)) => Some(Event::Missed(missed)),
+            Err(RecvError::Closed) => None,
+        }
+    }
+
+    fn is_own(&self) -> bool {
+        self.process == std::process::id()
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        // A forked child may have inherited the queue with its lock taken, by a thread that the
+        // child does not have.
+        if !self.is_own() {
+            std::mem::forget(self.receiver.take());
+        }
+    }
+}
+
+/// The subscribers of one process.
+#[derive(Debug, Default)]
+pub(super) struct Subscribers(OnceLock<Sender<Event>>);
+
+impl Subscribers {
+    fn subscribe(&self) -> Receiver<Event> {
+        self.0.get_or_init(|| Sender::new(LONGEST_QUEUE)).subscribe()
+    }
+
+    fn are_there(&self) -> bool {
+        self.0.get().is_some_and(|sender| sender.receiver_count() > 0)
+    }
+
+    fn send(&self, event: Event) {
+        if let Some(sender) = self.0.get() {
+            // Fails only where the last subscriber is gone.
+            drop(sender.send(event));
+        }
+    }
+}
+
+impl Shared {
+    pub(super) fn subscribe(&self) -> Events {
+        let receiver = Some(self.process().subscribers.subscribe());
+        Events { receiver, process: std::process::id() }
+    }
+
+    pub(super) fn announce(&self, event: Event) {
+        self.process().subscribers.send(event);
+    }
+
+    /// Tells what it means that a look at the store took the place of the snapshot `known`.
+    pub(super) fn announce_change(&self, known: Option<&CodexAuth>, view: &View) {
+        if !self.process().subscribers.are_there() {
+            return;
+        }
+        let event = match (known, &view.auth) {
+            (Some(known), Some(new)) => match self.compare(known, new) {
+                IdentityMatch::Same if has_same_tokens(known, new) || self.is_own_pair(new) => None,
+                IdentityMatch::Same => Some(Event::Adopted),
+                _ => Some(Event::IdentityChanged),
+            },
+            (None, Some(_)) => Some(Event::IdentityChanged),
+            (Some(_), None) if view.is_foreign => Some(Event::IdentityChanged),
+            (Some(_), None) => Some(Event::LoggedOut),
+            (None, None) => None,
+        };
+        if let Some(event) = event {
+            self.announce(event);
+        }
+    }
+
+    /// Whether `auth` is what this manager redeemed a token for, which is told as a refresh.
+    fn is_own_pair(&self, auth: &CodexAuth) -> bool {
+        let rotated = self.memory.rotated().and_then(|rotated| self.login(&rotated.record));
+        rotated.is_some_and(|rotated| has_same_tokens(&rotated, auth))
+    }
+}
+
+fn has_same_tokens(known: &CodexAuth, new: &CodexAuth) -> bool {
+    known.access_token() == new.access_token()
+        && known.refresh_fingerprint() == new.refresh_fingerprint()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_forked_child_hears_nothing_from_its_parents_channel() {
+        let subscribers = Subscribers::default();
+        let receiver = Some(subscribers.subscribe());
+        subscribers.send(Event::LoggedOut);
+        let mut inherited = Events { receiver, process: std::process::id() + 1 };
+        assert!(inherited.next().await.is_none());
+        drop(inherited);
+        assert!(subscribers.are_there(), "the parent's queue was not touched");
+    }
+}
