@@ -61,16 +61,20 @@ pub(super) struct View {
 
 impl Shared {
     /// Reads the store and publishes what it holds. A login that was published meanwhile stays,
-    /// and the store is read again.
+    /// and the store is read again. While the store cannot be read, a pair that is still to be
+    /// saved is what there is.
     pub(super) async fn follow_store(&self) -> Result<View> {
         for _ in 0..8 {
             let seen = self.current.seen();
-            let loaded = self.load().await?;
+            let loaded = match self.load().await {
+                Err(_) if self.memory.has_unsaved() => break,
+                loaded => loaded?,
+            };
             if let Some(view) = self.adopt(&seen, &loaded) {
                 return Ok(view);
             }
         }
-        // Publishers keep winning, so what is published is as new as it gets.
+        // Or publishers keep winning: what is published is as new as it gets.
         let auth = self.current.auth();
         Ok(View { auth, is_foreign: false, spent: None, changed: false })
     }

@@ -49,6 +49,24 @@ async fn g4_nothing_is_redeemed_while_a_pair_is_unsaved() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn g4_a_pair_is_used_where_the_store_cannot_even_be_read() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let auth = manager.auth().expect("signed in");
+    let waiting = start_recovery(&manager, &auth);
+    world.pass(Duration::from_millis(50)).await;
+    world.store.is_unreadable.store(true, Ordering::SeqCst);
+    assert_eq!(waiting.await.expect("no panic").expect("recovered"), RETRY);
+    let unsaved = manager.auth().expect("signed in");
+    assert_ne!(refresh_token(&unsaved), refresh_token(&auth));
+    assert!(manager.pending_save());
+    assert_eq!(recover(&manager, &auth).await.expect("a late caller recovers too"), RETRY);
+    world.store.is_unreadable.store(false, Ordering::SeqCst);
+    assert!(manager.close(Duration::from_secs(60)).await);
+    assert_eq!(world.stored().as_deref(), Some(refresh_token(&unsaved)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stale_writer_cannot_make_us_redeem_a_spent_token() {
     let world = World::new();
     let manager = world.manager().await;

@@ -76,6 +76,7 @@ impl World {
 pub(super) struct FaultyStore {
     pub(super) memory: EphemeralStorage,
     pub(super) failing_commits: AtomicUsize,
+    pub(super) is_unreadable: AtomicBool,
     pub(super) commit_takes: Delays,
     pub(super) locks_tried: AtomicUsize,
     pub(super) locks_taken: AtomicUsize,
@@ -104,10 +105,16 @@ impl AuthStorage for FaultyStore {
     }
 
     fn load(&self) -> BoxFuture<'_, Result<Loaded>> {
-        self.memory.load()
+        match self.load_now() {
+            Some(Err(error)) => Box::pin(async { Err(error) }),
+            _ => self.memory.load(),
+        }
     }
 
     fn load_now(&self) -> Option<Result<Loaded>> {
+        if self.is_unreadable.load(Ordering::SeqCst) {
+            return Some(Err(Error::new(ErrorKind::StoreUnavailable, "unreadable")));
+        }
         self.memory.load_now()
     }
 
