@@ -41,6 +41,7 @@ impl LockFile {
     /// Locks `path` if nobody else has; the file is created with `mode` if it is not there.
     pub(crate) fn try_acquire(path: &Path, mode: u32, links: Links) -> io::Result<Option<Self>> {
         let file = open(path, mode, links)?;
+        let id = file_id(&file.metadata()?);
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
@@ -48,19 +49,22 @@ impl LockFile {
         }
         let slot = Arc::new(Slot {
             process: std::process::id(),
-            id: file.metadata().ok().and_then(|file| file_id(&file)),
+            id,
             file: ArcSwapOption::from_pointee(file),
         });
         register(&slot);
         let lock = Self { path: path.to_owned(), slot };
         // Somebody may have replaced the file between our opening and our locking it.
-        Ok(lock.is_current().then_some(lock))
+        Ok(lock.is_current()?.then_some(lock))
     }
 
     /// Whether the path still leads to the file that is locked.
-    pub(crate) fn is_current(&self) -> bool {
-        let found = std::fs::metadata(&self.path);
-        self.file().is_some() && found.is_ok_and(|found| file_id(&found) == self.slot.id)
+    pub(crate) fn is_current(&self) -> io::Result<bool> {
+        match std::fs::metadata(&self.path) {
+            Ok(found) => Ok(self.file().is_some() && file_id(&found) == self.slot.id),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The locked file; none in a forked child.
@@ -182,9 +186,9 @@ mod tests {
         let path = folder.path().join("a.lock");
         let held = acquire(&path).expect("free");
         assert!(acquire(&path).is_none());
-        assert!(held.is_current());
+        assert!(held.is_current().expect("no error"));
         std::fs::remove_file(&path).expect("removed");
-        assert!(!held.is_current());
+        assert!(!held.is_current().expect("no error"));
         drop(held);
         assert!(acquire(&path).is_some());
     }

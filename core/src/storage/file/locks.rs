@@ -92,19 +92,19 @@ impl FileRefreshLock {
 
 impl RefreshLock for FileRefreshLock {
     fn check(&self) -> Result<()> {
-        let lost = [Some(&self.in_home), self.with_record.as_ref()]
-            .into_iter()
-            .flatten()
-            .find(|lock| !lock.is_current());
-        lost.map_or(Ok(()), |lock| {
-            Err(Error::new(
-                ErrorKind::StoreUnavailable,
-                format!(
-                    "{} was removed while it was held; nothing was redeemed",
-                    lock.path().display()
-                ),
-            ))
-        })
+        for lock in [Some(&self.in_home), self.with_record.as_ref()].into_iter().flatten() {
+            let is_current = lock.is_current();
+            if !is_current.map_err(|error| unwritable("lock", lock.path(), &error))? {
+                let path = lock.path().display();
+                return Err(Error::new(
+                    ErrorKind::StoreUnavailable,
+                    format!(
+                        "{path} was removed while it was held; nothing was redeemed, try again"
+                    ),
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn sidecar(&self) -> Sidecar {
