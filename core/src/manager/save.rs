@@ -81,7 +81,8 @@ impl Reply {
 
 impl Shared {
     /// Writes the tokens of `pair` onto what the store holds, as long as that still holds one of
-    /// the `redeemed` tokens, or already the pair's own.
+    /// the `redeemed` tokens, or already the pair's own: then an earlier try failed after it had
+    /// written, and only another one can show that it is durable.
     pub(super) async fn commit_pair(
         &self,
         pair: &Arc<AuthDotJson>,
@@ -92,9 +93,6 @@ impl Shared {
             let stored = loaded.record.filter(|stored| self.is_replaceable(stored, pair, redeemed));
             let Some(stored) = stored else { return Ok(SaveOutcome::Superseded) };
             let record = graft(&stored, pair);
-            if record == *stored {
-                return Ok(SaveOutcome::Saved(stored));
-            }
             if self.storage.commit(&loaded.version, &record).await? == Swap::Done {
                 return Ok(SaveOutcome::Saved(Arc::new(record)));
             }

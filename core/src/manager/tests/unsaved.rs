@@ -30,6 +30,23 @@ async fn g4_a_pair_that_cannot_be_saved_is_used_and_saved_later() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn g7_a_pair_that_was_written_but_not_synced_is_written_again() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let auth = manager.auth().expect("signed in");
+    world.store.failing_syncs.store(1, Ordering::SeqCst);
+    assert_eq!(recover(&manager, &auth).await.expect("recovered"), RETRY);
+    let unsaved = manager.auth().expect("signed in");
+    assert!(manager.pending_save());
+    assert_eq!(world.stored().as_deref(), Some(refresh_token(&unsaved)), "it is there");
+    let written = world.store.stamp();
+    assert!(manager.close(Duration::from_secs(60)).await);
+    assert!(!manager.pending_save());
+    assert_ne!(world.store.stamp(), written, "but only another write can tell that it stays");
+    assert_eq!(world.stored().as_deref(), Some(refresh_token(&unsaved)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn g4_nothing_is_redeemed_while_a_pair_is_unsaved() {
     let world = World::new();
     let (manager, other) = (world.manager().await, world.manager().await);

@@ -76,6 +76,8 @@ impl World {
 pub(super) struct FaultyStore {
     pub(super) memory: EphemeralStorage,
     pub(super) failing_commits: AtomicUsize,
+    /// Commits that fail although they have written.
+    pub(super) failing_syncs: AtomicUsize,
     pub(super) is_unreadable: AtomicBool,
     pub(super) commit_takes: Delays,
     pub(super) locks_tried: AtomicUsize,
@@ -129,12 +131,9 @@ impl AuthStorage for FaultyStore {
     ) -> BoxFuture<'a, Result<Swap>> {
         Box::pin(async move {
             self.commit_takes.wait(0).await;
-            let left = self.failing_commits.load(Ordering::SeqCst);
-            if left > 0 {
-                self.failing_commits.store(left - 1, Ordering::SeqCst);
-                return Err(Error::new(ErrorKind::StoreUnavailable, "disk full"));
-            }
+            take_failure(&self.failing_commits)?;
             let swap = self.memory.commit(expected, record).await;
+            take_failure(&self.failing_syncs)?;
             self.commit_takes.wait(1).await;
             swap
         })
@@ -162,6 +161,14 @@ impl AuthStorage for FaultyStore {
 
     fn sidecar(&self) -> Sidecar {
         self.memory.sidecar()
+    }
+}
+
+fn take_failure(left: &AtomicUsize) -> Result<()> {
+    let taken = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+    match taken {
+        Ok(_) => Err(Error::new(ErrorKind::StoreUnavailable, "disk full")),
+        Err(_) => Ok(()),
     }
 }
 
