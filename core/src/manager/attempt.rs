@@ -132,6 +132,8 @@ impl<'a> Attempt<'a> {
         if is_young && !self.may_rotate_young() {
             return Ok(Round::Done(Err(GiveUpReason::FreshTokenRejected)));
         }
+        // While there is room: on a full disk nobody could be told what was spent.
+        self.note(|_| {});
         let size = auth.record().to_json_pretty().expose().len() + GROWTH;
         let _ready = self.shared.storage.ready(size).await?;
         match self.exchange(&tokens.refresh_token).await? {
