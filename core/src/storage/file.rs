@@ -237,11 +237,15 @@ fn unreadable(path: &Path, error: &io::Error) -> Error {
 
 /// What failed while writing in the store's folder, as an error that says what to do.
 fn unwritable(what: &str, path: &Path, error: &io::Error) -> Error {
+    use io::ErrorKind::{
+        InvalidInput, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
+    };
     let (kind, advice) = match error.kind() {
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+        PermissionDenied | ReadOnlyFilesystem => {
             (ErrorKind::StoreReadOnly, "make the file and its folder writable for this user")
         }
-        io::ErrorKind::InvalidInput => (ErrorKind::StoreUnavailable, "move it away"),
+        StorageFull | QuotaExceeded => (ErrorKind::StoreUnavailable, "free some space"),
+        InvalidInput => (ErrorKind::StoreUnavailable, "move it away"),
         _ => (ErrorKind::StoreUnavailable, "check CODEX_HOME and the file system"),
     };
     Error::new(kind, format!("cannot {what} {}: {error}; {advice}", path.display()))
