@@ -146,15 +146,20 @@ impl FileStorage {
     async fn swap(&self, expected: &Version, content: Option<&[u8]>) -> Result<Swap> {
         let prepared = self.prepared.swap(None).and_then(Arc::into_inner);
         let target = Target::resolve(&self.path)?;
-        let _locks = locks::commit_locks(&self.home, &target, &self.environment).await?;
+        // Whatever a slow disk can hold up is done before the locks are taken, or after.
+        let filled = |content| Replacement::filled(&target, content, prepared);
+        let filled = content.map(filled).transpose()?;
+        let locks = locks::commit_locks(&self.home, &target, &self.environment).await?;
         let found = self.read_bytes()?.map_or(Version::absent(), |bytes| version_of(&bytes));
         if found != *expected {
             return Ok(Swap::Conflict);
         }
-        match content {
-            Some(content) => replace::write(&target, content, prepared)?,
+        match filled.zip(content) {
+            Some((replacement, content)) => replacement.put(&target, content)?,
             None => replace::remove(&target)?,
         }
+        drop(locks);
+        replace::sync(&target)?;
         Ok(Swap::Done)
     }
 

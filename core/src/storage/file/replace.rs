@@ -67,6 +67,23 @@ impl Replacement {
         self.process == std::process::id()
     }
 
+    /// One that holds `content`, durably: the `prepared` one if it still serves.
+    pub(super) fn filled(target: &Target, content: &[u8], prepared: Option<Self>) -> Result<Self> {
+        target.check_writable()?;
+        let is_usable = |prepared: &Self| {
+            prepared.is_own() && prepared.temp.path().parent() == Some(&target.folder)
+        };
+        let fill = || {
+            let mut replacement = match prepared.filter(is_usable) {
+                Some(prepared) => prepared,
+                None => Self::create(target)?,
+            };
+            replacement.fill(content)?;
+            Ok(replacement)
+        };
+        fill().map_err(|error| unwritable("write in", &target.folder, &error))
+    }
+
     fn fill(&mut self, content: &[u8]) -> io::Result<()> {
         let file = self.temp.as_file_mut();
         file.rewind()?;
@@ -74,40 +91,28 @@ impl Replacement {
         file.set_len(content.len() as u64)?;
         file.sync_all()
     }
-}
 
-/// A new file, of mode 0600 from the first byte. One that is there, or a link, is never opened.
-fn temp_file(folder: &Path, random: usize) -> io::Result<NamedTempFile> {
-    Builder::new().prefix(PREFIX).suffix(SUFFIX).rand_bytes(random).tempfile_in(folder)
-}
-
-/// Makes `content` the record. Durable when it returns, and whole at any instant, except at a
-/// mount point, which can only be written in place.
-pub(super) fn write(target: &Target, content: &[u8], prepared: Option<Replacement>) -> Result<()> {
-    target.check_writable()?;
-    let is_usable = |prepared: &Replacement| {
-        prepared.is_own() && prepared.temp.path().parent() == Some(&target.folder)
-    };
-    let replacement = prepared.filter(is_usable);
-    let replace = || {
-        let mut replacement = match replacement {
-            Some(prepared) => prepared,
-            None => Replacement::create(target)?,
-        };
-        replacement.fill(content)?;
-        match std::fs::rename(replacement.temp.path(), &target.path) {
+    /// Makes it the record, with the `content` that it was filled with: whole at any instant,
+    /// except at a mount point, which can only be written in place.
+    pub(super) fn put(mut self, target: &Target, content: &[u8]) -> Result<()> {
+        let mut put = || match std::fs::rename(self.temp.path(), &target.path) {
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
                 write_in_place(&target.path, content)
             }
             Err(error) => Err(error),
             Ok(()) => {
                 // The temp file's name is gone, so there is nothing left to clean up.
-                replacement.temp.disable_cleanup(true);
-                sync_folder(&target.folder)
+                self.temp.disable_cleanup(true);
+                Ok(())
             }
-        }
-    };
-    replace().map_err(|error| unwritable("write", &target.path, &error))
+        };
+        put().map_err(|error| unwritable("write", &target.path, &error))
+    }
+}
+
+/// A new file, of mode 0600 from the first byte. One that is there, or a link, is never opened.
+fn temp_file(folder: &Path, random: usize) -> io::Result<NamedTempFile> {
+    Builder::new().prefix(PREFIX).suffix(SUFFIX).rand_bytes(random).tempfile_in(folder)
 }
 
 /// Removes the temp files of programs that died in the middle of a save. Only under the refresh
@@ -138,9 +143,14 @@ pub(super) fn remove(target: &Target) -> Result<()> {
             write_in_place(&target.path, b"{}")
         }
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => sync_folder(&target.folder),
+        _ => Ok(()),
     };
     remove().map_err(|error| unwritable("remove", &target.path, &error))
+}
+
+/// Makes a change of the folder durable.
+pub(super) fn sync(target: &Target) -> Result<()> {
+    sync_folder(&target.folder).map_err(|error| unwritable("write in", &target.folder, &error))
 }
 
 fn open_in_place(path: &Path) -> io::Result<File> {
