@@ -88,7 +88,7 @@ impl FileStorage {
     }
 
     fn read(&self) -> Result<Result<Loaded, InvalidRecord>> {
-        let Some(bytes) = self.read_bytes()? else {
+        let Some(bytes) = read_bytes(&self.path)? else {
             return Ok(Ok(Loaded { record: None, version: Version::absent() }));
         };
         let version = version_of(&bytes);
@@ -102,21 +102,6 @@ impl FileStorage {
             self.parsed.store(Some(Arc::new(loaded.clone())));
             loaded
         }))
-    }
-
-    fn read_bytes(&self) -> Result<Option<Zeroizing<Vec<u8>>>> {
-        let error = match plain_file::read(&self.path, LARGEST) {
-            Ok(bytes) => return Ok(Some(bytes)),
-            Err(error) => error,
-        };
-        match error.kind() {
-            io::ErrorKind::NotFound => Ok(None),
-            io::ErrorKind::FileTooLarge => Err(Error::new(
-                ErrorKind::StoreCorrupt,
-                format!("{} is too large to be a Codex login; move it away", self.path.display()),
-            )),
-            _ => Err(unreadable(&self.path, &error)),
-        }
     }
 
     fn corrupt(&self, invalid: &InvalidRecord) -> Error {
@@ -150,17 +135,17 @@ impl FileStorage {
         let filled = |content| Replacement::filled(&target, content, prepared);
         let filled = content.map(filled).transpose()?;
         let locks = locks::commit_locks(&self.home, &target, &self.environment).await?;
-        let found = self.read_bytes()?.map_or(Version::absent(), |bytes| version_of(&bytes));
-        if found != *expected {
+        let is_expected = |path: &Path| Ok(version_at(path)? == *expected);
+        if !is_expected(&target.path)? {
             return Ok(Swap::Conflict);
         }
-        match filled.zip(content) {
-            Some((replacement, content)) => replacement.put(&target, content)?,
-            None => replace::remove(&target)?,
-        }
+        let swap = match filled.zip(content) {
+            Some((replacement, content)) => replacement.put(&target, content, is_expected),
+            None => replace::remove(&target).map(|()| Swap::Done),
+        }?;
         drop(locks);
         replace::sync(&target)?;
-        Ok(Swap::Done)
+        Ok(swap)
     }
 
     async fn prove_ready(&self, size: usize) -> Result<Readiness> {
@@ -222,6 +207,25 @@ impl AuthStorage for FileStorage {
     fn sidecar(&self) -> Sidecar {
         locks::read_sidecar(&self.home, &self.path)
     }
+}
+
+fn read_bytes(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>> {
+    let error = match plain_file::read(path, LARGEST) {
+        Ok(bytes) => return Ok(Some(bytes)),
+        Err(error) => error,
+    };
+    match error.kind() {
+        io::ErrorKind::NotFound => Ok(None),
+        io::ErrorKind::FileTooLarge => Err(Error::new(
+            ErrorKind::StoreCorrupt,
+            format!("{} is too large to be a Codex login; move it away", path.display()),
+        )),
+        _ => Err(unreadable(path, &error)),
+    }
+}
+
+fn version_at(path: &Path) -> Result<Version> {
+    Ok(read_bytes(path)?.map_or(Version::absent(), |bytes| version_of(&bytes)))
 }
 
 fn version_of(bytes: &[u8]) -> Version {

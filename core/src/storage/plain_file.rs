@@ -89,9 +89,10 @@ pub(crate) fn has_other_names(file: &Metadata) -> bool {
 
 #[cfg(unix)]
 fn set_flags(options: &mut OpenOptions, links: Links) {
-    let no_follow = if links == Links::Refused { libc::O_NOFOLLOW } else { 0 };
-    let flags = libc::O_NONBLOCK | libc::O_NOCTTY | no_follow;
-    std::os::unix::fs::OpenOptionsExt::custom_flags(options, flags);
+    use rustix::fs::OFlags;
+    let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    flags.set(OFlags::NOFOLLOW, links == Links::Refused);
+    std::os::unix::fs::OpenOptionsExt::custom_flags(options, flags.bits().cast_signed());
 }
 
 #[cfg(not(unix))]

@@ -10,8 +10,8 @@ use tempfile::{Builder, NamedTempFile};
 use super::target::Target;
 use super::unwritable;
 use crate::error::Result;
-use crate::storage::ownership;
 use crate::storage::plain_file::{self, Links};
+use crate::storage::{Swap, ownership};
 
 const PREFIX: &str = ".codex-auth-sdk-";
 const SUFFIX: &str = ".tmp";
@@ -92,21 +92,61 @@ impl Replacement {
         file.sync_all()
     }
 
-    /// Makes it the record, with the `content` that it was filled with: whole at any instant,
-    /// except at a mount point, which can only be written in place.
-    pub(super) fn put(mut self, target: &Target, content: &[u8]) -> Result<()> {
-        let mut put = || match std::fs::rename(self.temp.path(), &target.path) {
-            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
-                write_in_place(&target.path, content)
+    /// Makes it the record, with the `content` that it was filled with, in the place of one that
+    /// `is_expected`. The record is whole at any instant, except at a mount point, which can only be
+    /// written in place.
+    pub(super) fn put(
+        self,
+        target: &Target,
+        content: &[u8],
+        is_expected: impl Fn(&Path) -> Result<bool>,
+    ) -> Result<Swap> {
+        match self.exchange(target, is_expected)? {
+            Some(swap) => Ok(swap),
+            None => self
+                .rename(target, content)
+                .map_err(|error| unwritable("write", &target.path, &error)),
+        }
+    }
+
+    /// Changes places with the record, and back if that was not the expected one: a program without
+    /// locks may come in between to the last moment. None where there is no record or the file
+    /// system cannot do this.
+    fn exchange(
+        &self,
+        target: &Target,
+        is_expected: impl Fn(&Path) -> Result<bool>,
+    ) -> Result<Option<Swap>> {
+        let temp = self.temp.path();
+        let is_expected = match exchange(temp, &target.path) {
+            Ok(()) => is_expected(temp),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let is_expected = is_expected(&target.path)?;
+                return Ok((!is_expected).then_some(Swap::Conflict));
             }
-            Err(error) => Err(error),
+            Err(_) => return Ok(None),
+        };
+        if !matches!(is_expected, Ok(true)) {
+            // Fails only if there is no record any more, and then there is to be none.
+            drop(exchange(temp, &target.path));
+        }
+        is_expected.map(|yes| Some(if yes { Swap::Done } else { Swap::Conflict }))
+    }
+
+    fn rename(mut self, target: &Target, content: &[u8]) -> io::Result<Swap> {
+        match std::fs::rename(self.temp.path(), &target.path) {
             Ok(()) => {
                 // The temp file's name is gone, so there is nothing left to clean up.
                 self.temp.disable_cleanup(true);
-                Ok(())
+                Ok(Swap::Done)
             }
-        };
-        put().map_err(|error| unwritable("write", &target.path, &error))
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                write_in_place(&target.path, content).map(|()| Swap::Done)
+            }
+            // Somebody has cleaned up; the next try makes another one, or says why it cannot.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Swap::Conflict),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -151,6 +191,18 @@ pub(super) fn remove(target: &Target) -> Result<()> {
 /// Makes a change of the folder durable.
 pub(super) fn sync(target: &Target) -> Result<()> {
     sync_folder(&target.folder).map_err(|error| unwritable("write in", &target.folder, &error))
+}
+
+/// Lets two files change places, at once.
+#[cfg(target_os = "linux")]
+fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    Ok(renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn exchange(_one: &Path, _other: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 fn open_in_place(path: &Path) -> io::Result<File> {
