@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls_platform_verifier::Verifier;
+use tokio::time::{self, Instant};
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -24,6 +26,9 @@ use crate::secret::Secret;
 
 /// More than any token reply needs.
 const LARGEST_BODY: usize = 256 * 1024;
+
+/// How long a reply is listened for after its timeout; see [`listen`].
+const GRACE: Duration = Duration::from_secs(1);
 
 /// How the body of a token request is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -73,12 +78,13 @@ impl HttpTokenEndpoint {
 
     async fn post(&self, url: &Url, fields: &[(&str, &str)], timeout: Duration) -> Posted {
         let request = match self.request(url, fields) {
-            Ok(request) => request.timeout(timeout),
+            Ok(request) => request,
             Err(detail) => return Posted::NotWritten(detail),
         };
-        match request.send().await {
-            Ok(response) => Posted::Answered(response),
-            Err(error) => {
+        match listen(timeout, request.send()).await {
+            Some(Ok(response)) => Posted::Answered(response),
+            None => Posted::Unanswered(format!("no answer from {} in time", host(url))),
+            Some(Err(error)) => {
                 let unwritten = error.is_connect() || error.is_builder();
                 let detail = describe(url, &error.without_url());
                 if unwritten { Posted::NotWritten(detail) } else { Posted::Unanswered(detail) }
@@ -170,12 +176,13 @@ impl HttpTokenEndpoint {
     async fn read(
         &self,
         response: Response,
+        timeout: Duration,
     ) -> (u16, Option<Duration>, Option<Zeroizing<Vec<u8>>>) {
         let status = response.status().as_u16();
         let after = response.headers().get(RETRY_AFTER);
         let now = self.environment.clock.now();
         let after = after.and_then(|value| retry_after(value.as_bytes(), now));
-        (status, after, body(response).await)
+        (status, after, listen(timeout, body(response)).await.flatten())
     }
 }
 
@@ -198,11 +205,13 @@ impl TokenEndpoint for HttpTokenEndpoint {
                 ("refresh_token", refresh_token.expose()),
             ];
             let no_answer = |detail| NoAnswer { detail, retry_after: None };
+            let start = Instant::now();
             match self.post(&self.config.token_url, &fields, timeout).await {
                 Posted::NotWritten(detail) => Redemption::NotSpent(no_answer(detail)),
                 Posted::Unanswered(detail) => Redemption::InDoubt(no_answer(detail)),
                 Posted::Answered(response) => {
-                    let (status, retry_after, body) = self.read(response).await;
+                    let left = timeout.saturating_sub(start.elapsed());
+                    let (status, retry_after, body) = self.read(response, left).await;
                     classify(&Reply {
                         status,
                         retry_after,
@@ -268,6 +277,19 @@ fn without_trust() -> std::result::Result<ClientConfig, String> {
     Ok(config.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
 }
 
+/// What `reply` comes to within `timeout`, or a moment later; none after that.
+///
+/// A program that was stopped (`SIGSTOP`, a frozen container) wakes up when its time is over, with
+/// a reply in its socket that it has not looked at. That may be the only copy of a rotated token,
+/// so a timeout is no reason not to look.
+async fn listen<T>(timeout: Duration, reply: impl Future<Output = T>) -> Option<T> {
+    let mut reply = pin!(reply);
+    if let Ok(reply) = time::timeout(timeout, &mut reply).await {
+        return Some(reply);
+    }
+    time::timeout(GRACE, reply).await.ok()
+}
+
 /// The body, up to the limit; none where it is larger or was cut short.
 async fn body(mut response: Response) -> Option<Zeroizing<Vec<u8>>> {
     let mut body = Zeroizing::new(Vec::with_capacity(16 * 1024));
@@ -280,11 +302,14 @@ async fn body(mut response: Response) -> Option<Zeroizing<Vec<u8>>> {
     Some(body)
 }
 
+fn host(url: &Url) -> &str {
+    url.host_str().unwrap_or_default()
+}
+
 /// What went wrong on the way, with its causes, in one line.
 fn describe(url: &Url, error: &reqwest::Error) -> String {
     use std::error::Error as _;
-    let host = url.host_str().unwrap_or_default();
-    let mut text = format!("no answer from {host}: {error}");
+    let mut text = format!("no answer from {}: {error}", host(url));
     let mut cause = error.source();
     while let Some(error) = cause {
         text.push_str(": ");
