@@ -93,6 +93,12 @@ impl Attempt<'_> {
         let mut tally = Tally { was_in_doubt, ..Tally::default() };
         loop {
             self.lock.check()?;
+            // A commit lock was waited for, or this program was stopped.
+            if !self.is_time_after(Duration::ZERO) {
+                return Err(transient(
+                    "there is no time left to ask the token endpoint; try again",
+                ));
+            }
             let timeout = self.shared.options.request_timeout.min(self.left());
             let answer = match self.shared.endpoint.redeem(token, timeout).await {
                 Redemption::Granted(grant) => return Ok(Exchange::Granted(grant)),
