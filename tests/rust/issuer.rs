@@ -29,6 +29,9 @@ fn tokens_are_used_once() {
     assert_eq!(stats["max_redemptions"], 1);
     assert_eq!(stats["replays"], 1);
     assert_eq!(live(&realm, "a1"), (true, true));
+    let spent = realm.call("live", &json!({ "label": "a0" }));
+    assert_eq!((&spent["label"], &spent["successor"]), (&json!("a0"), &json!("a1")), "{spent}");
+    assert_eq!(realm.call("live", &json!({ "label": "a1" }))["successor"], Value::Null);
 }
 
 #[test]

@@ -59,7 +59,8 @@ const INVARIANTS: &str = r#"{
     "api_wrong_account": 0
 }"#;
 
-/// Whether the tokens of a store's text, or of a label, are still good for anything.
+/// Whether the tokens of a store's text, or of a label, are still good for anything, and what took
+/// the place of a spent one.
 pub(super) fn live(state: &State, which: &Which) -> Result<Value, String> {
     let record: Value = match (&which.label, &which.text) {
         (Some(label), None) => Label::parse(label)
@@ -69,10 +70,12 @@ pub(super) fn live(state: &State, which: &Which) -> Result<Value, String> {
         _ => return Err("live takes a label or a text".to_owned()),
     };
     let part = |pointer| record.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let refresh = state.judge(part("/tokens/refresh_token"));
+    let token = part("/tokens/refresh_token");
     Ok(json!({
-        "refresh": !matches!(refresh, Redemption::Refused(_)),
+        "refresh": !matches!(state.judge(token), Redemption::Refused(_)),
         "access": state.check_access(part("/tokens/access_token")).is_ok(),
+        "label": state.name_of(token).map(|name| name.label.to_string()),
+        "successor": state.successor(token).map(|label| label.to_string()),
     }))
 }
 

@@ -137,6 +137,13 @@ impl State {
         }
     }
 
+    /// The pair that was granted for this refresh token, if it is spent.
+    pub(super) fn successor(&self, text: &str) -> Option<Label> {
+        let (name, family) = self.refresh_token(text)?;
+        let spent = family.pairs[name.label.generation].refresh.spent?;
+        Some(Label::new(&name.label.family, spent.successor))
+    }
+
     pub(super) fn revoke_family_of(&mut self, text: &str) {
         if let Some(name) = self.names.get(text)
             && let Some(family) = self.families.get_mut(&name.label.family)
