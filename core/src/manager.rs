@@ -206,8 +206,11 @@ impl AuthManager {
     }
 
     /// Waits for refreshes in flight and tokens that are still to be saved; whether all are done.
-    /// The manager stays usable. A Rust program awaits this before it ends, so that no exchange is
-    /// cut off; the Python and Node packages do so by themselves.
+    /// The manager stays usable.
+    ///
+    /// The end of a program waits for the same without being asked, for 10 seconds at most: the
+    /// end of `main`, [`std::process::exit`] and a panic in `main`, but neither an abort nor a
+    /// signal that nobody handles.
     pub async fn close(&self, timeout: Duration) -> bool {
         self.shared.close(timeout).await
     }

@@ -1,20 +1,26 @@
 //! The one thread of our own, on which redemptions and saves run whatever becomes of their callers.
 //!
 //! It is started by the first task and belongs to a process: after a fork the child has no such
-//! thread, so it starts another and leaves the parent's alone.
+//! thread, so it starts another and leaves the parent's alone. The end of the process, be it the
+//! end of `main`, [`std::process::exit`] or a panic in `main`, waits for its tasks.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use shutdown_hooks::add_shutdown_hook;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 use crate::environment::{BoxFuture, Spawner};
 use crate::storage::lock_file;
+
+/// How long the end of a process waits, unless it was told how long by [`finish`].
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 static WORKER: ArcSwapOption<Worker> = ArcSwapOption::const_empty();
 
@@ -34,14 +40,20 @@ impl Spawner for OwnThread {
     }
 }
 
-/// Waits, bounded, until the tasks of this process are done; whether they are. For a program that
-/// is about to exit: a refresh in flight may hold tokens that are not saved yet.
+/// Waits, bounded, until the tasks of this process are done; whether they are. A refresh in flight
+/// may hold tokens that are not saved yet. The end of the process waits for them by itself, for 10
+/// seconds; a program that has called this decides for itself, and its end waits no more.
 pub fn finish(timeout: Duration) -> bool {
-    let worker = WORKER.load_full().filter(|worker| worker.process == std::process::id());
-    let Some(worker) = worker else { return true };
-    let active = worker.active.lock().unwrap_or_else(PoisonError::into_inner);
-    let waited = worker.done.wait_timeout_while(active, timeout, |active| *active > 0);
-    *waited.unwrap_or_else(PoisonError::into_inner).0 == 0
+    own().is_none_or(|worker| {
+        worker.is_told.store(true, Ordering::SeqCst);
+        worker.wait(timeout)
+    })
+}
+
+extern "C" fn finish_at_exit() {
+    if let Some(worker) = own().filter(|worker| !worker.is_told.load(Ordering::SeqCst)) {
+        worker.wait(LONGEST_WAIT);
+    }
 }
 
 /// Closes what a forked child has inherited: its parent's locks must end with the parent. Called
@@ -60,6 +72,11 @@ pub fn handle() -> io::Result<Handle> {
     current().map(|worker| worker.handle.clone())
 }
 
+/// The worker of this process, if it has one.
+fn own() -> Option<Arc<Worker>> {
+    WORKER.load_full().filter(|worker| worker.process == std::process::id())
+}
+
 fn current() -> io::Result<Arc<Worker>> {
     let process = std::process::id();
     let current = WORKER.load_full();
@@ -75,7 +92,16 @@ fn current() -> io::Result<Arc<Worker>> {
     }
     // The parent's runtime must not be torn down by its child, whose copy has no threads.
     std::mem::forget(current);
+    wait_at_exit();
     Ok(started)
+}
+
+/// Has the end of the process call [`finish_at_exit`]. Children of a fork inherit that.
+fn wait_at_exit() {
+    static IS_REGISTERED: AtomicBool = AtomicBool::new(false);
+    if !IS_REGISTERED.swap(true, Ordering::SeqCst) && !add_shutdown_hook(finish_at_exit) {
+        tracing::warn!("the end of this process will not wait for refreshes");
+    }
 }
 
 struct Worker {
@@ -83,6 +109,8 @@ struct Worker {
     handle: Handle,
     active: Mutex<usize>,
     done: Condvar,
+    /// Whether the program has said how long its end waits.
+    is_told: AtomicBool,
     _end: oneshot::Sender<()>,
 }
 
@@ -119,7 +147,15 @@ impl Worker {
         let handle = started
             .recv()
             .map_err(|_| io::Error::other("the thread ended before it started"))??;
-        Ok(Self { process, handle, active: Mutex::new(0), done: Condvar::new(), _end: end })
+        let (active, done, is_told) = (Mutex::new(0), Condvar::new(), AtomicBool::new(false));
+        Ok(Self { process, handle, active, done, is_told, _end: end })
+    }
+
+    /// Waits until no task is active; whether that came about in time.
+    fn wait(&self, timeout: Duration) -> bool {
+        let active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.done.wait_timeout_while(active, timeout, |active| *active > 0);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 == 0
     }
 }
 
