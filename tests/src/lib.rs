@@ -7,3 +7,4 @@ pub mod log;
 pub mod options;
 pub mod program;
 pub mod torture;
+pub mod watchdog;
