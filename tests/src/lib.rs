@@ -6,5 +6,6 @@ pub mod issuer;
 pub mod log;
 pub mod options;
 pub mod program;
+pub mod runtimes;
 pub mod torture;
 pub mod watchdog;
