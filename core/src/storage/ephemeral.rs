@@ -1,8 +1,11 @@
-//! A login that lives in this process only.
+//! A login that lives in this process only. Immutable values behind atomic pointers, so that a
+//! forked child never finds a lock that a thread of its parent's had taken.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::{AuthStorage, Loaded, Readiness, RefreshLock, Stamp, Swap, Version};
 use crate::auth_dot_json::AuthDotJson;
@@ -21,9 +24,9 @@ use crate::sidecar::Sidecar;
 /// # Ok::<(), codex_auth_sdk::InvalidRecord>(())
 /// ```
 #[derive(Debug, Clone, Default)]
-pub struct EphemeralStorage(Arc<Mutex<State>>);
+pub struct EphemeralStorage(Arc<ArcSwap<State>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct State {
     record: Option<Arc<AuthDotJson>>,
     generation: u64,
@@ -42,33 +45,45 @@ impl EphemeralStorage {
 
     /// The store that all managers of this process share for one `CODEX_HOME`.
     pub fn shared(codex_home: &Path) -> Self {
-        static SHARED: LazyLock<Mutex<HashMap<PathBuf, EphemeralStorage>>> =
-            LazyLock::new(Mutex::default);
-        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.entry(codex_home.to_owned()).or_default().clone()
+        static SHARED: ArcSwapOption<HashMap<PathBuf, EphemeralStorage>> =
+            ArcSwapOption::const_empty();
+        SHARED.rcu(|shared| {
+            let mut shared = shared.as_deref().cloned().unwrap_or_default();
+            shared.entry(codex_home.to_owned()).or_default();
+            Some(Arc::new(shared))
+        });
+        let shared = SHARED.load();
+        shared.as_ref().and_then(|shared| shared.get(codex_home).cloned()).unwrap_or_default()
     }
 
     /// What is stored now.
     pub fn record(&self) -> Option<Arc<AuthDotJson>> {
-        self.state().record.clone()
+        self.0.load().record.clone()
     }
 
     /// Puts `record` in the place of whatever is stored, as a new login does.
     pub fn replace(&self, record: Option<AuthDotJson>) {
-        self.state().replace(record);
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let record = record.map(Arc::new);
+        drop(self.change(|state| state.replace(record.clone())));
     }
 
     fn swap(&self, expected: &Version, record: Option<AuthDotJson>) -> Swap {
-        let mut state = self.state();
-        if state.version() != *expected {
-            return Swap::Conflict;
-        }
-        state.replace(record);
-        Swap::Done
+        let record = record.map(Arc::new);
+        let before = self.change(|state| {
+            if state.version() == *expected {
+                state.replace(record.clone());
+            }
+        });
+        if before.version() == *expected { Swap::Done } else { Swap::Conflict }
+    }
+
+    /// Changes the state in one step, and returns what it was before.
+    fn change(&self, change: impl Fn(&mut State)) -> Arc<State> {
+        self.0.rcu(|state| {
+            let mut state = State::clone(state);
+            change(&mut state);
+            state
+        })
     }
 }
 
@@ -80,9 +95,13 @@ impl State {
         }
     }
 
-    fn replace(&mut self, record: Option<AuthDotJson>) {
-        self.record = record.map(Arc::new);
+    fn replace(&mut self, record: Option<Arc<AuthDotJson>>) {
+        self.record = record;
         self.generation += 1;
+    }
+
+    fn loaded(&self) -> Loaded {
+        Loaded { record: self.record.clone(), version: self.version() }
     }
 }
 
@@ -92,18 +111,15 @@ impl AuthStorage for EphemeralStorage {
     }
 
     fn load(&self) -> BoxFuture<'_, Result<Loaded>> {
-        let state = self.state();
-        let loaded = Loaded { record: state.record.clone(), version: state.version() };
-        Box::pin(async { Ok(loaded) })
+        Box::pin(async { Ok(self.0.load().loaded()) })
     }
 
     fn load_now(&self) -> Option<Result<Loaded>> {
-        let state = self.state();
-        Some(Ok(Loaded { record: state.record.clone(), version: state.version() }))
+        Some(Ok(self.0.load().loaded()))
     }
 
     fn stamp(&self) -> Option<Stamp> {
-        Some(Stamp::of(self.state().generation))
+        Some(Stamp::of(self.0.load().generation))
     }
 
     fn commit<'a>(
@@ -124,14 +140,14 @@ impl AuthStorage for EphemeralStorage {
 
     fn try_lock(&self) -> BoxFuture<'_, Result<Option<Box<dyn RefreshLock>>>> {
         let process = Some(std::process::id());
-        let holder = std::mem::replace(&mut self.state().locked_by, process);
-        let lock = (holder != process)
+        let before = self.change(|state| state.locked_by = process);
+        let lock = (before.locked_by != process)
             .then(|| Box::new(EphemeralLock(self.clone())) as Box<dyn RefreshLock>);
         Box::pin(async { Ok(lock) })
     }
 
     fn sidecar(&self) -> Sidecar {
-        self.state().sidecar.clone()
+        self.0.load().sidecar.clone()
     }
 }
 
@@ -148,13 +164,13 @@ impl RefreshLock for EphemeralLock {
     }
 
     fn set_sidecar(&self, sidecar: &Sidecar) -> Result<()> {
-        self.0.state().sidecar = sidecar.clone();
+        drop(self.0.change(|state| state.sidecar = sidecar.clone()));
         Ok(())
     }
 }
 
 impl Drop for EphemeralLock {
     fn drop(&mut self) {
-        self.0.state().locked_by = None;
+        drop(self.0.change(|state| state.locked_by = None));
     }
 }
