@@ -111,10 +111,13 @@ impl Drop for Delivery {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "dropped on this thread, after the call")]
 fn hand_over_if_alive(deliver: Py<PyAny>, answer: Convert) {
     if !ENDING.load(Ordering::SeqCst) {
-        Python::try_attach(|py| hand_over(py, &deliver, answer));
+        // What is dropped while attached takes no lock, which a forked child might find taken.
+        Python::try_attach(move |py| {
+            let deliver = deliver;
+            hand_over(py, &deliver, answer);
+        });
     }
 }
 
