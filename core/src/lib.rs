@@ -9,6 +9,7 @@ mod error;
 pub mod hostile;
 mod identity;
 mod manager;
+mod per_process;
 mod secret;
 mod sidecar;
 #[cfg(any(test, feature = "test-util"))]

@@ -11,18 +11,18 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use shutdown_hooks::add_shutdown_hook;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 use crate::environment::{BoxFuture, Spawner};
+use crate::per_process::PerProcess;
 use crate::storage::lock_file;
 
 /// How long the end of a process waits, unless it was told how long by [`finish`].
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-static WORKER: ArcSwapOption<Worker> = ArcSwapOption::const_empty();
+static WORKER: PerProcess<Worker> = PerProcess::new();
 
 /// Starts tasks on this crate's own thread.
 #[derive(Debug, Clone, Copy, Default)]
@@ -44,14 +44,14 @@ impl Spawner for OwnThread {
 /// may hold tokens that are not saved yet. The end of the process waits for them by itself, for 10
 /// seconds; a program that has called this decides for itself, and its end waits no more.
 pub fn finish(timeout: Duration) -> bool {
-    own().is_none_or(|worker| {
+    WORKER.get().is_none_or(|worker| {
         worker.is_told.store(true, Ordering::SeqCst);
         worker.wait(timeout)
     })
 }
 
 extern "C" fn finish_at_exit() {
-    if let Some(worker) = own().filter(|worker| !worker.is_told.load(Ordering::SeqCst)) {
+    if let Some(worker) = WORKER.get().filter(|worker| !worker.is_told.load(Ordering::SeqCst)) {
         worker.wait(LONGEST_WAIT);
     }
 }
@@ -72,28 +72,12 @@ pub fn handle() -> io::Result<Handle> {
     current().map(|worker| worker.handle.clone())
 }
 
-/// The worker of this process, if it has one.
-fn own() -> Option<Arc<Worker>> {
-    WORKER.load_full().filter(|worker| worker.process == std::process::id())
-}
-
 fn current() -> io::Result<Arc<Worker>> {
-    let process = std::process::id();
-    let current = WORKER.load_full();
-    if let Some(worker) = current.as_ref().filter(|worker| worker.process == process) {
-        return Ok(Arc::clone(worker));
-    }
-    after_fork();
-    let started = Arc::new(Worker::start(process)?);
-    let previous = WORKER.compare_and_swap(&current, Some(Arc::clone(&started)));
-    // Another thread was faster: its worker is the one, ours ends as it is dropped.
-    if let Some(winner) = previous.as_ref().filter(|worker| worker.process == process) {
-        return Ok(Arc::clone(winner));
-    }
-    // The parent's runtime must not be torn down by its child, whose copy has no threads.
-    std::mem::forget(current);
-    wait_at_exit();
-    Ok(started)
+    WORKER.get_or_try_make(|| {
+        after_fork();
+        wait_at_exit();
+        Worker::start()
+    })
 }
 
 /// Has the end of the process call [`finish_at_exit`]. Children of a fork inherit that.
@@ -105,7 +89,6 @@ fn wait_at_exit() {
 }
 
 struct Worker {
-    process: u32,
     handle: Handle,
     active: Mutex<usize>,
     done: Condvar,
@@ -132,7 +115,7 @@ impl Drop for Active {
 }
 
 impl Worker {
-    fn start(process: u32) -> io::Result<Self> {
+    fn start() -> io::Result<Self> {
         let (report, started) = mpsc::channel();
         let (end, ended) = oneshot::channel();
         thread::Builder::new().name("codex-auth-sdk".to_owned()).spawn(move || {
@@ -148,7 +131,7 @@ impl Worker {
             .recv()
             .map_err(|_| io::Error::other("the thread ended before it started"))??;
         let (active, done, is_told) = (Mutex::new(0), Condvar::new(), AtomicBool::new(false));
-        Ok(Self { process, handle, active, done, is_told, _end: end })
+        Ok(Self { handle, active, done, is_told, _end: end })
     }
 
     /// Waits until no task is active; whether that came about in time.

@@ -16,7 +16,6 @@ pub(super) type Answer = watch::Receiver<Option<Result<Outcome>>>;
 /// What belongs to one process.
 #[derive(Debug)]
 pub(super) struct Process {
-    id: u32,
     flights: Mutex<HashMap<Key, Answer>>,
     /// A pair that could not be saved, with the refresh lock that is kept for it.
     pub(super) unsaved: tokio::sync::Mutex<Option<Unsaved>>,
@@ -27,7 +26,6 @@ pub(super) struct Process {
 impl Default for Process {
     fn default() -> Self {
         Self {
-            id: std::process::id(),
             flights: Mutex::default(),
             unsaved: tokio::sync::Mutex::default(),
             tasks: watch::Sender::new(0),
@@ -37,10 +35,6 @@ impl Default for Process {
 }
 
 impl Process {
-    pub(super) fn is_own(&self) -> bool {
-        self.id == std::process::id()
-    }
-
     /// Counts a task that [`Shared::close`] waits for, until it is dropped.
     pub(super) fn task(self: &Arc<Self>) -> Task {
         self.tasks.send_modify(|tasks| *tasks += 1);

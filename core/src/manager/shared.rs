@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
 use super::current::CurrentCell;
@@ -12,6 +11,7 @@ use super::process::Process;
 use crate::auth_dot_json::AuthDotJson;
 use crate::environment::{BoxFuture, Environment};
 use crate::error::{Error, Result, transient};
+use crate::per_process::PerProcess;
 use crate::snapshot::CodexAuth;
 use crate::storage::{AuthStorage, Loaded};
 use crate::token_endpoint::TokenEndpoint;
@@ -24,7 +24,7 @@ pub(super) struct Shared {
     pub(super) environment: Environment,
     pub(super) current: CurrentCell,
     pub(super) memory: Memory,
-    process: ArcSwap<Process>,
+    process: PerProcess<Process>,
 }
 
 impl Shared {
@@ -41,20 +41,13 @@ impl Shared {
             environment,
             current: CurrentCell::default(),
             memory: Memory::default(),
-            process: ArcSwap::from_pointee(Process::default()),
+            process: PerProcess::new(),
         }
     }
 
     /// What belongs to this process: a forked child has none of its parent's flights or locks.
     pub(super) fn process(&self) -> Arc<Process> {
-        let current = self.process.load_full();
-        if current.is_own() {
-            return current;
-        }
-        self.process.compare_and_swap(&current, Arc::new(Process::default()));
-        // The parent's flights are not ours to end.
-        std::mem::forget(current);
-        self.process.load_full()
+        self.process.get_or_default()
     }
 
     /// The login in `record`, as received now.

@@ -7,7 +7,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use reqwest::header::{HeaderValue, RETRY_AFTER, USER_AGENT};
 use reqwest::{Client, RequestBuilder, Response, redirect};
 use rustls::ClientConfig;
@@ -22,6 +21,7 @@ use super::classify::{Reply, classify, retry_after};
 use super::{NoAnswer, Redemption, TokenEndpoint, TokenTypeHint};
 use crate::environment::{BoxFuture, Environment};
 use crate::error::{Error, ErrorKind, Result};
+use crate::per_process::PerProcess;
 use crate::secret::Secret;
 
 /// More than any token reply needs.
@@ -61,19 +61,13 @@ pub struct HttpTokenEndpointConfig {
 pub struct HttpTokenEndpoint {
     config: HttpTokenEndpointConfig,
     environment: Environment,
-    client: ArcSwapOption<ProcessClient>,
-}
-
-/// A client and the process that built it: a forked child does not touch its parent's.
-struct ProcessClient {
-    process: u32,
-    client: Client,
+    client: PerProcess<Client>,
 }
 
 impl HttpTokenEndpoint {
     /// An endpoint that is not connected to yet.
     pub const fn new(config: HttpTokenEndpointConfig, environment: Environment) -> Self {
-        Self { config, environment, client: ArcSwapOption::const_empty() }
+        Self { config, environment, client: PerProcess::new() }
     }
 
     async fn post(&self, url: &Url, fields: &[(&str, &str)], timeout: Duration) -> Posted {
@@ -103,7 +97,8 @@ impl HttpTokenEndpoint {
         let originator = HeaderValue::from_str(&self.config.originator)
             .map_err(|_| "the originator is not a header value".to_owned())?;
         let request = self
-            .client()?
+            .client
+            .get_or_try_make(|| self.build_client())?
             .post(url.clone())
             .header("originator", &originator)
             .header(USER_AGENT, originator);
@@ -114,19 +109,6 @@ impl HttpTokenEndpoint {
                 request.json(&fields.iter().copied().collect::<BTreeMap<_, _>>())
             }
         })
-    }
-
-    fn client(&self) -> std::result::Result<Client, String> {
-        let process = std::process::id();
-        let current = self.client.load_full();
-        if let Some(known) = current.as_ref().filter(|known| known.process == process) {
-            return Ok(known.client.clone());
-        }
-        let client = self.build_client()?;
-        self.client.store(Some(Arc::new(ProcessClient { process, client: client.clone() })));
-        // An inherited client shares its sockets with the parent: dropping it would close them.
-        std::mem::forget(current);
-        Ok(client)
     }
 
     fn build_client(&self) -> std::result::Result<Client, String> {
