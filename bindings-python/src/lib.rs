@@ -6,6 +6,7 @@ mod bridge;
 mod calls;
 mod errors;
 mod exit;
+mod interpreter;
 mod manager;
 mod options;
 mod outcomes;
@@ -13,23 +14,21 @@ mod recovery;
 mod snapshot;
 mod storage;
 
+use pyo3::prelude::*;
+
 /// What `codex_auth_sdk` is made of; import that instead.
-#[pyo3::pymodule]
-mod _native {
-    #[pymodule_export]
-    use crate::async_manager::AsyncManager;
-    #[pymodule_export]
-    use crate::bridge::Pending;
-    #[pymodule_export]
-    use crate::exit::{after_fork, finish};
-    #[pymodule_export]
-    use crate::manager::AuthManager;
-    #[pymodule_export]
-    use crate::outcomes::{LogoutOutcome, SyncOutcome};
-    #[pymodule_export]
-    use crate::recovery::UnauthorizedRecovery;
-    #[pymodule_export]
-    use crate::snapshot::CodexAuth;
-    #[pymodule_export]
-    use crate::storage::EphemeralStorage;
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    // Before any type is made.
+    interpreter::require_main(module.py())?;
+    module.add_class::<async_manager::AsyncManager>()?;
+    module.add_class::<bridge::Pending>()?;
+    module.add_class::<manager::AuthManager>()?;
+    module.add_class::<outcomes::LogoutOutcome>()?;
+    module.add_class::<outcomes::SyncOutcome>()?;
+    module.add_class::<recovery::UnauthorizedRecovery>()?;
+    module.add_class::<snapshot::CodexAuth>()?;
+    module.add_class::<storage::EphemeralStorage>()?;
+    module.add_function(wrap_pyfunction!(exit::after_fork, module)?)?;
+    module.add_function(wrap_pyfunction!(exit::finish, module)?)
 }
