@@ -45,6 +45,10 @@ impl LockFile {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
+            // By a signal to the program, on a network file system: try again.
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Interrupted => {
+                return Ok(None);
+            }
             Err(TryLockError::Error(error)) => return Err(error),
         }
         let slot = Arc::new(Slot {
