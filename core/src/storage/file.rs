@@ -1,5 +1,6 @@
 //! `auth.json` in `CODEX_HOME`, as the Codex CLI keeps it.
 
+mod in_place;
 mod locks;
 mod replace;
 mod target;
@@ -48,6 +49,13 @@ impl Drop for Discard {
     }
 }
 
+/// A write in place that failed half-way, and what it left.
+#[derive(Debug)]
+struct Torn {
+    left: Version,
+    before: Loaded,
+}
+
 /// The login in a `CODEX_HOME` folder.
 ///
 /// Writes replace the file as a whole, under the two locks of the Codex CLI, and reads survive
@@ -61,6 +69,8 @@ pub struct FileStorage {
     parsed: ArcSwapOption<Loaded>,
     /// The temp file that proved readiness, for the commit that follows.
     prepared: Prepared,
+    /// Our own torn write: until another one gets through, the store holds what it held before.
+    torn: ArcSwapOption<Torn>,
 }
 
 impl FileStorage {
@@ -79,6 +89,7 @@ impl FileStorage {
             environment,
             parsed: ArcSwapOption::empty(),
             prepared: Prepared::default(),
+            torn: ArcSwapOption::empty(),
         }
     }
 
@@ -92,6 +103,9 @@ impl FileStorage {
             return Ok(Ok(Loaded { record: None, version: Version::absent() }));
         };
         let version = version_of(&bytes);
+        if let Some(torn) = self.torn.load().as_deref().filter(|torn| torn.left == version) {
+            return Ok(Ok(torn.before.clone()));
+        }
         if let Some(parsed) =
             self.parsed.load().as_deref().filter(|parsed| parsed.version == version)
         {
@@ -135,17 +149,27 @@ impl FileStorage {
         let filled = |content| Replacement::filled(&target, content, prepared);
         let filled = content.map(filled).transpose()?;
         let locks = locks::commit_locks(&self.home, &target, &self.environment).await?;
+        let found = self.read()?.ok().filter(|found| found.version == *expected);
+        let Some(found) = found else { return Ok(Swap::Conflict) };
         let is_expected = |path: &Path| Ok(version_at(path)? == *expected);
-        if !is_expected(&target.path)? {
-            return Ok(Swap::Conflict);
-        }
         let swap = match filled.zip(content) {
             Some((replacement, content)) => replacement.put(&target, content, is_expected),
             None => replace::remove(&target).map(|()| Swap::Done),
-        }?;
+        };
+        if swap.is_err() {
+            self.remember_if_torn(found);
+        }
+        let swap = swap?;
         drop(locks);
         replace::sync(&target)?;
         Ok(swap)
+    }
+
+    fn remember_if_torn(&self, before: Loaded) {
+        let Ok(Some(bytes)) = read_bytes(&self.path) else { return };
+        if in_place::is_torn(&bytes) {
+            self.torn.store(Some(Arc::new(Torn { left: version_of(&bytes), before })));
+        }
     }
 
     async fn prove_ready(&self, size: usize) -> Result<Readiness> {

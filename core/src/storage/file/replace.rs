@@ -1,16 +1,15 @@
 //! Replacing the record: a private temp file beside it, synced, renamed over it.
 
 use std::ffi::OsStr;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::path::Path;
 
 use tempfile::{Builder, NamedTempFile};
 
 use super::target::Target;
-use super::unwritable;
+use super::{in_place, unwritable};
 use crate::error::Result;
-use crate::storage::plain_file::{self, Links};
 use crate::storage::{Swap, ownership};
 
 const PREFIX: &str = ".codex-auth-sdk-";
@@ -40,7 +39,7 @@ impl Replacement {
     pub(super) fn prepare(target: &Target, size: usize) -> Result<Self> {
         target.check_writable()?;
         if target.is_mount_point() {
-            open_in_place(&target.path)
+            in_place::prove(&target.path)
                 .map_err(|error| unwritable("write", &target.path, &error))?;
         }
         Self::create(target)
@@ -93,8 +92,8 @@ impl Replacement {
     }
 
     /// Makes it the record, with the `content` that it was filled with, in the place of one that
-    /// `is_expected`. The record is whole at any instant, except at a mount point, which can only be
-    /// written in place.
+    /// `is_expected`. The record is whole at any instant, except where it cannot be replaced, as at
+    /// a mount point, and is written in place.
     pub(super) fn put(
         self,
         target: &Target,
@@ -140,8 +139,8 @@ impl Replacement {
                 self.temp.disable_cleanup(true);
                 Ok(Swap::Done)
             }
-            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
-                write_in_place(&target.path, content).map(|()| Swap::Done)
+            Err(error) if target.existing.is_some() && is_refusal(&error) => {
+                in_place::write(&target.path, content).map(|()| Swap::Done)
             }
             // Somebody has cleaned up; the next try makes another one, or says why it cannot.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Swap::Conflict),
@@ -180,7 +179,7 @@ pub(crate) fn is_temp_name(name: &OsStr) -> bool {
 pub(super) fn remove(target: &Target) -> Result<()> {
     let remove = || match std::fs::remove_file(&target.path) {
         Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
-            write_in_place(&target.path, b"{}")
+            in_place::write(&target.path, b"{}")
         }
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
@@ -205,15 +204,11 @@ fn exchange(_one: &Path, _other: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-fn open_in_place(path: &Path) -> io::Result<File> {
-    plain_file::open(path, OpenOptions::new().write(true), Links::Refused)
-}
-
-fn write_in_place(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = open_in_place(path)?;
-    file.write_all(content)?;
-    file.set_len(content.len() as u64)?;
-    file.sync_all()
+/// Whether the folder does not let the file be replaced, whose content may be changed all the same:
+/// something is mounted on it, or what the folder allows has changed.
+fn is_refusal(error: &io::Error) -> bool {
+    use io::ErrorKind::{CrossesDevices, PermissionDenied, ResourceBusy};
+    matches!(error.kind(), CrossesDevices | PermissionDenied | ResourceBusy)
 }
 
 /// Makes what was done in `folder` durable, as far as that can be had: it may be unreadable, or on

@@ -1,0 +1,66 @@
+//! Writing the record where it is, as at a mount point, which cannot be replaced. The file is whole
+//! before and after; in between it is no JSON at all, so that nobody takes a mixture for a login.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use crate::auth_dot_json::AuthDotJson;
+use crate::storage::plain_file::{self, Links};
+
+/// In the place of a record's first brace while the rest is being written.
+const BLANK: &[u8] = b" ";
+
+/// Proves that the record may be written.
+pub(super) fn prove(path: &Path) -> io::Result<()> {
+    open(path).map(drop)
+}
+
+/// Makes `content` the record. A second try spares readers the torn file that one error leaves.
+pub(super) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    try_write(path, content).or_else(|_| try_write(path, content))
+}
+
+/// Whether `bytes` are what an interrupted [`write`] leaves, and nobody else.
+pub(super) fn is_torn(bytes: &[u8]) -> bool {
+    bytes.starts_with(BLANK) && AuthDotJson::parse(bytes).is_err()
+}
+
+fn try_write(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = open(path)?;
+    let length = file.metadata()?.len();
+    // A disk that is full shows while the old record is still whole.
+    if let Err(error) = grow(&mut file, content.len() as u64) {
+        // Spaces that stay behind it are no part of it.
+        file.set_len(length).unwrap_or_default();
+        return Err(error);
+    }
+    // What is left of a longer record would be torn if the file could not be cut.
+    let mut padded = Zeroizing::new(content.to_vec());
+    padded.resize(content.len().max(length as usize), b' ');
+    let (first, rest) = padded.split_at(padded.len().min(1));
+    file.rewind()?;
+    file.write_all(BLANK)?;
+    file.write_all(rest)?;
+    file.rewind()?;
+    file.write_all(first)?;
+    file.set_len(content.len() as u64)?;
+    file.sync_all()
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    plain_file::open(path, OpenOptions::new().write(true), Links::Refused)
+}
+
+/// Appends spaces until `file` has `size` bytes.
+fn grow(file: &mut File, size: u64) -> io::Result<()> {
+    let length = file.seek(SeekFrom::End(0))?;
+    let missing = size.saturating_sub(length);
+    if missing > 0 {
+        file.write_all(&vec![b' '; missing as usize])?;
+        file.sync_all()?;
+    }
+    Ok(())
+}
