@@ -177,6 +177,11 @@ impl FileStorage {
         let locks = locks::commit_locks(&self.home, &target, &self.environment).await?;
         // Under all locks nobody else has a temp file that is still to be used.
         replace::remove_leftovers(&target);
+        target.check_writable()?;
+        if target.existing.is_some() {
+            in_place::prove(&target, size)
+                .map_err(|error| unwritable("write", &target.path, &error))?;
+        }
         drop(locks);
         let replacement = Replacement::prepare(&target, size)?;
         self.prepared.store(Some(Arc::new(replacement)));

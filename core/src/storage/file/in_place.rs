@@ -7,15 +7,23 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
+use super::target::Target;
 use crate::auth_dot_json::AuthDotJson;
 use crate::storage::plain_file::{self, Links};
 
 /// In the place of a record's first brace while the rest is being written.
 const BLANK: &[u8] = b" ";
 
-/// Proves that the record may be written.
-pub(super) fn prove(path: &Path) -> io::Result<()> {
-    open(path).map(drop)
+/// Proves that the record may be written, and that a mounted one may grow to `size`.
+pub(super) fn prove(target: &Target, size: usize) -> io::Result<()> {
+    let mut file = open(&target.path)?;
+    if target.is_mount_point() {
+        let length = file.metadata()?.len();
+        let grown = grow(&mut file, size as u64);
+        file.set_len(length)?;
+        grown?;
+    }
+    Ok(())
 }
 
 /// Makes `content` the record. A second try spares readers the torn file that one error leaves.

@@ -37,14 +37,11 @@ impl Drop for Replacement {
 impl Replacement {
     /// Makes one, which proves that the folder takes it.
     pub(super) fn prepare(target: &Target, size: usize) -> Result<Self> {
-        target.check_writable()?;
-        if target.is_mount_point() {
-            in_place::prove(&target.path)
-                .map_err(|error| unwritable("write", &target.path, &error))?;
-        }
         Self::create(target)
             .and_then(|mut temp| {
                 temp.temp.write_all(&vec![b' '; size])?;
+                // A full disk may show only now.
+                temp.temp.as_file().sync_all()?;
                 Ok(temp)
             })
             .map_err(|error| unwritable("write in", &target.folder, &error))
