@@ -173,7 +173,7 @@ impl<'a> Attempt<'a> {
                 auth.map_or(Round::Again, |auth| Round::Done(Ok(auth)))
             }
             Ok(SaveOutcome::Superseded) => {
-                self.shared.memory.forget_rotation();
+                self.shared.memory.mark_saved();
                 Round::Again
             }
             Err(error) => {

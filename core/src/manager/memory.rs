@@ -31,7 +31,7 @@ pub(super) struct Rotated {
     pub(super) redeemed: Vec<Fingerprint>,
     /// The record with the pair in it.
     pub(super) record: Arc<AuthDotJson>,
-    /// Whether the store does not have it yet.
+    /// Whether the store is still to get it.
     pub(super) unsaved: bool,
 }
 
@@ -99,7 +99,8 @@ impl Memory {
         self.rotated.load_full()
     }
 
-    /// Notes that the store has the pair; whether it was still to be saved.
+    /// Notes that there is nothing to save any more; whether there was. The pair stays known, should
+    /// somebody put a token back that was spent for it.
     pub(super) fn mark_saved(&self) -> bool {
         let before = self.rotated.rcu(|rotated| {
             rotated

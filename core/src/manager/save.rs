@@ -156,7 +156,9 @@ impl Shared {
         if let Some(rotated) = self.memory.rotated().filter(|rotated| rotated.unsaved) {
             match self.commit_pair(&rotated.record, &rotated.redeemed).await? {
                 SaveOutcome::Saved(_) => self.mark_recovered(),
-                SaveOutcome::Superseded => self.memory.forget_rotation(),
+                SaveOutcome::Superseded => {
+                    self.memory.mark_saved();
+                }
             }
         }
         Ok(unsaved.take().map(|unsaved| unsaved.lock))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::world::World;
 use super::{RETRY, recover, refresh_token, start_recovery};
 use crate::auth_dot_json::AuthDotJson;
-use crate::manager::SyncOutcome;
+use crate::manager::{GiveUpReason, SyncOutcome, UnauthorizedRecoveryDecision};
 use crate::sidecar::Sidecar;
 use crate::storage::AuthStorage;
 
@@ -172,4 +172,38 @@ async fn g4_a_record_that_vanishes_for_a_moment_does_not_hide_the_pair() {
     world.store.memory.replace(old.as_deref().cloned());
     assert!(manager.reload().await.expect("read"));
     assert_eq!(refresh_token(&manager.auth().expect("signed in")), refresh_token(&unsaved));
+}
+
+#[tokio::test(start_paused = true)]
+async fn g4_a_record_that_is_gone_while_it_would_be_saved_may_come_back() {
+    for is_unsaved in [false, true] {
+        let world = World::new();
+        let manager = world.manager().await;
+        let auth = manager.auth().expect("signed in");
+        let old = world.store.memory.record();
+        world.store.failing_commits.store(usize::from(is_unsaved), Ordering::SeqCst);
+        let waiting = start_recovery(&manager, &auth);
+        world.pass(Duration::from_millis(50)).await;
+        if is_unsaved {
+            waiting.await.expect("no panic").expect("recovered");
+            world.store.memory.replace(None);
+            manager.reload().await.expect("read");
+        } else {
+            world.store.memory.replace(None);
+            let decision = waiting.await.expect("no panic").expect("an outcome");
+            assert_eq!(decision, UnauthorizedRecoveryDecision::GiveUp(GiveUpReason::LoggedOut));
+        }
+        assert!(manager.close(Duration::from_secs(60)).await);
+        assert!(!manager.pending_save() && world.stored().is_none(), "a logout is not undone");
+        world.store.memory.replace(old.as_deref().cloned());
+        manager.reload().await.expect("read");
+        assert_eq!(recover(&manager, &auth).await.expect("recovered"), RETRY);
+        assert!(manager.close(Duration::from_secs(60)).await);
+        assert_eq!(world.issuer.requests(), (1, 1), "the spent token was not presented");
+        assert_eq!(
+            world.stored().as_deref(),
+            Some(refresh_token(&manager.auth().expect("signed in"))),
+            "and its successor takes its place"
+        );
+    }
 }
