@@ -1,5 +1,6 @@
 // One of many processes that share a login: on every line of standard input it makes one request
-// of the protected API, recovers from 401 if it must, and says how that went in one line of JSON.
+// of the protected API, recovers from 401 if it must, and says how that went in one line of JSON;
+// on the line `close` it waits until all is saved instead.
 // Usage: contender.mjs CODEX_HOME ISSUER_URL CLIENT [OPTIONS]; `OPTIONS` is a JSON object of options
 // of the manager (see tests/README.md).
 
@@ -10,7 +11,19 @@ import { nodeOptions } from './options.mjs';
 
 const [codexHome, url, originator, options = '{}'] = process.argv.slice(2);
 const tokenUrl = `${url}/oauth/token`;
-const manager = new AuthManager({ codexHome, tokenUrl, originator, ...nodeOptions(JSON.parse(options)) });
+const failure = (error) => ({ error: error.code ?? String(error), message: error.message });
+const say = (answer) => console.log(JSON.stringify(answer));
+
+function open() {
+  try {
+    return new AuthManager({ codexHome, tokenUrl, originator, ...nodeOptions(JSON.parse(options)) });
+  } catch (error) {
+    say(failure(error));
+    process.exit();
+  }
+}
+
+const manager = open();
 
 /** One request, with at most two retries. */
 async function request() {
@@ -25,7 +38,12 @@ async function request() {
   }
 }
 
-console.log(JSON.stringify({ ready: true }));
-for await (const _ of createInterface({ input: process.stdin })) {
-  console.log(JSON.stringify(await request().catch((error) => ({ error: error.code ?? String(error) }))));
+async function close() {
+  return { closed: await manager.close({ timeoutMs: 60_000 }) };
+}
+
+say({ ready: true });
+for await (const line of createInterface({ input: process.stdin })) {
+  const answer = await (line === 'close' ? close() : request()).catch(failure);
+  say({ ...answer, pending_save: manager.pendingSave });
 }

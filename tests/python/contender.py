@@ -1,7 +1,8 @@
 """One of many processes that share a login.
 
 On every line of standard input it makes one request of the protected API, recovers from 401 if it
-must, and says how that went in one line of JSON.
+must, and says how that went in one line of JSON; on the line `close` it waits until all is saved
+instead.
 Usage: contender.py CODEX_HOME ISSUER_URL CLIENT [OPTIONS]; `OPTIONS` is a JSON object of options of
 the manager (see `tests/README.md`).
 """
@@ -20,15 +21,20 @@ from codex_auth_sdk import AuthManager, CodexAuth, CodexAuthError, UnauthorizedR
 def main() -> None:
     home, url, client, *more = sys.argv[1:]
     options = json.loads(more[0]) if more else {}
-    manager = AuthManager(
-        codex_home=home, token_url=f"{url}/oauth/token", originator=client, **options
-    )
+    try:
+        manager = AuthManager(
+            codex_home=home, token_url=f"{url}/oauth/token", originator=client, **options
+        )
+    except CodexAuthError as error:
+        say(failure(error))
+        return
     say({"ready": True})
-    for _ in sys.stdin:
+    for line in sys.stdin:
         try:
-            say(request(manager, url))
+            answer = close(manager) if line.strip() == "close" else request(manager, url)
         except CodexAuthError as error:
-            say({"error": error.code})
+            answer = failure(error)
+        say(answer | {"pending_save": manager.pending_save})
 
 
 def request(manager: AuthManager, url: str) -> dict[str, Any]:
@@ -44,6 +50,14 @@ def request(manager: AuthManager, url: str) -> dict[str, Any]:
         if decision is not UnauthorizedRecoveryDecision.RETRY:
             return {"error": str(recovery.give_up_reason)}
     return {"error": "logged_out"}
+
+
+def close(manager: AuthManager) -> dict[str, Any]:
+    return {"closed": manager.close(timeout=60)}
+
+
+def failure(error: CodexAuthError) -> dict[str, Any]:
+    return {"error": error.code, "message": str(error)}
 
 
 def call_api(auth: CodexAuth, url: str) -> int:

@@ -2,7 +2,7 @@
 //!
 //! A contender says `{"ready": true}` once it has a manager, then answers every line of its
 //! standard input with one line of JSON: `{"status", "unauthorized"}` of a request that came
-//! through, or `{"error": code}`.
+//! through, or `{"error", "message"}`, and always `pending_save`; one in Rust also `events`.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
@@ -127,6 +127,17 @@ impl Contender {
     /// If it has.
     pub fn try_go(&mut self) -> io::Result<()> {
         writeln!(self.input, "go")
+    }
+
+    /// Lets it wait, a minute at most, until its refreshes are done and saved: `{"closed"}`.
+    ///
+    /// # Panics
+    ///
+    /// If it has ended.
+    #[must_use]
+    pub fn close(&mut self) -> Value {
+        writeln!(self.input, "close").expect("the contender listens");
+        self.answer()
     }
 
     /// Its next answer.

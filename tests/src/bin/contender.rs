@@ -1,16 +1,22 @@
 //! One of many processes that share a login: on every line of standard input it makes one request
-//! of the protected API, recovers from 401 if it must, and says how that went in one line of JSON.
+//! of the protected API, recovers from 401 if it must, and says how that went in one line of JSON;
+//! on the line `close` it waits until all is saved instead.
 //! Usage: `contender CODEX_HOME ISSUER_URL CLIENT [OPTIONS]`; `OPTIONS` is a JSON object of options of
 //! the manager (see `tests/README.md`).
 
 use std::error::Error;
 use std::io::{self, BufRead, Write};
+use std::time::Duration;
 
-use codex_auth_sdk::{AuthManager, CodexAuth, UnauthorizedRecoveryDecision};
+use codex_auth_sdk::{AuthManager, CodexAuth, Events, UnauthorizedRecoveryDecision};
 use codex_auth_tests::issuer::Realm;
 use codex_auth_tests::options::with_option;
 use serde_json::{Map, Value, json};
 use tokio::runtime::Builder;
+use tokio::time::timeout;
+
+/// As long as the others' runners wait for anything.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -30,13 +36,21 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let manager = match runtime.block_on(builder.build()) {
         Ok(manager) => manager,
-        Err(error) => return Ok(say(&json!({"error": error.code()}))?),
+        Err(error) => return Ok(say(&failure(&error))?),
     };
+    let mut events = manager.subscribe();
     say(&json!({"ready": true}))?;
     for line in io::stdin().lock().lines() {
-        line?;
-        let answer = runtime.block_on(request(&manager, &realm));
-        say(&answer.unwrap_or_else(|error| json!({"error": error.code()})))?;
+        let is_close = line? == "close";
+        let mut answer = runtime.block_on(async {
+            if is_close {
+                return json!({"closed": manager.close(CLOSE_TIMEOUT).await});
+            }
+            request(&manager, &realm).await.unwrap_or_else(|error| failure(&error))
+        });
+        answer["pending_save"] = manager.pending_save().into();
+        answer["events"] = runtime.block_on(unread(&mut events)).into();
+        say(&answer)?;
     }
     Ok(())
 }
@@ -67,6 +81,19 @@ fn call_api(auth: &CodexAuth, realm: &Realm) -> codex_auth_sdk::Result<u16> {
         headers.iter().map(|(name, value)| format!("{name}: {}\r\n", value.expose())).collect();
     let reply = realm.exchange("GET", "/api/me", "text/plain", &lines, "");
     Ok(reply.map_or(0, |reply| reply.status))
+}
+
+/// The names of the events that were sent since this was last asked.
+async fn unread(events: &mut Events) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    while let Ok(Some(event)) = timeout(Duration::ZERO, events.next()).await {
+        names.push(event.kind());
+    }
+    names
+}
+
+fn failure(error: &codex_auth_sdk::Error) -> Value {
+    json!({"error": error.code(), "message": error.to_string()})
 }
 
 fn say(line: &Value) -> io::Result<()> {
