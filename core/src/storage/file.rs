@@ -63,6 +63,8 @@ struct Torn {
 #[derive(Debug)]
 pub struct FileStorage {
     home: PathBuf,
+    /// Whether the home was there: only then it can be gone.
+    home_was_there: bool,
     path: PathBuf,
     environment: Environment,
     /// The last record read, so that an unchanged file is not parsed again.
@@ -77,7 +79,9 @@ impl FileStorage {
     /// The store of the folder `codex_home`, which is resolved to its real path if it exists.
     pub fn new(codex_home: impl AsRef<Path>, environment: Environment) -> Self {
         let codex_home = codex_home.as_ref();
-        let home = codex_home.canonicalize().unwrap_or_else(|_| codex_home.to_owned());
+        let real = codex_home.canonicalize();
+        let home_was_there = real.is_ok();
+        let home = real.unwrap_or_else(|_| codex_home.to_owned());
         if home.metadata().is_ok_and(|home| anybody_may_write(&home)) {
             // The Codex CLI takes it too, so this is no error; what others can do to the login
             // there, no program of its owner can prevent.
@@ -86,6 +90,7 @@ impl FileStorage {
         Self {
             path: home.join("auth.json"),
             home,
+            home_was_there,
             environment,
             parsed: ArcSwapOption::empty(),
             prepared: Prepared::default(),
@@ -100,6 +105,7 @@ impl FileStorage {
 
     fn read(&self) -> Result<Result<Loaded, InvalidRecord>> {
         let Some(bytes) = read_bytes(&self.path)? else {
+            self.check_home()?;
             return Ok(Ok(Loaded { record: None, version: Version::absent() }));
         };
         let version = version_of(&bytes);
@@ -116,6 +122,16 @@ impl FileStorage {
             self.parsed.store(Some(Arc::new(loaded.clone())));
             loaded
         }))
+    }
+
+    /// A home that is gone is no logout: it may be a volume that is about to be mounted again.
+    fn check_home(&self) -> Result<()> {
+        if !self.home_was_there || self.home.exists() {
+            return Ok(());
+        }
+        let home = self.home.display();
+        let message = format!("{home} is gone; put it back, or make it and sign in again");
+        Err(Error::new(ErrorKind::StoreUnavailable, message))
     }
 
     fn corrupt(&self, invalid: &InvalidRecord) -> Error {
