@@ -1,35 +1,14 @@
-//! `auth.json` as a mount point, as containers have it. Each test has a mount namespace of its own;
-//! where that is denied it says so and is skipped.
-
-#![allow(clippy::print_stderr, reason = "a skip is said")]
+//! `auth.json` as a mount point, as containers have it. Each test has a mount namespace of its own.
 
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
 use codex_auth_tests::issuer::{Issuer, Realm};
+use codex_auth_tests::privilege::{are_mounts_denied, unshared};
 use serde_json::{Value, json};
 use tempfile::{Builder, TempDir};
-
-/// A command in a mount namespace of its own.
-fn unshared() -> Command {
-    let mut command = Command::new("unshare");
-    if std::fs::metadata("/proc/self").expect("Linux").uid() != 0 {
-        command.args(["--user", "--map-root-user"]);
-    }
-    command.arg("--mount");
-    command
-}
-
-fn is_denied() -> bool {
-    let probe = unshared().args(["mount", "-t", "tmpfs", "none", "/mnt"]).output();
-    let denied = !probe.is_ok_and(|output| output.status.success());
-    if denied {
-        eprintln!("skipped: mounts are not allowed here");
-    }
-    denied
-}
 
 struct Container {
     realm: Realm,
@@ -91,7 +70,7 @@ fn last_line(output: &Output) -> Value {
 
 #[test]
 fn g7_a_mounted_file_is_written_in_place() {
-    if is_denied() {
+    if are_mounts_denied() {
         return;
     }
     let container = Container::new();
@@ -105,7 +84,7 @@ fn g7_a_mounted_file_is_written_in_place() {
 
 #[test]
 fn g5_a_mounted_file_that_its_host_has_replaced_spends_nothing() {
-    if is_denied() {
+    if are_mounts_denied() {
         return;
     }
     let container = Container::new();
@@ -116,7 +95,7 @@ fn g5_a_mounted_file_that_its_host_has_replaced_spends_nothing() {
 
 #[test]
 fn g5_a_mounted_file_that_is_read_only_spends_nothing() {
-    if is_denied() {
+    if are_mounts_denied() {
         return;
     }
     let container = Container::new();

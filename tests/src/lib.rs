@@ -5,7 +5,11 @@ pub mod contender;
 pub mod issuer;
 pub mod log;
 pub mod options;
+#[cfg(target_os = "linux")]
+pub mod privilege;
 pub mod program;
 pub mod runtimes;
+#[cfg(target_os = "linux")]
+pub mod store_failure;
 pub mod torture;
 pub mod watchdog;

@@ -3,12 +3,13 @@
 
 use std::process::ExitCode;
 
+use codex_auth_tests::store_failure;
 use codex_auth_tests::torture::{Trial, head};
 
 /// A scenario's name and its run at full length.
 type Scenario = (&'static str, fn() -> Vec<Trial>);
 
-const SCENARIOS: &[Scenario] = &[];
+const SCENARIOS: &[Scenario] = &[("store", store_failure::torture)];
 
 #[expect(clippy::print_stdout, reason = "the table")]
 fn main() -> ExitCode {
