@@ -98,6 +98,9 @@ pub(super) fn renames(_: Language, trial: &mut Trial) {
 fn io_errors(scene: Scene, phase: Phase, spans: &[Span], trial: &mut Trial) {
     let mut injection = Injection::new(scene);
     let calls = injection.calls(phase);
+    let has =
+        |name: &str, file| calls.iter().any(|call| call.name == name && call.file() == Some(file));
+    trial.check(has("fsync", ".tmp"), || format!("{phase:?}: no sync of the temp file"));
     for span in spans {
         for call in calls.iter().filter(|call| is_injectable(call, *span)) {
             injection.fail(phase, call, "EIO", *span, trial);
@@ -176,10 +179,13 @@ impl Injection {
             Span::Lasting => format!("{nth}+"),
         };
         let fault = format!("{}:error={error}:when={when}", call.name);
+        // One that cannot be synced, as some cannot.
+        let home = self.scene.home().file_name();
+        let is_folder = call.file().map(AsRef::as_ref) == home && phase == Phase::Commit;
         self.attempt(phase, &fault, span, trial, |refresh, trial| {
-            if error == "EINTR" {
+            if error == "EINTR" || (is_folder && matches!(error, "EACCES" | "EINVAL")) {
                 let is_unnoticed = refresh.answer["events"] == json!(["adopted", "refreshed"]);
-                trial.check(is_unnoticed, || "a signal is no failure".to_owned());
+                trial.check(is_unnoticed, || "that is no failure".to_owned());
             }
             let is_sync = call.name == "fsync" && error == "EIO" && phase == Phase::Commit;
             if is_sync && span == Span::Once {

@@ -41,9 +41,9 @@ impl Call {
         self.line.contains(&*folder.to_string_lossy())
     }
 
-    /// The file whose descriptor it was given; `.tmp` for all temp files.
+    /// The name of the file whose descriptor it was given, or gave; `.tmp` for all temp files.
     pub(super) fn file(&self) -> Option<&str> {
-        let (_, path) = self.line.split_once('<')?;
+        let (_, path) = self.line.rsplit_once('<')?;
         let (path, _) = path.split_once('>')?;
         if path.ends_with(".tmp") { Some(".tmp") } else { path.rsplit('/').next() }
     }
