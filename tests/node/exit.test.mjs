@@ -43,6 +43,20 @@ test('process.exit during an exchange', async () => {
   assert.deepEqual([end.code, end.stderr, end.saved], [7, '', 'refresh:a1']);
 });
 
+// What the README recommends: by itself Node ends at once.
+test('SIGTERM with a handler during an exchange', async () => {
+  const end = await endsWhileHeld(`
+    const { AuthManager } = await import('./dist/index.mjs');
+    const manager = new AuthManager(options);
+    process.once('SIGTERM', () => process.exit(143));
+    manager.refreshToken(manager.auth());
+    ${MARK}
+    process.kill(process.pid, 'SIGTERM');
+    await new Promise((resolve) => setTimeout(resolve, 60_000));
+  `);
+  assert.deepEqual([end.code, end.stderr, end.saved], [143, '', 'refresh:a1']);
+});
+
 test('an exception that nobody catches during an exchange', async () => {
   const end = await endsWhileHeld(`
     const { AuthManager } = await import('./dist/index.mjs');

@@ -6,11 +6,14 @@ import http.client
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from codex_auth_sdk import EphemeralStorage
 
@@ -149,6 +152,16 @@ realm = Realm({realm.port}, {realm.name!r}, {{}})
 home = pathlib.Path({str(home)!r})
 {body}
 """
+
+
+def strace() -> list[str]:
+    """A command that traces the one that follows, with all its threads and children."""
+    command = ["strace", "-f", "-qq", "-o", os.devnull]
+    works = shutil.which("strace") and subprocess.run([*command, "true"], check=False)
+    if not works or works.returncode != 0:
+        assert os.environ.get("CI") != "true", "strace does not work"
+        pytest.skip("strace is not installed, or not allowed to trace")
+    return command
 
 
 def _run(work: Callable[[], object], uid: int | None, writer: int) -> int:

@@ -1,4 +1,4 @@
-"""Ctrl-C: the call ends at once, the refresh does not."""
+"""Ctrl-C and SIGTERM: the call ends at once, the refresh does not."""
 
 from __future__ import annotations
 
@@ -25,6 +25,32 @@ ASYNCIO = """
 manager = AsyncAuthManager(**realm.options(codex_home=home))
 def refresh():
     asyncio.run(manager.refresh_token(manager.auth()))
+"""
+
+DAEMON = """
+manager = AuthManager(**realm.options(codex_home=home))
+def refresh():
+    arguments = [manager.auth()]
+    waiting = threading.Thread(target=manager.refresh_token, args=arguments, daemon=True)
+    waiting.start()
+    waiting.join()
+"""
+
+POOL = """
+from concurrent.futures import ThreadPoolExecutor
+manager = AuthManager(**realm.options(codex_home=home))
+def refresh():
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(manager.refresh_token, manager.auth()).result()
+"""
+
+# What the README recommends.
+EXIT_ON_SIGTERM = """
+def end(*_):
+    realm.call("mark", name="ending")
+    sys.exit(143)
+
+signal.signal(signal.SIGTERM, end)
 """
 
 CAUGHT = """
@@ -56,6 +82,25 @@ def test_ctrl_c_ends_the_call_and_not_the_refresh(
         process.wait(60)
         assert "rror" not in process.stderr.read()
     assert process.returncode == (0 if ending is CAUGHT else -signal.SIGINT)
+    assert realm.stored((home / "auth.json").read_text()) == "refresh:a1"
+
+
+@pytest.mark.parametrize(
+    "manager", [BLOCKING, ASYNCIO, DAEMON, POOL], ids=["blocking", "asyncio", "daemon", "pool"]
+)
+def test_a_handled_sigterm_ends_the_program_and_not_the_refresh(
+    manager: str, realm: Realm, home: Path
+) -> None:
+    realm.call("hold", at="reply")
+    program = script(realm, home, manager + EXIT_ON_SIGTERM + "refresh()")
+    with subprocess.Popen([sys.executable, "-c", program]) as process:
+        realm.wait(held=1)
+        process.send_signal(signal.SIGTERM)
+        realm.wait(marks={"ending": 1})
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        realm.call("release")
+        assert process.wait(60) == 143
     assert realm.stored((home / "auth.json").read_text()) == "refresh:a1"
 
 
