@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 
 import { child, refreshToken, signedIn, within } from './support.mjs';
 
@@ -17,10 +18,9 @@ async function endsWhileHeld(code, more = {}) {
   await issuer.call('hold', { at: 'reply' });
   const args = [JSON.stringify({ ...options, ...more }), issuer.url];
   const { process: running, ended } = child(START + code, { args });
-  let isOver = false;
-  ended.then(() => (isOver = true));
   await issuer.wait({ held: 1, marks: { ending: 1 } });
-  assert.equal(isOver, false);
+  // An end that waited for nothing would come at once.
+  assert.equal(await Promise.race([ended, setTimeout(1_000, 'it waits')]), 'it waits');
   await issuer.call('release');
   const end = await within(20_000, 'the end of the process', ended);
   assert.equal(running.signalCode, null);

@@ -78,6 +78,8 @@ def test_ctrl_c_ends_the_call_and_not_the_refresh(
         # The reply is still held, so whoever reports this did not wait for it.
         lines = iter(process.stderr.readline, "")
         assert any(line.startswith("KeyboardInterrupt") for line in lines)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
         realm.call("release")
         process.wait(60)
         assert "rror" not in process.stderr.read()
