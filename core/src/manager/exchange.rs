@@ -128,8 +128,11 @@ impl Attempt<'_> {
     /// Whether the store holds another refresh token than the refused one by now, or gets one from
     /// a program that redeemed it and is about to save.
     pub(super) async fn has_winner(&self, auth: &CodexAuth, reason: RefusalReason) -> Result<bool> {
+        // Also when the turn is over: a program that was stopped hears the refusal late, and so may
+        // a winner that slept with it be late to save.
+        let options = &self.shared.options;
         let patience = if reason.may_have_a_winner() {
-            self.shared.options.winner_wait.min(self.left())
+            options.winner_wait.min(options.refresh_deadline)
         } else {
             Duration::ZERO
         };
