@@ -83,8 +83,12 @@ impl Sidecar {
     /// Reads what [`to_bytes`](Self::to_bytes) wrote; none if it is anything else. That counts as
     /// empty, unless somebody may be writing it right now.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let sidecar: Self = serde_json::from_slice(bytes).ok()?;
-        (bytes.len() <= LARGEST_SIDECAR).then(|| sidecar.believable())
+        if bytes.len() > LARGEST_SIDECAR {
+            return None;
+        }
+        // What follows is left of a longer one, whose end a writer did not live to cut off.
+        let sidecar: Self = serde_json::Deserializer::from_slice(bytes).into_iter().next()?.ok()?;
+        Some(sidecar.believable())
     }
 
     /// This without what none of us writes: whoever may write to the folder may have written it, and
@@ -212,6 +216,9 @@ mod tests {
         for torn in [&bytes[..bytes.len() / 2], b"", b"null", b"\xff"] {
             assert_eq!(Sidecar::from_bytes(torn), None);
         }
+        let mut overwritten = Sidecar::default().to_bytes();
+        overwritten.extend_from_slice(&bytes[overwritten.len()..]);
+        assert_eq!(Sidecar::from_bytes(&overwritten), Some(Sidecar::default()));
     }
 
     #[test]
