@@ -1,6 +1,7 @@
 //! One request's way out of a 401.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::Mutex;
@@ -10,6 +11,7 @@ use super::demand::{Demand, Purpose};
 use super::shared::Shared;
 use super::sync::SyncOutcome;
 use crate::error::Result;
+use crate::per_process::PerProcess;
 use crate::snapshot::CodexAuth;
 
 /// How far one request's recovery has come. Clones share it.
@@ -18,15 +20,12 @@ pub struct UnauthorizedRecovery(Arc<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Held through a call, so that two calls with one recovery run one after the other.
-    steps: Mutex<Steps>,
+    /// Held through a call, so that two calls with one recovery run one after the other. A forked
+    /// child has its own: its parent's may be held by a thread that it does not have.
+    turn: PerProcess<Mutex<()>>,
+    synced: AtomicBool,
+    refreshed: AtomicBool,
     reason: ArcSwapOption<GiveUpReason>,
-}
-
-#[derive(Debug, Default)]
-struct Steps {
-    synced: bool,
-    refreshed: bool,
 }
 
 impl UnauthorizedRecovery {
@@ -50,27 +49,28 @@ impl Shared {
         auth: &CodexAuth,
         recovery: &UnauthorizedRecovery,
     ) -> Result<UnauthorizedRecoveryDecision> {
-        let mut steps = recovery.0.steps.lock().await;
-        let end = self.next_step(auth, &mut steps).await?;
+        let turn = recovery.0.turn.get_or_default();
+        let _held = turn.lock().await;
+        let end = self.next_step(auth, &recovery.0).await?;
         Ok(recovery.decide(end))
     }
 
     async fn next_step(
         self: &Arc<Self>,
         auth: &CodexAuth,
-        steps: &mut Steps,
+        state: &State,
     ) -> Result<Result<(), GiveUpReason>> {
         let Some(rejected) = auth.access_fingerprint() else {
             return Ok(Err(GiveUpReason::NotRefreshable));
         };
-        if steps.refreshed {
+        if state.refreshed.load(Ordering::SeqCst) {
             return Ok(Err(GiveUpReason::Exhausted));
         }
         self.memory.reject(rejected);
         let demand = Demand { auth: auth.clone(), purpose: Purpose::Rejected };
-        if !steps.synced {
+        if !state.synced.load(Ordering::SeqCst) {
             let (view, outcome) = self.sync(auth).await?;
-            steps.synced = true;
+            state.synced.store(true, Ordering::SeqCst);
             let reason = match outcome {
                 SyncOutcome::Applied { .. } => None,
                 SyncOutcome::LoggedOut => Some(GiveUpReason::LoggedOut),
@@ -85,7 +85,7 @@ impl Shared {
             }
         }
         let outcome = self.fly(demand).await?;
-        steps.refreshed = outcome.is_ok();
+        state.refreshed.store(outcome.is_ok(), Ordering::SeqCst);
         Ok(outcome.map(drop))
     }
 }
