@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from chaos import SEED, TIMES, World, report
 from support import Issuer, Realm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -33,6 +34,29 @@ def home(tmp_path: Path, realm: Realm) -> Path:
     """A CODEX_HOME that holds the first record of `a`."""
     (tmp_path / "auth.json").write_text(realm.logins["a"]["text"])
     return tmp_path
+
+
+@pytest.fixture
+def worlds(
+    issuer: Issuer,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
+) -> Iterator[Callable[[int], Iterator[World]]]:
+    """Makes so many worlds to play with, and more for torture. Each is judged after its play."""
+    tried = 0
+
+    def make(count: int) -> Iterator[World]:
+        nonlocal tried
+        for number in range(count * TIMES):
+            world = World(issuer, tmp_path / f"world{number}", SEED + number)
+            yield world
+            world.judge()
+            tried += 1
+
+    yield make
+    assert capfd.readouterr().err == ""
+    report(request.node.name, tried)
 
 
 @pytest.fixture(autouse=True)

@@ -93,6 +93,8 @@ class Child:
         self._pid = os.fork()
         if self._pid == 0:
             os.close(reader)
+            # Not a handler in Python, which a child that hangs would never get to.
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(WATCHDOG_S)
             os._exit(_run(work, uid, writer))
         os.close(writer)

@@ -10,17 +10,27 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from codex_auth_sdk import AsyncAuthManager, AuthManager, UnauthorizedRecoveryDecision
+from chaos import TIMES, World, request, request_async
+from codex_auth_sdk import (
+    AsyncAuthManager,
+    AuthManager,
+    EphemeralStorage,
+    UnauthorizedRecoveryDecision,
+)
 from support import Child, Realm
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from codex_auth_sdk import CodexAuth
+
+    Worlds = Callable[[int], Iterator[World]]
 
 if not hasattr(os, "fork"):
     pytest.skip("there is no fork here", allow_module_level=True)
@@ -138,6 +148,100 @@ def test_many_forks_while_threads_refresh(realm: Realm, home: Path) -> None:
         for worker in workers:
             worker.result(60)
     assert realm.call("stats")["max_redemptions"] == 1
+
+
+def test_a_child_does_not_wait_for_a_recovery_of_its_parent(realm: Realm, home: Path) -> None:
+    manager = AuthManager(**realm.options(codex_home=home))
+    auth = signed_in(manager)
+    recovery = manager.unauthorized_recovery()
+    realm.call("hold")
+    with ThreadPoolExecutor(1) as threads:
+        leader = threads.submit(manager.recover_from_unauthorized, auth, recovery)
+        realm.wait(held=1)
+        child = Child(lambda: str(manager.recover_from_unauthorized(auth, recovery)))
+        realm.call("release")
+        assert leader.result(60) is UnauthorizedRecoveryDecision.RETRY
+    assert child.result() == str(UnauthorizedRecoveryDecision.RETRY)
+    assert realm.call("stats")["requests"] == 1
+
+
+@pytest.fixture
+def _quick_switches() -> Iterator[None]:
+    """Lets threads take turns quickly, so that many forks take little time."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-4)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("_quick_switches")
+def test_many_forks_while_threads_use_a_store_in_memory(realm: Realm) -> None:
+    text = realm.logins["a"]["text"]
+    store = EphemeralStorage(text)
+    manager = AuthManager(**realm.options(store=store))
+    stop = threading.Event()
+
+    def use() -> None:
+        while not stop.is_set():
+            manager.reload()
+
+    with ThreadPoolExecutor(4) as threads:
+        using = [threads.submit(use) for _ in range(4)]
+        try:
+            for _ in range(50 * TIMES):
+                child = Child(lambda: (manager.reload(), store.record() is not None))
+                assert child.result() == [False, True]
+        finally:
+            stop.set()
+        for used in using:
+            used.result(60)
+
+
+def test_many_forks_in_the_middle_of_exchanges(worlds: Worlds) -> None:
+    for world in worlds(3):
+        blocking = AuthManager(**world.options())
+        awaited = AsyncAuthManager(**world.options())
+        stop = threading.Event()
+
+        def get(
+            world: World = world, manager: AuthManager = blocking, stop: threading.Event = stop
+        ) -> None:
+            while not stop.is_set():
+                request(world.realm, manager)
+
+        async def get_async(
+            world: World = world,
+            manager: AsyncAuthManager = awaited,
+            stop: threading.Event = stop,
+        ) -> None:
+            while not stop.is_set():
+                await request_async(world.realm, manager)
+
+        def ask(
+            number: int,
+            world: World = world,
+            blocking: AuthManager = blocking,
+            awaited: AsyncAuthManager = awaited,
+        ) -> bool:
+            if number % 2:
+                request(world.realm, blocking)
+                return blocking.close(60)
+            asyncio.run(request_async(world.realm, awaited))
+            return asyncio.run(awaited.aclose(60))
+
+        with ThreadPoolExecutor(4) as threads:
+            getting = [threads.submit(get), threads.submit(asyncio.run, get_async())]
+            try:
+                children: list[Child] = []
+                for number in range(12):
+                    world.kill(3, world.random)
+                    children.append(Child(partial(ask, number)))
+                assert all(child.result() for child in children)
+            finally:
+                stop.set()
+            for got in getting:
+                got.result(60)
+        assert request(world.realm, blocking), world.stats()
 
 
 _POOLED: list[tuple[AuthManager, CodexAuth]] = []
