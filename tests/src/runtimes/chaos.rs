@@ -116,14 +116,14 @@ fn play(world: &World, trial: &mut Trial, what: &str, seed: u64) {
             });
         }
     });
-    for manager in &managers {
-        let is_well = block_on(get(&world.realm, manager));
-        trial.check(is_well, || format!("{what}: the API refuses what a manager has"));
-    }
     // What was begun and dropped goes on.
     for manager in &managers {
         let is_idle = block_on(manager.close(Duration::from_secs(60)));
         trial.check(is_idle, || format!("{what}: a refresh does not end"));
+    }
+    for manager in &managers {
+        let is_well = block_on(get(&world.realm, manager));
+        trial.check(is_well, || format!("{what}: the API refuses what a manager has"));
     }
     world.judge(trial, what);
 }
