@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chaos import TIMES, World, request, request_async
+from chaos import TIMES, World, report, request, request_async
 from codex_auth_sdk import (
     AsyncAuthManager,
     AuthManager,
@@ -175,7 +175,9 @@ def _quick_switches() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_quick_switches")
-def test_many_forks_while_threads_use_a_store_in_memory(realm: Realm) -> None:
+def test_many_forks_while_threads_use_a_store_in_memory(
+    realm: Realm, capfd: pytest.CaptureFixture[str]
+) -> None:
     text = realm.logins["a"]["text"]
     store = EphemeralStorage(text)
     manager = AuthManager(**realm.options(store=store))
@@ -195,6 +197,8 @@ def test_many_forks_while_threads_use_a_store_in_memory(realm: Realm) -> None:
             stop.set()
         for used in using:
             used.result(60)
+    assert capfd.readouterr().err == ""
+    report("test_many_forks_while_threads_use_a_store_in_memory", 50 * TIMES)
 
 
 def test_many_forks_in_the_middle_of_exchanges(worlds: Worlds) -> None:
