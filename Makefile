@@ -12,6 +12,8 @@ PYTHON ?= python3
 VENV := .venv
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export TEST_ISSUER := $(CURDIR)/$(BUILT)/test-issuer
+# The real Codex CLI: the newest, and one that truncates auth.json in place and takes no lock.
+CODEX_CLIS := target/codex-0.169.0/codex target/codex-0.128.0/codex
 CARGO_TEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo cargo nextest run || echo cargo test)
 
 # A login of the machine's own must not leak into a test.
@@ -23,9 +25,9 @@ unexport CODEX_INTERNAL_ORIGINATOR_OVERRIDE CODEX_CA_CERTIFICATE
 .PHONY: lint lint-rust lint-python lint-node docs banned deny bench sizes python node programs clean
 
 ## The main job: many programs, one login. CODEX=1 fetches the real Codex CLI to take part.
-demo: python node programs $(if $(CODEX),target/codex/ready)
+demo: python node programs $(if $(CODEX),$(firstword $(CODEX_CLIS)))
 	codex="$$(command -v codex || true)"; \
-	if [ -n "$(CODEX)" ]; then codex=$(CURDIR)/target/codex/node_modules/.bin/codex; fi; \
+	if [ -n "$(CODEX)" ]; then codex=$(CURDIR)/$(firstword $(CODEX_CLIS)); fi; \
 	$(BUILT)/demo --python $(VENV)/bin/python --node node $${codex:+--codex "$$codex"} $(DEMO)
 
 ## All tests of all three languages.
@@ -134,9 +136,9 @@ bindings-node/node_modules/ready: bindings-node/package-lock.json
 	npm install --prefix bindings-node --no-save --no-audit --no-fund
 	touch $@
 
-target/codex/ready:
-	npm install --prefix target/codex --no-audit --no-fund --no-save @openai/codex@0.169.0
-	touch $@
+target/codex-%/codex:
+	npm install --prefix target/codex-$* --no-audit --no-fund --no-save @openai/codex@$*
+	cd target/codex-$* && ln -sf "$$(find node_modules -path '*/vendor/*' -name codex -type f)" codex
 
 clean:
 	rm -rf target $(VENV) bindings-node/node_modules bindings-node/dist

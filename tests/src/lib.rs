@@ -1,6 +1,7 @@
 //! What the tests of every language share: the issuer they run against, the processes that share
 //! a login, and the table that long runs print.
 
+pub mod codex_cli;
 pub mod contender;
 pub mod issuer;
 pub mod log;

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use codex_auth_examples::{call_api, loopback_client};
 use codex_auth_sdk::{AuthManager, CodexAuth};
+use codex_auth_tests::codex_cli::CodexCli;
 use codex_auth_tests::issuer::Realm;
 use serde_json::json;
 use tokio::runtime::Builder;
 
 use crate::Result;
-use crate::codex::Codex;
 
 /// Writes a record of exactly the form that the CLI writes.
 pub(crate) fn write_like_the_cli(home: &Path, realm: &Realm) -> Result<()> {
@@ -26,7 +26,11 @@ pub(crate) fn check_it_still_works(home: &Path, realm: &Realm) -> Result<()> {
 }
 
 /// The CLI uses what we wrote, and we adopt what it writes.
-pub(crate) fn check_exchange_with_the_cli(home: &Path, realm: &Realm, codex: &Codex) -> Result<()> {
+pub(crate) fn check_exchange_with_the_cli(
+    home: &Path,
+    realm: &Realm,
+    codex: &CodexCli,
+) -> Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     // From here on tokens live long enough to tell who made them.
     realm.run("configure", &json!({"access_ttl_ms": 600_000}));

@@ -16,10 +16,10 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use codex_auth_tests::codex_cli::CodexCli;
 use codex_auth_tests::issuer::{IssuerProcess, Realm};
 use serde_json::json;
 
-use codex::Codex;
 use frontend::{Frontend, Language};
 use options::Options;
 use table::Row;
@@ -47,14 +47,14 @@ fn main() -> Result<()> {
         }),
     );
     let home = tempfile::tempdir()?;
-    let codex = options.codex.as_ref().map(|program| Codex::new(program, home.path(), &realm));
-    let codex = codex.transpose()?;
+    let cli = |program| CodexCli::new(program, home.path(), &realm, codex::NAME);
+    let codex = options.codex.as_deref().map(cli).transpose()?;
     match &codex {
         Some(codex) => codex.login()?,
         None => login::write_like_the_cli(home.path(), &realm)?,
     }
     let mut frontends = Frontend::start_all(&options, home.path(), &realm)?;
-    let turns = codex.as_ref().map(Codex::keep_talking);
+    let turns = codex.as_ref().map(codex::Turns::start);
     watch(&options, &realm, &mut frontends);
     for frontend in &mut frontends {
         frontend.stop()?;

@@ -1,0 +1,129 @@
+//! The real Codex CLI, against the test issuer: one more program that knows nothing of us.
+
+mod app_server;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use crate::issuer::Realm;
+
+pub use app_server::AppServer;
+
+/// A Codex CLI on one `CODEX_HOME`.
+#[derive(Clone, Debug)]
+pub struct CodexCli {
+    program: PathBuf,
+    home: PathBuf,
+    url: String,
+    name: String,
+}
+
+/// The programs that `CODEX_CLIS` names, separated as in `PATH`.
+///
+/// # Panics
+///
+/// If it names none: `make test-foreign` sets it.
+#[must_use]
+pub fn installed() -> Vec<PathBuf> {
+    let programs = std::env::var_os("CODEX_CLIS").unwrap_or_default();
+    let programs: Vec<PathBuf> =
+        std::env::split_paths(&programs).filter(|path| path.is_file()).collect();
+    assert!(!programs.is_empty(), "CODEX_CLIS names no Codex CLI; see `make test-foreign`");
+    programs
+}
+
+impl CodexCli {
+    /// Tells the CLI in `home`, by its `config.toml`, to talk to `realm` only. The issuer counts it
+    /// under `name`.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be written.
+    pub fn new(program: &Path, home: &Path, realm: &Realm, name: &str) -> io::Result<Self> {
+        let url = realm.url();
+        let config = format!(
+            r#"model_provider = "lab"
+chatgpt_base_url = "{url}/backend-api"
+check_for_update_on_startup = false
+[model_providers.lab]
+name = "lab"
+base_url = "{url}/v1"
+wire_api = "responses"
+requires_openai_auth = true
+request_max_retries = 0
+stream_max_retries = 0
+[analytics]
+enabled = false
+[otel]
+exporter = "none"
+[feedback]
+enabled = false
+"#
+        );
+        std::fs::write(home.join("config.toml"), config)?;
+        Ok(Self { program: program.into(), home: home.into(), url, name: name.to_owned() })
+    }
+
+    /// Signs in, so that the record is the CLI's own.
+    ///
+    /// # Errors
+    ///
+    /// What the CLI said.
+    pub fn login(&self) -> Result<(), String> {
+        self.run(&["login", "--device-auth", "--experimental_issuer", &self.url])
+    }
+
+    /// Signs out, which also revokes the refresh token.
+    ///
+    /// # Errors
+    ///
+    /// What the CLI said.
+    pub fn logout(&self) -> Result<(), String> {
+        self.run(&["logout"])
+    }
+
+    /// One turn in a process of its own, which needs a good login.
+    ///
+    /// # Errors
+    ///
+    /// What the CLI said.
+    pub fn exec(&self) -> Result<(), String> {
+        self.run(&["exec", "--skip-git-repo-check", "say hi"])
+    }
+
+    /// A process that stays, with the login that it finds now.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong on the way to its first thread.
+    pub fn app_server(&self) -> Result<AppServer, String> {
+        AppServer::start(self.command(&["app-server"]), &self.home)
+    }
+
+    fn run(&self, arguments: &[&str]) -> Result<(), String> {
+        let output = self.command(arguments).output();
+        succeeded(&output.map_err(|error| format!("{}: {error}", self.program.display()))?)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args(arguments)
+            .env("CODEX_HOME", &self.home)
+            .env("CODEX_REFRESH_TOKEN_URL_OVERRIDE", format!("{}/oauth/token", self.url))
+            .env("CODEX_INTERNAL_ORIGINATOR_OVERRIDE", &self.name)
+            .current_dir(&self.home)
+            .stdin(Stdio::null());
+        command
+    }
+}
+
+fn succeeded(output: &Output) -> Result<(), String> {
+    if output.status.success() {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(&output.stderr);
+    let last: Vec<_> = text.lines().rev().take(3).collect();
+    Err(format!("{}: {}", output.status, last.join(" / ")))
+}
