@@ -113,14 +113,11 @@ impl<'a> Attempt<'a> {
     /// Whether there is an answer without redeeming; puts a spent token's successor back first.
     async fn look(&self) -> Result<Look> {
         let view = self.shared.follow_store().await?;
-        if let (Some(spent), Some(auth)) = (view.spent, &view.auth) {
-            self.shared.save_again(auth.record(), spent).await?;
-        }
+        self.shared.repair(&view).await?;
         if let Some(outcome) = self.shared.judge(self.demand, &view) {
             return Ok(Look::Answered(outcome));
         }
         Ok(match view.auth {
-            Some(auth) if self.demand.purpose == Purpose::Repair => Look::Answered(Ok(auth)),
             Some(auth) => Look::Redeem(auth),
             None => Look::Answered(Err(GiveUpReason::LoggedOut)),
         })

@@ -58,16 +58,16 @@ impl Shared {
     pub(super) fn satisfies(&self, found: &CodexAuth, demand: &Demand) -> bool {
         let now = self.environment.clock.now();
         let Some(token) = found.access_fingerprint() else { return false };
-        if found.is_expired(now) || self.memory.is_rejected(token) {
-            return false;
-        }
+        let is_usable = !found.is_expired(now) && !self.memory.is_rejected(token);
         match demand.purpose {
-            Purpose::Rejected => demand.auth.access_fingerprint() != Some(token),
+            Purpose::Rejected => is_usable && demand.auth.access_fingerprint() != Some(token),
             Purpose::Proactive => {
                 let due_at = found.due_at(self.options.window());
-                due_at.is_none_or(|due| now < due) || self.is_too_new(found)
+                let is_due = due_at.is_some_and(|due| due <= now);
+                is_usable && (!is_due || self.is_too_new(found))
             }
-            Purpose::Repair => false,
+            // The look that found it has repaired what there was to repair.
+            Purpose::Repair => true,
         }
     }
 
@@ -131,6 +131,11 @@ impl Shared {
 
     async fn look(&self, demand: &Demand) -> Result<Option<Outcome>> {
         let view = self.follow_store().await?;
+        if self.options.may_refresh()
+            && let Err(error) = self.repair(&view).await
+        {
+            tracing::debug!(%error, "a spent refresh token stays in the store for now");
+        }
         Ok(self.judge(demand, &view))
     }
 

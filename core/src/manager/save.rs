@@ -11,6 +11,7 @@ use super::events::Event;
 use super::memory::Rotated;
 use super::process::Unsaved;
 use super::shared::Shared;
+use super::sync::View;
 use crate::auth_dot_json::AuthDotJson;
 use crate::claims::IdTokenClaims;
 use crate::error::{Error, ErrorKind, Result};
@@ -103,13 +104,12 @@ impl Shared {
         ))
     }
 
-    /// Puts a newer pair back in the place of a `spent` token.
-    pub(super) async fn save_again(
-        &self,
-        pair: &Arc<AuthDotJson>,
-        spent: Fingerprint,
-    ) -> Result<()> {
+    /// Puts the newer pair in `view` back in the place of a spent token. Takes no refresh lock: a
+    /// newcomer may hold that and wait for us.
+    pub(super) async fn repair(&self, view: &View) -> Result<()> {
+        let (Some(spent), Some(auth)) = (view.spent, &view.auth) else { return Ok(()) };
         tracing::warn!("the store holds a spent refresh token; writing its successor again");
+        let pair = auth.record();
         self.commit_pair(pair, &[spent]).await?;
         let is_own = |rotated: Arc<Rotated>| Arc::ptr_eq(&rotated.record, pair);
         if self.memory.rotated().is_some_and(is_own) {
