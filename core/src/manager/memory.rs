@@ -36,6 +36,12 @@ pub(super) struct Rotated {
 }
 
 impl Rotated {
+    /// Whether the pair takes the place of a stored one whose refresh token is `stored`: of one
+    /// that was spent for it, or one that a server left as it was and that is still to be saved.
+    pub(super) fn follows(&self, stored: Fingerprint) -> bool {
+        self.redeemed.contains(&stored) || (self.unsaved && self.live() == Some(stored))
+    }
+
     /// The refresh token of the pair.
     fn live(&self) -> Option<Fingerprint> {
         self.record.tokens.as_ref().map(|tokens| tokens.refresh_token.fingerprint())

@@ -183,7 +183,7 @@ impl Shared {
             return Some(Arc::clone(cached.record()));
         }
         let rotated = self.memory.rotated()?;
-        rotated.redeemed.contains(&stored).then(|| Arc::clone(&rotated.record))
+        rotated.follows(stored).then(|| Arc::clone(&rotated.record))
     }
 
     fn is_same_owner(&self, stored: Option<&Arc<AuthDotJson>>, newer: &Arc<AuthDotJson>) -> bool {

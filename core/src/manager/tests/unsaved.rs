@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::world::World;
+use super::world::{Fault, World};
 use super::{RETRY, recover, refresh_token, start_recovery};
 use crate::auth_dot_json::AuthDotJson;
 use crate::manager::{GiveUpReason, SyncOutcome, UnauthorizedRecoveryDecision};
@@ -44,6 +44,22 @@ async fn g7_a_pair_that_was_written_but_not_synced_is_written_again() {
     assert!(!manager.pending_save());
     assert_ne!(world.store.stamp(), written, "but only another write can tell that it stays");
     assert_eq!(world.stored().as_deref(), Some(refresh_token(&unsaved)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn g4_so_is_one_whose_refresh_token_the_server_left_as_it_was() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let auth = manager.auth().expect("signed in");
+    world.store.failing_commits.store(3, Ordering::SeqCst);
+    world.issuer.fail_with([Fault::Unrotated]);
+    assert_eq!(recover(&manager, &auth).await.expect("recovered"), RETRY);
+    let unsaved = manager.auth().expect("signed in");
+    assert_ne!(unsaved.access_token(), auth.access_token());
+    assert!(!manager.reload().await.expect("read"), "the store is behind, and replaces nothing");
+    assert!(manager.close(Duration::from_secs(60)).await);
+    let reader = world.manager().await.auth().expect("signed in");
+    assert_eq!(reader.access_token(), unsaved.access_token());
 }
 
 #[tokio::test(start_paused = true)]

@@ -231,6 +231,8 @@ pub(super) enum Fault {
     PutOff(u64),
     /// The token is not spent, but nobody can tell.
     Unanswered,
+    /// A new access token, and the refresh token stays.
+    Unrotated,
 }
 
 impl Issuer {
@@ -339,6 +341,10 @@ impl Issuer {
             Some(Fault::PutOff(seconds)) => {
                 let retry_after = Some(Duration::from_secs(seconds));
                 return Redemption::NotSpent(NoAnswer { retry_after, ..no_answer() });
+            }
+            Some(Fault::Unrotated) => {
+                let grant = self.mint(&mut state, "acct-a#1", 1);
+                return Redemption::Granted(Grant { refresh_token: None, ..grant });
             }
             Some(Fault::Unanswered) => return Redemption::InDoubt(no_answer()),
             Some(Fault::Lost) => {
