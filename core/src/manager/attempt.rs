@@ -133,9 +133,10 @@ impl<'a> Attempt<'a> {
         self.note(|_| {});
         let size = auth.record().to_json_pretty().expose().len() + GROWTH;
         let _ready = self.shared.storage.ready(size).await?;
-        match self.exchange(&tokens.refresh_token).await? {
+        match self.exchange(auth, &tokens.refresh_token).await? {
             Exchange::Granted(grant) => Ok(self.save_grant(auth, grant, is_young).await),
             Exchange::NoAnswer(error) => Err(error),
+            Exchange::Superseded => Ok(Round::Again),
             Exchange::Refused(reason) if self.has_winner(auth, reason).await? => Ok(Round::Again),
             Exchange::Refused(reason) => {
                 self.believe(&tokens.refresh_token, reason);

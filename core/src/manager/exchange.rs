@@ -31,6 +31,8 @@ pub(super) enum Exchange {
     Granted(Grant),
     Refused(RefusalReason),
     NoAnswer(Error),
+    /// The store holds another token by now.
+    Superseded,
 }
 
 /// Requests for one token so far.
@@ -86,9 +88,9 @@ impl Attempt<'_> {
         }
     }
 
-    /// Presents `token` until there is an answer: again after a request that did not spend it, and
-    /// once more after one that may have.
-    pub(super) async fn exchange(&self, token: &Secret) -> Result<Exchange> {
+    /// Presents `token` of `auth` until there is an answer: again after a request that did not spend
+    /// it, and once more after one that may have; but never one that the store has no more.
+    pub(super) async fn exchange(&self, auth: &CodexAuth, token: &Secret) -> Result<Exchange> {
         let was_in_doubt = self.lock.sidecar().is_in_doubt(token.fingerprint());
         let mut tally = Tally { was_in_doubt, ..Tally::default() };
         loop {
@@ -122,7 +124,18 @@ impl Attempt<'_> {
                 return Ok(self.put_off(token, &tally, answer));
             }
             self.shared.environment.clock.sleep(pause).await;
+            // Somebody who takes no lock may have redeemed it meanwhile.
+            if self.has_changed(auth).await? {
+                return Ok(Exchange::Superseded);
+            }
         }
+    }
+
+    /// Whether the store holds another refresh token than that of `auth` by now, or none.
+    async fn has_changed(&self, auth: &CodexAuth) -> Result<bool> {
+        let found = self.shared.follow_store().await?.auth;
+        let token = found.as_ref().and_then(CodexAuth::refresh_fingerprint);
+        Ok(token != auth.refresh_fingerprint())
     }
 
     /// Whether the store holds another refresh token than the refused one by now, or gets one from
@@ -141,9 +154,7 @@ impl Attempt<'_> {
         let mut watch = StoreWatch::new(self.shared);
         let mut is_last = false;
         loop {
-            let found = self.shared.follow_store().await?.auth;
-            let token = found.as_ref().and_then(CodexAuth::refresh_fingerprint);
-            if token != auth.refresh_fingerprint() {
+            if self.has_changed(auth).await? {
                 return Ok(true);
             }
             if is_last {

@@ -105,6 +105,22 @@ async fn g2_a_refusal_after_a_lost_answer_waits_for_the_winner_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn g1_a_token_is_not_presented_again_once_the_store_has_another() {
+    for fault in [Fault::PutOff(2), Fault::Unanswered] {
+        let world = World::new();
+        let manager = world.manager().await;
+        let auth = manager.auth().expect("signed in");
+        world.issuer.fail_with([fault]);
+        let waiting = start_recovery(&manager, &auth);
+        world.pass(Duration::from_millis(110)).await;
+        let rotated = world.issuer.rotate(auth.record());
+        world.store.memory.replace(Some(rotated));
+        assert_eq!(waiting.await.expect("no panic").expect("recovered"), RETRY);
+        assert_eq!(world.issuer.requests(), (1, 1), "{fault:?}: the spent token stays here");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn g2_a_refusal_is_believed_once_nobody_won() {
     let world = World::new();
     let managers = [world.manager().await, world.manager().await];
