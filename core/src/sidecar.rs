@@ -32,6 +32,8 @@ pub struct Sidecar {
     bucket: Bucket,
     /// Pairs of a redeemed refresh token and the one that took its place.
     lineage: Vec<(Fingerprint, Fingerprint)>,
+    /// The redeemed token whose successor the store may not have yet.
+    unsaved: Option<Fingerprint>,
 }
 
 /// What the token endpoint last said about one refresh token.
@@ -130,14 +132,27 @@ impl Sidecar {
         self.verdicts.iter().any(|verdict| verdict.token == token && verdict.in_doubt)
     }
 
-    /// Notes that `new` took the place of `old`.
+    /// Notes that `new` took the place of `old`, and is still to be saved.
     pub(crate) fn add_rotation(&mut self, old: Fingerprint, new: Fingerprint) {
         self.verdicts.retain(|known| known.token != old);
         if old != new {
             self.lineage.retain(|pair| *pair != (old, new));
             self.lineage.push((old, new));
             drop_first(&mut self.lineage, MOST_LINEAGE);
+            self.unsaved = Some(old);
         }
+    }
+
+    /// Notes that the last pair is saved, or of no use any more.
+    pub(crate) fn settle(&mut self) {
+        self.unsaved = None;
+    }
+
+    /// Whether `token` was redeemed, and not by a holder that may have died before it saved what it
+    /// got: then asking once more may save the login.
+    pub(crate) fn is_spent(&self, token: Fingerprint) -> bool {
+        let last = self.lineage.iter().rfind(|(old, new)| [*old, *new].contains(&token));
+        last.is_some_and(|(old, _)| *old == token) && self.unsaved != Some(token)
     }
 
     /// Whether `token` came from `ancestor` by rotations that are noted here, or is the same.
@@ -279,6 +294,18 @@ mod tests {
         assert!(!sidecar.descends(token(1), token(3)));
         sidecar.add_rotation(token(3), token(1));
         assert!(!sidecar.descends(token(9), token(1)));
+    }
+
+    #[test]
+    fn a_token_is_spent_once_its_successor_is_settled() {
+        let mut sidecar = Sidecar::default();
+        sidecar.add_rotation(token(1), token(2));
+        assert!(!sidecar.is_spent(token(1)), "its successor may be lost");
+        sidecar.settle();
+        assert!(sidecar.is_spent(token(1)) && !sidecar.is_spent(token(2)));
+        sidecar.add_rotation(token(2), token(1));
+        sidecar.settle();
+        assert!(sidecar.is_spent(token(2)) && !sidecar.is_spent(token(1)), "it was issued again");
     }
 
     #[test]

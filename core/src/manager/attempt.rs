@@ -103,11 +103,7 @@ impl<'a> Attempt<'a> {
 
     /// Changes what the lock's next holders are told. Best effort: they can do without.
     pub(super) fn note(&self, change: impl FnOnce(&mut Sidecar)) {
-        let mut sidecar = self.lock.sidecar();
-        change(&mut sidecar);
-        if let Err(error) = self.lock.set_sidecar(&sidecar) {
-            tracing::debug!(%error, "the refresh lock's record was not written");
-        }
+        note(&*self.lock, change);
     }
 
     /// Whether there is an answer without redeeming; puts a spent token's successor back first.
@@ -166,12 +162,14 @@ impl<'a> Attempt<'a> {
         match self.shared.commit_pair(&reply.record, &[reply.redeemed]).await {
             Ok(SaveOutcome::Saved(record)) => {
                 self.shared.memory.mark_saved();
+                self.note(Sidecar::settle);
                 let auth = self.shared.publish(&seen, &record);
                 self.shared.announce(Event::Refreshed);
                 auth.map_or(Round::Again, |auth| Round::Done(Ok(auth)))
             }
             Ok(SaveOutcome::Superseded) => {
                 self.shared.memory.mark_saved();
+                self.note(Sidecar::settle);
                 Round::Again
             }
             Err(error) => {
@@ -195,5 +193,14 @@ impl<'a> Attempt<'a> {
 
     fn may_rotate_young(&self) -> bool {
         self.lock.sidecar().may_rotate_young(self.shared.environment.clock.now())
+    }
+}
+
+/// Changes the record of a lock that is held.
+pub(super) fn note(lock: &dyn RefreshLock, change: impl FnOnce(&mut Sidecar)) {
+    let mut sidecar = lock.sidecar();
+    change(&mut sidecar);
+    if let Err(error) = lock.set_sidecar(&sidecar) {
+        tracing::debug!(%error, "the refresh lock's record was not written");
     }
 }

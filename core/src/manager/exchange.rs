@@ -89,9 +89,15 @@ impl Attempt<'_> {
     }
 
     /// Presents `token` of `auth` until there is an answer: again after a request that did not spend
-    /// it, and once more after one that may have; but never one that the store has no more.
+    /// it, and once more after one that may have; but never one that the store has no more. A token
+    /// that a holder of the lock has redeemed, and an old writer put back, is refused without
+    /// asking: some servers end the login of who presents one.
     pub(super) async fn exchange(&self, auth: &CodexAuth, token: &Secret) -> Result<Exchange> {
-        let was_in_doubt = self.lock.sidecar().is_in_doubt(token.fingerprint());
+        let sidecar = self.lock.sidecar();
+        if sidecar.is_spent(token.fingerprint()) {
+            return Ok(Exchange::Refused(RefusalReason::Reused));
+        }
+        let was_in_doubt = sidecar.is_in_doubt(token.fingerprint());
         let mut tally = Tally { was_in_doubt, ..Tally::default() };
         loop {
             self.lock.check()?;

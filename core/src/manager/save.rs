@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::attempt::note;
 use super::current::Current;
 use super::events::Event;
 use super::memory::Rotated;
@@ -17,6 +18,7 @@ use crate::claims::IdTokenClaims;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{Identity, IdentityMatch};
 use crate::secret::{Fingerprint, Secret};
+use crate::sidecar::Sidecar;
 use crate::snapshot::CodexAuth;
 use crate::storage::{RefreshLock, Swap};
 use crate::token_endpoint::Grant;
@@ -150,9 +152,7 @@ impl Shared {
     pub(super) async fn save_unsaved(&self) -> Result<Option<Box<dyn RefreshLock>>> {
         let process = self.process();
         let mut unsaved = process.unsaved.lock().await;
-        if unsaved.is_none() {
-            return Ok(None);
-        }
+        let Some(kept) = unsaved.as_ref() else { return Ok(None) };
         if let Some(rotated) = self.memory.rotated().filter(|rotated| rotated.unsaved) {
             match self.commit_pair(&rotated.record, &rotated.redeemed).await? {
                 SaveOutcome::Saved(_) => self.mark_recovered(),
@@ -160,6 +160,7 @@ impl Shared {
                     self.memory.mark_saved();
                 }
             }
+            note(&*kept.lock, Sidecar::settle);
         }
         Ok(unsaved.take().map(|unsaved| unsaved.lock))
     }

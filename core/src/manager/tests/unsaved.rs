@@ -7,6 +7,7 @@ use super::world::{Fault, World};
 use super::{RETRY, recover, refresh_token, start_recovery};
 use crate::auth_dot_json::AuthDotJson;
 use crate::manager::{GiveUpReason, SyncOutcome, UnauthorizedRecoveryDecision};
+use crate::secret::Fingerprint;
 use crate::sidecar::Sidecar;
 use crate::storage::AuthStorage;
 
@@ -137,6 +138,38 @@ async fn a_manager_that_only_adopted_knows_a_spent_token_by_the_locks_record() {
     world.store.memory.replace(old.as_deref().cloned());
     assert_eq!(recover(&adopter, &second).await.expect("recovered"), RETRY);
     assert_eq!(world.issuer.requests(), (2, 2), "the successor was redeemed, not the spent token");
+}
+
+#[tokio::test(start_paused = true)]
+async fn g1_a_spent_token_that_was_put_back_is_not_presented_by_who_never_had_its_successor() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let first = manager.auth().expect("signed in");
+    let old = world.store.memory.record();
+    recover(&manager, &first).await.expect("refreshed");
+    world.pass(Duration::from_secs(120)).await;
+    world.store.memory.replace(old.as_deref().cloned());
+    let newcomer = world.manager().await;
+    let auth = newcomer.auth().expect("signed in");
+    let error = recover(&newcomer, &auth).await.expect_err("spent");
+    assert_eq!((error.code(), world.issuer.requests()), ("refresh_token_reused", (1, 1)));
+    manager.sync_from_storage(&first).await.expect("read");
+    assert!(manager.close(Duration::from_secs(60)).await);
+    assert_eq!(recover(&newcomer, &auth).await.expect("recovered"), RETRY, "it is there again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_whose_redeemer_may_have_died_before_its_save_is_presented_again() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let auth = manager.auth().expect("signed in");
+    let lock = world.store.try_lock().await.expect("a lock").expect("free");
+    let mut sidecar = Sidecar::default();
+    let token = auth.refresh_fingerprint().expect("a login");
+    sidecar.add_rotation(token, Fingerprint::of(b"lost"));
+    lock.set_sidecar(&sidecar).expect("noted");
+    drop(lock);
+    assert_eq!(recover(&manager, &auth).await.expect("recovered"), RETRY);
 }
 
 #[tokio::test(start_paused = true)]
