@@ -7,6 +7,7 @@ use super::shared::Shared;
 use crate::auth_dot_json::AuthDotJson;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::IdentityMatch;
+use crate::snapshot::CodexAuth;
 use crate::storage::Swap;
 use crate::token_endpoint::TokenTypeHint;
 
@@ -62,9 +63,9 @@ impl Shared {
     }
 
     fn refuse_other_account(&self, record: &Arc<AuthDotJson>) -> Result<()> {
-        let stored = self.login(record);
-        let (Some(own), Some(stored)) = (self.current.auth(), stored) else { return Ok(()) };
-        if self.compare(&own, &stored) != IdentityMatch::Different {
+        let Some(stored) = self.login(record) else { return Ok(()) };
+        let is_same = |own: CodexAuth| self.compare(&own, &stored) != IdentityMatch::Different;
+        if self.is_pinned(&stored) && self.current.auth().is_none_or(is_same) {
             return Ok(());
         }
         Err(Error::new(

@@ -206,7 +206,7 @@ impl Shared {
         }
     }
 
-    fn is_pinned(&self, auth: &CodexAuth) -> bool {
+    pub(super) fn is_pinned(&self, auth: &CodexAuth) -> bool {
         let pin = self.options.account_id.as_deref();
         pin.is_none_or(|pin| auth.account_id() == Some(pin))
     }
