@@ -13,7 +13,8 @@ VENV := .venv
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export TEST_ISSUER := $(CURDIR)/$(BUILT)/test-issuer
 # The real Codex CLI: the newest, and one that truncates auth.json in place and takes no lock.
-CODEX_CLIS := target/codex-0.169.0/codex target/codex-0.128.0/codex
+export CODEX_CLIS ?= $(CURDIR)/target/codex-0.169.0/codex:$(CURDIR)/target/codex-0.128.0/codex
+CODEX_PROGRAMS := $(subst :, ,$(CODEX_CLIS))
 CARGO_TEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo cargo nextest run || echo cargo test)
 
 # A login of the machine's own must not leak into a test.
@@ -21,17 +22,17 @@ unexport CODEX_HOME CODEX_API_KEY CODEX_ACCESS_TOKEN CODEX_REFRESH_TOKEN_URL_OVE
 unexport CODEX_REVOKE_TOKEN_URL_OVERRIDE CODEX_APP_SERVER_LOGIN_CLIENT_ID
 unexport CODEX_INTERNAL_ORIGINATOR_OVERRIDE CODEX_CA_CERTIFICATE
 
-.PHONY: demo test test-rust test-python test-node test-contention test-versions torture fuzz
+.PHONY: demo test test-rust test-python test-node test-contention test-foreign test-versions torture fuzz
 .PHONY: lint lint-rust lint-python lint-node docs banned deny bench sizes python node programs clean
 
 ## The main job: many programs, one login. CODEX=1 fetches the real Codex CLI to take part.
-demo: python node programs $(if $(CODEX),$(firstword $(CODEX_CLIS)))
+demo: python node programs $(if $(CODEX),$(firstword $(CODEX_PROGRAMS)))
 	codex="$$(command -v codex || true)"; \
-	if [ -n "$(CODEX)" ]; then codex=$(CURDIR)/$(firstword $(CODEX_CLIS)); fi; \
+	if [ -n "$(CODEX)" ]; then codex=$(firstword $(CODEX_PROGRAMS)); fi; \
 	$(BUILT)/demo --python $(VENV)/bin/python --node node $${codex:+--codex "$$codex"} $(DEMO)
 
 ## All tests of all three languages.
-test: test-rust test-python test-node test-contention test-versions
+test: test-rust test-python test-node test-contention test-foreign test-versions
 
 test-rust: $(VENV)/bin/python
 	$(CARGO_TEST) --workspace --features codex-auth-sdk/test-util
@@ -45,11 +46,15 @@ test-node: node programs
 
 # Processes in three languages race for one login, and the examples run.
 test-contention: python node programs $(VENV)/tools
-	PYTHON=$(VIRTUAL_ENV)/bin/python $(CARGO_TEST) -p codex-auth-tests --features bindings --test contention --test examples
+	PYTHON=$(VIRTUAL_ENV)/bin/python $(CARGO_TEST) -p codex-auth-tests --features bindings --test contention --test examples --test foreign
+
+# The real Codex CLI on the same login.
+test-foreign: python node programs $(CODEX_PROGRAMS)
+	PYTHON=$(VIRTUAL_ENV)/bin/python $(CARGO_TEST) -p codex-auth-tests --features codex-cli --test codex_cli
 
 ## What the tests try briefly, at length: a table of what was tried, how often, and what was lost.
 ## SCENARIOS picks some.
-torture: python node programs $(VENV)/tools
+torture: python node programs $(VENV)/tools $(CODEX_PROGRAMS)
 	cargo build --quiet --release -p codex-auth-tests
 	PYTHON=$(VIRTUAL_ENV)/bin/python target/$(CARGO_BUILD_TARGET)/release/torture $(SCENARIOS)
 
@@ -72,7 +77,7 @@ lint: lint-rust lint-python lint-node docs banned
 
 lint-rust: $(VENV)/bin/python
 	cargo fmt --check
-	cargo clippy --workspace --all-targets --features codex-auth-sdk/test-util -- -D warnings
+	cargo clippy --workspace --all-targets --features codex-auth-sdk/test-util,codex-auth-tests/codex-cli -- -D warnings
 
 lint-python: python $(VENV)/tools
 	$(VENV)/bin/ruff check bindings-python tests/python examples/python
@@ -136,9 +141,9 @@ bindings-node/node_modules/ready: bindings-node/package-lock.json
 	npm install --prefix bindings-node --no-save --no-audit --no-fund
 	touch $@
 
-target/codex-%/codex:
-	npm install --prefix target/codex-$* --no-audit --no-fund --no-save @openai/codex@$*
-	cd target/codex-$* && ln -sf "$$(find node_modules -path '*/vendor/*' -name codex -type f)" codex
+$(CURDIR)/target/codex-%/codex:
+	npm install --prefix $(@D) --no-audit --no-fund --no-save @openai/codex@$*
+	cd $(@D) && ln -sf "$$(find node_modules -path '*/vendor/*' -name codex -type f)" codex
 
 clean:
 	rm -rf target $(VENV) bindings-node/node_modules bindings-node/dist

@@ -1,6 +1,7 @@
 // One of many processes that share a login: on every line of standard input it makes one request
-// of the protected API, recovers from 401 if it must, and says how that went in one line of JSON;
-// on the line `close` it waits until all is saved instead.
+// of the protected API, recovers from 401 if it must, and says how that went in one line of JSON.
+// On the line `read` it reads the login again and again instead, on `close` it waits until all is
+// saved.
 // Usage: contender.mjs CODEX_HOME ISSUER_URL CLIENT [OPTIONS]; `OPTIONS` is a JSON object of options
 // of the manager (see tests/README.md).
 
@@ -42,8 +43,25 @@ async function close() {
   return { closed: await manager.close({ timeoutMs: 60_000 }) };
 }
 
+/** Rounds of readings for one line. */
+const READS = 100;
+
+/** Many readings of the store, of every kind, until one does not find the login. */
+async function read() {
+  for (let round = 0; round < READS; round += 1) {
+    await manager.reload();
+    const auth = await manager.freshAuth();
+    if (auth === null) return { error: 'logged_out' };
+    const { kind } = await manager.syncFromStorage(auth);
+    if (kind !== 'applied') return { error: kind };
+  }
+  return { reads: 2 * READS };
+}
+
+const ANSWERS = { read, close };
+
 say({ ready: true });
 for await (const line of createInterface({ input: process.stdin })) {
-  const answer = await (line === 'close' ? close() : request()).catch(failure);
+  const answer = await (ANSWERS[line] ?? request)().catch(failure);
   say({ ...answer, pending_save: manager.pendingSave });
 }

@@ -1,8 +1,8 @@
 """One of many processes that share a login.
 
 On every line of standard input it makes one request of the protected API, recovers from 401 if it
-must, and says how that went in one line of JSON; on the line `close` it waits until all is saved
-instead.
+must, and says how that went in one line of JSON. On the line `read` it reads the login again and
+again instead, on `close` it waits until all is saved.
 Usage: contender.py CODEX_HOME ISSUER_URL CLIENT [OPTIONS]; `OPTIONS` is a JSON object of options of
 the manager (see `tests/README.md`).
 """
@@ -16,6 +16,9 @@ import urllib.request
 from typing import Any
 
 from codex_auth_sdk import AuthManager, CodexAuth, CodexAuthError, UnauthorizedRecoveryDecision
+
+#: Rounds of readings for one line.
+READS = 100
 
 
 def main() -> None:
@@ -31,7 +34,7 @@ def main() -> None:
     say({"ready": True})
     for line in sys.stdin:
         try:
-            answer = close(manager) if line.strip() == "close" else request(manager, url)
+            answer = ANSWERS.get(line.strip(), request)(manager, url)
         except CodexAuthError as error:
             answer = failure(error)
         say(answer | {"pending_save": manager.pending_save})
@@ -52,12 +55,25 @@ def request(manager: AuthManager, url: str) -> dict[str, Any]:
     return {"error": "logged_out"}
 
 
-def close(manager: AuthManager) -> dict[str, Any]:
+def close(manager: AuthManager, _url: str) -> dict[str, Any]:
     return {"closed": manager.close(timeout=60)}
 
 
 def failure(error: CodexAuthError) -> dict[str, Any]:
     return {"error": error.code, "message": str(error)}
+
+
+def read(manager: AuthManager, _url: str) -> dict[str, Any]:
+    """Many readings of the store, of every kind, until one does not find the login."""
+    for _ in range(READS):
+        manager.reload()
+        auth = manager.fresh_auth()
+        if auth is None:
+            return {"error": "logged_out"}
+        kind = manager.sync_from_storage(auth).kind
+        if kind != "applied":
+            return {"error": kind}
+    return {"reads": 2 * READS}
 
 
 def call_api(auth: CodexAuth, url: str) -> int:
@@ -73,6 +89,8 @@ def call_api(auth: CodexAuth, url: str) -> int:
 def say(line: dict[str, Any]) -> None:
     print(json.dumps(line), flush=True)
 
+
+ANSWERS = {"read": read, "close": close}
 
 if __name__ == "__main__":
     main()

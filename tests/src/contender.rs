@@ -2,7 +2,8 @@
 //!
 //! A contender says `{"ready": true}` once it has a manager, then answers every line of its
 //! standard input with one line of JSON: `{"status", "unauthorized"}` of a request that came
-//! through, or `{"error", "message"}`, and always `pending_save`; one in Rust also `events`.
+//! through, or `{"error", "message"}`, and always `pending_save`; one in Rust also `events`. For the
+//! line `read` it reads the login again and again instead: `{"reads"}`.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
@@ -118,6 +119,15 @@ impl Contender {
     /// If it has ended.
     pub fn go(&mut self) {
         self.try_go().expect("the contender listens");
+    }
+
+    /// Lets it read the login some hundred times.
+    ///
+    /// # Panics
+    ///
+    /// If it has ended.
+    pub fn read(&mut self) {
+        writeln!(self.input, "read").expect("the contender listens");
     }
 
     /// The same for one that may have ended.

@@ -1,6 +1,7 @@
 //! One of many processes that share a login: on every line of standard input it makes one request
 //! of the protected API, recovers from 401 if it must, and says how that went in one line of JSON;
-//! on the line `close` it waits until all is saved instead.
+//! on the line `read` it reads the login again and again instead, on `close` it waits until all is
+//! saved.
 //! Usage: `contender CODEX_HOME ISSUER_URL CLIENT [OPTIONS]`; `OPTIONS` is a JSON object of options of
 //! the manager (see `tests/README.md`).
 
@@ -17,6 +18,9 @@ use tokio::time::timeout;
 
 /// As long as the others' runners wait for anything.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Rounds of readings for one line.
+const READS: u32 = 100;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -41,12 +45,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut events = manager.subscribe();
     say(&json!({"ready": true}))?;
     for line in io::stdin().lock().lines() {
-        let is_close = line? == "close";
+        let line = line?;
         let mut answer = runtime.block_on(async {
-            if is_close {
-                return json!({"closed": manager.close(CLOSE_TIMEOUT).await});
-            }
-            request(&manager, &realm).await.unwrap_or_else(|error| failure(&error))
+            let answer = match line.as_str() {
+                "read" => read(&manager).await,
+                "close" => Ok(json!({"closed": manager.close(CLOSE_TIMEOUT).await})),
+                _ => request(&manager, &realm).await,
+            };
+            answer.unwrap_or_else(|error| failure(&error))
         });
         answer["pending_save"] = manager.pending_save().into();
         answer["events"] = runtime.block_on(unread(&mut events)).into();
@@ -73,6 +79,21 @@ async fn request(manager: &AuthManager, realm: &Realm) -> codex_auth_sdk::Result
             decision => return Ok(json!({"error": format!("{decision:?}")})),
         }
     }
+}
+
+/// Many readings of the store, of every kind, until one does not find the login.
+async fn read(manager: &AuthManager) -> codex_auth_sdk::Result<Value> {
+    for _ in 0..READS {
+        manager.reload().await?;
+        let Some(auth) = manager.fresh_auth().await? else {
+            return Ok(json!({"error": "logged_out"}));
+        };
+        let kind = manager.sync_from_storage(&auth).await?.kind();
+        if kind != "applied" {
+            return Ok(json!({"error": kind}));
+        }
+    }
+    Ok(json!({"reads": 2 * READS}))
 }
 
 fn call_api(auth: &CodexAuth, realm: &Realm) -> codex_auth_sdk::Result<u16> {

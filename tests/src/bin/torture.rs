@@ -3,15 +3,18 @@
 
 use std::process::ExitCode;
 
-use codex_auth_tests::runtimes;
-use codex_auth_tests::store_failure;
 use codex_auth_tests::torture::{Trial, head};
+use codex_auth_tests::{foreign, runtimes, store_failure};
 
 /// A scenario's name and its run at full length.
 type Scenario = (&'static str, fn() -> Vec<Trial>);
 
-const SCENARIOS: &[Scenario] =
-    &[("store", store_failure::torture), ("runtimes", runtimes::at_length)];
+const SCENARIOS: &[Scenario] = &[
+    ("store", store_failure::torture),
+    ("foreign", foreign::at_length::with_scripts),
+    ("codex", foreign::at_length::with_clis),
+    ("runtimes", runtimes::at_length),
+];
 
 #[expect(clippy::print_stdout, reason = "the table")]
 fn main() -> ExitCode {
