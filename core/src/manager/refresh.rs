@@ -76,12 +76,12 @@ impl Shared {
     async fn admit(&self, demand: &Demand) -> Result<Admission> {
         let start = self.environment.clock.elapsed();
         let mut watch = StoreWatch::new(self);
-        let mut view = self.follow_store().await?;
+        let mut view = self.look().await?;
         loop {
             if let Some(outcome) = self.judge(demand, &view) {
                 return Ok(Admission::Answered(outcome));
             }
-            self.heed_verdict(demand, &view).await?;
+            self.heed_verdict(&view).await?;
             // A pair that is still to be saved comes with the lock that is kept for it.
             let lock = match self.save_unsaved().await? {
                 Some(lock) => Some(lock),
@@ -95,17 +95,15 @@ impl Shared {
             }
             self.environment.poll_pause().await;
             if watch.has_changed(self) {
-                view = self.follow_store().await?;
+                view = self.look().await?;
             }
         }
     }
 
     /// Fails where the token in `view` is known to be refused and is still the stored one. Who asked
     /// has also waited for a winner, so nobody else needs to.
-    async fn heed_verdict(&self, demand: &Demand, view: &View) -> Result<()> {
-        // A store that is to be written first takes the lock.
-        let is_repair = demand.purpose == Purpose::Repair || view.spent.is_some();
-        let Some(auth) = view.auth.as_ref().filter(|_| !is_repair) else { return Ok(()) };
+    async fn heed_verdict(&self, view: &View) -> Result<()> {
+        let Some(auth) = &view.auth else { return Ok(()) };
         let Err(refusal) = self.refuse_known(auth, &self.storage.sidecar()) else { return Ok(()) };
         let stored = self.follow_store().await?.auth;
         let token = stored.as_ref().and_then(CodexAuth::refresh_fingerprint);
@@ -119,7 +117,8 @@ impl Shared {
         let mut watch = StoreWatch::new(self);
         let mut is_last = false;
         loop {
-            if let Some(outcome) = self.look(demand).await? {
+            let view = self.follow_store().await?;
+            if let Some(outcome) = self.judge(demand, &view) {
                 return Ok(outcome);
             }
             if is_last {
@@ -129,14 +128,13 @@ impl Shared {
         }
     }
 
-    async fn look(&self, demand: &Demand) -> Result<Option<Outcome>> {
+    /// What the store holds, with a spent token's successor put back.
+    async fn look(&self) -> Result<View> {
         let view = self.follow_store().await?;
-        if self.options.may_refresh()
-            && let Err(error) = self.repair(&view).await
-        {
+        if let Err(error) = self.repair(&view).await {
             tracing::debug!(%error, "a spent refresh token stays in the store for now");
         }
-        Ok(self.judge(demand, &view))
+        Ok(view)
     }
 
     fn lock_timeout(&self) -> Error {
