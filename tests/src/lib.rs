@@ -3,6 +3,7 @@
 
 pub mod codex_cli;
 pub mod contender;
+pub mod crash;
 pub mod foreign;
 pub mod issuer;
 pub mod log;

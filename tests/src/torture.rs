@@ -1,6 +1,7 @@
 //! What long runs report: what was tried, how often, and what was lost.
 
 use std::fmt::{self, Display};
+use std::ops::Add;
 
 /// One row of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +40,18 @@ impl Trial {
     pub fn assert_nothing_lost(&self) {
         assert!(self.tried > 0, "nothing was tried: {self}");
         assert!(self.lost.is_empty(), "{self}");
+    }
+}
+
+/// Two parts of one row.
+impl Add for Trial {
+    type Output = Self;
+
+    fn add(mut self, other: Self) -> Self {
+        self.tried += other.tried;
+        self.excepted += other.excepted;
+        self.lost.extend(other.lost);
+        self
     }
 }
 

@@ -2,14 +2,19 @@
 //! lost. Usage: `torture [SCENARIO...]`; without names all of them. Ends with 1 if anything was.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
+use codex_auth_tests::contender::Language;
 use codex_auth_tests::torture::{Trial, head};
-use codex_auth_tests::{foreign, runtimes, store_failure};
+use codex_auth_tests::{crash, foreign, runtimes, store_failure};
 
 /// A scenario's name and its run at full length.
 type Scenario = (&'static str, fn() -> Vec<Trial>);
 
 const SCENARIOS: &[Scenario] = &[
+    ("crashes", crashes),
+    ("stops", stops),
+    ("processes", processes),
     ("store", store_failure::torture),
     ("foreign", foreign::at_length::with_scripts),
     ("codex", foreign::at_length::with_clis),
@@ -29,4 +34,21 @@ fn main() -> ExitCode {
         }
     }
     if is_lost { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// 2,000 kills.
+fn crashes() -> Vec<Trial> {
+    let mut rows = crash::kills::at_steps(1_200, &Language::ALL);
+    rows.extend(crash::kills::at_random(800, &Language::ALL));
+    rows
+}
+
+fn stops() -> Vec<Trial> {
+    let mut rows = crash::stops::at_steps(20, &Language::ALL);
+    rows.extend(crash::stops::at_random(300, &Language::ALL));
+    rows
+}
+
+fn processes() -> Vec<Trial> {
+    vec![crash::rotate(256, 20, Duration::from_secs(20), &Language::ALL)]
 }
