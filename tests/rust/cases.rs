@@ -21,14 +21,7 @@ use case::store::StoreKind;
 
 fn main() {
     let arguments = Arguments::from_args();
-    let log = Log::default();
-    tracing_subscriber::fmt()
-        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
-        .with_writer({
-            let log = log.clone();
-            move || log.clone()
-        })
-        .init();
+    let log = Log::of_everything();
     let runtime = Arc::new(Runtime::new().expect("a runtime"));
     let issuer = Arc::new(Issuer::start().expect("an issuer"));
     let trials = cases().into_iter().flat_map(|case| {

@@ -1,9 +1,11 @@
 //! What the tests of every language share: the issuer they run against, the processes that share
 //! a login, and the table that long runs print.
 
+pub mod chance;
 pub mod codex_cli;
 pub mod contender;
 pub mod crash;
+pub mod endpoint_failure;
 pub mod foreign;
 pub mod issuer;
 pub mod log;

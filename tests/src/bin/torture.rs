@@ -2,11 +2,12 @@
 //! lost. Usage: `torture [SCENARIO...]`; without names all of them. Ends with 1 if anything was.
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use codex_auth_tests::contender::Language;
+use codex_auth_tests::log::Log;
 use codex_auth_tests::torture::{Trial, head};
-use codex_auth_tests::{crash, foreign, runtimes, store_failure};
+use codex_auth_tests::{crash, endpoint_failure, foreign, runtimes, store_failure};
 
 /// A scenario's name and its run at full length.
 type Scenario = (&'static str, fn() -> Vec<Trial>);
@@ -19,7 +20,24 @@ const SCENARIOS: &[Scenario] = &[
     ("foreign", foreign::at_length::with_scripts),
     ("codex", foreign::at_length::with_clis),
     ("runtimes", runtimes::at_length),
+    // The last one: the log that it searches is of everything from then on.
+    ("endpoint", endpoint),
 ];
+
+/// Repeats a random sequence where `SEED` is the one that a loss names.
+fn endpoint() -> Vec<Trial> {
+    let log = Log::of_everything();
+    let named = std::env::var_os("SEED").and_then(|seed| seed.to_str()?.parse().ok());
+    let now = || SystemTime::UNIX_EPOCH.elapsed().map_or(0, |now| now.as_secs());
+    vec![
+        endpoint_failure::alone(&log),
+        endpoint_failure::random(2_000, named.unwrap_or_else(now), &log),
+        endpoint_failure::rejecting_api(&Language::ALL, 32, 20),
+        endpoint_failure::dead_login(&Language::ALL, 32),
+        endpoint_failure::outage(&Language::ALL, 8),
+        endpoint_failure::outage(&Language::ALL, 32),
+    ]
+}
 
 #[expect(clippy::print_stdout, reason = "the table")]
 fn main() -> ExitCode {
