@@ -127,6 +127,11 @@ impl Sidecar {
         drop_first(&mut self.verdicts, MOST_VERDICTS);
     }
 
+    /// Whether what is known of `token` was learned `since` then.
+    pub(crate) fn is_newer(&self, token: Fingerprint, since: DateTime<Utc>) -> bool {
+        self.verdicts.iter().any(|verdict| verdict.token == token && verdict.at > since)
+    }
+
     /// Whether `token` may be spent by a request that was never answered.
     pub(crate) fn is_in_doubt(&self, token: Fingerprint) -> bool {
         self.verdicts.iter().any(|verdict| verdict.token == token && verdict.in_doubt)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::attempt::Attempt;
 use super::shared::Shared;
@@ -72,6 +72,23 @@ impl Shared {
         let empty = tokens.refresh_token.is_empty().then_some(RefusalReason::EmptyRefreshToken);
         let known = empty.or_else(|| self.memory.refusal(token, clock.elapsed())).or_else(verdict);
         known.map_or(Ok(()), |reason| Err(reason.into_error()))
+    }
+
+    /// Fails where somebody else presented the login's refresh token `since` then, and there is a
+    /// rest for want of an answer.
+    pub(super) fn share_rest(
+        &self,
+        auth: &CodexAuth,
+        sidecar: &Sidecar,
+        since: DateTime<Utc>,
+    ) -> Result<()> {
+        let now = self.environment.clock.now();
+        let token = auth.refresh_fingerprint().filter(|token| sidecar.is_newer(*token, since));
+        let answer = token.and_then(|token| sidecar.verdict(token, now));
+        match answer {
+            Some(Answer::NotBefore(time)) if time > now => Err(not_yet(time - now)),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -189,11 +206,11 @@ impl Attempt<'_> {
     }
 
     fn rest(&self, rest: TimeDelta) -> Result<Option<Duration>> {
-        let rest = rest.to_std().unwrap_or(Duration::ZERO);
-        if self.is_time_after(rest) {
-            return Ok((!rest.is_zero()).then_some(rest));
+        let pause = rest.to_std().unwrap_or(Duration::ZERO);
+        if self.is_time_after(pause) {
+            return Ok((!pause.is_zero()).then_some(pause));
         }
-        Err(transient("the token endpoint is not to be asked again yet").with_retry_after(rest))
+        Err(not_yet(rest))
     }
 
     /// No clear answer: nobody asks again for a moment.
@@ -213,4 +230,9 @@ impl Attempt<'_> {
         self.note(|sidecar| sidecar.set_verdict(verdict));
         Exchange::NoAnswer(transient(answer.detail).with_retry_after(rest))
     }
+}
+
+fn not_yet(rest: TimeDelta) -> Error {
+    transient("the token endpoint is not to be asked again yet")
+        .with_retry_after(rest.to_std().unwrap_or(Duration::ZERO))
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
 use super::attempt::Attempt;
 use super::decision::GiveUpReason;
 use super::demand::{Demand, Outcome, Purpose};
@@ -75,13 +77,14 @@ impl Shared {
     /// what they leave about the token in it.
     async fn admit(&self, demand: &Demand) -> Result<Admission> {
         let start = self.environment.clock.elapsed();
+        let since = self.environment.clock.now();
         let mut watch = StoreWatch::new(self);
         let mut view = self.look().await?;
         loop {
             if let Some(outcome) = self.judge(demand, &view) {
                 return Ok(Admission::Answered(outcome));
             }
-            self.heed_verdict(&view).await?;
+            self.heed_verdict(&view, since).await?;
             // A pair that is still to be saved comes with the lock that is kept for it.
             let lock = match self.save_unsaved().await? {
                 Some(lock) => Some(lock),
@@ -100,14 +103,19 @@ impl Shared {
         }
     }
 
-    /// Fails where the token in `view` is known to be refused and is still the stored one. Who asked
-    /// has also waited for a winner, so nobody else needs to.
-    async fn heed_verdict(&self, view: &View) -> Result<()> {
+    /// Fails where the token in `view` is still the stored one and is known to be refused, or was
+    /// presented `since` then without an answer: who asked did so for everybody who waited, and has
+    /// also waited for a winner.
+    async fn heed_verdict(&self, view: &View, since: DateTime<Utc>) -> Result<()> {
         let Some(auth) = &view.auth else { return Ok(()) };
-        let Err(refusal) = self.refuse_known(auth, &self.storage.sidecar()) else { return Ok(()) };
+        let sidecar = self.storage.sidecar();
+        let known = self.refuse_known(auth, &sidecar);
+        let Err(verdict) = known.and_then(|()| self.share_rest(auth, &sidecar, since)) else {
+            return Ok(());
+        };
         let stored = self.follow_store().await?.auth;
         let token = stored.as_ref().and_then(CodexAuth::refresh_fingerprint);
-        if token == auth.refresh_fingerprint() { Err(refusal) } else { Ok(()) }
+        if token == auth.refresh_fingerprint() { Err(verdict) } else { Ok(()) }
     }
 
     /// Waits for somebody else's rotation, as a manager that may not refresh.
