@@ -34,7 +34,6 @@ fn endpoint() -> Vec<Trial> {
         endpoint_failure::random(2_000, named.unwrap_or_else(now), &log),
         endpoint_failure::rejecting_api(&Language::ALL, 32, 20),
         endpoint_failure::dead_login(&Language::ALL, 32),
-        endpoint_failure::outage(&Language::ALL, 8),
         endpoint_failure::outage(&Language::ALL, 32),
     ]
 }

@@ -109,9 +109,7 @@ pub fn outage(languages: &[Language], processes: usize) -> Trial {
     });
     for answer in crowd.ask() {
         trial.tried += 1;
-        let is_transient =
-            ["refresh_transient", "lock_timeout"].map(|code| answer["error"] == code);
-        trial.check(is_transient.contains(&true), || format!("{answer}"));
+        trial.check(answer["error"] == "refresh_transient", || format!("{answer}"));
     }
     // At most four requests, then a rest of a second or more.
     let (requests, seconds) = (crowd.count("requests"), start.elapsed().as_secs());

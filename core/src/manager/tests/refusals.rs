@@ -40,6 +40,31 @@ async fn g11_of_32_programs_with_a_dead_login_one_asks_and_one_waits() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn g11_of_32_programs_in_an_outage_one_asks_for_all() {
+    let world = World::new();
+    world.issuer.fail_with([Fault::Unsent; 200]);
+    let mut managers = Vec::new();
+    for _ in 0..32 {
+        managers.push(world.manager().await);
+    }
+    let auth = managers[0].auth().expect("signed in");
+    let waiting: Vec<_> = managers.iter().map(|manager| start_recovery(manager, &auth)).collect();
+    for waiting in waiting {
+        let error = waiting.await.expect("no panic").expect_err("no answer");
+        assert_eq!(error.code(), "refresh_transient");
+        assert!(
+            error.retry_after().is_some_and(|rest| rest <= Duration::from_secs(5)),
+            "{error:?}"
+        );
+    }
+    let taken = || world.store.locks_taken.load(Ordering::SeqCst);
+    assert_eq!((world.issuer.requests(), taken()), ((3, 0), 1));
+    // Who comes later waits for the end of the rest, and asks.
+    recover(&managers[7], &auth).await.expect_err("no answer");
+    assert_eq!((world.issuer.requests(), taken()), ((6, 0), 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn g11_a_refusal_that_is_known_needs_no_lock() {
     let world = World::new();
     let managers = [world.manager().await, world.manager().await];
