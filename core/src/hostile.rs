@@ -80,8 +80,8 @@ pub fn reply(input: &[u8]) {
     let answer = classify(&Reply { status, retry_after, body });
     match &answer {
         Redemption::Granted(grant) => {
-            let json = serde_json::from_slice::<Value>(body.expect("a whole body"));
-            assert!(json.is_ok_and(|json| json.is_object()));
+            let body = body.expect("a whole body");
+            assert!(serde_json::from_slice::<BTreeMap<String, Box<RawValue>>>(body).is_ok());
             grants(status, grant);
         }
         Redemption::Refused(reason) => {

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Grant, NoAnswer, Redemption, RefusalReason};
-use crate::secret::Secret;
+use crate::auth_dot_json::ExtraFields;
 
 /// Nobody is put off for longer than this, whatever the server says.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
@@ -61,22 +60,15 @@ fn no_answer(reply: &Reply<'_>, what: &str) -> NoAnswer {
     }
 }
 
-/// The tokens of a success; empty ones count as absent. None without an access or refresh token.
+/// The tokens of a success; empty ones, and what is no text, count as absent: the others are not to
+/// be lost with them. None without an access or refresh token.
 fn grant(body: &[u8]) -> Option<Grant> {
-    #[derive(Deserialize)]
-    struct Tokens {
-        id_token: Option<Secret>,
-        access_token: Option<Secret>,
-        refresh_token: Option<Secret>,
-    }
-    // A list of three texts would do as well, for the parser.
-    let body = Some(body).filter(|body| body.trim_ascii_start().starts_with(b"{"))?;
-    let tokens: Tokens = serde_json::from_slice(body).ok()?;
-    let given = |token: Option<Secret>| token.filter(|token| !token.is_empty());
+    let fields: ExtraFields = serde_json::from_slice(body).ok()?;
+    let given = |name| fields.text(name).filter(|token| !token.is_empty());
     let grant = Grant {
-        id_token: given(tokens.id_token),
-        access_token: given(tokens.access_token),
-        refresh_token: given(tokens.refresh_token),
+        id_token: given("id_token"),
+        access_token: given("access_token"),
+        refresh_token: given("refresh_token"),
     };
     (grant.access_token.is_some() || grant.refresh_token.is_some()).then_some(grant)
 }
@@ -150,6 +142,22 @@ mod tests {
         }
         let cut = classify(&Reply { status: 200, retry_after: None, body: None });
         assert!(matches!(cut, Redemption::InDoubt(_)));
+    }
+
+    #[test]
+    fn a_token_that_is_no_text_does_not_take_the_others_with_it() {
+        let granted = |body| match answer(200, body) {
+            Redemption::Granted(grant) => [grant.id_token, grant.access_token, grant.refresh_token]
+                .map(|token| token.map(|token| token.expose().to_owned())),
+            other => panic!("{body}: {other:?}"),
+        };
+        let text = |text: &str| Some(text.to_owned());
+        let odd = r#"{"id_token": {}, "access_token": "a", "refresh_token": "r"}"#;
+        assert_eq!(granted(odd), [None, text("a"), text("r")]);
+        let odd = r#"{"id_token": "i", "access_token": 1, "refresh_token": "r", "scope": null}"#;
+        assert_eq!(granted(odd), [text("i"), None, text("r")]);
+        let twice = r#"{"access_token": "a", "access_token": "b", "refresh_token": ""}"#;
+        assert_eq!(granted(twice), [None, text("b"), None]);
     }
 
     #[test]
