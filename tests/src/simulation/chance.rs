@@ -1,0 +1,61 @@
+//! Numbers that a seed decides (SplitMix64).
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use codex_auth_sdk::Random;
+
+/// A stream of numbers; the same for the same seed.
+#[derive(Debug)]
+pub(super) struct Chance(AtomicU64);
+
+impl Chance {
+    pub(super) const fn new(seed: u64) -> Self {
+        Self(AtomicU64::new(seed))
+    }
+
+    fn next(&self) -> u64 {
+        let state = self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        mix(state.wrapping_add(0x9e37_79b9_7f4a_7c15))
+    }
+
+    /// A number below `end`, which is not zero.
+    pub(super) fn below(&self, end: usize) -> usize {
+        let end = u128::try_from(end).expect("fits");
+        usize::try_from((u128::from(self.next()) * end) >> 64).expect("below a usize")
+    }
+
+    /// Whether something of this probability happens.
+    pub(super) fn happens(&self, probability: f64) -> bool {
+        self.unit() < probability
+    }
+
+    /// A time between the two.
+    pub(super) fn between(&self, shortest: Duration, longest: Duration) -> Duration {
+        shortest + longest.saturating_sub(shortest).mul_f64(self.unit())
+    }
+
+    /// A time between two numbers of milliseconds.
+    pub(super) fn millis(&self, shortest: u64, longest: u64) -> Duration {
+        self.between(Duration::from_millis(shortest), Duration::from_millis(longest))
+    }
+
+    /// One of `choices`, which are not none.
+    pub(super) fn pick<T: Copy>(&self, choices: &[T]) -> T {
+        choices[self.below(choices.len())]
+    }
+}
+
+impl Random for Chance {
+    fn unit(&self) -> f64 {
+        let bits = u32::try_from(self.next() >> 32).expect("32 bits");
+        f64::from(bits) / (f64::from(u32::MAX) + 1.0)
+    }
+}
+
+/// Spreads `state` over all bits.
+pub(super) const fn mix(state: u64) -> u64 {
+    let state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    state ^ (state >> 31)
+}

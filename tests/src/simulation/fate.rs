@@ -1,0 +1,126 @@
+//! What happens to programs: crashes, stops, logins, foreign programs, tokens that the server kills.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::foreign;
+use super::program;
+use super::program::{LAST_REQUESTS, SETTLING};
+use super::world::World;
+
+/// No call takes longer, whatever happens.
+const LONGEST_CALL: Duration = Duration::from_secs(1000);
+
+/// Starts everything; the run ends with the time that this returns.
+pub(super) fn begin(world: &Arc<World>) -> Duration {
+    let hazards = &world.hazards;
+    let people = &hazards.people;
+    foreign::sign_in(world, people[0], false);
+    {
+        let world = Arc::clone(world);
+        world.clone().spawn(world.fate, async move {
+            world.pause(100, 100).await;
+            for _ in 0..world.hazards.managers {
+                program::start(&world);
+            }
+        });
+    }
+    repeat(world, hazards.crashes, crash);
+    repeat(world, hazards.stops, stop);
+    repeat(world, hazards.kills, |world| {
+        world.state().kill_access();
+        world.bell.send_modify(|rings| *rings += 1);
+    });
+    repeat(world, hazards.sign_ins, |world| {
+        let person = world.chance.pick(&world.hazards.people);
+        let is_old = world.chance.happens(world.hazards.old_sign_ins);
+        foreign::sign_in(world, person, is_old);
+    });
+    repeat(world, hazards.foreign_turns, |world| {
+        let kind = world.chance.pick(&world.hazards.foreign);
+        foreign::start(world, kind);
+    });
+    let watch = Arc::clone(world);
+    world.spawn(world.fate, async move { look_after(&watch).await });
+    hazards.horizon + SETTLING + LAST_REQUESTS
+}
+
+/// Does something so many times, at times that chance decides.
+fn repeat(world: &Arc<World>, times: usize, act: impl Fn(&Arc<World>) + Send + Sync + 'static) {
+    let act = Arc::new(act);
+    for _ in 0..times {
+        let start = Duration::from_secs(1);
+        let after = world.chance.between(start, world.hazards.horizon);
+        let (world, act) = (Arc::clone(world), Arc::clone(&act));
+        world.clone().spawn(world.fate, async move {
+            world.executor.sleep(after).await;
+            if world.goes_on() {
+                act(&world);
+            }
+        });
+    }
+}
+
+fn crash(world: &Arc<World>) {
+    let state = world.state();
+    if state.running.is_empty() {
+        return;
+    }
+    let process = world.chance.pick(&state.running);
+    drop(state);
+    world.kill(process);
+}
+
+fn stop(world: &Arc<World>) {
+    let mut state = world.state();
+    if state.running.is_empty() {
+        return;
+    }
+    let process = world.chance.pick(&state.running);
+    state.stopped(process);
+    drop(state);
+    world.executor.stop(process);
+    let world = Arc::clone(world);
+    world.clone().spawn(world.fate, async move {
+        world.pause(10, 90_000).await;
+        world.state().resumed(process);
+        world.executor.resume(process);
+    });
+}
+
+/// Finds calls that do not end, and signs in again where the login is lost.
+async fn look_after(world: &Arc<World>) {
+    loop {
+        world.pause(60_000, 60_000).await;
+        let mut state = world.state();
+        let now = state.now();
+        let oldest = state.calls.first_key_value().map(|(began, process)| (*began, *process));
+        if let Some(((began, _), process)) = oldest {
+            state.check(began + LONGEST_CALL > now, |_| {
+                format!("a call of process {process} has not ended since {began:?}")
+            });
+        }
+        drop(state);
+        if world.goes_on() {
+            renew(world);
+        }
+    }
+}
+
+/// The user signs in again, if nobody is signed in any more.
+fn renew(world: &Arc<World>) {
+    let mut state = world.state();
+    let is_recent = state.changed + Duration::from_secs(60) > state.now();
+    let loss = state.loss(false);
+    let is_empty = state.disk.content().is_none_or(|content| content.owners.is_none());
+    match loss {
+        _ if is_recent => return,
+        Some(Err(loss)) => return state.check(false, |_| loss),
+        Some(Ok(why)) => *state.tally.excepted.entry(why).or_default() += 1,
+        None if is_empty => {}
+        None => return,
+    }
+    drop(state);
+    let person = world.chance.pick(&world.hazards.people);
+    foreign::sign_in(world, person, false);
+}

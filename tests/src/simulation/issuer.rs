@@ -1,0 +1,166 @@
+//! The issuer as clients see it: it answers late, not at all, or with less than it could.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use codex_auth_sdk::{
+    BoxFuture, Grant, NoAnswer, Redemption, RefusalReason, Result, Secret, TokenEndpoint,
+    TokenTypeHint,
+};
+use tokio::sync::oneshot;
+
+use super::executor::{First, ProcessId, first};
+use super::journal::Event;
+use super::ledger::{Client, PairId};
+use super::state::Ruling;
+use super::world::World;
+
+/// What the issuer answers.
+pub(super) enum Answer {
+    Granted(PairId),
+    Refused(RefusalReason),
+    NotSpent(Option<Duration>),
+    Declined,
+    InDoubt,
+}
+
+impl Answer {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Granted(_) => "granted",
+            Self::Refused(_) => "refused",
+            Self::NotSpent(_) => "not spent",
+            Self::Declined => "declined",
+            Self::InDoubt => "in doubt",
+        }
+    }
+}
+
+impl World {
+    /// Sends `token` to the issuer, which sees to it whatever becomes of who asked.
+    pub(super) fn ask(self: &Arc<Self>, client: Client, token: &str) -> oneshot::Receiver<Answer> {
+        let (sender, receiver) = oneshot::channel();
+        let (world, token) = (Arc::clone(self), token.to_owned());
+        self.spawn(self.fate, async move {
+            if let Some(answer) = world.answer(client, &token).await {
+                world.state().note(Event::Answered(client, answer.name()));
+                // Who asked may have gone.
+                drop(sender.send(answer));
+            }
+        });
+        receiver
+    }
+
+    /// None where the answer is lost on its way.
+    async fn answer(&self, client: Client, token: &str) -> Option<Answer> {
+        let manners = &self.hazards.manners;
+        self.pause(0, 20).await;
+        if self.goes_on() && self.chance.happens(manners.faults) {
+            return self.fault().await;
+        }
+        if manners.spends_late {
+            self.pause(manners.grant.0, manners.grant.1).await;
+        }
+        let ruling = self.state().redeem(client, token);
+        let (shortest, longest) = match ruling {
+            Ruling::Granted(_) if manners.spends_late => (0, 20),
+            Ruling::Granted(_) => manners.grant,
+            Ruling::Reused | Ruling::Invalidated => manners.refusal,
+        };
+        self.pause(shortest, longest).await;
+        if self.goes_on() && self.chance.happens(manners.lost_replies) {
+            return None;
+        }
+        Some(match ruling {
+            Ruling::Granted(pair) => Answer::Granted(pair),
+            Ruling::Reused => Answer::Refused(RefusalReason::Reused),
+            Ruling::Invalidated => Answer::Refused(RefusalReason::Invalidated),
+        })
+    }
+
+    /// No clear answer, and the token is not spent.
+    async fn fault(&self) -> Option<Answer> {
+        match self.chance.below(6) {
+            0 => Some(Answer::NotSpent(None)),
+            1 => Some(Answer::NotSpent(Some(self.chance.millis(1000, 20_000)))),
+            2 => Some(Answer::Declined),
+            3 => Some(Answer::InDoubt),
+            4 => None,
+            _ => {
+                // Longer than anybody waits.
+                self.pause(60_000, 60_000).await;
+                None
+            }
+        }
+    }
+}
+
+/// The token endpoint of one process.
+pub(super) struct Endpoint {
+    pub(super) world: Arc<World>,
+    pub(super) process: ProcessId,
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("process", &self.process).finish_non_exhaustive()
+    }
+}
+
+impl Endpoint {
+    /// The tokens of `pair`, which have arrived.
+    fn receive(&self, pair: PairId) -> Grant {
+        let mut state = self.world.state();
+        state.deliver(Client::Sdk(self.process), pair);
+        let known = &state.ledger.pairs[pair];
+        let manners = &self.world.hazards.manners;
+        Grant {
+            id_token: (!manners.omits_id).then(|| Secret::new(known.id.clone())),
+            access_token: Some(Secret::new(known.access.clone())),
+            refresh_token: manners.rotates.then(|| Secret::new(known.refresh.clone())),
+        }
+    }
+}
+
+impl TokenEndpoint for Endpoint {
+    fn redeem<'a>(
+        &'a self,
+        refresh_token: &'a Secret,
+        timeout: Duration,
+    ) -> BoxFuture<'a, Redemption> {
+        Box::pin(async move {
+            let world = &self.world;
+            let pair = world.state().present(self.process, refresh_token.expose());
+            let answer = world.ask(Client::Sdk(self.process), refresh_token.expose());
+            let answer = match first(answer, world.executor.sleep(timeout)).await {
+                First::Left(Ok(answer)) => answer,
+                First::Left(Err(_)) | First::Right(()) => Answer::InDoubt,
+            };
+            let no_answer = |retry_after| NoAnswer { detail: "a fault".to_owned(), retry_after };
+            match answer {
+                Answer::Granted(pair) => Redemption::Granted(self.receive(pair)),
+                Answer::Refused(reason) => {
+                    world.state().refused(self.process, pair);
+                    Redemption::Refused(reason)
+                }
+                Answer::NotSpent(retry_after) => Redemption::NotSpent(no_answer(retry_after)),
+                Answer::Declined => Redemption::Declined(no_answer(None)),
+                Answer::InDoubt => Redemption::InDoubt(no_answer(None)),
+            }
+        })
+    }
+
+    fn revoke<'a>(
+        &'a self,
+        token: &'a Secret,
+        _: TokenTypeHint,
+        _: Duration,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async {
+            self.world.pause(5, 200).await;
+            self.world.state().revoke_login(token.expose(), "signed out");
+            Ok(())
+        })
+    }
+}
