@@ -106,7 +106,7 @@ fn g5_a_mounted_file_that_is_read_only_spends_nothing() {
 
 #[test]
 fn g5_a_mounted_file_is_known_by_any_name_among_mounts_of_any_name() {
-    if is_denied() {
+    if are_mounts_denied() {
         return;
     }
     let home = Builder::new().prefix("a b\tc\nd\\e\\040#").tempdir().expect("a folder");
