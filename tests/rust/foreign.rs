@@ -45,7 +45,7 @@ fn g3_a_change_right_before_our_write_is_not_undone() {
 
 #[test]
 fn g6_a_writer_in_place_logs_nobody_out() {
-    torn_reads(LANGUAGES, 200).assert_nothing_lost();
+    torn_reads(LANGUAGES, 50).assert_nothing_lost();
 }
 
 #[test]

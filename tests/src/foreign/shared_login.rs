@@ -53,8 +53,22 @@ impl SharedLogin {
     ///
     /// If the record cannot be written.
     pub fn sign_in(&self, name: &str, account: &str) -> String {
-        let user = account.replace("acct", "user");
-        let login = json!({"name": name, "account_id": account, "user_id": user});
+        self.sign_in_with(json!({"name": name, "account_id": account}))
+    }
+
+    /// The same with an access token that has expired.
+    ///
+    /// # Panics
+    ///
+    /// If the record cannot be written.
+    pub fn sign_in_expired(&self, name: &str, account: &str) {
+        let login = json!({"name": name, "account_id": account, "access_age_s": 7200});
+        drop(self.sign_in_with(login));
+    }
+
+    fn sign_in_with(&self, mut login: Value) -> String {
+        let account = login["account_id"].as_str().unwrap_or_default();
+        login["user_id"] = account.replace("acct", "user").into();
         let login = self.realm.call("login", &login);
         let text = login["text"].as_str().expect("a record");
         self.store(text);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::SharedLogin;
 use super::program::write_in_parts;
@@ -16,9 +16,19 @@ use crate::torture::Trial;
 #[derive(Default)]
 struct Progress {
     is_over: AtomicBool,
-    /// Half-written files that a reader of ours that survives nothing has met.
+    /// Half-written files that a simple reader has met.
     torn: AtomicU64,
+    /// What ours have read.
     reads: AtomicU64,
+}
+
+/// Ends it for all, however one ends.
+struct End<'a>(&'a Progress);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.is_over.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Readers in all these languages during so many rotations: nobody is logged out, and no half of a
@@ -32,15 +42,21 @@ pub fn torn_reads(languages: &[Language], rotations: u64) -> Trial {
         languages.iter().map(|language| login.contender(*language, &json!({}))).collect();
     let progress = Progress::default();
     thread::scope(|scope| {
-        scope.spawn(|| meet_torn_files(&path, &progress));
+        scope.spawn(|| progress.meet_torn_files(&path));
         let readers: Vec<_> =
-            readers.iter_mut().map(|reader| scope.spawn(|| read(reader, &progress))).collect();
-        for rotation in 0..rotations {
-            let rotated = login.realm().call("rotate", &json!({"token": format!("a{rotation}")}));
-            write_until_met(&path, &rotated, &progress);
+            readers.iter_mut().map(|reader| scope.spawn(|| progress.read_by(reader))).collect();
+        let end = End(&progress);
+        while trial.tried < rotations && progress.goes_on() {
+            let token = format!("a{}", trial.tried);
+            let rotated = login.realm().call("rotate", &json!({"token": token}));
+            let text = rotated["text"].as_str().expect("a record");
+            // Cut short until somebody has met it so, then whole for longer than that.
+            let written = write_in_parts(&path, text, || progress.wait(&progress.torn, 2));
+            written.expect("written");
+            progress.wait(&progress.reads, 1);
             trial.tried += 1;
         }
-        progress.is_over.store(true, Ordering::Relaxed);
+        drop(end);
         let ends = readers.into_iter().map(|reader| reader.join().expect("no panic"));
         trial.lost.extend(ends.filter_map(Result::err));
     });
@@ -50,33 +66,35 @@ pub fn torn_reads(languages: &[Language], rotations: u64) -> Trial {
     trial
 }
 
-/// Leaves the file empty, then half written, until somebody has met it so.
-fn write_until_met(path: &Path, rotated: &Value, progress: &Progress) {
-    let text = rotated["text"].as_str().expect("a record");
-    let met = || progress.torn.load(Ordering::Relaxed);
-    let wait = || {
-        let before = met();
-        while met() < before + 2 {
+impl Progress {
+    fn goes_on(&self) -> bool {
+        !self.is_over.load(Ordering::Relaxed)
+    }
+
+    /// Waits until a count has grown by so much.
+    fn wait(&self, count: &AtomicU64, growth: u64) {
+        let before = count.load(Ordering::Relaxed);
+        while count.load(Ordering::Relaxed) < before + growth && self.goes_on() {
             thread::yield_now();
         }
-    };
-    write_in_parts(path, text, wait).expect("written");
-}
-
-fn meet_torn_files(path: &Path, progress: &Progress) {
-    while !progress.is_over.load(Ordering::Relaxed) {
-        let is_whole = fs::read(path).is_ok_and(|text| text.ends_with(b"}"));
-        progress.torn.fetch_add(u64::from(!is_whole), Ordering::Relaxed);
     }
-}
 
-fn read(reader: &mut Contender, progress: &Progress) -> Result<(), String> {
-    while !progress.is_over.load(Ordering::Relaxed) {
-        reader.read();
-        let answer = reader.answer();
-        let reads = answer["reads"].as_u64();
-        let reads = reads.ok_or_else(|| format!("{}: {answer}", reader.language().name()))?;
-        progress.reads.fetch_add(reads, Ordering::Relaxed);
+    fn meet_torn_files(&self, path: &Path) {
+        while self.goes_on() {
+            let is_whole = fs::read(path).is_ok_and(|text| text.ends_with(b"}"));
+            self.torn.fetch_add(u64::from(!is_whole), Ordering::Relaxed);
+        }
     }
-    Ok(())
+
+    fn read_by(&self, reader: &mut Contender) -> Result<(), String> {
+        let _end = End(self);
+        while self.goes_on() {
+            reader.read();
+            let answer = reader.answer();
+            let reads = answer["reads"].as_u64();
+            let reads = reads.ok_or_else(|| format!("{}: {answer}", reader.language().name()))?;
+            self.reads.fetch_add(reads, Ordering::Relaxed);
+        }
+        Ok(())
+    }
 }

@@ -65,7 +65,12 @@ impl Waking<'_> {
         let mut failed_turns = 0;
         for round in 0..self.rounds {
             // Of the same account, so that everybody follows; and old enough to be rejected.
-            login.sign_in(&format!("r{round}_"), "acct-a");
+            let name = format!("r{round}_");
+            if round % 2 == 0 {
+                login.sign_in(&name, "acct-a");
+            } else {
+                login.sign_in_expired(&name, "acct-a");
+            }
             login.realm().run("kill_access", &json!({}));
             failed_turns += wake(&mut rivals, &mut contenders, &mut trial);
             trial.check(login.is_live_in_the_end(), || format!("round {round}: the login is dead"));
