@@ -63,12 +63,12 @@ impl KillAt<'_> {
             Ok(found) if found == is_excepted => row.excepted += u64::from(found),
             found => row.lost.push(who(format!("{found:?}, should be {is_excepted}: {kill:?}"))),
         }
-        check_home(self.home, row);
+        check_home(self.home, left, row);
         self.home.sign_in();
         heir.go();
         let answer = heir.answer();
         row.check(answer["status"] == 200, || who(format!("the next login: {answer}")));
-        check_home(self.home, row);
+        check_home(self.home, 0, row);
         left as u64
     }
 }
@@ -100,6 +100,7 @@ fn kill_some(crowd: &mut Crowd<'_>, most: u64, row: &mut Trial) {
         let victim = crowd.someone();
         victim..victim + 1
     };
+    let most_left = victims.len();
     let victims = &mut crowd.contenders[victims];
     let ids: Vec<u32> = victims.iter_mut().map(|victim| victim.process().id()).collect();
     signal::send(signal.name(), &ids);
@@ -115,7 +116,7 @@ fn kill_some(crowd: &mut Crowd<'_>, most: u64, row: &mut Trial) {
         Ok(is_excepted) => row.excepted += u64::from(is_excepted),
         Err(error) => row.lost.push(format!("{signal:?} ({:?}): {error}", home.server())),
     }
-    check_home(home, row);
+    check_home(home, most_left, row);
 }
 
 /// A refused token is refused at once where no foreign program takes part.
