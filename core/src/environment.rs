@@ -13,6 +13,10 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::worker;
 
+/// The bounds of the longest pause between two looks at something that is waited for.
+const SHORTEST_POLL: Duration = Duration::from_millis(20);
+const LONGEST_POLL: Duration = Duration::from_millis(250);
+
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -61,9 +65,11 @@ impl Environment {
         longest.mul_f64(self.random.unit())
     }
 
-    /// Waits a jittered poll interval, so that waiters do not march in step.
-    pub(crate) async fn poll_pause(&self) {
-        let pause = Duration::from_millis(5) + self.jitter(Duration::from_millis(15));
+    /// Waits a jittered poll interval, so that waiters do not march in step. Who has `waited` for
+    /// long looks less often: many may be waiting, and little is lost in proportion.
+    pub(crate) async fn poll_pause(&self, waited: Duration) {
+        let longest = (waited / 16).clamp(SHORTEST_POLL, LONGEST_POLL);
+        let pause = longest / 4 + self.jitter(longest * 3 / 4);
         self.clock.sleep(pause).await;
     }
 }

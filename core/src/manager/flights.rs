@@ -60,17 +60,19 @@ impl Shared {
         let shared = Arc::clone(self);
         let wait = async move {
             let environment = &shared.environment;
-            let end = environment.clock.elapsed().saturating_add(timeout);
+            let start = environment.clock.elapsed();
+            let end = start.saturating_add(timeout);
             // The next attempt may be far off; this is the moment for one, which may take longer
             // than we have.
             let saver = Arc::clone(&shared);
             let save = Box::pin(async move { drop(saver.save_unsaved().await) });
             shared.spawn(save).unwrap_or_default();
             while !process.is_idle() {
-                if environment.clock.elapsed() >= end {
+                let now = environment.clock.elapsed();
+                if now >= end {
                     return false;
                 }
-                environment.poll_pause().await;
+                environment.poll_pause(now - start).await;
             }
             true
         };

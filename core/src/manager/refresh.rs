@@ -93,10 +93,11 @@ impl Shared {
             if let Some(lock) = lock {
                 return Ok(Admission::Locked(lock));
             }
-            if self.environment.clock.elapsed() - start >= self.options.lock_timeout {
+            let waited = self.environment.clock.elapsed() - start;
+            if waited >= self.options.lock_timeout {
                 return Err(self.lock_timeout());
             }
-            self.environment.poll_pause().await;
+            self.environment.poll_pause(waited).await;
             if watch.has_changed(self) {
                 view = self.look().await?;
             }

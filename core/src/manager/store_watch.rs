@@ -24,9 +24,10 @@ impl StoreWatch {
     /// Waits for a change, at most so long; whether the store may have changed.
     pub(super) async fn changes_within(&mut self, longest: Duration, shared: &Shared) -> bool {
         let clock = &shared.environment.clock;
-        let end = clock.elapsed().saturating_add(longest);
-        while clock.elapsed() < end {
-            shared.environment.poll_pause().await;
+        let start = clock.elapsed();
+        while clock.elapsed() - start < longest {
+            let waited = clock.elapsed() - start;
+            shared.environment.poll_pause(waited).await;
             if self.has_changed(shared) {
                 return true;
             }

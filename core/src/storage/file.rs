@@ -153,7 +153,7 @@ impl FileStorage {
                 Err(invalid) if clock.elapsed() - start >= TORN_FOR => {
                     return Err(self.corrupt(&invalid));
                 }
-                Err(_) => self.environment.poll_pause().await,
+                Err(_) => self.environment.poll_pause(clock.elapsed() - start).await,
             }
         }
     }

@@ -48,10 +48,10 @@ pub(super) async fn commit_locks(
                 if let Some(second) = try_acquire(&second, 0o600, Links::Followed)? {
                     return Ok(CommitLocks { _second: second, _first: held });
                 }
-                environment.poll_pause().await;
+                environment.poll_pause(waited(since)).await;
             }
         }
-        environment.poll_pause().await;
+        environment.poll_pause(waited(start)).await;
     }
     Err(Error::new(
         ErrorKind::LockTimeout,
