@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use codex_auth_tests::contender::Language;
 use codex_auth_tests::log::Log;
+use codex_auth_tests::simulation::{self, Kind};
 use codex_auth_tests::torture::{Trial, head};
 use codex_auth_tests::{crash, endpoint_failure, foreign, runtimes, store_failure};
 
@@ -20,6 +21,9 @@ const SCENARIOS: &[Scenario] = &[
     ("foreign", foreign::at_length::with_scripts),
     ("codex", foreign::at_length::with_clis),
     ("runtimes", runtimes::at_length),
+    ("accounts", accounts),
+    ("simulation", simulated),
+    ("scale", || simulation::scale::trials(&[10, 100, 1_000, 10_000])),
     // The last one: the log that it searches is of everything from then on.
     ("endpoint", endpoint),
 ];
@@ -36,6 +40,16 @@ fn endpoint() -> Vec<Trial> {
         endpoint_failure::dead_login(&Language::ALL, 32),
         endpoint_failure::outage(&Language::ALL, 32),
     ]
+}
+
+fn accounts() -> Vec<Trial> {
+    vec![simulation::trial(Kind::Accounts, 5, 0..50_000)]
+}
+
+fn simulated() -> Vec<Trial> {
+    let sizes = [(30, 0..5_000), (1_000, 0..50), (10_000, 0..5)];
+    let trial = |(managers, seeds)| simulation::trial(Kind::Everything, managers, seeds);
+    sizes.into_iter().map(trial).collect()
 }
 
 #[expect(clippy::print_stdout, reason = "the table")]

@@ -74,6 +74,11 @@ impl Disk {
         self.holder(lock).is_some_and(|holder| holder.process == process)
     }
 
+    /// Who holds the refresh lock.
+    pub(super) fn locked_by(&self) -> Option<ProcessId> {
+        self.refresh.map(|holder| holder.process)
+    }
+
     /// What the system does when `process` has ended.
     pub(super) fn release_all(&mut self, process: ProcessId) {
         for lock in [Lock::Refresh, Lock::Commit] {

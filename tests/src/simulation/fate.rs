@@ -25,40 +25,58 @@ pub(super) fn begin(world: &Arc<World>) -> Duration {
             }
         });
     }
-    repeat(world, hazards.crashes, crash);
-    repeat(world, hazards.stops, stop);
-    repeat(world, hazards.kills, |world| {
-        world.state().kill_access();
-        world.bell.send_modify(|rings| *rings += 1);
-    });
-    repeat(world, hazards.sign_ins, |world| {
-        let person = world.chance.pick(&world.hazards.people);
-        let is_old = world.chance.happens(world.hazards.old_sign_ins);
-        foreign::sign_in(world, person, is_old);
-    });
-    repeat(world, hazards.foreign_turns, |world| {
-        let kind = world.chance.pick(&world.hazards.foreign);
-        foreign::start(world, kind);
-    });
+    let kills: Vec<_> = (0..hazards.kills).map(|_| sometime(world)).collect();
+    for at in &kills {
+        plan(world, *at, |world| {
+            world.state().kill_access();
+            world.bell.send_modify(|rings| *rings += 1);
+        });
+    }
+    // Much happens while tokens are redeemed, for then it does most harm.
+    let times = |count: usize| {
+        let soon = Duration::from_secs(3);
+        let time = |_| match kills.as_slice() {
+            [] => sometime(world),
+            _ if world.chance.happens(0.5) => sometime(world),
+            kills => world.chance.pick(kills) + world.chance.between(Duration::ZERO, soon),
+        };
+        (0..count).map(time).collect::<Vec<_>>()
+    };
+    for at in times(hazards.crashes) {
+        plan(world, at, crash);
+    }
+    for at in times(hazards.stops) {
+        plan(world, at, stop);
+    }
+    for at in times(hazards.sign_ins) {
+        plan(world, at, |world| {
+            let person = world.chance.pick(&world.hazards.people);
+            let is_old = world.chance.happens(world.hazards.old_sign_ins);
+            foreign::sign_in(world, person, is_old);
+        });
+    }
+    for at in times(hazards.foreign_turns) {
+        let kind = world.chance.pick(&hazards.foreign);
+        plan(world, at, move |world| foreign::start(world, kind));
+    }
     let watch = Arc::clone(world);
     world.spawn(world.fate, async move { look_after(&watch).await });
     hazards.horizon + SETTLING + LAST_REQUESTS
 }
 
-/// Does something so many times, at times that chance decides.
-fn repeat(world: &Arc<World>, times: usize, act: impl Fn(&Arc<World>) + Send + Sync + 'static) {
-    let act = Arc::new(act);
-    for _ in 0..times {
-        let start = Duration::from_secs(1);
-        let after = world.chance.between(start, world.hazards.horizon);
-        let (world, act) = (Arc::clone(world), Arc::clone(&act));
-        world.clone().spawn(world.fate, async move {
-            world.executor.sleep(after).await;
-            if world.goes_on() {
-                act(&world);
-            }
-        });
-    }
+fn sometime(world: &Arc<World>) -> Duration {
+    world.chance.between(Duration::from_secs(1), world.hazards.horizon)
+}
+
+/// Lets something happen at a time.
+fn plan(world: &Arc<World>, at: Duration, act: impl FnOnce(&Arc<World>) + Send + 'static) {
+    let world = Arc::clone(world);
+    world.clone().spawn(world.fate, async move {
+        world.executor.sleep(at).await;
+        if world.goes_on() {
+            act(&world);
+        }
+    });
 }
 
 fn crash(world: &Arc<World>) {

@@ -10,7 +10,7 @@ use super::disk::{Hold, Lock};
 use super::executor::ProcessId;
 use super::hazards::Foreign;
 use super::issuer::Answer;
-use super::ledger::{Client, PairId, PersonId};
+use super::ledger::{Client, PEOPLE, PairId, PersonId};
 use super::record::{Content, of_login, rewritten};
 use super::world::World;
 
@@ -63,6 +63,13 @@ impl Program {
             Foreign::Stuck => {
                 let _lock = self.commit_lock().await;
                 self.world.pause(1000, 15_000).await;
+            }
+            Foreign::Mixer => {
+                let Some(mut record) = self.read() else { return };
+                if let Some(account) = record.pointer_mut("/tokens/account_id") {
+                    *account = json!(self.world.chance.pick(&PEOPLE).account);
+                    self.replace(Some(&record));
+                }
             }
             Foreign::ApiKey => {
                 let _lock = self.commit_lock().await;

@@ -46,9 +46,11 @@ pub(super) enum Foreign {
     ApiKey,
     /// Holds the commit lock for longer than a save should take.
     Stuck,
+    /// Writes another account's name over that of the login.
+    Mixer,
 }
 
-const FOREIGN: [Foreign; 8] = [
+const FOREIGN: [Foreign; 9] = [
     Foreign::OldCli,
     Foreign::NewCli,
     Foreign::LateSaver,
@@ -57,6 +59,7 @@ const FOREIGN: [Foreign; 8] = [
     Foreign::Logout,
     Foreign::ApiKey,
     Foreign::Stuck,
+    Foreign::Mixer,
 ];
 
 /// How one run goes. The counts are of what happens in the whole run.

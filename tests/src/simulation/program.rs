@@ -151,10 +151,11 @@ impl Program {
             manager.auth()
         };
         let recovery = manager.unauthorized_recovery();
-        for _ in 0..MOST_SENDS {
+        for sends in 0..MOST_SENDS {
             let Some(used) = auth else { return "signed_out" };
             self.world.pause(1, 100).await;
             if self.world.state().sent(self.process, &used) == 200 {
+                self.world.state().tally.recoveries += u64::from(sends > 0);
                 return "ok";
             }
             let about = self.world.state().about(&used);

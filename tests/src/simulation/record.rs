@@ -59,12 +59,14 @@ impl Content {
         let owners = parsed.as_ref().ok().and_then(|record| {
             let tokens = record.tokens.as_ref()?;
             let refresh = ledger.by_refresh(tokens.refresh_token.expose());
-            let account = refresh.and_then(|pair| PEOPLE[ledger.person(pair)].account);
+            let owner = refresh.map(|pair| PEOPLE[ledger.person(pair)]);
+            let claimed = owner.and_then(|owner| owner.claimed_account);
+            let account = tokens.account_id.as_deref().or(claimed);
             Some(Owners {
                 refresh,
                 access: ledger.by_access(tokens.access_token.expose()),
                 id: ledger.by_id(tokens.id_token.expose()),
-                is_account_right: tokens.account_id.as_deref() == account,
+                is_account_right: account == owner.and_then(|owner| owner.account),
             })
         });
         let version = Version::named(&Fingerprint::of(text.as_bytes()).to_string());

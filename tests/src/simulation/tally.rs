@@ -14,9 +14,10 @@ pub(super) struct Tally {
     pub(super) requests: u64,
     /// Of the SDK.
     pub(super) calls: u64,
-    /// The longest call, and from the first rejection of a request to its success.
+    /// Requests that were rejected and came through after all.
+    pub(super) recoveries: u64,
+    /// The longest call.
     pub(super) slowest: Duration,
-    pub(super) slowest_recovery: Duration,
     /// Requests to the token endpoint, and grants that arrived.
     pub(super) presentations: u64,
     pub(super) redemptions: u64,
@@ -38,7 +39,7 @@ impl Tally {
         self.requests += other.requests;
         self.calls += other.calls;
         self.slowest = self.slowest.max(other.slowest);
-        self.slowest_recovery = self.slowest_recovery.max(other.slowest_recovery);
+        self.recoveries += other.recoveries;
         self.presentations += other.presentations;
         self.redemptions += other.redemptions;
         self.sign_ins += other.sign_ins;
@@ -59,11 +60,12 @@ impl Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} polls, {} requests, {} calls (the longest {:.1?}), {} redemptions of {} \
-             presentations, {} store reads, {} lock tries, {} logins, {} crashes, {} stops, {} \
+            "{} polls, {} requests, {} recoveries, {} calls (the longest {:.1?}), {} redemptions \
+             of {} presentations, {} store reads, {} lock tries, {} logins, {} crashes, {} stops, {} \
              foreign turns",
             self.polls,
             self.requests,
+            self.recoveries,
             self.calls,
             self.slowest,
             self.redemptions,
