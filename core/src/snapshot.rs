@@ -247,6 +247,13 @@ impl CodexAuth {
         &self.0.identity
     }
 
+    /// Whether the tokens say that they are another account's than the record's: an old CLI puts
+    /// what it was granted into whatever record there is by then.
+    pub(crate) fn is_mixed(&self) -> bool {
+        let claimed = self.0.claims.account_id.as_deref();
+        self.managed_tokens().is_some() && claimed.is_some_and(|id| self.account_id() != Some(id))
+    }
+
     /// The tokens of a login that is ours to refresh.
     pub(crate) fn managed_tokens(&self) -> Option<&TokenData> {
         self.0.record.tokens.as_ref().filter(|_| self.0.mode == AuthMode::ChatGpt)

@@ -83,7 +83,7 @@ impl Shared {
     pub(super) fn adopt(&self, seen: &Arc<Current>, loaded: &Loaded) -> Option<View> {
         let (record, spent) = self.effective(seen, loaded);
         let mut auth = record.and_then(|record| self.received(seen, &record));
-        let is_foreign = auth.as_ref().is_some_and(|auth| !self.is_pinned(auth));
+        let is_foreign = auth.as_ref().is_some_and(|auth| !self.may_publish(auth));
         if is_foreign {
             auth = None;
         }
@@ -209,6 +209,11 @@ impl Shared {
     pub(super) fn is_pinned(&self, auth: &CodexAuth) -> bool {
         let pin = self.options.account_id.as_deref();
         pin.is_none_or(|pin| auth.account_id() == Some(pin))
+    }
+
+    /// Not another account's than the one that is wanted, nor of two accounts at once.
+    fn may_publish(&self, auth: &CodexAuth) -> bool {
+        self.is_pinned(auth) && !auth.is_mixed()
     }
 }
 
