@@ -175,7 +175,9 @@ impl State {
         let Client::Sdk(process) = client else { return };
         let Some(after) = after else { return self.check_delete(process, before) };
         let is_locked = self.disk.holds(super::disk::Lock::Refresh, process);
-        self.check(is_locked, |_| format!("process {process} saves without the lock"));
+        // What was there before may be put back by whoever has it.
+        let is_back = after.pair(&self.ledger).is_some_and(|new| self.ledger.pairs[new].is_stored);
+        self.check(is_locked || is_back, |_| format!("process {process} saves without the lock"));
         let owners = before.and_then(|before| before.owners);
         let (Some(before), Some(owners)) = (before, owners) else {
             return self
