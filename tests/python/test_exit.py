@@ -43,9 +43,11 @@ WAYS = {
 @pytest.mark.parametrize("caller", CALLERS)
 def test_an_end_waits_for_an_exchange(realm: Realm, home: Path, caller: str, way: str) -> None:
     ending, code = WAYS[way]
-    # What is registered last runs first.
+    # What is registered last runs first, and what was before the package came runs after its hook.
+    first = "import atexit; after = []; atexit.register(lambda: print(after[0]()))\n"
     body = f"""
-import atexit, ctypes
+import ctypes
+after.append((home / "auth.json").read_text)
 def leave():
     realm.call("mark", name="leaving")
 options = realm.options(codex_home=home)
@@ -55,14 +57,19 @@ realm.wait(held=1)
 """
     realm.call("hold", at="reply")
     process = subprocess.Popen(
-        [sys.executable, "-c", script(realm, home, body)], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", first + script(realm, home, body)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         realm.wait(marks={"leaving": 1})
         realm.call("release")
-        _, said = process.communicate(timeout=WATCHDOG_S)
+        after, said = process.communicate(timeout=WATCHDOG_S)
     finally:
         process.kill()
     assert process.returncode == code
     assert said.endswith("RuntimeError: on purpose\n") if way == "exception" else said == ""
     assert realm.stored((home / "auth.json").read_text()) == "refresh:a1"
+    # There are no hooks of Python's after libc's.
+    assert after == "" if way == "exit" else realm.stored(after) == "refresh:a1"
