@@ -23,7 +23,7 @@ READS = 100
 
 def main() -> None:
     home, url, client, *more = sys.argv[1:]
-    options = json.loads(more[0]) if more else {}
+    options: dict[str, Any] = json.loads(more[0]) if more else {}
     try:
         manager = AuthManager(
             codex_home=home, token_url=f"{url}/oauth/token", originator=client, **options
