@@ -107,7 +107,8 @@ export class CodexAuth {
    * The headers of a request with this credential: `Authorization`, and for ChatGPT logins
    * `ChatGPT-Account-ID`, `X-OpenAI-Fedramp` and `originator`.
    *
-   * @throws {CodexAuthError} `unsupported_mode` where the credential is not a bearer token.
+   * @throws {CodexAuthError} `unsupported_mode` where the credential is not a bearer token, or where
+   * it or the account id cannot stand in a header.
    *
    * @example
    * const response = await fetch(`${auth.baseUrl}/models`, { headers: auth.headers() });

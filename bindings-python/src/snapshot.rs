@@ -95,7 +95,8 @@ impl CodexAuth {
     /// ChatGPT logins `ChatGPT-Account-ID`, `X-OpenAI-Fedramp` and `originator`. They hold the
     /// token: keep them out of logs.
     ///
-    /// Raises `UnsupportedMode` where the credential is not a bearer token.
+    /// Raises `UnsupportedMode` where the credential is not a bearer token, or where it or the
+    /// account id cannot stand in a header.
     fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let headers = PyDict::new(py);
         for (name, value) in self.0.headers().map_err(|error| to_py(py, &error))? {

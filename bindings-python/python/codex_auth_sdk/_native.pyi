@@ -85,7 +85,8 @@ class CodexAuth:
     def headers(self) -> dict[str, str]:
         """The headers of a request with this credential, in a new dict.
 
-        Raises `UnsupportedMode` where the credential is not a bearer token.
+        Raises `UnsupportedMode` where the credential is not a bearer token, or where it or the
+        account id cannot stand in a header.
         """
     def __reduce__(self) -> NoReturn: ...
 
