@@ -1,5 +1,6 @@
 //! The ways in which a request to the token endpoint can fail.
 
+use codex_auth_sdk::Redemption;
 use serde_json::{Value, json};
 
 use super::sockets::Socket;
@@ -32,6 +33,28 @@ impl Failure {
     /// Whether a server says by it that the token is no good, rightly or not.
     pub(super) fn is_refusal(&self) -> bool {
         matches!(self, Self::Fault(fault) if fault["status"] == 401 || !fault["code"].is_null())
+    }
+
+    /// Whether `answer` is what it comes to: a refusal, or whether the token may be spent.
+    pub(super) fn is_answered_by(&self, answer: &Redemption) -> bool {
+        let is_unspent = matches!(answer, Redemption::NotSpent(_));
+        let is_in_doubt = matches!(answer, Redemption::InDoubt(_));
+        match self {
+            Self::Unreached(Socket::Refused | Socket::Unresolved | Socket::Unencrypted) => {
+                is_unspent
+            }
+            // Who waits for a connection in vain does not know that there was none.
+            Self::Unreached(Socket::Unaccepted) => is_unspent || is_in_doubt,
+            Self::Unreached(Socket::Silent | Socket::Foreign) | Self::Late | Self::Unanswered => {
+                is_in_doubt
+            }
+            Self::Fault(_) if self.is_refusal() => matches!(answer, Redemption::Refused(_)),
+            Self::Fault(fault) => match fault["status"].as_u64() {
+                Some(408 | 429 | 503) => is_unspent,
+                Some(300..500) => matches!(answer, Redemption::Declined(_)),
+                _ => is_in_doubt,
+            },
+        }
     }
 
     /// Whether nothing but time ends it.

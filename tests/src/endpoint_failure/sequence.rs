@@ -173,6 +173,11 @@ impl<'a> Run<'a> {
             let is_last = matches!(asked.answer, Redemption::Granted(_) | Redemption::Refused(_));
             self.expect(!is_last, || format!("asked again after {:?}", asked.answer));
         }
+        for asked in &asked {
+            let failure = asked.failure.as_ref();
+            let is_right = failure.is_none_or(|failure| failure.is_answered_by(&asked.answer));
+            self.expect(is_right, || format!("{asked:?}"));
+        }
         for crowd in asked.windows(MOST_REQUESTS + 1) {
             let apart = crowd[MOST_REQUESTS].at - crowd[0].at;
             self.expect(apart >= SHORTEST_REST, || {
