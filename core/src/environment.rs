@@ -2,10 +2,11 @@
 //! that ships also runs under a paused clock.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -63,6 +64,21 @@ impl Environment {
     /// Full jitter: a random part of `longest`.
     pub(crate) fn jitter(&self, longest: Duration) -> Duration {
         longest.mul_f64(self.random.unit())
+    }
+
+    /// What `future` comes to, if it does within `longest`.
+    pub(crate) async fn within<T>(
+        &self,
+        longest: Duration,
+        future: impl Future<Output = T>,
+    ) -> Option<T> {
+        let mut future = pin!(future);
+        let mut end = self.clock.sleep(longest);
+        poll_fn(|context| match future.as_mut().poll(context) {
+            Poll::Ready(value) => Poll::Ready(Some(value)),
+            Poll::Pending => end.as_mut().poll(context).map(|()| None),
+        })
+        .await
     }
 
     /// Waits a jittered poll interval, so that waiters do not march in step. Who has `waited` for

@@ -27,6 +27,12 @@ pub enum ErrorKind {
     StoreReadOnly,
     /// The store cannot be reached or read.
     StoreUnavailable,
+    /// There is no keyring, or it does not work or answer.
+    KeyringUnavailable,
+    /// The keyring is locked, and nobody has unlocked it.
+    KeyringLocked,
+    /// The login is longer than what the keyring takes.
+    KeyringTooLong,
     /// Another program held a lock for longer than the lock timeout.
     LockTimeout,
     /// An option has a value that cannot be used.
@@ -49,6 +55,9 @@ impl ErrorKind {
             Self::StoreCorrupt => "store_corrupt",
             Self::StoreReadOnly => "store_read_only",
             Self::StoreUnavailable => "store_unavailable",
+            Self::KeyringUnavailable => "keyring_unavailable",
+            Self::KeyringLocked => "keyring_locked",
+            Self::KeyringTooLong => "keyring_too_long",
             Self::LockTimeout => "lock_timeout",
             Self::InvalidOption => "invalid_option",
             Self::IdentityMismatch => "identity_mismatch",
@@ -58,7 +67,14 @@ impl ErrorKind {
 
     /// Whether the same call may succeed later without anybody signing in or repairing something.
     pub const fn is_transient(self) -> bool {
-        matches!(self, Self::RefreshTransient | Self::LockTimeout | Self::StoreUnavailable)
+        matches!(
+            self,
+            Self::RefreshTransient
+                | Self::LockTimeout
+                | Self::StoreUnavailable
+                | Self::KeyringUnavailable
+                | Self::KeyringLocked
+        )
     }
 }
 

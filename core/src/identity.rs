@@ -29,6 +29,12 @@ impl Identity {
         Self::of(&TokenData::default(), claims)
     }
 
+    /// Whose the login with `tokens` is.
+    pub(crate) fn of_tokens(tokens: &TokenData) -> Self {
+        let claims = IdTokenClaims::parse(tokens.id_token.expose()).unwrap_or_default();
+        Self::of(tokens, &claims)
+    }
+
     pub(crate) fn of(tokens: &TokenData, claims: &IdTokenClaims) -> Self {
         Self {
             account_id: tokens.account_id.clone().or_else(|| claims.account_id.clone()),

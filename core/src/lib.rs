@@ -35,8 +35,8 @@ pub use storage::codex_config::StoreKind;
 #[cfg(feature = "test-util")]
 pub use storage::conformance;
 pub use storage::{
-    AuthStorage, EphemeralStorage, FileStorage, Loaded, Readiness, RefreshLock, Stamp, Swap,
-    Version,
+    AuthStorage, AutoStorage, EphemeralStorage, FileStorage, Keyring, KeyringItem, KeyringStorage,
+    Loaded, Readiness, RefreshLock, Stamp, StoreHolder, Swap, Version,
 };
 pub use token_endpoint::{
     Grant, HttpTokenEndpoint, HttpTokenEndpointConfig, NoAnswer, Redemption, RefusalReason,

@@ -34,6 +34,9 @@ pub struct Sidecar {
     lineage: Vec<(Fingerprint, Fingerprint)>,
     /// The redeemed token whose successor the store may not have yet.
     unsaved: Option<Fingerprint>,
+    /// Whether the keyring was last seen without a login, where the store has a keyring.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    is_keyring_empty: bool,
 }
 
 /// What the token endpoint last said about one refresh token.
@@ -181,6 +184,15 @@ impl Sidecar {
     pub(crate) fn tokens(&self) -> impl Iterator<Item = Fingerprint> {
         let pairs = self.lineage.iter().flat_map(|(old, new)| [*old, *new]);
         self.verdicts.iter().map(|verdict| verdict.token).chain(pairs)
+    }
+
+    /// Whether the keyring held no login when a holder of the lock last saw it.
+    pub(crate) fn is_keyring_empty(&self) -> bool {
+        self.is_keyring_empty
+    }
+
+    pub(crate) fn set_keyring_empty(&mut self, is_empty: bool) {
+        self.is_keyring_empty = is_empty;
     }
 
     /// Whether one more rotation may be caused by a young rejection.

@@ -8,6 +8,8 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
+pub use crate::storage::keyring::memory::{Condition, MemoryKeyring};
+
 use crate::environment::{BoxFuture, Clock, Environment, Random, Spawner};
 
 /// An environment on the Tokio runtime that this is called on, whose clock stands still unless

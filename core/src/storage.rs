@@ -1,10 +1,12 @@
 //! Where a login is kept. [`AuthStorage`] is the contract of every store.
 
+mod auto;
 pub(crate) mod codex_config;
 #[cfg(feature = "test-util")]
 pub mod conformance;
 mod ephemeral;
 mod file;
+pub(crate) mod keyring;
 pub(crate) mod lock_file;
 mod ownership;
 mod plain_file;
@@ -18,11 +20,14 @@ use crate::auth_dot_json::AuthDotJson;
 use crate::environment::BoxFuture;
 use crate::error::Result;
 use crate::sidecar::Sidecar;
+use codex_config::StoreKind;
 
+pub use auto::AutoStorage;
 pub use ephemeral::EphemeralStorage;
 pub use file::FileStorage;
 #[cfg(all(unix, feature = "test-util"))]
 pub(crate) use file::names;
+pub use keyring::{Keyring, KeyringItem, KeyringStorage};
 
 /// A store of one login.
 ///
@@ -96,6 +101,11 @@ pub trait AuthStorage: Send + Sync + fmt::Debug {
 
     /// What the last holders of the refresh lock left, read without holding it.
     fn sidecar(&self) -> Sidecar;
+
+    /// Which kind of store held the login when it was last read; none for a store of one kind.
+    fn holder(&self) -> Option<StoreHolder> {
+        None
+    }
 }
 
 /// The refresh lock, held. Dropping it unlocks.
@@ -144,6 +154,23 @@ impl fmt::Debug for Readiness {
     }
 }
 
+/// Where a store that chooses has found the login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoreHolder {
+    /// The kind of store that holds it, or would be written next.
+    pub kind: StoreKind,
+    /// Why it is not the preferred one, in words without secrets.
+    pub reason: Option<String>,
+}
+
+impl StoreHolder {
+    /// A holder of this `kind`, for this `reason`.
+    pub const fn new(kind: StoreKind, reason: Option<String>) -> Self {
+        Self { kind, reason }
+    }
+}
+
 /// What became of a compare-and-swap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
@@ -162,6 +189,16 @@ impl Version {
     /// The version of an empty store.
     pub const fn absent() -> Self {
         Self(None)
+    }
+
+    /// The version of a store of two: one of these, and one of those.
+    fn pair(left: Option<&Self>, right: &Self) -> Self {
+        let name = |version: &Self| version.0.clone().unwrap_or_default();
+        if left.is_some_and(|left| left.0.is_none()) && right.0.is_none() {
+            return Self::absent();
+        }
+        let left = left.map_or_else(|| "?".into(), name);
+        Self(Some(format!("{left}/{}", name(right)).into()))
     }
 
     /// A version named `name`, such as a content hash or a generation; never a secret.

@@ -13,7 +13,9 @@ use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::snapshot::is_header_value;
 use crate::storage::codex_config::StoreKind;
-use crate::storage::{AuthStorage, EphemeralStorage, FileStorage};
+use crate::storage::{
+    AuthStorage, AutoStorage, EphemeralStorage, FileStorage, KeyringStorage, keyring,
+};
 use crate::token_endpoint::{
     HttpTokenEndpoint, HttpTokenEndpointConfig, TokenEncoding, TokenEndpoint, is_protected,
 };
@@ -185,11 +187,18 @@ impl AuthManagerBuilder {
             StoreKind::Codex => StoreKind::of_codex(&home)?,
             kind => kind,
         };
+        let environment = || self.environment.clone();
         match kind {
-            StoreKind::File => Ok(Arc::new(FileStorage::new(&home, self.environment.clone()))),
+            StoreKind::File => Ok(Arc::new(FileStorage::new(&home, environment()))),
             StoreKind::Ephemeral => Ok(Arc::new(EphemeralStorage::shared(&home))),
+            StoreKind::Keyring => {
+                Ok(Arc::new(KeyringStorage::new(&home, keyring::of_this_machine(), environment())))
+            }
+            StoreKind::Auto => {
+                Ok(Arc::new(AutoStorage::new(&home, keyring::of_this_machine(), environment())))
+            }
             kind => Err(invalid(format!(
-                "the store {} is not supported yet; use file or ephemeral",
+                "the store {} is not supported yet; use file, keyring, auto or ephemeral",
                 kind.name()
             ))),
         }

@@ -14,8 +14,9 @@ use arc_swap::ArcSwapOption;
 use zeroize::Zeroizing;
 
 use self::locks::FileRefreshLock;
+pub(super) use self::locks::{commit_locks, read_sidecar};
 use self::replace::Replacement;
-use self::target::Target;
+pub(super) use self::target::Target;
 use super::plain_file;
 use super::{AuthStorage, Loaded, Readiness, RefreshLock, Stamp, Swap, Version};
 use crate::auth_dot_json::{AuthDotJson, InvalidRecord};
@@ -98,6 +99,11 @@ impl FileStorage {
         }
     }
 
+    /// The folder, by its real path if it exists.
+    pub(super) fn home(&self) -> &Path {
+        &self.home
+    }
+
     /// The path of `auth.json`.
     pub fn path(&self) -> &Path {
         &self.path
@@ -164,7 +170,7 @@ impl FileStorage {
         // Whatever a slow disk can hold up is done before the locks are taken, or after.
         let filled = |content| Replacement::filled(&target, content, prepared);
         let filled = content.map(filled).transpose()?;
-        let locks = locks::commit_locks(&self.home, &target, &self.environment).await?;
+        let locks = commit_locks(&self.home, &target, &self.environment).await?;
         let found = self.read()?.ok().filter(|found| found.version == *expected);
         let Some(found) = found else { return Ok(Swap::Conflict) };
         let is_expected = |path: &Path| Ok(version_at(path)? == *expected);
@@ -188,9 +194,20 @@ impl FileStorage {
         }
     }
 
+    /// The version of what the file holds, whole or not.
+    pub(super) fn version_now(&self) -> Result<Version> {
+        version_at(&self.path)
+    }
+
+    /// Removes the file. For holders of the commit locks of `target`.
+    pub(super) fn remove_under_locks(&self, target: &Target) -> Result<()> {
+        replace::remove(target)?;
+        replace::sync(target)
+    }
+
     async fn prove_ready(&self, size: usize) -> Result<Readiness> {
         let target = Target::resolve(&self.path)?;
-        let locks = locks::commit_locks(&self.home, &target, &self.environment).await?;
+        let locks = commit_locks(&self.home, &target, &self.environment).await?;
         // Under all locks nobody else has a temp file that is still to be used.
         replace::remove_leftovers(&target);
         target.check_writable()?;
@@ -243,14 +260,11 @@ impl AuthStorage for FileStorage {
     }
 
     fn try_lock(&self) -> BoxFuture<'_, Result<Option<Box<dyn RefreshLock>>>> {
-        Box::pin(async {
-            let lock = FileRefreshLock::try_acquire(&self.home, &self.path)?;
-            Ok(lock.map(|lock| Box::new(lock) as Box<dyn RefreshLock>))
-        })
+        Box::pin(async { try_refresh_lock(&self.home, &self.path) })
     }
 
     fn sidecar(&self) -> Sidecar {
-        locks::read_sidecar(&self.home, &self.path)
+        read_sidecar(&self.home, &self.path)
     }
 }
 
@@ -273,7 +287,16 @@ fn version_at(path: &Path) -> Result<Version> {
     Ok(read_bytes(path)?.map_or(Version::absent(), |bytes| version_of(&bytes)))
 }
 
-fn version_of(bytes: &[u8]) -> Version {
+/// The refresh lock of the login in `home`, if it is free.
+pub(super) fn try_refresh_lock(
+    home: &Path,
+    auth_json: &Path,
+) -> Result<Option<Box<dyn RefreshLock>>> {
+    let lock = FileRefreshLock::try_acquire(home, auth_json)?;
+    Ok(lock.map(|lock| Box::new(lock) as Box<dyn RefreshLock>))
+}
+
+pub(super) fn version_of(bytes: &[u8]) -> Version {
     Version::named(&Fingerprint::of(bytes).to_string())
 }
 

@@ -26,13 +26,13 @@ const REFRESH_LOCK: &str = ".codex-auth-sdk.lock";
 
 /// Both commit locks, in the CLI's order.
 #[derive(Debug)]
-pub(super) struct CommitLocks {
+pub(in crate::storage) struct CommitLocks {
     _second: LockFile,
     _first: LockFile,
 }
 
 /// Takes the commit locks, waiting for programs that are saving.
-pub(super) async fn commit_locks(
+pub(in crate::storage) async fn commit_locks(
     home: &Path,
     target: &Target,
     environment: &Environment,
@@ -120,7 +120,7 @@ impl RefreshLock for FileRefreshLock {
 }
 
 /// What the last holder of the refresh lock left, read without the lock.
-pub(super) fn read_sidecar(home: &Path, auth_json: &Path) -> Sidecar {
+pub(in crate::storage) fn read_sidecar(home: &Path, auth_json: &Path) -> Sidecar {
     let open =
         |path: PathBuf| plain_file::open(&path, OpenOptions::new().read(true), Links::Refused).ok();
     let file = LockPaths::of(home, auth_json)

@@ -18,7 +18,7 @@ pub(crate) struct Target {
     /// The folder it is in, which does.
     pub(super) folder: PathBuf,
     /// The file's metadata, if it exists.
-    pub(super) existing: Option<Metadata>,
+    pub(in crate::storage) existing: Option<Metadata>,
 }
 
 impl Target {

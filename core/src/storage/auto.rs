@@ -1,0 +1,265 @@
+//! The keyring where it works, else `auth.json`: the Codex CLI's `auto`, without its ways of losing
+//! a login.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+
+use super::codex_config::StoreKind;
+use super::file::{Target, commit_locks};
+use super::keyring::{Keyring, KeyringStorage};
+use super::{AuthStorage, FileStorage, Loaded, Readiness, RefreshLock, StoreHolder, Swap, Version};
+use crate::auth_dot_json::AuthDotJson;
+use crate::environment::{BoxFuture, Environment};
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::{Identity, IdentityMatch};
+use crate::sidecar::Sidecar;
+
+/// The login of a `CODEX_HOME` in the keyring, or in `auth.json` where the keyring does not work.
+///
+/// Loading changes neither place. Where both hold a record of one login, the one that was refreshed
+/// last counts; where they hold two logins, the keyring's, as with the CLI. A save writes the
+/// keyring and removes the file. While the keyring cannot be reached, what the file holds is
+/// adopted, and redeemed only if the keyring is known to hold no login: else a newer one may be
+/// waiting there.
+#[derive(Debug)]
+pub struct AutoStorage {
+    home: PathBuf,
+    environment: Environment,
+    keyring: KeyringStorage,
+    file: FileStorage,
+    is_keyring_empty: Arc<Knowledge>,
+    holder: ArcSwapOption<StoreHolder>,
+}
+
+/// Whether the keyring holds no login; none while this process has not seen it.
+#[derive(Debug, Default)]
+struct Knowledge(ArcSwapOption<bool>);
+
+impl Knowledge {
+    fn learn(&self, is_empty: bool) {
+        self.0.store(Some(Arc::new(is_empty)));
+    }
+
+    fn get(&self) -> Option<bool> {
+        self.0.load().as_deref().copied()
+    }
+}
+
+/// What both places hold, or why they cannot be asked.
+struct Places {
+    keyring: Result<Loaded>,
+    file: Result<Loaded>,
+}
+
+impl AutoStorage {
+    /// The store of the folder `codex_home`, which is resolved to its real path if it exists.
+    pub fn new(
+        codex_home: impl AsRef<Path>,
+        keyring: Arc<dyn Keyring>,
+        environment: Environment,
+    ) -> Self {
+        let file = FileStorage::new(&codex_home, environment.clone());
+        Self {
+            home: file.home().to_owned(),
+            keyring: KeyringStorage::new(&codex_home, keyring, environment.clone()),
+            file,
+            environment,
+            is_keyring_empty: Arc::default(),
+            holder: ArcSwapOption::empty(),
+        }
+    }
+
+    async fn load_both(&self) -> Result<Loaded> {
+        let places = Places { keyring: self.keyring.load().await, file: self.file.load().await };
+        if let Ok(keyring) = &places.keyring {
+            self.is_keyring_empty.learn(keyring.record.is_none());
+        }
+        self.holder.store(Some(Arc::new(places.holder())));
+        match (places.keyring, places.file) {
+            (Ok(keyring), Ok(file)) => {
+                let version = Version::pair(Some(&keyring.version), &file.version);
+                Ok(Loaded { record: newest(keyring.record, file.record), version })
+            }
+            // The CLI does not look at a file in whose place the keyring holds a login.
+            (Ok(keyring), Err(_)) if keyring.record.is_some() => {
+                let version = Version::pair(Some(&keyring.version), &self.file.version_now()?);
+                Ok(Loaded { version, ..keyring })
+            }
+            (Ok(_), Err(error)) => Err(error),
+            (Err(_), Ok(file)) if file.record.is_some() => {
+                let version = Version::pair(None, &file.version);
+                Ok(Loaded { version, ..file })
+            }
+            (Err(error), _) => Err(Error::new(
+                ErrorKind::StoreUnavailable,
+                format!("nothing shows whether somebody is signed in: {error}"),
+            )
+            .with_source(error)),
+        }
+    }
+
+    async fn swap(&self, expected: &Version, record: Option<&AuthDotJson>) -> Result<Swap> {
+        let target = Target::resolve(self.file.path())?;
+        let locks = commit_locks(&self.home, &target, &self.environment).await?;
+        let keyring = self.keyring.version_under_locks().await;
+        let file = self.file.version_now()?;
+        if Version::pair(keyring.as_ref().ok(), &file) != *expected {
+            return Ok(Swap::Conflict);
+        }
+        if let Err(error) = keyring {
+            self.refuse_unless_empty(&error)?;
+            drop(locks);
+            return match record {
+                Some(record) => self.file.commit(&file, record).await,
+                None => self.file.delete(&file).await,
+            };
+        }
+        self.replace_in_keyring(&target, record).await?;
+        Ok(Swap::Done)
+    }
+
+    /// Writes the keyring, then removes what it takes the place of. A broken file stays where it
+    /// is, unless the login is to be removed.
+    async fn replace_in_keyring(
+        &self,
+        target: &Target,
+        record: Option<&AuthDotJson>,
+    ) -> Result<()> {
+        self.keyring.replace_under_locks(record).await?;
+        self.is_keyring_empty.learn(record.is_none());
+        let is_broken = self.file.load_now().is_none();
+        if target.existing.is_some() && !(is_broken && record.is_some()) {
+            self.file.remove_under_locks(target)?;
+        }
+        Ok(())
+    }
+
+    async fn prove_ready(&self, size: usize) -> Result<Readiness> {
+        match self.keyring.ready(size).await {
+            Err(error) if is_unreachable(&error) => {
+                self.refuse_unless_empty(&error)?;
+                self.file.ready(size).await
+            }
+            ready => ready,
+        }
+    }
+
+    /// Without the keyring, the file is all there is only where the keyring holds nothing.
+    fn refuse_unless_empty(&self, error: &Error) -> Result<()> {
+        let is_empty = self.is_keyring_empty.get();
+        if is_empty.unwrap_or_else(|| self.file.sidecar().is_keyring_empty()) {
+            return Ok(());
+        }
+        let message = format!(
+            "the keyring may hold a newer login than {}, and cannot be asked: {error}",
+            self.file.path().display()
+        );
+        Err(Error::new(error.kind(), message).with_source(error.clone()))
+    }
+}
+
+impl Places {
+    fn holder(&self) -> StoreHolder {
+        let has_login =
+            |place: &Result<Loaded>| place.as_ref().is_ok_and(|loaded| loaded.record.is_some());
+        match &self.keyring {
+            Err(error) => StoreHolder::new(StoreKind::File, Some(error.to_string())),
+            Ok(_) if !has_login(&self.keyring) && has_login(&self.file) => {
+                let reason = "the keyring holds no login yet".to_owned();
+                StoreHolder::new(StoreKind::File, Some(reason))
+            }
+            Ok(_) => StoreHolder::new(StoreKind::Keyring, None),
+        }
+    }
+}
+
+impl AuthStorage for AutoStorage {
+    fn location(&self) -> String {
+        format!("{} or {}", self.keyring.location(), self.file.location())
+    }
+
+    fn load(&self) -> BoxFuture<'_, Result<Loaded>> {
+        Box::pin(self.load_both())
+    }
+
+    fn commit<'a>(
+        &'a self,
+        expected: &'a Version,
+        record: &'a AuthDotJson,
+    ) -> BoxFuture<'a, Result<Swap>> {
+        Box::pin(self.swap(expected, Some(record)))
+    }
+
+    fn delete<'a>(&'a self, expected: &'a Version) -> BoxFuture<'a, Result<Swap>> {
+        Box::pin(self.swap(expected, None))
+    }
+
+    fn ready(&self, size: usize) -> BoxFuture<'_, Result<Readiness>> {
+        Box::pin(self.prove_ready(size))
+    }
+
+    fn try_lock(&self) -> BoxFuture<'_, Result<Option<Box<dyn RefreshLock>>>> {
+        Box::pin(async {
+            let lock = self.file.try_lock().await?;
+            Ok(lock.map(|lock| {
+                let is_keyring_empty = Arc::clone(&self.is_keyring_empty);
+                Box::new(AutoLock { lock, is_keyring_empty }) as Box<dyn RefreshLock>
+            }))
+        })
+    }
+
+    fn sidecar(&self) -> Sidecar {
+        self.file.sidecar()
+    }
+
+    fn holder(&self) -> Option<StoreHolder> {
+        self.holder.load().as_deref().cloned()
+    }
+}
+
+/// The file's refresh lock, in whose record it is noted what is known of the keyring.
+#[derive(Debug)]
+struct AutoLock {
+    lock: Box<dyn RefreshLock>,
+    is_keyring_empty: Arc<Knowledge>,
+}
+
+impl RefreshLock for AutoLock {
+    fn check(&self) -> Result<()> {
+        self.lock.check()
+    }
+
+    fn sidecar(&self) -> Sidecar {
+        self.lock.sidecar()
+    }
+
+    fn set_sidecar(&self, sidecar: &Sidecar) -> Result<()> {
+        let mut sidecar = sidecar.clone();
+        if let Some(is_empty) = self.is_keyring_empty.get() {
+            sidecar.set_keyring_empty(is_empty);
+        }
+        self.lock.set_sidecar(&sidecar)
+    }
+}
+
+fn is_unreachable(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::KeyringUnavailable | ErrorKind::KeyringLocked)
+}
+
+/// Of two records of one login the one that was refreshed last, of two logins the keyring's.
+fn newest(
+    keyring: Option<Arc<AuthDotJson>>,
+    file: Option<Arc<AuthDotJson>>,
+) -> Option<Arc<AuthDotJson>> {
+    let (Some(keyring), Some(file)) = (&keyring, &file) else { return keyring.or(file) };
+    let is_newer = file.last_refresh > keyring.last_refresh && is_same_login(keyring, file);
+    Some(Arc::clone(if is_newer { file } else { keyring }))
+}
+
+fn is_same_login(left: &AuthDotJson, right: &AuthDotJson) -> bool {
+    let identity = |record: &AuthDotJson| record.tokens.as_ref().map(Identity::of_tokens);
+    let identities = identity(left).zip(identity(right));
+    identities.is_some_and(|(left, right)| left.compare(&right) == IdentityMatch::Same)
+}

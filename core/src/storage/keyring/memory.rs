@@ -1,0 +1,108 @@
+//! A keyring in memory that can be locked, taken away and brought to a halt, for tests of stores.
+
+use std::collections::HashMap;
+use std::future::pending;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{Keyring, KeyringItem};
+use crate::environment::BoxFuture;
+use crate::error::{Error, ErrorKind, Result};
+use crate::secret::Secret;
+
+/// A keyring in memory. Clones share its items.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryKeyring(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    items: HashMap<KeyringItem, Secret>,
+    condition: Condition,
+    unlocks: usize,
+}
+
+/// How a [`MemoryKeyring`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Condition {
+    /// It works.
+    #[default]
+    Works,
+    /// It is locked, and its user unlocks it when asked.
+    Locked,
+    /// It is locked, and its user wants it so.
+    Sealed,
+    /// It cannot be reached.
+    Gone,
+    /// It never answers.
+    Stuck,
+}
+
+impl MemoryKeyring {
+    /// Changes how it is.
+    pub fn set_condition(&self, condition: Condition) {
+        self.state().condition = condition;
+    }
+
+    /// What `item` holds, in whatever condition.
+    pub fn peek(&self, item: &KeyringItem) -> Option<Secret> {
+        self.state().items.get(item).cloned()
+    }
+
+    /// Puts `value` there as a foreign program, in whatever condition.
+    pub fn put(&self, item: &KeyringItem, value: Secret) {
+        self.state().items.insert(item.clone(), value);
+    }
+
+    /// How often its user was asked to unlock it.
+    pub fn unlocks(&self) -> usize {
+        self.state().unlocks
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn working(&self) -> Result<MutexGuard<'_, State>> {
+        let fail = |kind, message: &str| Err(Error::new(kind, message));
+        let condition = self.state().condition;
+        match condition {
+            Condition::Works => Ok(self.state()),
+            Condition::Locked | Condition::Sealed => {
+                fail(ErrorKind::KeyringLocked, "the keyring is locked")
+            }
+            Condition::Gone => fail(ErrorKind::KeyringUnavailable, "there is no keyring"),
+            Condition::Stuck => pending().await,
+        }
+    }
+}
+
+impl Keyring for MemoryKeyring {
+    fn get<'a>(&'a self, item: &'a KeyringItem) -> BoxFuture<'a, Result<Option<Secret>>> {
+        Box::pin(async { Ok(self.working().await?.items.get(item).cloned()) })
+    }
+
+    fn set<'a>(&'a self, item: &'a KeyringItem, value: &'a Secret) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async {
+            self.working().await?.items.insert(item.clone(), value.clone());
+            Ok(())
+        })
+    }
+
+    fn delete<'a>(&'a self, item: &'a KeyringItem) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async {
+            self.working().await?.items.remove(item);
+            Ok(())
+        })
+    }
+
+    fn unlock<'a>(&'a self, _: &'a KeyringItem) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async {
+            let mut state = self.state();
+            state.unlocks += 1;
+            if state.condition == Condition::Locked {
+                state.condition = Condition::Works;
+                return Ok(());
+            }
+            Err(Error::new(ErrorKind::KeyringLocked, "the prompt was dismissed"))
+        })
+    }
+}

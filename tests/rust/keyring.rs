@@ -1,0 +1,248 @@
+//! The keyring and auto stores on a keyring that works, is locked, gone or stuck, under a paused
+//! clock.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::DateTime;
+use codex_auth_sdk::simulation::{Condition, MemoryKeyring, simulated};
+use codex_auth_sdk::{
+    AuthDotJson, AuthStorage, AutoStorage, KeyringItem, KeyringStorage, Loaded, Secret, StoreKind,
+    Swap, conformance,
+};
+use tempfile::TempDir;
+
+struct Machine {
+    home: TempDir,
+    keyring: MemoryKeyring,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let home = tempfile::tempdir().expect("a folder");
+        Self { home, keyring: MemoryKeyring::default() }
+    }
+
+    fn keyring_store(&self) -> KeyringStorage {
+        let keyring = Arc::new(self.keyring.clone());
+        KeyringStorage::new(self.home.path(), keyring, simulated(DateTime::UNIX_EPOCH))
+    }
+
+    fn auto_store(&self) -> AutoStorage {
+        let keyring = Arc::new(self.keyring.clone());
+        AutoStorage::new(self.home.path(), keyring, simulated(DateTime::UNIX_EPOCH))
+    }
+
+    fn item(&self) -> KeyringItem {
+        KeyringItem::login(&self.home.path().canonicalize().expect("a folder"))
+    }
+
+    fn in_keyring(&self) -> Option<String> {
+        self.keyring.peek(&self.item()).map(|value| value.expose().to_owned())
+    }
+
+    fn put_in_keyring(&self, text: &str) {
+        self.keyring.put(&self.item(), Secret::new(text));
+    }
+
+    fn put_in_file(&self, text: &str) {
+        std::fs::write(self.home.path().join("auth.json"), text).expect("written");
+    }
+
+    fn file(&self) -> Option<String> {
+        std::fs::read_to_string(self.home.path().join("auth.json")).ok()
+    }
+}
+
+/// A login of `account` with the refresh token `token`, refreshed at minute `minute`.
+fn login(account: &str, token: &str, minute: u32) -> String {
+    format!(
+        r#"{{"tokens":{{"id_token":"","access_token":"at","refresh_token":"{token}","account_id":"{account}"}},"last_refresh":"2026-11-23T18:{minute:02}:00Z"}}"#
+    )
+}
+
+fn token(loaded: &Loaded) -> &str {
+    let tokens = loaded.record.as_ref().and_then(|record| record.tokens.as_ref());
+    tokens.expect("a login").refresh_token.expose()
+}
+
+fn parse(text: &str) -> AuthDotJson {
+    AuthDotJson::parse(text.as_bytes()).expect("a record")
+}
+
+async fn commit(store: &dyn AuthStorage, text: &str) -> Swap {
+    let version = store.load().await.expect("loads").version;
+    store.commit(&version, &parse(text)).await.expect("commits")
+}
+
+fn names(home: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(home).expect("listed").flatten();
+    let mut names: Vec<_> =
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_conform() {
+    let machine = Machine::new();
+    conformance::run(|| Arc::new(machine.keyring_store())).await;
+    conformance::run(|| Arc::new(machine.auto_store())).await;
+    let left = [".codex-auth-sdk.lock", "auth.json.lock", "auth.lock"];
+    assert_eq!(names(machine.home.path()), left, "the CLI's locks and ours, and nothing else");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_keyring_holds_the_record_on_one_line_and_takes_the_place_of_the_file() {
+    let machine = Machine::new();
+    machine.put_in_file(&login("a", "old", 0));
+    assert!(machine.keyring_store().load().await.expect("loads").record.is_none());
+    assert_eq!(commit(&machine.keyring_store(), &login("a", "new", 1)).await, Swap::Done);
+    let stored = machine.in_keyring().expect("an item");
+    assert!(!stored.contains('\n') && stored.contains("\"new\""), "{stored}");
+    assert_eq!(machine.file(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_locked_keyring_is_unlocked_for_a_read_and_never_under_the_locks() {
+    let machine = Machine::new();
+    machine.put_in_keyring(&login("a", "old", 0));
+    let store = machine.keyring_store();
+    machine.keyring.set_condition(Condition::Locked);
+    let loaded = store.load().await.expect("unlocked");
+    assert_eq!((token(&loaded), machine.keyring.unlocks()), ("old", 1));
+    machine.keyring.set_condition(Condition::Locked);
+    for error in [
+        store.commit(&loaded.version, &parse(&login("a", "new", 1))).await.expect_err("locked"),
+        store.delete(&loaded.version).await.expect_err("locked"),
+        store.ready(100).await.expect_err("locked"),
+    ] {
+        assert_eq!((error.code(), error.is_transient()), ("keyring_locked", true), "{error}");
+    }
+    assert_eq!(machine.keyring.unlocks(), 1);
+    machine.keyring.set_condition(Condition::Sealed);
+    assert_eq!(store.load().await.expect_err("dismissed").code(), "keyring_locked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn g8_a_stuck_keyring_is_given_up_and_the_clis_locks_with_it() {
+    let machine = Machine::new();
+    machine.put_in_keyring(&login("a", "old", 0));
+    let store = Arc::new(machine.keyring_store());
+    let version = store.load().await.expect("loads").version;
+    machine.keyring.set_condition(Condition::Stuck);
+    let saving = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.commit(&version, &parse(&login("a", "new", 1))).await }
+    });
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
+    let error = saving.await.expect("no panic").expect_err("stuck");
+    assert_eq!(error.code(), "keyring_unavailable");
+    let lock = std::fs::File::open(machine.home.path().join("auth.lock")).expect("there");
+    lock.try_lock().expect("free for the CLI");
+    let start = tokio::time::Instant::now();
+    assert_eq!(store.load().await.expect_err("stuck").code(), "keyring_unavailable");
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn auto_prefers_the_newer_record_of_one_login_and_the_keyrings_of_two() {
+    let machine = Machine::new();
+    for (keyring, file, expected) in [
+        (login("a", "k", 0), login("a", "f", 5), "f"),
+        (login("a", "k", 5), login("a", "f", 0), "k"),
+        (login("a", "k", 0), login("b", "f", 5), "k"),
+    ] {
+        machine.put_in_keyring(&keyring);
+        machine.put_in_file(&file);
+        assert_eq!(token(&machine.auto_store().load().await.expect("loads")), expected);
+        let both = (machine.in_keyring(), machine.file());
+        assert_eq!(both, (Some(keyring), Some(file)), "loading changes neither");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_save_in_auto_leaves_one_record_and_a_logout_none() {
+    let machine = Machine::new();
+    machine.put_in_file(&login("a", "f", 0));
+    let store = machine.auto_store();
+    store.load().await.expect("loads");
+    let holder = store.holder().expect("a choice");
+    assert_eq!(holder.kind, StoreKind::File);
+    assert_eq!(commit(&store, &login("a", "new", 1)).await, Swap::Done);
+    assert!(machine.in_keyring().is_some_and(|stored| stored.contains("new")));
+    assert_eq!(machine.file(), None);
+    assert_eq!(token(&store.load().await.expect("loads")), "new");
+    assert_eq!(store.holder().expect("a choice").kind, StoreKind::Keyring);
+    machine.put_in_file(&login("a", "f", 0));
+    let version = store.load().await.expect("loads").version;
+    assert_eq!(store.delete(&version).await.expect("deleted"), Swap::Done);
+    assert_eq!((machine.in_keyring(), machine.file()), (None, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unreachable_keyring_is_no_logout_and_no_reason_to_redeem() {
+    let machine = Machine::new();
+    machine.keyring.set_condition(Condition::Gone);
+    let store = machine.auto_store();
+    let error = store.load().await.expect_err("nobody knows");
+    assert_eq!(error.code(), "store_unavailable");
+    machine.put_in_file(&login("a", "f", 0));
+    let loaded = store.load().await.expect("adopts the file's");
+    assert_eq!(token(&loaded), "f");
+    let holder = store.holder().expect("a choice");
+    assert!(holder.reason.is_some_and(|reason| reason.contains("no keyring")));
+    for error in [
+        store.ready(100).await.expect_err("unknown"),
+        store.commit(&loaded.version, &parse(&login("a", "new", 1))).await.expect_err("unknown"),
+        store.delete(&loaded.version).await.expect_err("unknown"),
+    ] {
+        assert_eq!(error.code(), "keyring_unavailable", "{error}");
+    }
+    assert!(machine.file().is_some_and(|file| file.contains("\"f\"")), "nothing was written");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_keyring_known_to_be_empty_is_done_without() {
+    let machine = Machine::new();
+    machine.put_in_file(&login("a", "f", 0));
+    let store = machine.auto_store();
+    store.load().await.expect("loads");
+    let lock = store.try_lock().await.expect("a lock").expect("free");
+    lock.set_sidecar(&lock.sidecar()).expect("noted");
+    drop(lock);
+    machine.keyring.set_condition(Condition::Gone);
+    for store in [store, machine.auto_store()] {
+        let version = store.load().await.expect("loads").version;
+        drop(store.ready(100).await.expect("this process or the lock's record knows"));
+        let new = parse(&login("a", "new", 1));
+        assert_eq!(store.commit(&version, &new).await.expect("saved"), Swap::Done);
+        assert!(machine.file().is_some_and(|file| file.contains("\"new\"")));
+    }
+    machine.keyring.set_condition(Condition::Works);
+    let store = machine.auto_store();
+    assert_eq!(commit(&store, &login("a", "newest", 2)).await, Swap::Done);
+    machine.keyring.set_condition(Condition::Gone);
+    machine.put_in_file(&login("a", "stale", 0));
+    store.load().await.expect("adopts");
+    assert_eq!(
+        store.ready(100).await.expect_err("not empty any more").code(),
+        "keyring_unavailable"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_file_does_not_hide_the_keyrings_login() {
+    let machine = Machine::new();
+    machine.put_in_keyring(&login("a", "k", 0));
+    machine.put_in_file("{ broken");
+    let store = machine.auto_store();
+    assert_eq!(token(&store.load().await.expect("loads")), "k");
+    assert_eq!(commit(&store, &login("a", "new", 1)).await, Swap::Done);
+    assert_eq!(machine.file().as_deref(), Some("{ broken"), "it is not ours to throw away");
+    let version = store.load().await.expect("loads").version;
+    machine.put_in_file("{ broken again");
+    let other = parse(&login("a", "other", 2));
+    assert_eq!(store.commit(&version, &other).await.expect("no error"), Swap::Conflict);
+}
