@@ -36,7 +36,7 @@ pub use storage::codex_config::StoreKind;
 pub use storage::conformance;
 pub use storage::{
     AuthStorage, AutoStorage, EphemeralStorage, FileStorage, Keyring, KeyringItem, KeyringStorage,
-    Loaded, Readiness, RefreshLock, Stamp, StoreHolder, Swap, Version,
+    Loaded, Readiness, RefreshLock, Stamp, StoreHolder, Swap, Version, system_keyring,
 };
 pub use token_endpoint::{
     Grant, HttpTokenEndpoint, HttpTokenEndpointConfig, NoAnswer, Redemption, RefusalReason,

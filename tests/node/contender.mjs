@@ -15,16 +15,17 @@ const tokenUrl = `${url}/oauth/token`;
 const failure = (error) => ({ error: error.code ?? String(error), message: error.message });
 const say = (answer) => console.log(JSON.stringify(answer));
 
-function open() {
+async function open() {
   try {
-    return new AuthManager({ codexHome, tokenUrl, originator, ...nodeOptions(JSON.parse(options)) });
+    const given = nodeOptions(JSON.parse(options));
+    return await AuthManager.open({ codexHome, tokenUrl, originator, ...given });
   } catch (error) {
     say(failure(error));
     process.exit();
   }
 }
 
-const manager = open();
+const manager = await open();
 
 /** One request, with at most two retries. */
 async function request() {

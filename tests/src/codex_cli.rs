@@ -2,11 +2,13 @@
 
 mod app_server;
 
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::issuer::Realm;
+use crate::session_keyring::SessionKeyring;
 
 pub use app_server::AppServer;
 
@@ -17,6 +19,7 @@ pub struct CodexCli {
     home: PathBuf,
     url: String,
     name: String,
+    variables: Vec<(String, OsString)>,
 }
 
 /// The programs that `CODEX_CLIS` names, separated as in `PATH`.
@@ -62,7 +65,30 @@ enabled = false
 "#
         );
         std::fs::write(home.join("config.toml"), config)?;
-        Ok(Self { program: program.into(), home: home.into(), url, name: name.to_owned() })
+        Ok(Self {
+            program: program.into(),
+            home: home.into(),
+            url,
+            name: name.to_owned(),
+            variables: Vec::new(),
+        })
+    }
+
+    /// Keeps the login in another store than `auth.json`, by the name that `config.toml` has for
+    /// it, in the session that `enter` leads to.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be written.
+    pub fn with_store(mut self, store: &str, session: &SessionKeyring) -> io::Result<Self> {
+        let path = self.home.join("config.toml");
+        let config = std::fs::read_to_string(&path)?;
+        std::fs::write(&path, format!("cli_auth_credentials_store = \"{store}\"\n{config}"))?;
+        let mut command = Command::new("true");
+        session.enter(&mut command);
+        let set = command.get_envs().filter_map(|(name, value)| name.to_str().zip(value));
+        self.variables = set.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Ok(self)
     }
 
     /// Signs in, so that the record is the CLI's own.
@@ -110,6 +136,7 @@ enabled = false
         let mut command = Command::new(&self.program);
         command
             .args(arguments)
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .env("CODEX_HOME", &self.home)
             .env("CODEX_REFRESH_TOKEN_URL_OVERRIDE", format!("{}/oauth/token", self.url))
             .env("CODEX_INTERNAL_ORIGINATOR_OVERRIDE", &self.name)

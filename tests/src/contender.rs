@@ -7,7 +7,7 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
 use serde_json::{Value, json};
 
@@ -67,7 +67,8 @@ impl Language {
 pub struct Contender {
     language: Language,
     child: Child,
-    input: ChildStdin,
+    /// There until its end.
+    input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
 }
 
@@ -98,8 +99,7 @@ impl Contender {
         command.arg(home).args([&realm.url(), language.name(), &options.to_string()]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let (input, output) =
-            (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
+        let (input, output) = (child.stdin.take(), child.stdout.take().expect("piped"));
         Self { language, child, input, output: BufReader::new(output) }
     }
 
@@ -127,7 +127,7 @@ impl Contender {
     ///
     /// If it has ended.
     pub fn read(&mut self) {
-        writeln!(self.input, "read").expect("the contender listens");
+        self.say("read").expect("the contender listens");
     }
 
     /// The same for one that may have ended.
@@ -136,7 +136,12 @@ impl Contender {
     ///
     /// If it has.
     pub fn try_go(&mut self) -> io::Result<()> {
-        writeln!(self.input, "go")
+        self.say("go")
+    }
+
+    fn say(&mut self, line: &str) -> io::Result<()> {
+        let input = self.input.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        writeln!(input, "{line}")
     }
 
     /// Lets it wait, a minute at most, until its refreshes are done and saved: `{"closed"}`.
@@ -146,7 +151,7 @@ impl Contender {
     /// If it has ended.
     #[must_use]
     pub fn close(&mut self) -> Value {
-        writeln!(self.input, "close").expect("the contender listens");
+        self.say("close").expect("the contender listens");
         self.answer()
     }
 
@@ -166,6 +171,16 @@ impl Contender {
         let mut line = String::new();
         self.output.read_line(&mut line).ok()?;
         serde_json::from_str(&line).ok()
+    }
+
+    /// Ends its input, upon which it ends, and waits for that.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be waited for.
+    pub fn end(&mut self) -> ExitStatus {
+        drop(self.input.take());
+        self.child.wait().expect("it ends")
     }
 
     /// What it is written in.

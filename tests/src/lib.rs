@@ -14,6 +14,7 @@ pub mod options;
 pub mod privilege;
 pub mod program;
 pub mod runtimes;
+pub mod session_keyring;
 pub mod simulation;
 #[cfg(target_os = "linux")]
 pub mod store_failure;

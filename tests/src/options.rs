@@ -20,6 +20,7 @@ pub fn with_option(
     let text = value.as_str().unwrap_or_default();
     let duration = || seconds(name, value.as_f64().unwrap_or(f64::NAN));
     Ok(match name {
+        "store" => builder.store(text.parse()?),
         "refresh" => builder.refresh(text.parse()?),
         "account_id" => builder.account_id(text),
         "token_url" => builder.token_url(text),

@@ -192,10 +192,10 @@ impl AuthManagerBuilder {
             StoreKind::File => Ok(Arc::new(FileStorage::new(&home, environment()))),
             StoreKind::Ephemeral => Ok(Arc::new(EphemeralStorage::shared(&home))),
             StoreKind::Keyring => {
-                Ok(Arc::new(KeyringStorage::new(&home, keyring::of_this_machine(), environment())))
+                Ok(Arc::new(KeyringStorage::new(&home, keyring::system_keyring(), environment())))
             }
             StoreKind::Auto => {
-                Ok(Arc::new(AutoStorage::new(&home, keyring::of_this_machine(), environment())))
+                Ok(Arc::new(AutoStorage::new(&home, keyring::system_keyring(), environment())))
             }
             kind => Err(invalid(format!(
                 "the store {} is not supported yet; use file, keyring, auto or ephemeral",

@@ -61,8 +61,9 @@ pub trait Keyring: Send + Sync + fmt::Debug {
     }
 }
 
-/// The keyring of this machine.
-pub(crate) fn of_this_machine() -> Arc<dyn Keyring> {
+/// The keyring of this machine: the Secret Service of the desktop session, the keychain of macOS,
+/// the credential manager of Windows. It is connected to by the first call.
+pub fn system_keyring() -> Arc<dyn Keyring> {
     #[cfg(all(unix, not(target_os = "macos")))]
     return Arc::new(secret_service::SecretServiceKeyring::default());
     #[cfg(any(target_os = "macos", windows))]

@@ -1,0 +1,199 @@
+//! The keyring and auto stores in a real desktop session: gnome-keyring, processes in three
+//! languages, and the real Codex CLI where `CODEX_CLIS` names one.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+
+use codex_auth_sdk::{AuthStorage, AutoStorage, Environment, conformance};
+use codex_auth_tests::contender::{Contender, Language};
+use codex_auth_tests::issuer::{Issuer, Realm};
+use codex_auth_tests::session_keyring::SessionKeyring;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const LANGUAGES: &[Language] =
+    if cfg!(feature = "bindings") { &Language::ALL } else { &[Language::Rust] };
+
+/// A session, an issuer, and a home that is empty at first.
+struct Desk {
+    session: SessionKeyring,
+    realm: Realm,
+    _issuer: Issuer,
+    home: TempDir,
+}
+
+impl Desk {
+    /// None where the machine cannot have one, which is said.
+    #[expect(clippy::print_stderr, reason = "a skip is said")]
+    fn new() -> Option<Self> {
+        let Some(session) = SessionKeyring::start() else {
+            eprintln!("skipped: there is no gnome-keyring here");
+            return None;
+        };
+        let issuer = Issuer::start().expect("an issuer");
+        let home = tempfile::tempdir().expect("a folder");
+        Some(Self { session, realm: issuer.realm(""), _issuer: issuer, home })
+    }
+
+    /// Puts an expired login into `auth.json`.
+    fn sign_in(&self) {
+        let login = self.realm.call("login", &json!({"name": "a", "access_age_s": 7200}));
+        std::fs::write(self.file(), login["text"].as_str().expect("a record")).expect("written");
+    }
+
+    fn file(&self) -> PathBuf {
+        self.home.path().join("auth.json")
+    }
+
+    fn contender(&self, language: Language, store: &str) -> Contender {
+        let mut command = language.command();
+        self.session.enter(&mut command);
+        let options = json!({"store": store});
+        Contender::start_by(command, language, self.home.path(), &self.realm, &options)
+    }
+
+    /// One request of a contender of its own.
+    fn request(&self, language: Language, store: &str) -> Value {
+        let mut contender = self.contender(language, store);
+        let ready = contender.answer();
+        if ready["error"].is_string() {
+            return ready;
+        }
+        contender.go();
+        contender.answer()
+    }
+
+    /// The text of the keyring's item.
+    fn stored(&self) -> String {
+        let items = self.session.items("Codex Auth");
+        let secret = items.lines().find_map(|line| line.strip_prefix("secret = "));
+        secret.unwrap_or_else(|| panic!("no item: {items}")).to_owned()
+    }
+
+    /// The names of the tokens in the keyring's items.
+    fn in_keyring(&self) -> Vec<String> {
+        let text = self.session.items("Codex Auth");
+        let leaks = self.realm.call("leaks", &json!({"text": text}));
+        leaks["leaks"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .filter_map(|name| name.as_str().map(str::to_owned))
+            .collect()
+    }
+}
+
+/// The conformance suite in a process of its own, which the session's variables reach.
+#[test]
+fn both_stores_conform() {
+    let Some(desk) = Desk::new() else { return };
+    let mut command = Command::new(std::env::current_exe().expect("a path"));
+    command.args(["--exact", "conformance_of_this_session", "--ignored", "--nocapture"]);
+    desk.session.enter(&mut command);
+    let output = command.env("TEST_HOME", desk.home.path()).output().expect("started");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[tokio::test]
+#[ignore = "run by both_stores_conform"]
+async fn conformance_of_this_session() {
+    let home = std::env::var("TEST_HOME").expect("set");
+    let keyring = codex_auth_sdk::system_keyring;
+    let environment = Environment::default;
+    conformance::run(|| -> Arc<dyn AuthStorage> {
+        Arc::new(codex_auth_sdk::KeyringStorage::new(&home, keyring(), environment()))
+    })
+    .await;
+    conformance::run(|| -> Arc<dyn AuthStorage> {
+        Arc::new(AutoStorage::new(&home, keyring(), environment()))
+    })
+    .await;
+}
+
+#[test]
+fn g1_sixteen_processes_refresh_one_login_in_the_keyring() {
+    let Some(desk) = Desk::new() else { return };
+    desk.sign_in();
+    assert_eq!(
+        desk.request(Language::Rust, "auto")["status"],
+        200,
+        "the file moves to the keyring"
+    );
+    assert!(!desk.file().exists());
+    desk.realm.run("kill_access", &json!({}));
+    let languages = LANGUAGES.iter().copied().cycle().take(16);
+    let mut contenders: Vec<_> =
+        languages.map(|language| desk.contender(language, "keyring")).collect();
+    contenders.iter_mut().for_each(Contender::wait_until_ready);
+    contenders.iter_mut().for_each(Contender::go);
+    for contender in &mut contenders {
+        assert_eq!(contender.answer()["status"], 200, "{:?}", contender.language());
+    }
+    let stats = desk.realm.stats();
+    assert_eq!((&stats["grants"], &stats["refused"]), (&json!(2), &json!(0)), "{stats}");
+    assert!(desk.in_keyring().contains(&"refresh:a2".to_owned()));
+}
+
+#[test]
+fn g4_a_keyring_that_is_killed_and_restarted_in_the_middle_of_a_save_loses_nothing() {
+    let Some(mut desk) = Desk::new() else { return };
+    desk.sign_in();
+    assert_eq!(desk.request(Language::Rust, "auto")["status"], 200);
+    for language in LANGUAGES {
+        let mut contender = desk.contender(*language, "keyring");
+        contender.wait_until_ready();
+        desk.realm.run("kill_access", &json!({}));
+        desk.realm.run("hold", &json!({"at": "reply"}));
+        contender.go();
+        drop(desk.realm.wait(&json!({"held": 1})));
+        desk.session.kill_daemon();
+        desk.realm.run("release", &json!({}));
+        assert_eq!(contender.answer()["status"], 200, "the new tokens are used: {language:?}");
+        desk.session.start_daemon();
+        // Its exit waits for the save.
+        assert!(contender.end().success());
+        let live = desk.realm.call("live", &json!({"text": desk.stored()}));
+        assert_eq!(live["refresh"], true, "and saved: {language:?}");
+    }
+    assert_eq!(desk.realm.stats()["max_redemptions"], 1);
+}
+
+#[test]
+fn a_stopped_keyring_is_a_clear_error_and_spends_nothing() {
+    let Some(desk) = Desk::new() else { return };
+    desk.sign_in();
+    assert_eq!(desk.request(Language::Rust, "auto")["status"], 200);
+    desk.realm.run("kill_access", &json!({}));
+    desk.session.pause_daemon();
+    let answer = desk.request(Language::Rust, "keyring");
+    desk.session.resume_daemon();
+    assert_eq!(answer["error"], "keyring_unavailable");
+    assert_eq!(desk.realm.stats()["requests"], 1);
+    assert_eq!(desk.request(Language::Rust, "keyring")["status"], 200, "it answers again");
+}
+
+#[test]
+fn without_a_session_auto_uses_the_file_and_the_keyring_fails_clearly() {
+    let issuer = Issuer::start().expect("an issuer");
+    let realm = issuer.realm("");
+    for language in LANGUAGES {
+        let home = tempfile::tempdir().expect("a folder");
+        let login = realm.call("login", &json!({"name": language.name()}));
+        let text = login["text"].as_str().expect("a record");
+        std::fs::write(home.path().join("auth.json"), text).expect("written");
+        for (store, expected) in
+            [("auto", json!({"ready": true})), ("keyring", json!({"error": "keyring_unavailable"}))]
+        {
+            let mut command = language.command();
+            for name in ["DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR"] {
+                command.env_remove(name);
+            }
+            let options = json!({"store": store});
+            let mut contender =
+                Contender::start_by(command, *language, home.path(), &realm, &options);
+            assert_eq!(contender.answer(), expected, "{language:?}");
+        }
+    }
+}
