@@ -127,6 +127,7 @@ export interface NativeOptions {
   clientId?: string
   originator?: string
   tokenEncoding?: string
+  enableCodexApiKeyEnv?: boolean
 }
 
 /** How the store's record relates to a snapshot. */

@@ -29,6 +29,7 @@ pub struct NativeOptions {
     pub client_id: Option<String>,
     pub originator: Option<String>,
     pub token_encoding: Option<String>,
+    pub enable_codex_api_key_env: Option<bool>,
 }
 
 impl NativeOptions {
@@ -61,6 +62,7 @@ impl NativeOptions {
             issuer: self.issuer;
             client_id: self.client_id;
             originator: self.originator;
+            enable_codex_api_key_env: self.enable_codex_api_key_env;
             token_encoding: self.token_encoding.as_deref().map(str::parse).transpose()?;
         }
         Ok(builder)

@@ -12,7 +12,8 @@ export interface AuthManagerOptions {
    */
   codexHome?: string | undefined;
   /**
-   * Where the login is kept; default `codex`: what the CLI's `config.toml` says. An object takes
+   * Where the login is kept; default `codex`: what the CLI uses, `$CODEX_ACCESS_TOKEN` if that
+   * is set, else what its `config.toml` says. An object takes
    * the place of a kind of store.
    */
   store?:
@@ -65,6 +66,11 @@ export interface AuthManagerOptions {
   originator?: string | undefined;
   /** How token requests are written; default `json`. */
   tokenEncoding?: 'json' | 'form' | undefined;
+  /**
+   * Whether `$CODEX_API_KEY`, if it is set, takes the place of the stored login, where `store` is
+   * `codex`; default false.
+   */
+  enableCodexApiKeyEnv?: boolean | undefined;
 }
 
 /** What an option may be, and how a message calls it. */
@@ -92,6 +98,7 @@ const OPTIONS: Kinds<AuthManagerOptions> = {
   clientId: 'string',
   originator: 'string',
   tokenEncoding: 'string',
+  enableCodexApiKeyEnv: 'boolean',
 };
 
 /** The kind of every option. */

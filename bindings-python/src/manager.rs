@@ -21,8 +21,9 @@ use crate::{calls, options};
 /// The constructor reads the store. All options are keywords; `None` is the default.
 ///
 /// - `codex_home`: the folder of the login; default `$CODEX_HOME`, else `~/.codex`.
-/// - `store`: `codex` (default: what the Codex CLI's `config.toml` says), `file`, `keyring`,
-///   `auto`, `encrypted`, `ephemeral`, or an `EphemeralStorage`.
+/// - `store`: `codex` (default: what the Codex CLI uses, `$CODEX_ACCESS_TOKEN` if that is set, else
+///   what its `config.toml` says), `file`, `keyring`, `auto`, `encrypted`, `ephemeral`, or an
+///   `EphemeralStorage`.
 /// - `refresh`: `auto` (default), or `never` to adopt what other programs store and redeem nothing.
 /// - `account_id`: the only account whose login is ever handed out.
 /// - `refresh_window`: how long before its end a token is refreshed; default 10 minutes, or half
@@ -37,6 +38,8 @@ use crate::{calls, options};
 /// - `client_id`: the OAuth client of the login; default the Codex CLI's.
 /// - `originator`: the name of your program in requests.
 /// - `token_encoding`: `json` (default) or `form`.
+/// - `enable_codex_api_key_env`: whether `$CODEX_API_KEY`, if it is set, takes the place of the
+///   stored login, where `store` is `codex`; default `False`.
 ///
 /// Durations are seconds, as a number, or a `timedelta`.
 ///
@@ -65,7 +68,7 @@ impl AuthManager {
         text_signature = "(*, codex_home=None, store=None, refresh=None, account_id=None, \
             refresh_window=None, winner_wait=None, refresh_deadline=None, request_timeout=None, \
             lock_timeout=None, token_url=None, revoke_url=None, issuer=None, client_id=None, \
-            originator=None, token_encoding=None)"
+            originator=None, token_encoding=None, enable_codex_api_key_env=None)"
     )]
     fn new(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         wait(py, calls::build(options::builder(options)?)).map(Self)

@@ -62,6 +62,9 @@ fn with_option(builder: Builder, name: &str, value: &Bound<'_, PyAny>) -> PyResu
         "client_id" => set(builder, text(name, value)?, Builder::client_id),
         "originator" => set(builder, text(name, value)?, Builder::originator),
         "token_encoding" => set(builder, word(name, value)?, Builder::token_encoding),
+        "enable_codex_api_key_env" => {
+            set(builder, flag(name, value)?, Builder::enable_codex_api_key_env)
+        }
         _ => return Err(PyTypeError::new_err(format!("there is no option {name:?}"))),
     })
 }
@@ -89,6 +92,10 @@ fn text(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
 
 fn path(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<PathBuf>> {
     value.extract().map_err(|_| wrong_type(name, "a str or an os.PathLike of it", value))
+}
+
+fn flag(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<bool>> {
+    value.extract().map_err(|_| wrong_type(name, "a bool", value))
 }
 
 /// One of the words that the core knows.

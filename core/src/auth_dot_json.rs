@@ -151,6 +151,13 @@ impl ExtraFields {
         serde_json::from_str(raw.expose()).ok()
     }
 
+    /// Adds the field `name`, or replaces it.
+    pub(crate) fn set_text(&mut self, name: &str, text: &Secret) {
+        let raw = serde_json::to_string(text).expect("a text is always valid JSON");
+        self.0.retain(|(known, _)| known != name);
+        self.0.push((name.to_owned(), Secret::new(raw)));
+    }
+
     fn parse(json: &[u8]) -> serde_json::Result<Self> {
         serde_json::from_slice(json)
     }

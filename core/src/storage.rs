@@ -4,6 +4,7 @@ mod auto;
 pub(crate) mod codex_config;
 #[cfg(feature = "test-util")]
 pub mod conformance;
+pub(crate) mod environment_variable;
 mod ephemeral;
 mod file;
 pub(crate) mod keyring;

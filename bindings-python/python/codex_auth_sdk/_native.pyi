@@ -181,6 +181,7 @@ class AuthManager:
         client_id: str | None = None,
         originator: str | None = None,
         token_encoding: Literal["json", "form"] | None = None,
+        enable_codex_api_key_env: bool | None = None,
     ) -> Self: ...
     def auth(self) -> CodexAuth | None:
         """The snapshot in memory; `None` while nobody is signed in. No I/O, no waiting."""

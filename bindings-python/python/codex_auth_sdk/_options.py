@@ -33,3 +33,4 @@ class ManagerOptions(TypedDict, total=False):
     client_id: str | None
     originator: str | None
     token_encoding: Literal["json", "form"] | None
+    enable_codex_api_key_env: bool | None

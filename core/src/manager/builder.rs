@@ -11,8 +11,10 @@ use super::options::{Options, RefreshMode, invalid};
 use super::shared::Shared;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
+use crate::secret::Secret;
 use crate::snapshot::is_header_value;
 use crate::storage::codex_config::StoreKind;
+use crate::storage::environment_variable::EnvironmentVariable;
 use crate::storage::{
     AuthStorage, AutoStorage, EphemeralStorage, FileStorage, KeyringStorage, keyring,
 };
@@ -38,6 +40,7 @@ pub struct AuthManagerBuilder {
     client_id: Option<String>,
     originator: Option<String>,
     token_encoding: TokenEncoding,
+    enable_codex_api_key_env: bool,
     options: Options,
 }
 
@@ -88,7 +91,8 @@ impl AuthManagerBuilder {
     }
 
     setters! {
-        /// The kind of store; default what the CLI's `config.toml` says.
+        /// The kind of store; default what the CLI uses: `$CODEX_ACCESS_TOKEN` if that is set, else
+        /// what its `config.toml` says.
         store: StoreKind => store;
         /// A store of your own, in the place of a kind of store.
         storage: Arc<dyn AuthStorage> => storage;
@@ -96,6 +100,9 @@ impl AuthManagerBuilder {
         token_endpoint: Arc<dyn TokenEndpoint> => endpoint;
         /// Time, tasks and chance; for simulations.
         environment: Environment => environment;
+        /// Whether `$CODEX_API_KEY`, if it is set, takes the place of the stored login, where the
+        /// kind of store is `codex`; default false.
+        enable_codex_api_key_env: bool => enable_codex_api_key_env;
         /// How token requests are written; default JSON.
         token_encoding: TokenEncoding => token_encoding;
         /// Whether to redeem refresh tokens; default when needed.
@@ -184,7 +191,10 @@ impl AuthManagerBuilder {
     fn open_store(&self) -> Result<Arc<dyn AuthStorage>> {
         let home = self.home()?;
         let kind = match self.store {
-            StoreKind::Codex => StoreKind::of_codex(&home)?,
+            StoreKind::Codex => match self.variable_of_codex() {
+                Some(variable) => return Ok(Arc::new(variable)),
+                None => StoreKind::of_codex(&home)?,
+            },
             kind => kind,
         };
         let environment = || self.environment.clone();
@@ -202,6 +212,17 @@ impl AuthManagerBuilder {
                 kind.name()
             ))),
         }
+    }
+
+    /// The credential that the environment brings, which the CLI prefers to the stored one.
+    fn variable_of_codex(&self) -> Option<EnvironmentVariable> {
+        let value = |name: &'static str| variable(name).map(|value| (name, Secret::new(value)));
+        let key = value("CODEX_API_KEY").filter(|_| self.enable_codex_api_key_env);
+        if let Some((name, key)) = key {
+            return Some(EnvironmentVariable::api_key(name, &key));
+        }
+        let (name, token) = value("CODEX_ACCESS_TOKEN")?;
+        Some(EnvironmentVariable::access_token(name, &token))
     }
 
     fn home(&self) -> Result<PathBuf> {

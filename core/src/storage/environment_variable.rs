@@ -1,0 +1,90 @@
+//! A credential that an environment variable brings, as the Codex CLI takes it.
+
+use std::sync::Arc;
+
+use super::{AuthStorage, Loaded, Readiness, RefreshLock, Swap, Version};
+use crate::auth_dot_json::AuthDotJson;
+use crate::environment::BoxFuture;
+use crate::error::{Error, ErrorKind, Result};
+use crate::secret::Secret;
+use crate::sidecar::Sidecar;
+
+/// What every personal access token starts with.
+const PERSONAL_ACCESS_TOKEN: &str = "at-";
+
+/// A store that cannot be changed: what a variable of this process said when it was opened.
+#[derive(Debug)]
+pub(crate) struct EnvironmentVariable {
+    name: &'static str,
+    record: Arc<AuthDotJson>,
+}
+
+impl EnvironmentVariable {
+    /// An API key in the variable `name`.
+    pub(crate) fn api_key(name: &'static str, key: &Secret) -> Self {
+        let record = AuthDotJson {
+            auth_mode: Some("apikey".to_owned()),
+            openai_api_key: Some(key.clone()),
+            ..AuthDotJson::default()
+        };
+        Self { name, record: Arc::new(record) }
+    }
+
+    /// A personal access token, or else the token of an agent, in the variable `name`.
+    pub(crate) fn access_token(name: &'static str, token: &Secret) -> Self {
+        let is_personal = token.expose().starts_with(PERSONAL_ACCESS_TOKEN);
+        let (mode, field) = if is_personal {
+            (None, "personal_access_token")
+        } else {
+            (Some("agentIdentity".to_owned()), "agent_identity")
+        };
+        let mut record = AuthDotJson { auth_mode: mode, ..AuthDotJson::default() };
+        record.extra.set_text(field, token);
+        Self { name, record: Arc::new(record) }
+    }
+
+    fn loaded(&self) -> Loaded {
+        Loaded { record: Some(Arc::clone(&self.record)), version: Version::named(self.name) }
+    }
+
+    fn refuse<T>(&self) -> Result<T> {
+        Err(Error::new(
+            ErrorKind::StoreReadOnly,
+            format!("the login is what {} says; unset that to use another", self.name),
+        ))
+    }
+}
+
+impl AuthStorage for EnvironmentVariable {
+    fn location(&self) -> String {
+        format!("the environment variable {}", self.name)
+    }
+
+    fn load(&self) -> BoxFuture<'_, Result<Loaded>> {
+        Box::pin(async { Ok(self.loaded()) })
+    }
+
+    fn load_now(&self) -> Option<Result<Loaded>> {
+        Some(Ok(self.loaded()))
+    }
+
+    fn commit<'a>(&'a self, _: &'a Version, _: &'a AuthDotJson) -> BoxFuture<'a, Result<Swap>> {
+        Box::pin(async { self.refuse() })
+    }
+
+    fn delete<'a>(&'a self, _: &'a Version) -> BoxFuture<'a, Result<Swap>> {
+        Box::pin(async { self.refuse() })
+    }
+
+    fn ready(&self, _: usize) -> BoxFuture<'_, Result<Readiness>> {
+        Box::pin(async { self.refuse() })
+    }
+
+    fn try_lock(&self) -> BoxFuture<'_, Result<Option<Box<dyn RefreshLock>>>> {
+        Box::pin(async { self.refuse() })
+    }
+
+    fn sidecar(&self) -> Sidecar {
+        Sidecar::default()
+    }
+}
