@@ -37,6 +37,7 @@ use self::shared::Shared;
 pub use self::sync::SyncOutcome;
 use crate::error::Result;
 use crate::snapshot::CodexAuth;
+use crate::storage::StoreHolder;
 
 /// Owns a Codex login: hands out snapshots of it, keeps it fresh, and recovers from 401.
 ///
@@ -213,6 +214,12 @@ impl AuthManager {
     /// signal that nobody handles.
     pub async fn close(&self, timeout: Duration) -> bool {
         self.shared.close(timeout).await
+    }
+
+    /// Which kind of store held the login when it was last read, and why not the preferred one;
+    /// none for a store that does not choose.
+    pub fn store_holder(&self) -> Option<StoreHolder> {
+        self.shared.storage.holder()
     }
 
     /// Whether rotated tokens are in use that could not be saved yet.

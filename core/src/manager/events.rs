@@ -10,6 +10,7 @@ use super::sync::View;
 use crate::error::Error;
 use crate::identity::IdentityMatch;
 use crate::snapshot::CodexAuth;
+use crate::storage::StoreHolder;
 
 /// The most events that wait for a subscriber.
 const LONGEST_QUEUE: usize = 64;
@@ -37,6 +38,9 @@ pub enum Event {
     /// The tokens of the last [`SaveFailed`](Self::SaveFailed) are saved. Neither this nor another
     /// failure follows where a newer login or a logout has made them useless.
     SaveRecovered,
+    /// Another kind of store holds the login than at the last look, or for another reason: once for
+    /// every change. Only of a store that chooses, `auto`.
+    StoreChanged(StoreHolder),
     /// This subscriber has read too late: in this place so many events are missing.
     Missed(u64),
 }
@@ -52,6 +56,7 @@ impl Event {
             Self::RefreshFailed(_) => "refresh_failed",
             Self::SaveFailed(_) => "save_failed",
             Self::SaveRecovered => "save_recovered",
+            Self::StoreChanged(_) => "store_changed",
             Self::Missed(_) => "missed",
         }
     }

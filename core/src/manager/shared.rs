@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use tokio::sync::oneshot;
 
 use super::current::CurrentCell;
+use super::events::Event;
 use super::memory::Memory;
 use super::options::Options;
 use super::process::Process;
@@ -13,7 +15,7 @@ use crate::environment::{BoxFuture, Environment};
 use crate::error::{Error, Result, transient};
 use crate::per_process::PerProcess;
 use crate::snapshot::CodexAuth;
-use crate::storage::{AuthStorage, Loaded};
+use crate::storage::{AuthStorage, Loaded, StoreHolder};
 use crate::token_endpoint::TokenEndpoint;
 
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub(super) struct Shared {
     pub(super) environment: Environment,
     pub(super) current: CurrentCell,
     pub(super) memory: Memory,
+    /// Which store held the login when it was last read, if the store is one that chooses.
+    holder: ArcSwapOption<StoreHolder>,
     process: PerProcess<Process>,
 }
 
@@ -41,6 +45,7 @@ impl Shared {
             environment,
             current: CurrentCell::default(),
             memory: Memory::default(),
+            holder: ArcSwapOption::empty(),
             process: PerProcess::new(),
         }
     }
@@ -62,7 +67,18 @@ impl Shared {
             return loaded;
         }
         let storage = Arc::clone(&self.storage);
-        self.on_worker(async move { storage.load().await }).await?
+        let loaded = self.on_worker(async move { storage.load().await }).await?;
+        self.follow_holder();
+        loaded
+    }
+
+    /// Tells subscribers where another store holds the login than at the last look.
+    fn follow_holder(&self) {
+        let Some(holder) = self.storage.holder() else { return };
+        let known = self.holder.swap(Some(Arc::new(holder.clone())));
+        if known.is_some_and(|known| *known != holder) {
+            self.announce(Event::StoreChanged(holder));
+        }
     }
 
     /// Runs `task` on our own thread and waits for its answer.
