@@ -35,8 +35,9 @@ pub use storage::codex_config::StoreKind;
 #[cfg(feature = "test-util")]
 pub use storage::conformance;
 pub use storage::{
-    AuthStorage, AutoStorage, EphemeralStorage, FileStorage, Keyring, KeyringItem, KeyringStorage,
-    Loaded, Readiness, RefreshLock, Stamp, StoreHolder, Swap, Version, system_keyring,
+    AuthStorage, AutoStorage, CustomStorage, CustomStore, EphemeralStorage, FileStorage, Keyring,
+    KeyringItem, KeyringStorage, Loaded, Readiness, RefreshLock, Stamp, StoreAnswer, StoreFailure,
+    StoreHolder, Stored, Swap, Version, system_keyring,
 };
 pub use token_endpoint::{
     Grant, HttpTokenEndpoint, HttpTokenEndpointConfig, NoAnswer, Redemption, RefusalReason,

@@ -4,6 +4,7 @@ mod auto;
 pub(crate) mod codex_config;
 #[cfg(feature = "test-util")]
 pub mod conformance;
+mod custom;
 pub(crate) mod environment_variable;
 mod ephemeral;
 mod file;
@@ -24,6 +25,7 @@ use crate::sidecar::Sidecar;
 use codex_config::StoreKind;
 
 pub use auto::AutoStorage;
+pub use custom::{CustomStorage, CustomStore, StoreAnswer, StoreFailure, Stored};
 pub use ephemeral::EphemeralStorage;
 pub use file::FileStorage;
 #[cfg(all(unix, feature = "test-util"))]
@@ -200,6 +202,11 @@ impl Version {
         }
         let left = left.map_or_else(|| "?".into(), name);
         Self(Some(format!("{left}/{}", name(right)).into()))
+    }
+
+    /// The name of this version; none for that of an empty store.
+    fn name(&self) -> Option<&str> {
+        self.0.as_deref()
     }
 
     /// A version named `name`, such as a content hash or a generation; never a secret.
