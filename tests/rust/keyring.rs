@@ -8,8 +8,8 @@ use std::time::Duration;
 use chrono::DateTime;
 use codex_auth_sdk::simulation::{Condition, MemoryKeyring, simulated};
 use codex_auth_sdk::{
-    AuthDotJson, AuthStorage, AutoStorage, KeyringItem, KeyringStorage, Loaded, Secret, StoreKind,
-    Swap, conformance,
+    AuthDotJson, AuthManager, AuthStorage, AutoStorage, Event, KeyringItem, KeyringStorage, Loaded,
+    Secret, StoreKind, Swap, conformance,
 };
 use tempfile::TempDir;
 
@@ -179,6 +179,33 @@ async fn a_save_in_auto_leaves_one_record_and_a_logout_none() {
     let version = store.load().await.expect("loads").version;
     assert_eq!(store.delete(&version).await.expect("deleted"), Swap::Done);
     assert_eq!((machine.in_keyring(), machine.file()), (None, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn subscribers_hear_once_that_another_store_holds_the_login() {
+    let machine = Machine::new();
+    machine.put_in_keyring(&login("a", "k", 5));
+    machine.put_in_file(&login("a", "f", 0));
+    let manager = AuthManager::builder()
+        .storage(Arc::new(machine.auto_store()))
+        .environment(simulated(DateTime::UNIX_EPOCH))
+        .build()
+        .await
+        .expect("a manager");
+    assert_eq!(manager.store_holder().expect("a choice").kind, StoreKind::Keyring);
+    let mut events = manager.subscribe();
+    let mut changes = Vec::new();
+    for condition in [Condition::Works, Condition::Gone, Condition::Gone, Condition::Works] {
+        machine.keyring.set_condition(condition);
+        manager.reload().await.expect("read");
+        while let Ok(Some(event)) = tokio::time::timeout(Duration::ZERO, events.next()).await {
+            if let Event::StoreChanged(holder) = event {
+                assert_eq!(Some(&holder), manager.store_holder().as_ref());
+                changes.push((holder.kind, holder.reason.is_some()));
+            }
+        }
+    }
+    assert_eq!(changes, [(StoreKind::File, true), (StoreKind::Keyring, false)]);
 }
 
 #[tokio::test(start_paused = true)]
