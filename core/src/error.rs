@@ -1,6 +1,7 @@
 //! The one error type: what kind, what happened where, and whether trying again can help.
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,15 +83,26 @@ impl ErrorKind {
 ///
 /// Displays as one line that says what failed, where, and what to do; it never contains a token
 /// or a server's reply. Cheap to clone, because everybody who waited for one refresh gets it.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{message}")]
+#[derive(Debug, Clone)]
 pub struct Error {
     kind: ErrorKind,
     message: String,
     reason: Option<&'static str>,
     retry_after: Option<Duration>,
-    #[source]
     source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Error {
+    /// The cause itself, which can be downcast: what is derived would be the `Arc`.
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
 }
 
 impl Error {
@@ -165,7 +177,8 @@ mod tests {
         let error = Error::new(ErrorKind::StoreUnavailable, "cannot read the login")
             .with_source(io::Error::other("disk on fire"));
         assert_eq!(error.to_string(), "cannot read the login");
-        assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("disk on fire"));
+        let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+        assert_eq!(source.map(ToString::to_string).as_deref(), Some("disk on fire"));
         assert_eq!(error.code(), "store_unavailable");
         assert!(error.is_transient());
     }
