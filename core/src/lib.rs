@@ -32,7 +32,7 @@ pub use secret::{Fingerprint, InvalidFingerprint, Secret};
 pub use sidecar::Sidecar;
 pub use snapshot::{AuthMode, CodexAuth};
 pub use storage::codex_config::StoreKind;
-#[cfg(feature = "test-util")]
+#[cfg(feature = "conformance")]
 pub use storage::conformance;
 pub use storage::{
     AuthStorage, AutoStorage, CustomStorage, CustomStore, EphemeralStorage, FileStorage, Keyring,

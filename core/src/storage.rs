@@ -2,7 +2,7 @@
 
 mod auto;
 pub(crate) mod codex_config;
-#[cfg(feature = "test-util")]
+#[cfg(feature = "conformance")]
 pub mod conformance;
 mod custom;
 pub(crate) mod environment_variable;

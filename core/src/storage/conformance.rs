@@ -6,6 +6,7 @@ use super::{AuthStorage, Loaded, Swap, Version};
 use crate::auth_dot_json::AuthDotJson;
 use crate::secret::Fingerprint;
 use crate::sidecar::Sidecar;
+use crate::worker;
 
 /// Runs the suite. Every call of `open` opens another handle on one store, which is empty at
 /// first, and is empty again at the end.
@@ -22,6 +23,17 @@ pub async fn run(open: impl Fn() -> Arc<dyn AuthStorage>) {
     proves_readiness_without_writing(&*store, &*other).await;
     excludes_other_holders(&*store, &*other).await;
     deletes_only_what_was_seen(&*store, &*other).await;
+}
+
+/// [`run`] on this crate's own thread, for the bindings; what is broken, if anything.
+pub async fn broken_by(open: impl Fn() -> Arc<dyn AuthStorage> + Send + 'static) -> Option<String> {
+    let worker = match worker::handle() {
+        Ok(worker) => worker,
+        Err(error) => return Some(error.to_string()),
+    };
+    let panic = worker.spawn(run(open)).await.err()?.try_into_panic().ok()?;
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref().map(|text: &&str| (*text).to_owned()))
 }
 
 async fn starts_empty(store: &dyn AuthStorage) {

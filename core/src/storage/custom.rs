@@ -214,9 +214,7 @@ impl AuthStorage for CustomStorage {
     }
 
     fn delete<'a>(&'a self, expected: &'a Version) -> BoxFuture<'a, Result<Swap>> {
-        Box::pin(async {
-            self.ask("delete", self.store.delete(expected.name())).await.map(swap)
-        })
+        Box::pin(async { self.ask("delete", self.store.delete(expected.name())).await.map(swap) })
     }
 
     fn ready(&self, _size: usize) -> BoxFuture<'_, Result<Readiness>> {
