@@ -28,7 +28,7 @@ fn main() {
         let stores = case["stores"]
             .as_array()
             .cloned()
-            .unwrap_or_else(|| vec!["file".into(), "ephemeral".into()]);
+            .unwrap_or_else(|| vec!["file".into(), "ephemeral".into(), "custom".into()]);
         let (runtime, issuer, log) = (Arc::clone(&runtime), Arc::clone(&issuer), log.clone());
         stores.into_iter().map(move |store| {
             let kind: StoreKind =

@@ -13,6 +13,7 @@ pub mod options;
 #[cfg(target_os = "linux")]
 pub mod privilege;
 pub mod program;
+pub mod row;
 pub mod runtimes;
 pub mod session_keyring;
 pub mod simulation;

@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use codex_auth_sdk::{AuthDotJson, AuthStorage, Environment, EphemeralStorage, FileStorage};
+use codex_auth_sdk::{
+    AuthDotJson, AuthStorage, CustomStorage, Environment, EphemeralStorage, FileStorage,
+};
+use codex_auth_tests::row::Client;
 use serde::Deserialize;
 use tempfile::TempDir;
 
@@ -13,11 +16,14 @@ use tempfile::TempDir;
 pub(crate) enum StoreKind {
     File,
     Ephemeral,
+    Custom,
 }
 
 pub(crate) enum Store {
     File(TempDir),
     Ephemeral(EphemeralStorage),
+    /// With the storage that all managers of a case share.
+    Custom(Client, CustomStorage),
 }
 
 impl Store {
@@ -25,6 +31,11 @@ impl Store {
         match kind {
             StoreKind::File => Self::File(tempfile::tempdir().expect("a folder")),
             StoreKind::Ephemeral => Self::Ephemeral(EphemeralStorage::default()),
+            StoreKind::Custom => {
+                let client = Client::new("case", &Arc::default());
+                let storage = client.storage(Environment::default());
+                Self::Custom(client, storage)
+            }
         }
     }
 
@@ -32,6 +43,7 @@ impl Store {
         match self {
             Self::File(home) => Arc::new(FileStorage::new(home.path(), Environment::default())),
             Self::Ephemeral(storage) => Arc::new(storage.clone()),
+            Self::Custom(_, storage) => Arc::new(storage.clone()),
         }
     }
 
@@ -40,6 +52,9 @@ impl Store {
             Self::File(home) => std::fs::read_to_string(auth_json(home.path())).ok(),
             Self::Ephemeral(storage) => {
                 storage.record().map(|record| record.to_json_pretty().expose().to_owned())
+            }
+            Self::Custom(client, _) => {
+                client.row().record.as_ref().map(|record| record.expose().to_owned())
             }
         }
     }
@@ -52,6 +67,7 @@ impl Store {
                 };
                 storage.replace(text.map(parse).transpose()?);
             }
+            (Self::Custom(client, _), text) => client.put(text),
             (Self::File(home), Some(text)) if in_place => write_file(&auth_json(home.path()), text),
             (Self::File(home), Some(text)) => {
                 let temp = home.path().join("foreign.tmp");
