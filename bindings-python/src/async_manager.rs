@@ -7,6 +7,7 @@ use pyo3::types::PyDict;
 
 use crate::bridge::begin;
 use crate::errors::to_py;
+use crate::outcomes::StoreHolder;
 use crate::recovery::UnauthorizedRecovery;
 use crate::snapshot::CodexAuth;
 use crate::{calls, options};
@@ -77,6 +78,11 @@ impl AsyncManager {
 
     fn close(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
         begin(py, calls::close(self.0.clone(), options::close_timeout(timeout)?))
+    }
+
+    #[getter]
+    fn store_holder(&self) -> Option<StoreHolder> {
+        self.0.store_holder().map(StoreHolder::from)
     }
 
     #[getter]

@@ -70,7 +70,7 @@ impl Pending {
     fn start(&self, py: Python<'_>, deliver: Py<PyAny>) -> PyResult<()> {
         let later = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         let later = later.ok_or_else(|| PyRuntimeError::new_err("this has been started before"))?;
-        if ENDING.load(Ordering::SeqCst) {
+        if is_ending() {
             hand_over(py, &deliver, on_worker(py, later)?);
             return Ok(());
         }
@@ -88,6 +88,10 @@ impl Pending {
 /// more, none does.
 pub(crate) fn set_ending(is_ending: bool) {
     ENDING.store(is_ending, Ordering::SeqCst);
+}
+
+pub(crate) fn is_ending() -> bool {
+    ENDING.load(Ordering::SeqCst)
 }
 
 static ENDING: AtomicBool = AtomicBool::new(false);
@@ -112,7 +116,7 @@ impl Drop for Delivery {
 }
 
 fn hand_over_if_alive(deliver: Py<PyAny>, answer: Convert) {
-    if !ENDING.load(Ordering::SeqCst) {
+    if !is_ending() {
         // What is dropped while attached takes no lock, which a forked child might find taken.
         Python::try_attach(move |py| {
             let deliver = deliver;

@@ -8,6 +8,8 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
+use crate::custom::Raised;
+
 /// The exception for `error`: its class goes by the error's code.
 pub(crate) fn to_py(py: Python<'_>, error: &Error) -> PyErr {
     static FROM_CORE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -19,7 +21,7 @@ pub(crate) fn to_py(py: Python<'_>, error: &Error) -> PyErr {
     match built {
         Ok(exception) => {
             let exception = PyErr::from_value(exception);
-            exception.set_cause(py, cause(error));
+            exception.set_cause(py, cause(py, error));
             exception
         }
         Err(failure) => failure,
@@ -34,8 +36,11 @@ pub(crate) fn wrong_type(name: &str, wanted: &str, value: &Bound<'_, PyAny>) -> 
     }
 }
 
-fn cause(error: &Error) -> Option<PyErr> {
+fn cause(py: Python<'_>, error: &Error) -> Option<PyErr> {
     let source = error.source()?;
+    if let Some(Raised(raised)) = source.downcast_ref() {
+        return Some(raised.clone_ref(py));
+    }
     match source.downcast_ref::<io::Error>() {
         Some(source) => Some(PyOSError::new_err(source.to_string())),
         None => Some(PyRuntimeError::new_err(source.to_string())),

@@ -4,6 +4,7 @@
 mod async_manager;
 mod bridge;
 mod calls;
+mod custom;
 mod errors;
 mod exit;
 mod interpreter;
@@ -23,12 +24,16 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     interpreter::require_main(module.py())?;
     module.add_class::<async_manager::AsyncManager>()?;
     module.add_class::<bridge::Pending>()?;
+    module.add_class::<custom::StoreCalls>()?;
+    module.add_class::<custom::StoreReply>()?;
     module.add_class::<manager::AuthManager>()?;
     module.add_class::<outcomes::LogoutOutcome>()?;
+    module.add_class::<outcomes::StoreHolder>()?;
     module.add_class::<outcomes::SyncOutcome>()?;
     module.add_class::<recovery::UnauthorizedRecovery>()?;
     module.add_class::<snapshot::CodexAuth>()?;
     module.add_class::<storage::EphemeralStorage>()?;
+    module.add_function(wrap_pyfunction!(custom::broken_by, module)?)?;
     module.add_function(wrap_pyfunction!(exit::after_fork, module)?)?;
     module.add_function(wrap_pyfunction!(exit::finish, module)?)
 }

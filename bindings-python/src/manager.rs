@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::bridge::wait;
-use crate::outcomes::{LogoutOutcome, SyncOutcome};
+use crate::outcomes::{LogoutOutcome, StoreHolder, SyncOutcome};
 use crate::recovery::{Decision, UnauthorizedRecovery};
 use crate::snapshot::CodexAuth;
 use crate::{calls, options};
@@ -22,8 +22,9 @@ use crate::{calls, options};
 ///
 /// - `codex_home`: the folder of the login; default `$CODEX_HOME`, else `~/.codex`.
 /// - `store`: `codex` (default: what the Codex CLI uses, `$CODEX_ACCESS_TOKEN` if that is set, else
-///   what its `config.toml` says), `file`, `keyring`, `auto`, `encrypted`, `ephemeral`, or an
-///   `EphemeralStorage`.
+///   what its `config.toml` says), `file`, `keyring`, `auto`, `encrypted`, `ephemeral`, an
+///   `EphemeralStorage`, or an object of your own with `load`, `save` and `delete`: see
+///   `CustomStore`.
 /// - `refresh`: `auto` (default), or `never` to adopt what other programs store and redeem nothing.
 /// - `account_id`: the only account whose login is ever handed out.
 /// - `refresh_window`: how long before its end a token is refreshed; default 10 minutes, or half
@@ -163,6 +164,13 @@ impl AuthManager {
     #[pyo3(signature = (timeout=None))]
     fn close(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
         wait(py, calls::close(self.0.clone(), options::close_timeout(timeout)?))
+    }
+
+    /// Which kind of store held the login when it was last read, and why not the preferred one;
+    /// `None` for a store that does not choose.
+    #[getter]
+    fn store_holder(&self) -> Option<StoreHolder> {
+        self.0.store_holder().map(StoreHolder::from)
     }
 
     /// Whether rotated tokens are in use that could not be saved yet.

@@ -10,6 +10,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::custom;
 use crate::errors::{to_py, wrong_type};
 use crate::storage::EphemeralStorage;
 
@@ -74,7 +75,7 @@ fn with_store(builder: Builder, name: &str, value: &Bound<'_, PyAny>) -> PyResul
         return Ok(builder.storage(Arc::new(storage.get().0.clone())));
     }
     if !value.is_none() && text(name, value).is_err() {
-        return Err(wrong_type(name, "the name of a store or an EphemeralStorage", value));
+        return Ok(builder.storage(custom::storage_of(value)?));
     }
     Ok(set(builder, word(name, value)?, Builder::store))
 }

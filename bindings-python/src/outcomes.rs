@@ -1,4 +1,4 @@
-//! What a look at the store and a logout came to.
+//! What a look at the store and a logout came to, and where the login is.
 
 use pyo3::prelude::*;
 
@@ -52,6 +52,32 @@ impl LogoutOutcome {
 impl From<codex_auth_sdk::LogoutOutcome> for LogoutOutcome {
     fn from(outcome: codex_auth_sdk::LogoutOutcome) -> Self {
         Self { removed: outcome.removed, revoked: outcome.revoked }
+    }
+}
+
+/// Where a store that chooses, `auto`, has found the login. Immutable; compares by value.
+#[pyclass(frozen, eq, hash, module = "codex_auth_sdk")]
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct StoreHolder {
+    /// The kind of store that holds it, or would be written next.
+    #[pyo3(get)]
+    kind: &'static str,
+    /// Why it is not the preferred one; `None` if it is.
+    #[pyo3(get)]
+    reason: Option<String>,
+}
+
+#[pymethods]
+impl StoreHolder {
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let reason = self.reason.as_ref().into_pyobject(py)?.repr()?;
+        Ok(format!("StoreHolder(kind='{}', reason={reason})", self.kind))
+    }
+}
+
+impl From<codex_auth_sdk::StoreHolder> for StoreHolder {
+    fn from(holder: codex_auth_sdk::StoreHolder) -> Self {
+        Self { kind: holder.kind.name(), reason: holder.reason }
     }
 }
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import itertools
 import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import traceback
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -143,13 +146,80 @@ class MemoryStore:
         self._storage.replace(text)
 
 
+class RowStore:
+    """The store of a case: a row of a database, as a custom store whose methods are functions."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.options: dict[str, Any] = {"store": self}
+
+    def load(self) -> tuple[str, str] | None:
+        row: tuple[str, str] | None
+        row = self._run("SELECT record, version FROM login").fetchone()
+        return row
+
+    def save(self, record: str, expected: str | None) -> bool:
+        row = (record, uuid.uuid4().hex)
+        if expected is None:
+            insert = "INSERT INTO login VALUES (1, ?, ?) ON CONFLICT DO NOTHING"
+            return self._run(insert, *row).rowcount == 1
+        update = "UPDATE login SET record = ?, version = ? WHERE version = ?"
+        return self._run(update, *row, expected).rowcount == 1
+
+    def delete(self, expected: str | None) -> bool:
+        if expected is None:
+            return self.load() is None
+        return self._run("DELETE FROM login WHERE version = ?", expected).rowcount == 1
+
+    def read(self) -> str | None:
+        row = self.load()
+        return row and row[0]
+
+    def write(self, text: str | None, *, in_place: bool = False) -> None:
+        assert not in_place
+        if text is None:
+            self._run("DELETE FROM login")
+        else:
+            replace = "INSERT OR REPLACE INTO login VALUES (1, ?, ?)"
+            self._run(replace, text, uuid.uuid4().hex)
+
+    def _run(self, statement: str, *values: str) -> sqlite3.Cursor:
+        # A connection must not cross a fork, nor be used by two threads.
+        with sqlite3.connect(self._path, isolation_level=None, timeout=WATCHDOG_S) as database:
+            table = "login (id INTEGER PRIMARY KEY, record TEXT, version TEXT)"
+            database.execute(f"CREATE TABLE IF NOT EXISTS {table}")
+            return database.execute(statement, values)
+
+
+class AsyncRowStore:
+    """The same, whose methods are coroutine functions."""
+
+    def __init__(self, path: Path) -> None:
+        self._row = RowStore(path)
+        self.options: dict[str, Any] = {"store": self}
+        self.read = self._row.read
+        self.write = self._row.write
+
+    async def load(self) -> tuple[str, str] | None:
+        await asyncio.sleep(0)
+        return self._row.load()
+
+    async def save(self, record: str, expected: str | None) -> bool:
+        await asyncio.sleep(0)
+        return self._row.save(record, expected)
+
+    async def delete(self, expected: str | None) -> bool:
+        await asyncio.sleep(0)
+        return self._row.delete(expected)
+
+
 def script(realm: Realm, home: Path, body: str) -> str:
     """A program for `python -c` that knows the realm and the CODEX_HOME of a test."""
     return f"""
 import asyncio, os, pathlib, signal, sys, threading
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from codex_auth_sdk import AsyncAuthManager, AuthManager
-from support import Realm
+from support import Realm, RowStore
 realm = Realm({realm.port}, {realm.name!r}, {{}})
 home = pathlib.Path({str(home)!r})
 {body}

@@ -17,7 +17,17 @@ from codex_auth_sdk import (
     CodexAuth,
     CodexAuthError,
 )
-from support import ROOT, WATCHDOG_S, Child, FileStore, Issuer, MemoryStore, Realm
+from support import (
+    ROOT,
+    WATCHDOG_S,
+    AsyncRowStore,
+    Child,
+    FileStore,
+    Issuer,
+    MemoryStore,
+    Realm,
+    RowStore,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +40,7 @@ CASES = [
 CASE_FIELDS = {"name", "doc", "stores", "needs", "options", "issuer", "logins", "faults"} | {
     *("store", "open", "steps", "expect")
 }
+Store = FileStore | MemoryStore | RowStore | AsyncRowStore
 CAPABILITIES = {"fork"}
 SNAPSHOT = ["mode", "access_token", "account_id", "user_id", "email", "plan_type", "is_fedramp"]
 
@@ -39,7 +50,7 @@ def runs() -> list[Any]:
     return [
         pytest.param(case, store, manager, id=f"{case['name']}-{store}-{manager}")
         for case in CASES
-        for store in case.get("stores", ["file", "ephemeral"])
+        for store in case.get("stores", ["file", "ephemeral", "custom"])
         for manager in ["blocking", "asyncio"]
     ]
 
@@ -63,7 +74,7 @@ def test_case(
     }
     realm = issuer.realm(**{name: value for name, value in start.items() if value is not None})
     text = realm.call("store_text", case["store"])["text"] if "store" in case else None
-    runner = Runner(case, FileStore(tmp_path) if store == "file" else MemoryStore(), manager, realm)
+    runner = Runner(case, store_of(store, manager, tmp_path), manager, realm)
     runner.store.write(text)
     if case.get("open", True):
         runner.do_open()
@@ -77,12 +88,19 @@ def test_case(
     assert ended["mismatches"] == [], ended
 
 
+def store_of(kind: str, manager: str, home: Path) -> Store:
+    if kind == "file":
+        return FileStore(home)
+    if kind == "ephemeral":
+        return MemoryStore()
+    row = home / "login.db"
+    return RowStore(row) if manager == "blocking" else AsyncRowStore(row)
+
+
 class Runner:
     """One run of one case. Each `do_` method is a step; its parameters are the step's fields."""
 
-    def __init__(
-        self, case: dict[str, Any], store: FileStore | MemoryStore, manager: str, realm: Realm
-    ) -> None:
+    def __init__(self, case: dict[str, Any], store: Store, manager: str, realm: Realm) -> None:
         self.store = store
         self.realm = realm
         self.managers: dict[str, Any] = {}

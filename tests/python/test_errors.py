@@ -23,6 +23,9 @@ from codex_auth_sdk import (
     CodexAuthError,
     EphemeralStorage,
     InvalidOption,
+    KeyringLocked,
+    KeyringTooLong,
+    KeyringUnavailable,
     LockTimeout,
     RefreshTokenError,
     RefreshTokenExpired,
@@ -58,7 +61,7 @@ def raised(call: Callable[[], object]) -> CodexAuthError:
 
 
 def test_every_error_is_a_codex_auth_error_of_this_module() -> None:
-    assert len(EXCEPTIONS) == 16
+    assert len(EXCEPTIONS) == 19
     for exception in EXCEPTIONS:
         assert issubclass(exception, CodexAuthError)
         assert exception.__module__ == "codex_auth_sdk"
@@ -73,16 +76,19 @@ def test_kinds_that_are_handled_alike_have_a_common_parent() -> None:
         RefreshTokenReused,
     ]
     assert all(issubclass(leaf, RefreshTokenError) for leaf in leaves)
-    assert all(issubclass(leaf, StoreError) for leaf in [StoreCorrupt, StoreReadOnly])
+    assert all(
+        issubclass(leaf, StoreError) for leaf in [StoreCorrupt, StoreReadOnly, KeyringTooLong]
+    )
+    for leaf in [StoreUnavailable, KeyringUnavailable, KeyringLocked]:
+        assert issubclass(leaf, StoreError)
+        assert issubclass(leaf, TransientError)
     assert all(issubclass(leaf, TransientError) for leaf in [RefreshTransient, LockTimeout])
-    assert issubclass(StoreUnavailable, StoreError)
-    assert issubclass(StoreUnavailable, TransientError)
     assert issubclass(InvalidOption, ValueError)
 
 
 def test_codes_are_unique() -> None:
     codes = [exception.code for exception in EXCEPTIONS if "code" in vars(exception)]
-    assert len(codes) == len(set(codes)) == 13
+    assert len(codes) == len(set(codes)) == 16
 
 
 @pytest.mark.parametrize("exception", EXCEPTIONS)
@@ -157,7 +163,7 @@ def opened(**options: Any) -> AsyncAuthManager:
     ("options", "words"),
     [
         ({"codex_home": 1}, ["codex_home", "str", "int"]),
-        ({"store": 1.5}, ["store", "EphemeralStorage", "float"]),
+        ({"store": 1.5}, ["store", "EphemeralStorage", "load, save and delete", "float"]),
         ({"refresh": True}, ["refresh", "str", "bool"]),
         ({"lock_timeout": "60"}, ["lock_timeout", "timedelta", "str"]),
         ({"client_id": b"x"}, ["client_id", "str", "bytes"]),

@@ -22,6 +22,7 @@ from codex_auth_sdk import (
     AsyncAuthManager,
     AuthManager,
     CodexAuth,
+    CustomStore,
     EphemeralStorage,
     UnauthorizedRecovery,
     UnauthorizedRecoveryDecision,
@@ -45,6 +46,7 @@ BOTH = {
     "recover_from_unauthorized",
     "refresh_token",
     "reload",
+    "store_holder",
     "sync_from_storage",
     "unauthorized_recovery",
 }
@@ -99,7 +101,12 @@ def test_the_options_are_the_same_everywhere() -> None:
 def _types() -> dict[str, Any]:
     from os import PathLike
 
-    return {"PathLike": PathLike, "timedelta": timedelta, "EphemeralStorage": EphemeralStorage}
+    return {
+        "PathLike": PathLike,
+        "timedelta": timedelta,
+        "EphemeralStorage": EphemeralStorage,
+        "CustomStore": CustomStore,
+    }
 
 
 def test_decisions_have_the_names_of_every_language() -> None:

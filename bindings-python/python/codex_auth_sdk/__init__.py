@@ -29,6 +29,9 @@ from codex_auth_sdk._errors import (
     CodexAuthError,
     IdentityMismatch,
     InvalidOption,
+    KeyringLocked,
+    KeyringTooLong,
+    KeyringUnavailable,
     LockTimeout,
     RefreshTokenError,
     RefreshTokenExpired,
@@ -48,6 +51,7 @@ from codex_auth_sdk._native import (
     CodexAuth,
     EphemeralStorage,
     LogoutOutcome,
+    StoreHolder,
     SyncOutcome,
     UnauthorizedRecovery,
 )
@@ -55,6 +59,7 @@ from codex_auth_sdk._native import (
 # Importing `typing` would take longer than all the rest.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from codex_auth_sdk._store import CustomStore
     from codex_auth_sdk.aio import AsyncAuthManager
 
 __all__ = [
@@ -62,9 +67,13 @@ __all__ = [
     "AuthManager",
     "CodexAuth",
     "CodexAuthError",
+    "CustomStore",
     "EphemeralStorage",
     "IdentityMismatch",
     "InvalidOption",
+    "KeyringLocked",
+    "KeyringTooLong",
+    "KeyringUnavailable",
     "LockTimeout",
     "LogoutOutcome",
     "RefreshTokenError",
@@ -75,6 +84,7 @@ __all__ = [
     "RefreshTransient",
     "StoreCorrupt",
     "StoreError",
+    "StoreHolder",
     "StoreReadOnly",
     "StoreUnavailable",
     "SyncOutcome",
@@ -94,6 +104,11 @@ def __getattr__(name: str) -> object:
 
         globals()[name] = aio.AsyncAuthManager
         return aio.AsyncAuthManager
+    if name == "CustomStore":
+        from codex_auth_sdk import _store
+
+        globals()[name] = _store.CustomStore
+        return _store.CustomStore
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -95,6 +95,24 @@ class StoreUnavailable(StoreError, TransientError):
     code = "store_unavailable"
 
 
+class KeyringUnavailable(StoreError, TransientError):
+    """There is no keyring, or it does not work or answer."""
+
+    code = "keyring_unavailable"
+
+
+class KeyringLocked(StoreError, TransientError):
+    """The keyring is locked, and nobody has unlocked it."""
+
+    code = "keyring_locked"
+
+
+class KeyringTooLong(StoreError):
+    """The login is longer than what the keyring takes."""
+
+    code = "keyring_too_long"
+
+
 class InvalidOption(CodexAuthError, ValueError):
     """An option has a value that cannot be used."""
 

@@ -12,6 +12,7 @@ from typing_extensions import Self, Unpack
 
 from codex_auth_sdk._decision import UnauthorizedRecoveryDecision
 from codex_auth_sdk._options import ManagerOptions
+from codex_auth_sdk._store import CustomStore
 
 __all__ = [
     "AsyncManager",
@@ -20,9 +21,13 @@ __all__ = [
     "EphemeralStorage",
     "LogoutOutcome",
     "Pending",
+    "StoreCalls",
+    "StoreHolder",
+    "StoreReply",
     "SyncOutcome",
     "UnauthorizedRecovery",
     "after_fork",
+    "broken_by",
     "finish",
 ]
 
@@ -140,6 +145,19 @@ class LogoutOutcome:
     def __hash__(self) -> int: ...
 
 @final
+class StoreHolder:
+    """Where a store that chooses, `auto`, has found the login."""
+
+    @property
+    def kind(self) -> Literal["file", "keyring"]:
+        """The kind of store that holds it, or would be written next."""
+    @property
+    def reason(self) -> str | None:
+        """Why it is not the preferred one; `None` if it is."""
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
 class EphemeralStorage:
     """A store in memory, for tests and for programs that keep a login themselves.
 
@@ -167,6 +185,7 @@ class AuthManager:
         codex_home: str | PathLike[str] | None = None,
         store: Literal["codex", "file", "keyring", "auto", "encrypted", "ephemeral"]
         | EphemeralStorage
+        | CustomStore
         | None = None,
         refresh: Literal["auto", "never"] | None = None,
         account_id: str | None = None,
@@ -206,6 +225,9 @@ class AuthManager:
     def close(self, timeout: float | timedelta | None = None) -> bool:
         """Waits, at most `timeout` (default 10 s), for what is in flight or still to be saved."""
     @property
+    def store_holder(self) -> StoreHolder | None:
+        """Which kind of store held the login when it was last read, and why not the preferred."""
+    @property
     def pending_save(self) -> bool:
         """Whether rotated tokens are in use that could not be saved yet."""
     def __enter__(self) -> Self: ...
@@ -231,7 +253,25 @@ class AsyncManager:
     def logout(self, revoke: bool) -> LogoutOutcome | Pending[LogoutOutcome]: ...
     def close(self, timeout: float | timedelta | None) -> bool | Pending[bool]: ...
     @property
+    def store_holder(self) -> StoreHolder | None: ...
+    @property
     def pending_save(self) -> bool: ...
+
+@final
+class StoreCalls:
+    """The calls for one store, for the thread that makes them."""
+
+    def next(self) -> tuple[str, tuple[str | None, ...], StoreReply] | None:
+        """Waits for the next call: the method, its arguments, and whom to answer."""
+
+@final
+class StoreReply:
+    """Takes the answer to one call."""
+
+    def returned(self, value: object) -> None:
+        """What the method returned."""
+    def raised(self, error: BaseException) -> None:
+        """What the method raised."""
 
 @final
 class Pending(Generic[_T]):
@@ -239,6 +279,9 @@ class Pending(Generic[_T]):
 
     def start(self, deliver: Callable[[_T, BaseException | None], object]) -> None:
         """Calls `deliver(value, error)`, once, from a thread of its own."""
+
+def broken_by(store: CustomStore) -> str | None:
+    """Runs the suite that every store must pass; what `store` breaks, if anything."""
 
 def finish(timeout: float = 10.0) -> bool:
     """For a process that is about to end: waits, at most `timeout` seconds, for its refreshes."""

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from codex_auth_sdk._native import EphemeralStorage
+    from codex_auth_sdk._store import CustomStore
 
 
 class ManagerOptions(TypedDict, total=False):
@@ -18,6 +19,7 @@ class ManagerOptions(TypedDict, total=False):
     store: (
         Literal["codex", "file", "keyring", "auto", "encrypted", "ephemeral"]
         | EphemeralStorage
+        | CustomStore
         | None
     )
     refresh: Literal["auto", "never"] | None

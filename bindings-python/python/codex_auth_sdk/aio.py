@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from codex_auth_sdk._decision import UnauthorizedRecoveryDecision
-    from codex_auth_sdk._native import CodexAuth, LogoutOutcome, SyncOutcome, UnauthorizedRecovery
+    from codex_auth_sdk._native import (
+        CodexAuth,
+        LogoutOutcome,
+        StoreHolder,
+        SyncOutcome,
+        UnauthorizedRecovery,
+    )
     from codex_auth_sdk._options import ManagerOptions
 
 T = TypeVar("T")
@@ -143,6 +149,14 @@ class AsyncAuthManager:
         done. The manager stays usable. Leaving an `async with` block does the same.
         """
         return await _answer(self._manager.close(timeout))
+
+    @property
+    def store_holder(self) -> StoreHolder | None:
+        """Which kind of store held the login when it was last read, and why not the preferred one.
+
+        `None` for a store that does not choose.
+        """
+        return self._manager.store_holder
 
     @property
     def pending_save(self) -> bool:

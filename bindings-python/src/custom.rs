@@ -1,0 +1,274 @@
+//! Stores written in Python.
+//!
+//! The methods of one run in a thread of Python's own, one after the other, in the order in which
+//! they were called: `_store.serve` asks [`StoreCalls`] what is to be called. So no thread of the
+//! core ever waits for the interpreter, a caller's event loop is never needed, and what a store
+//! does when the interpreter ends happens in a thread that the interpreter knows.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::fmt;
+use std::mem;
+use std::process;
+use std::sync::mpsc::{self, Receiver, SendError, Sender};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+
+use arc_swap::ArcSwapOption;
+use codex_auth_sdk::{
+    AuthStorage, CustomStorage, CustomStore, Environment, Secret, StoreAnswer, StoreFailure,
+    Stored, conformance,
+};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+use tokio::sync::oneshot;
+
+use crate::bridge::{is_ending, wait};
+use crate::errors::wrong_type;
+
+/// The storage for the object `store`: one and the same while a manager uses it, so that managers
+/// of one store exclude each other.
+pub(crate) fn storage_of(store: &Bound<'_, PyAny>) -> PyResult<Arc<CustomStorage>> {
+    static STORAGES: LazyLock<Mutex<HashMap<usize, Weak<CustomStorage>>>> =
+        LazyLock::new(Mutex::default);
+    let python = PythonStore::new(store)?;
+    let mut storages = STORAGES.lock().unwrap_or_else(PoisonError::into_inner);
+    // A storage keeps its object alive, and with it the address.
+    let address = store.as_ptr().addr();
+    if let Some(storage) = storages.get(&address).and_then(Weak::upgrade) {
+        return Ok(storage);
+    }
+    let storage = Arc::new(CustomStorage::new(Arc::new(python), Environment::default()));
+    storages.retain(|_, storage| storage.strong_count() > 0);
+    storages.insert(address, Arc::downgrade(&storage));
+    Ok(storage)
+}
+
+/// Runs the suite that every store must pass; what `store` breaks, if anything.
+#[pyfunction]
+pub(crate) fn broken_by(py: Python<'_>, store: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
+    let storage = storage_of(store)?;
+    let open = move || Arc::clone(&storage) as Arc<dyn AuthStorage>;
+    wait(py, async { Ok(conformance::broken_by(open).await) })
+}
+
+#[derive(Debug)]
+struct PythonStore {
+    name: String,
+    has_lock: bool,
+    thread: Arc<StoreThread>,
+}
+
+impl PythonStore {
+    fn new(store: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let has = |method: &str| store.getattr(method).is_ok_and(|method| method.is_callable());
+        if !["load", "save", "delete"].into_iter().all(has) {
+            let wanted =
+                "the name of a store, an EphemeralStorage or an object with load, save and delete";
+            return Err(wrong_type("store", wanted, store));
+        }
+        let name = store.get_type().name()?.to_string();
+        let has_lock = has("try_lock");
+        if has_lock != has("unlock") {
+            let message = format!("{name} must have both try_lock and unlock, or neither");
+            return Err(PyTypeError::new_err(message));
+        }
+        let object = store.clone().unbind();
+        let thread = Arc::new(StoreThread { object, serving: ArcSwapOption::empty() });
+        Ok(Self { name, has_lock, thread })
+    }
+
+    /// Calls `method`; the call is under way when this returns, if the thread runs already.
+    fn call<T: Send + 'static>(
+        &self,
+        method: &'static str,
+        arguments: Vec<Option<Secret>>,
+        extract: fn(&Bound<'_, PyAny>) -> PyResult<T>,
+    ) -> StoreAnswer<'static, T> {
+        let (sender, receiver) = oneshot::channel();
+        let deliver = move |value: PyResult<Bound<'_, PyAny>>| {
+            let answer = value.and_then(|value| extract(&value)).map_err(Raised);
+            // Nobody listens to an answer that came too late.
+            drop(sender.send(answer));
+        };
+        let call = Call { method, arguments, deliver: Box::new(deliver) };
+        let sent = self.thread.send(call);
+        let thread = Arc::clone(&self.thread);
+        Box::pin(async move {
+            if let Err(SendError(call)) = sent {
+                thread.start_with(call).await?;
+            }
+            Ok(receiver.await.map_err(|_| "the thread of the store has ended")??)
+        })
+    }
+}
+
+impl CustomStore for PythonStore {
+    fn location(&self) -> String {
+        format!("the custom store {}", self.name)
+    }
+
+    fn load(&self) -> StoreAnswer<'_, Option<Stored>> {
+        self.call("load", Vec::new(), stored)
+    }
+
+    fn save<'a>(&'a self, record: &'a Secret, expected: Option<&'a str>) -> StoreAnswer<'a, bool> {
+        let arguments = vec![Some(record.clone()), expected.map(Secret::new)];
+        self.call("save", arguments, |saved| is_done("save", saved))
+    }
+
+    fn delete<'a>(&'a self, expected: Option<&'a str>) -> StoreAnswer<'a, bool> {
+        self.call("delete", vec![expected.map(Secret::new)], |deleted| is_done("delete", deleted))
+    }
+
+    fn try_lock(&self) -> StoreAnswer<'_, bool> {
+        if !self.has_lock {
+            return Box::pin(async { Ok(true) });
+        }
+        self.call("try_lock", Vec::new(), |locked| is_done("try_lock", locked))
+    }
+
+    fn unlock(&self) -> StoreAnswer<'static, ()> {
+        if !self.has_lock {
+            return Box::pin(async { Ok(()) });
+        }
+        self.call("unlock", Vec::new(), |_| Ok(()))
+    }
+}
+
+fn stored(value: &Bound<'_, PyAny>) -> PyResult<Option<Stored>> {
+    if value.is_none() {
+        return Ok(None);
+    }
+    let wanted = "a (record, version) of two str, or None";
+    let (record, version): (String, String) =
+        value.extract().map_err(|_| wrong_type("what load returns", wanted, value))?;
+    Ok(Some(Stored { record: Secret::new(record), version }))
+}
+
+fn is_done(method: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    value.extract().map_err(|_| wrong_type(&format!("what {method} returns"), "a bool", value))
+}
+
+/// The thread of one store. It is started by the first call, and by the first of a forked child
+/// again; it ends with the storage.
+#[derive(Debug)]
+struct StoreThread {
+    object: Py<PyAny>,
+    serving: ArcSwapOption<Serving>,
+}
+
+#[derive(Debug)]
+struct Serving {
+    process: u32,
+    calls: Sender<Call>,
+}
+
+impl StoreThread {
+    /// Hands `call` to the thread; the call itself where there is none.
+    fn send(&self, call: Call) -> Result<(), SendError<Call>> {
+        match &*self.serving.load() {
+            Some(serving) if serving.process == process::id() => serving.calls.send(call),
+            _ => Err(SendError(call)),
+        }
+    }
+
+    async fn start_with(self: Arc<Self>, call: Call) -> Result<(), StoreFailure> {
+        // The core's thread must never wait for the interpreter.
+        let started = tokio::task::spawn_blocking({
+            let thread = Arc::clone(&self);
+            // A thread that attaches to an ending interpreter crashes or hangs.
+            move || if is_ending() { None } else { Python::try_attach(|py| thread.start(py)) }
+        });
+        match started.await? {
+            Some(started) => started.map_err(Raised)?,
+            None => return Err("the interpreter is ending".into()),
+        }
+        self.send(call).map_err(|_| "the thread of the store has ended".into())
+    }
+
+    fn start(&self, py: Python<'_>) -> PyResult<()> {
+        let known = self.serving.load_full();
+        let (calls, receiver) = mpsc::channel();
+        let arguments = (&self.object, StoreCalls(Mutex::new(receiver)));
+        py.import("codex_auth_sdk._store")?.call_method1("start", arguments)?;
+        let serving = Arc::new(Serving { process: process::id(), calls });
+        // Where another call was faster, its thread is the one, and ours ends.
+        self.serving.compare_and_swap(&known, Some(serving));
+        // A forked child has a copy of its parent's queue, which is not its own to tear down.
+        mem::forget(known.filter(|known| known.process != process::id()));
+        Ok(())
+    }
+}
+
+type Deliver = Box<dyn FnOnce(PyResult<Bound<'_, PyAny>>) + Send>;
+
+/// A method that is to be called.
+struct Call {
+    method: &'static str,
+    arguments: Vec<Option<Secret>>,
+    deliver: Deliver,
+}
+
+/// The calls for one store, for the thread that makes them.
+#[pyclass(frozen, module = "codex_auth_sdk._native")]
+pub(crate) struct StoreCalls(Mutex<Receiver<Call>>);
+
+#[pymethods]
+impl StoreCalls {
+    /// Waits for the next call: the method, its arguments, and whom to answer. `None` at the end.
+    fn next<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<Option<(&'static str, Bound<'py, PyTuple>, StoreReply)>> {
+        let next = || self.0.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(Call { method, arguments, deliver }) = py.detach(next) else { return Ok(None) };
+        let arguments = arguments.iter().map(|argument| argument.as_ref().map(Secret::expose));
+        let arguments = PyTuple::new(py, arguments.collect::<Vec<_>>())?;
+        Ok(Some((method, arguments, StoreReply(Mutex::new(Some(deliver))))))
+    }
+}
+
+/// Takes the answer to one call.
+#[pyclass(frozen, module = "codex_auth_sdk._native")]
+pub(crate) struct StoreReply(Mutex<Option<Deliver>>);
+
+#[pymethods]
+impl StoreReply {
+    /// What the method returned.
+    fn returned(&self, value: Bound<'_, PyAny>) -> PyResult<()> {
+        self.take()?(Ok(value));
+        Ok(())
+    }
+
+    /// What the method raised.
+    fn raised(&self, error: Bound<'_, PyAny>) -> PyResult<()> {
+        self.take()?(Err(PyErr::from_value(error)));
+        Ok(())
+    }
+}
+
+impl StoreReply {
+    fn take(&self) -> PyResult<Deliver> {
+        let deliver = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        deliver.ok_or_else(|| PyRuntimeError::new_err("this call has been answered before"))
+    }
+}
+
+/// What a store raised. It prints nothing: its text is the store's, and to print it would take the
+/// interpreter.
+pub(crate) struct Raised(pub(crate) PyErr);
+
+impl fmt::Debug for Raised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Raised(..)")
+    }
+}
+
+impl fmt::Display for Raised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an exception of the store")
+    }
+}
+
+impl Error for Raised {}
