@@ -12,9 +12,9 @@ export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-was
 /** Behind `AuthManager`. What may have to wait returns its answer, or a promise of it. */
 export declare class NativeAuthManager {
   /** Reads the store without waiting. */
-  static openNow(options: NativeOptions, storage?: NativeEphemeralStorage | undefined | null): Outcome<NativeAuthManager>
+  static openNow(options: NativeOptions, storage?: NativeEphemeralStorage | NativeConnection | null): Outcome<NativeAuthManager>
   /** Reads the store, waiting for it if need be. */
-  static open(options: NativeOptions, storage?: NativeEphemeralStorage | undefined | null): Outcome<NativeAuthManager> | Promise<Outcome<NativeAuthManager>>
+  static open(options: NativeOptions, storage?: NativeEphemeralStorage | NativeConnection | null): Outcome<NativeAuthManager> | Promise<Outcome<NativeAuthManager>>
   /** The snapshot in memory: `known` itself if it is that. */
   auth(known?: NativeCodexAuth | undefined | null): NativeCodexAuth | null
   /** The snapshot if it is fresh: `known` itself if it is that. */
@@ -35,6 +35,8 @@ export declare class NativeAuthManager {
   logout(revoke: boolean): Outcome<NativeLogout> | Promise<Outcome<NativeLogout>>
   /** Waits for refreshes in flight and tokens that are still to be saved. */
   close(timeoutMs: number): Outcome<boolean> | Promise<Outcome<boolean>>
+  /** Which kind of store held the login when it was last read. */
+  get storeHolder(): NativeStoreHolder | null
   /** Whether rotated tokens are in use that could not be saved yet. */
   get pendingSave(): boolean
 }
@@ -47,6 +49,26 @@ export declare class NativeCodexAuth {
   headers(): Outcome<Array<NativeHeader>>
   /** Whether both are one and the same snapshot. */
   isSame(other: NativeCodexAuth): boolean
+}
+
+/** What managers of a custom store are opened with. It keeps the store alive, and so do they. */
+export declare class NativeConnection {}
+
+/** Behind a custom store: the calls that are to be made for it. */
+export declare class NativeCustomStore {
+  /** A store called `name`, of the environment that makes this. */
+  constructor(name: string, hasLock: boolean)
+  /**
+   * The one connection to the store, by which managers exclude each other; `wake` is called
+   * when there is something to `take`.
+   */
+  connect(wake: () => void): NativeConnection
+  /** The next call to make. */
+  take(): NativeStoreCall | null
+  /** What the method of call `id` returned. */
+  answer(id: number, reply: NativeStoreReply): void
+  /** That the method of call `id` threw; the facade keeps what it threw by the number `thrown`. */
+  fail(id: number, thrown: number): void
 }
 
 /** Behind `EphemeralStorage`. */
@@ -65,6 +87,9 @@ export declare class NativeRecovery {
   get giveUpReason(): string | null
 }
 
+/** Runs the suite that every store must pass; what this one breaks, if anything. */
+export declare function brokenBy(connection: NativeConnection): Promise<Outcome<string | null>>
+
 /** An error of the core, of which the facade makes a `CodexAuthError`. */
 export interface Failure {
   /** The error's kind, the same in every language. */
@@ -79,10 +104,18 @@ export interface Failure {
   retryAfterMs?: number
   /** The messages of the causes, the nearest first. */
   causes: Array<string>
+  /** The number of what a custom store threw, which is the cause then. */
+  thrown?: number
 }
 
-/** Waits, bounded, until rotated tokens are saved. For `process.exit`, which runs no hooks. */
-export declare function finish(): void
+/**
+ * Waits, so long at most, until rotated tokens are saved; whether they are. For `process.exit`,
+ * which runs no hooks.
+ */
+export declare function finish(longestMs: number): boolean
+
+/** The same without blocking, for stores that need the event loop. */
+export declare function finished(): Promise<Outcome<boolean>>
 
 /** What a snapshot says of itself; times in milliseconds since 1970. */
 export interface NativeFields {
@@ -128,6 +161,27 @@ export interface NativeOptions {
   originator?: string
   tokenEncoding?: string
   enableCodexApiKeyEnv?: boolean
+}
+
+/** A method that is to be called, and the number to answer by. */
+export interface NativeStoreCall {
+  id: number
+  method: string
+  record?: string
+  expected?: string
+}
+
+/** Where a store that chooses has found the login. */
+export interface NativeStoreHolder {
+  kind: string
+  reason?: string
+}
+
+/** What a method returned: a record and its version, or whether something was done. */
+export interface NativeStoreReply {
+  record?: string
+  version?: string
+  done: boolean
 }
 
 /** How the store's record relates to a snapshot. */

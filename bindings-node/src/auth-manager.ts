@@ -1,8 +1,9 @@
 import { inspect } from 'node:util';
 
-import { NativeAuthManager, finish } from '../native.js';
+import { NativeAuthManager } from '../native.js';
 import type { NativeCodexAuth } from '../native.js';
 import { CodexAuth, codexAuthOf, nativeAuth } from './codex-auth.js';
+import { finishAtExit } from './custom-store.js';
 import { unwrap } from './error.js';
 import { checked, nativeOptions } from './options.js';
 import type { AuthManagerOptions, Kinds } from './options.js';
@@ -60,6 +61,14 @@ export interface LogoutOutcome {
   revoked: boolean;
 }
 
+/** Where a store that chooses, `auto`, has found the login. */
+export interface StoreHolder {
+  /** The kind of store that holds it, or would be written next. */
+  kind: 'file' | 'keyring';
+  /** Why it is not the preferred one; null if it is. */
+  reason: string | null;
+}
+
 /** What to do about a 401: send the request again with the manager's snapshot, or hand it on. */
 export type RecoveryDecision = 'retry' | 'give_up';
 
@@ -107,7 +116,7 @@ export class AuthManager {
       options instanceof NativeAuthManager
         ? options
         : unwrap(NativeAuthManager.openNow(...nativeOptions(options)));
-    finishAtExit();
+    finishesAtExit();
   }
 
   /**
@@ -245,6 +254,15 @@ export class AuthManager {
     return unwrap(await this.#native.close(timeoutMs));
   }
 
+  /**
+   * Which kind of store held the login when it was last read, and why not the preferred one; null
+   * for a store that does not choose.
+   */
+  get storeHolder(): StoreHolder | null {
+    const holder = this.#native.storeHolder;
+    return holder && { kind: holder.kind as StoreHolder['kind'], reason: holder.reason ?? null };
+  }
+
   /** Whether rotated tokens are in use that could not be saved yet. */
   get pendingSave(): boolean {
     return this.#native.pendingSave;
@@ -291,12 +309,12 @@ if (Symbol.asyncDispose !== undefined) {
   });
 }
 
-let finishesAtExit = false;
+let isHooked = false;
 
 /** `process.exit` runs no hooks of the addon, so this waits for a refresh in flight there. */
-function finishAtExit(): void {
-  if (!finishesAtExit) {
-    finishesAtExit = true;
-    process.on('exit', finish);
+function finishesAtExit(): void {
+  if (!isHooked) {
+    isHooked = true;
+    process.on('exit', finishAtExit);
   }
 }

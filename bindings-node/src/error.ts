@@ -10,6 +10,9 @@ export type ErrorCode =
   | 'store_corrupt'
   | 'store_read_only'
   | 'store_unavailable'
+  | 'keyring_unavailable'
+  | 'keyring_locked'
+  | 'keyring_too_long'
   | 'lock_timeout'
   | 'invalid_option'
   | 'identity_mismatch'
@@ -42,7 +45,7 @@ export class CodexAuthError extends Error {
 
   /** @internal */
   constructor(failure: Failure) {
-    super(failure.message, options(failure.causes));
+    super(failure.message, options(failure));
     this.code = failure.code;
     this.reason = failure.reason ?? null;
     this.isTransient = failure.isTransient;
@@ -75,6 +78,27 @@ function isFailure(outcome: unknown): outcome is Failure {
   return typeof outcome === 'object' && outcome !== null && 'isTransient' in outcome;
 }
 
-function options([message, ...rest]: string[]): ErrorOptions | undefined {
-  return message === undefined ? undefined : { cause: new Error(message, options(rest)) };
+/** What custom stores threw of late. */
+const thrown = new Map<number, unknown>();
+
+const MOST_THROWN = 64;
+
+let lastThrown = 0;
+
+/** Keeps what a custom store threw, to be the cause of an error; the number it is known by. */
+export function keepThrown(error: unknown): number {
+  thrown.set((lastThrown += 1), error);
+  thrown.delete(lastThrown - MOST_THROWN);
+  return lastThrown;
+}
+
+function options(failure: Failure): ErrorOptions | undefined {
+  if (failure.thrown !== undefined && thrown.has(failure.thrown)) {
+    return { cause: thrown.get(failure.thrown) };
+  }
+  return causes(failure.causes);
+}
+
+function causes([message, ...rest]: string[]): ErrorOptions | undefined {
+  return message === undefined ? undefined : { cause: new Error(message, causes(rest)) };
 }

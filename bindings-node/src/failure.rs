@@ -7,6 +7,8 @@ use codex_auth_sdk::{Error, Result};
 use napi::bindgen_prelude::Either;
 use napi_derive::napi;
 
+use crate::custom::Thrown;
+
 /// An error of the core, of which the facade makes a `CodexAuthError`.
 #[napi(object, object_from_js = false)]
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub struct Failure {
     pub retry_after_ms: Option<f64>,
     /// The messages of the causes, the nearest first.
     pub causes: Vec<String>,
+    /// The number of what a custom store threw, which is the cause then.
+    pub thrown: Option<u32>,
 }
 
 impl From<Error> for Failure {
@@ -36,6 +40,7 @@ impl From<Error> for Failure {
             causes: iter::successors(error.source(), |&cause| cause.source())
                 .map(ToString::to_string)
                 .collect(),
+            thrown: error.source().and_then(|cause| cause.downcast_ref()).map(|Thrown(id)| *id),
         }
     }
 }

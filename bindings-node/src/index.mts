@@ -4,5 +4,6 @@ export {
   CodexAuthError,
   EphemeralStorage,
   UnauthorizedRecovery,
+  checkStore,
 } from './index.js';
 export type * from './index.js';

@@ -12,12 +12,15 @@ export type {
   LogoutOptions,
   LogoutOutcome,
   RecoveryDecision,
+  StoreHolder,
   SyncKind,
   SyncOutcome,
   WaitOptions,
 } from './auth-manager.js';
 export { CodexAuth } from './codex-auth.js';
 export type { AuthMode } from './codex-auth.js';
+export { checkStore } from './custom-store.js';
+export type { CustomStore, StoredLogin } from './custom-store.js';
 export { EphemeralStorage } from './ephemeral-storage.js';
 export { CodexAuthError } from './error.js';
 export type { ErrorCode } from './error.js';

@@ -3,6 +3,7 @@
 //! Nothing is decided here, and errors cross as plain data: the TypeScript facade in this folder
 //! makes exceptions of them and is the only user of this addon.
 
+mod custom;
 mod exit;
 mod failure;
 mod manager;
@@ -12,9 +13,12 @@ mod recovery;
 mod snapshot;
 mod storage;
 
-pub use self::exit::{finish, init};
+pub use self::custom::{
+    NativeConnection, NativeCustomStore, NativeStoreCall, NativeStoreReply, broken_by,
+};
+pub use self::exit::{finish, finished, init};
 pub use self::failure::{Failure, Outcome};
-pub use self::manager::{NativeAuthManager, NativeLogout, NativeSync};
+pub use self::manager::{NativeAuthManager, NativeLogout, NativeStoreHolder, NativeSync};
 pub use self::options::NativeOptions;
 pub use self::recovery::NativeRecovery;
 pub use self::snapshot::{NativeCodexAuth, NativeFields, NativeHeader};

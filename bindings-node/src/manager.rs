@@ -1,16 +1,17 @@
 //! The manager of a login.
 
-use codex_auth_sdk::{AuthManager, AuthManagerBuilder, CodexAuth, LogoutOutcome, SyncOutcome};
+use codex_auth_sdk::{
+    AuthManager, AuthManagerBuilder, CodexAuth, LogoutOutcome, StoreHolder, SyncOutcome,
+};
 use napi::Env;
 use napi::bindgen_prelude::{ClassInstance, Either, Result, Unknown};
 use napi_derive::napi;
 
 use crate::failure::{Outcome, outcome};
-use crate::options::{NativeOptions, milliseconds};
+use crate::options::{NativeOptions, Storage, milliseconds};
 use crate::promise::answer;
 use crate::recovery::NativeRecovery;
 use crate::snapshot::NativeCodexAuth;
-use crate::storage::NativeEphemeralStorage;
 
 /// Behind `AuthManager`. What may have to wait returns its answer, or a promise of it.
 #[napi]
@@ -33,6 +34,14 @@ pub struct NativeLogout {
     pub revoked: bool,
 }
 
+/// Where a store that chooses has found the login.
+#[napi(object, object_from_js = false)]
+#[expect(missing_docs, reason = "the facade documents them")]
+pub struct NativeStoreHolder {
+    pub kind: &'static str,
+    pub reason: Option<String>,
+}
+
 /// The snapshot that the caller knows, or another one.
 type Known<'env> = Either<ClassInstance<'env, NativeCodexAuth>, NativeCodexAuth>;
 
@@ -40,20 +49,25 @@ type Known<'env> = Either<ClassInstance<'env, NativeCodexAuth>, NativeCodexAuth>
 #[napi]
 impl NativeAuthManager {
     /// Reads the store without waiting.
-    #[napi]
+    #[napi(
+        ts_args_type = "options: NativeOptions, storage?: NativeEphemeralStorage | NativeConnection | null"
+    )]
     pub fn open_now(
         options: NativeOptions,
-        storage: Option<&NativeEphemeralStorage>,
+        storage: Option<Storage<'_>>,
     ) -> Outcome<NativeAuthManager> {
         outcome(options.builder(storage).and_then(AuthManagerBuilder::build_now).map(Self))
     }
 
     /// Reads the store, waiting for it if need be.
-    #[napi(ts_return_type = "Outcome<NativeAuthManager> | Promise<Outcome<NativeAuthManager>>")]
+    #[napi(
+        ts_args_type = "options: NativeOptions, storage?: NativeEphemeralStorage | NativeConnection | null",
+        ts_return_type = "Outcome<NativeAuthManager> | Promise<Outcome<NativeAuthManager>>"
+    )]
     pub fn open<'env>(
         env: &'env Env,
         options: NativeOptions,
-        storage: Option<&NativeEphemeralStorage>,
+        storage: Option<Storage<'_>>,
     ) -> Result<Unknown<'env>> {
         let builder = options.builder(storage);
         answer(env, async move { builder?.build().await.map(Self) })
@@ -150,6 +164,13 @@ impl NativeAuthManager {
         let manager = self.0.clone();
         let timeout = milliseconds("timeoutMs", Some(timeout_ms));
         answer(env, async move { Ok(manager.close(timeout?.unwrap_or_default()).await) })
+    }
+
+    /// Which kind of store held the login when it was last read.
+    #[napi(getter)]
+    pub fn store_holder(&self) -> Option<NativeStoreHolder> {
+        let StoreHolder { kind, reason, .. } = self.0.store_holder()?;
+        Some(NativeStoreHolder { kind: kind.name(), reason })
     }
 
     /// Whether rotated tokens are in use that could not be saved yet.

@@ -5,9 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use codex_auth_sdk::{AuthManager, AuthManagerBuilder, AuthStorage, Result};
+use napi::bindgen_prelude::{ClassInstance, Either};
 use napi_derive::napi;
 
+use crate::custom::NativeConnection;
 use crate::storage::NativeEphemeralStorage;
+
+/// A store that takes the place of a kind of store.
+pub(crate) type Storage<'env> =
+    Either<ClassInstance<'env, NativeEphemeralStorage>, ClassInstance<'env, NativeConnection>>;
 
 /// The options as JavaScript names them; the facade documents them.
 #[napi(object, object_to_js = false)]
@@ -34,10 +40,7 @@ pub struct NativeOptions {
 
 impl NativeOptions {
     /// The core's options; `storage` takes the place of a kind of store.
-    pub(crate) fn builder(
-        self,
-        storage: Option<&NativeEphemeralStorage>,
-    ) -> Result<AuthManagerBuilder> {
+    pub(crate) fn builder(self, storage: Option<Storage<'_>>) -> Result<AuthManagerBuilder> {
         let mut builder = AuthManager::builder();
         macro_rules! set {
             ($($name:ident: $value:expr;)*) => {$(
@@ -49,7 +52,7 @@ impl NativeOptions {
         set! {
             codex_home: self.codex_home.map(PathBuf::from);
             store: self.store.as_deref().map(str::parse).transpose()?;
-            storage: storage.map(|storage| Arc::new(storage.0.clone()) as Arc<dyn AuthStorage>);
+            storage: storage.map(shared);
             refresh: self.refresh.as_deref().map(str::parse).transpose()?;
             account_id: self.account_id;
             refresh_window: milliseconds("refreshWindowMs", self.refresh_window_ms)?;
@@ -66,6 +69,13 @@ impl NativeOptions {
             token_encoding: self.token_encoding.as_deref().map(str::parse).transpose()?;
         }
         Ok(builder)
+    }
+}
+
+fn shared(storage: Storage<'_>) -> Arc<dyn AuthStorage> {
+    match storage {
+        Either::A(ephemeral) => Arc::new(ephemeral.0.clone()),
+        Either::B(connection) => Arc::clone(&connection.0) as Arc<dyn AuthStorage>,
     }
 }
 

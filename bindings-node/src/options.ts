@@ -1,4 +1,6 @@
-import type { NativeEphemeralStorage, NativeOptions } from '../native.js';
+import type { NativeConnection, NativeEphemeralStorage, NativeOptions } from '../native.js';
+import { connect, isCustomStore } from './custom-store.js';
+import type { CustomStore } from './custom-store.js';
 import { EphemeralStorage, isStorage, nativeStorage } from './ephemeral-storage.js';
 import { mistake } from './error.js';
 
@@ -12,9 +14,9 @@ export interface AuthManagerOptions {
    */
   codexHome?: string | undefined;
   /**
-   * Where the login is kept; default `codex`: what the CLI uses, `$CODEX_ACCESS_TOKEN` if that
-   * is set, else what its `config.toml` says. An object takes
-   * the place of a kind of store.
+   * Where the login is kept; default `codex`: what the CLI uses, `$CODEX_ACCESS_TOKEN` if that is
+   * set, else what its `config.toml` says. An object takes the place of a kind of store: an
+   * {@link EphemeralStorage}, or a {@link CustomStore} of your own.
    */
   store?:
     | 'codex'
@@ -24,6 +26,7 @@ export interface AuthManagerOptions {
     | 'encrypted'
     | 'ephemeral'
     | EphemeralStorage
+    | CustomStore
     | undefined;
   /** Whether to redeem refresh tokens; default `auto`. `never` adopts what other programs store. */
   refresh?: 'auto' | 'never' | undefined;
@@ -79,7 +82,7 @@ const KINDS = {
   number: ['number', (value: unknown) => typeof value === 'number'],
   boolean: ['boolean', (value: unknown) => typeof value === 'boolean'],
   signal: ['AbortSignal', isSignal],
-  store: ['string or EphemeralStorage', isStore],
+  store: ['string, EphemeralStorage or object with load, save and delete', isStore],
 } as const;
 
 const OPTIONS: Kinds<AuthManagerOptions> = {
@@ -107,11 +110,13 @@ export type Kinds<T> = { readonly [name in keyof T]-?: keyof typeof KINDS };
 /** The options as the addon takes them, a store object apart. */
 export function nativeOptions(
   options: AuthManagerOptions,
-): [NativeOptions, NativeEphemeralStorage | null] {
+): [NativeOptions, NativeEphemeralStorage | NativeConnection | null] {
   const { store, ...others } = checked(options, OPTIONS);
-  return isStorage(store)
-    ? [others as NativeOptions, nativeStorage(store)]
-    : [options as NativeOptions, null];
+  if (typeof store !== 'object') {
+    return [options as NativeOptions, null];
+  }
+  const native = isStorage(store) ? nativeStorage(store) : connect(store);
+  return [others as NativeOptions, native];
 }
 
 /** `options` itself, once its names and types are known to be right; else a `TypeError`. */
@@ -132,7 +137,7 @@ export function checked<T extends object>(options: T, kinds: Kinds<T>): T {
 }
 
 function isStore(value: unknown): boolean {
-  return typeof value === 'string' || isStorage(value);
+  return typeof value === 'string' || isStorage(value) || isCustomStore(value);
 }
 
 /** By its form: a signal may come from another realm. */

@@ -155,7 +155,7 @@ for (const file of readdirSync(CASES).filter((name) => name.endsWith('.json')).s
     for (const kase of JSON.parse(readFileSync(new URL(file, CASES), 'utf8'))) {
       assert.deepEqual(Object.keys(kase).filter((field) => !FIELDS.has(field)), [], kase.name);
       const skip = kase.needs?.length > 0 && `needs ${kase.needs.join(', ')}`;
-      for (const store of kase.stores ?? ['file', 'ephemeral']) {
+      for (const store of kase.stores ?? ['file', 'ephemeral', 'custom']) {
         test(`${kase.name} (${store})`, { skip }, () => new Run(kase, store).whole());
       }
     }

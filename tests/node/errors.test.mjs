@@ -200,7 +200,7 @@ test('mistakes in names and types', async () => {
     [{ toString: 'x' }, /unknown option toString/],
     [{ codexHome: 1 }, /codexHome must be of type string, not number/],
     [{ codexHome: null }, /codexHome must be of type string, not null/],
-    [{ store: {} }, /store must be of type string or EphemeralStorage, not object/],
+    [{ store: {} }, /store must be of type string, EphemeralStorage or object with load, save and delete, not obj/],
     [{ winnerWaitMs: '1' }, /winnerWaitMs must be of type number, not string/],
     [{ winnerWaitMs: 1n }, /winnerWaitMs must be of type number, not bigint/],
   ];

@@ -7,7 +7,10 @@ import { test } from 'node:test';
 
 import { PACKAGE, child, codexHome } from './support.mjs';
 
-const NAMES = ['AuthManager', 'CodexAuth', 'CodexAuthError', 'EphemeralStorage', 'UnauthorizedRecovery'];
+const NAMES = [
+  ...['AuthManager', 'CodexAuth', 'CodexAuthError', 'EphemeralStorage', 'UnauthorizedRecovery'],
+  'checkStore',
+];
 
 /** Runs `code` in a project that has installed the package; what it prints as JSON. */
 async function inProject(code, type) {

@@ -19,6 +19,7 @@ import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { EphemeralStorage } from '../../bindings-node/dist/index.mjs';
+import { AsyncRowStore } from './row-store.mjs';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -64,28 +65,32 @@ export function codexHome(text) {
   return home;
 }
 
-/** A store of either kind that a test can read and write, as a foreign program would. */
+/** A store of any kind that a test can read and write, as a foreign program would. */
 export class Store {
   #memory;
+  #custom;
   #path;
 
   constructor(kind) {
     const home = codexHome();
     this.#path = join(home, 'auth.json');
     this.#memory = kind === 'ephemeral' ? new EphemeralStorage() : null;
+    this.#custom = kind === 'custom' ? new AsyncRowStore(home) : null;
     /** What a manager of this store is opened with. */
-    this.options = { codexHome: home, store: this.#memory ?? 'file' };
+    this.options = { codexHome: home, store: this.#memory ?? this.#custom ?? 'file' };
   }
 
   /** What is stored; null for nothing. */
   read() {
     if (this.#memory) return this.#memory.record();
+    if (this.#custom) return this.#custom.read();
     return existsSync(this.#path) ? readFileSync(this.#path, 'utf8') : null;
   }
 
   /** Replaces the file, or truncates it and writes in place; null removes it. */
   write(text, inPlace = false) {
     if (this.#memory) return this.#memory.replace(text);
+    if (this.#custom) return this.#custom.write(text);
     if (text === null) return rmSync(this.#path, { force: true });
     if (inPlace) return writeFileSync(this.#path, text, { mode: 0o600 });
     writeFileSync(`${this.#path}.foreign`, text, { mode: 0o600 });

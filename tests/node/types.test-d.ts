@@ -6,12 +6,15 @@ import {
   CodexAuthError,
   EphemeralStorage,
   UnauthorizedRecovery,
+  checkStore,
   type AuthManagerOptions,
   type AuthMode,
+  type CustomStore,
   type ErrorCode,
   type GiveUpReason,
   type LogoutOutcome,
   type RecoveryDecision,
+  type StoreHolder,
   type SyncKind,
   type SyncOutcome,
 } from 'codex-auth-sdk';
@@ -41,6 +44,18 @@ const options: AuthManagerOptions = {
 const manager = new AuthManager(options);
 new AuthManager();
 new AuthManager({ store: new EphemeralStorage({ OPENAI_API_KEY: 'sk' }), accountId: undefined });
+class Row implements CustomStore {
+  load() {
+    return { record: '{}', version: '1' };
+  }
+  async save(record: string, expected: string | null) {
+    return record !== expected;
+  }
+  delete(_expected: string | null) {
+    return Promise.resolve(true);
+  }
+}
+new AuthManager({ store: new Row() });
 const { signal } = new AbortController();
 
 same<ReturnType<typeof AuthManager.open>, Promise<AuthManager>>();
@@ -55,6 +70,8 @@ same<ReturnType<AuthManager['recoverFromUnauthorized']>, Promise<RecoveryDecisio
 same<ReturnType<AuthManager['logout']>, Promise<LogoutOutcome>>();
 same<ReturnType<AuthManager['close']>, Promise<boolean>>();
 same<AuthManager['pendingSave'], boolean>();
+same<AuthManager['storeHolder'], StoreHolder | null>();
+same<ReturnType<typeof checkStore>, Promise<void>>();
 same<RecoveryDecision, 'retry' | 'give_up'>();
 same<SyncOutcome['kind'], SyncKind>();
 same<CodexAuth['mode'], AuthMode>();
@@ -103,6 +120,8 @@ export async function rest(): Promise<void> {
   new UnauthorizedRecovery();
   // @ts-expect-error There is no such store.
   new AuthManager({ store: 'vault' });
+  // @ts-expect-error A store has three methods.
+  new AuthManager({ store: { load: () => null } });
   // @ts-expect-error There is no such option.
   new AuthManager({ codexhome: 'x' });
   // @ts-expect-error Durations are numbers.
