@@ -15,6 +15,11 @@ fn environment() -> Environment {
     simulated(DateTime::UNIX_EPOCH)
 }
 
+/// What `future` comes to, before a watchdog does.
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), future).await.expect("an end")
+}
+
 fn record(key: &str) -> AuthDotJson {
     AuthDotJson::parse(format!(r#"{{"OPENAI_API_KEY": "{key}"}}"#).as_bytes()).expect("a record")
 }
@@ -53,7 +58,7 @@ async fn g8_a_store_that_never_answers_is_given_up() {
     let storage = client.storage(environment());
     client.set(Condition::Stuck);
     let start = Instant::now();
-    let error = storage.load().await.expect_err("stuck");
+    let error = soon(storage.load()).await.expect_err("stuck");
     assert_eq!((error.code(), error.is_transient()), ("store_unavailable", true));
     assert!(error.to_string().contains("has not answered"), "{error}");
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
@@ -97,7 +102,10 @@ async fn g8_a_lock_whose_answer_is_lost_is_given_back() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(client.row().locked_by, Some("one"));
     client.set(Condition::Works);
-    assert_eq!(waiting.await.expect("no panic").expect_err("mute").code(), "store_unavailable");
+    assert_eq!(
+        soon(waiting).await.expect("no panic").expect_err("mute").code(),
+        "store_unavailable"
+    );
     assert_eq!(client.row().locked_by, None);
     assert!(storage.try_lock().await.expect("no error").is_some());
 }
@@ -108,7 +116,7 @@ async fn a_save_whose_answer_is_lost_is_found_done() {
     let storage = client.storage(environment());
     let version = storage.load().await.expect("loads").version;
     client.set(Condition::Mute);
-    storage.commit(&version, &record("sk-1")).await.expect_err("mute");
+    soon(storage.commit(&version, &record("sk-1"))).await.expect_err("mute");
     client.set(Condition::Works);
     assert_eq!(storage.commit(&version, &record("sk-2")).await.expect("no error"), Swap::Conflict);
     assert_eq!(storage.load().await.expect("loads").record.as_deref(), Some(&record("sk-1")));
