@@ -141,7 +141,8 @@ describe('refreshes', () => {
     locked.clear();
     const patient = await AuthManager.open(options);
     assert.notEqual(await patient.refreshToken(patient.auth()), null);
-    await patient.close();
+    // Asked for after the unlock, and answered after it.
+    await patient.reload();
     assert.equal(locked.size, 0);
   });
 
