@@ -99,7 +99,7 @@ fn both_stores_conform() {
 #[tokio::test]
 #[ignore = "run by both_stores_conform"]
 async fn conformance_of_this_session() {
-    let home = std::env::var("TEST_HOME").expect("set");
+    let home = std::env::var_os("TEST_HOME").expect("set");
     let keyring = codex_auth_sdk::system_keyring;
     let environment = Environment::default;
     conformance::run(|| -> Arc<dyn AuthStorage> {
