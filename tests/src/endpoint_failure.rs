@@ -48,12 +48,12 @@ pub fn random(count: u64, seed: u64, log: &Log) -> Trial {
     let kinds = failure::every_kind();
     let sequences = (0..count).map(|number| {
         let seed = seed.wrapping_add(number);
-        let mut chance = Chance::new(seed);
+        let chance = Chance::new(seed);
         let length = 1 + chance.below(LONGEST);
         Sequence {
             name: format!("seed {seed}"),
-            plan: (0..length).map(|_| Failure::random(&kinds, &mut chance)).collect(),
-            grace_ms: *chance.pick(&[0, GRACE_MS]),
+            plan: (0..length).map(|_| Failure::random(&kinds, &chance)).collect(),
+            grace_ms: chance.pick(&[0, GRACE_MS]),
             managers: 1 + chance.below(3),
         }
     });

@@ -2,7 +2,6 @@
 //! with a store, an issuer, crashes, faults and foreign programs that one seed decides. The
 //! guarantees are checked at every change, and a seed that breaks one breaks it again.
 
-mod chance;
 mod disk;
 mod executor;
 mod fate;
@@ -23,11 +22,11 @@ mod world;
 use std::ops::Range;
 use std::sync::Arc;
 
-use self::chance::{Chance, mix};
 use self::executor::Executor;
 use self::hazards::Hazards;
 use self::tally::Tally;
 use self::world::World;
+use crate::chance::{Chance, mix};
 use crate::torture::Trial;
 
 /// What runs are about.

@@ -21,11 +21,11 @@ pub(super) enum Failure {
 
 impl Failure {
     /// One of `kinds`; few refusals, which are the end of a sequence.
-    pub(super) fn random(kinds: &[Self], chance: &mut Chance) -> Self {
+    pub(super) fn random(kinds: &[Self], chance: &Chance) -> Self {
         loop {
             let kind = chance.pick(kinds);
             if !kind.is_refusal() || chance.below(4) == 0 {
-                return kind.clone();
+                return kind;
             }
         }
     }

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::drive::{block_on, poll_while};
 use super::world::{Store, World, is_welcome};
+use crate::chance::Chance;
 use crate::issuer::{Issuer, Realm};
 use crate::torture::Trial;
 
@@ -19,17 +20,6 @@ use crate::torture::Trial;
 const KILLS: usize = 4;
 
 const CALLS: u64 = 12;
-
-/// Numbers that look random and repeat by their seed.
-struct Chance(u64);
-
-impl Chance {
-    /// A number below `end`.
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (self.0 >> 33) % end
-    }
-}
 
 /// What a thread runs its futures on.
 enum Driver {
@@ -48,13 +38,13 @@ impl Driver {
     }
 
     /// Begins one call, and drops it or its whole runtime after a random while.
-    fn run(self, realm: &Realm, manager: &AuthManager, chance: &mut Chance) -> Option<Self> {
+    fn run(self, realm: &Realm, manager: &AuthManager, chance: &Chance) -> Option<Self> {
         let auth = manager.auth().expect("signed in");
         let future = call(realm.clone(), manager.clone(), auth, chance.below(6));
         let patience = chance.below(8);
         let runtime = match self {
             Self::Nothing => {
-                poll_while(future, |polls| polls as u64 <= patience).unwrap_or_default();
+                poll_while(future, |polls| polls <= patience).unwrap_or_default();
                 return Some(Self::Nothing);
             }
             Self::Runtime(runtime) => runtime,
@@ -68,7 +58,8 @@ impl Driver {
             }
             2 => runtime.spawn(future).abort(),
             _ => {
-                let bounded = async { timeout(Duration::from_millis(patience), future).await };
+                let bounded =
+                    async { timeout(Duration::from_millis(patience as u64), future).await };
                 runtime.block_on(bounded).unwrap_or_default();
             }
         }
@@ -106,10 +97,10 @@ fn play(world: &World, trial: &mut Trial, what: &str, seed: u64) {
             let manager = &managers[thread % managers.len()];
             let kills = &kills;
             scope.spawn(move || {
-                let mut chance = Chance(seed.wrapping_mul(31).wrapping_add(thread as u64));
+                let chance = Chance::new(seed.wrapping_mul(31).wrapping_add(thread as u64));
                 let mut driver = Driver::of(thread);
                 for _ in 0..CALLS {
-                    let used = driver.run(&world.realm, manager, &mut chance);
+                    let used = driver.run(&world.realm, manager, &chance);
                     driver = used.unwrap_or_else(|| Driver::of(thread));
                     kill(world, kills, chance.below(8) == 0);
                 }
@@ -136,7 +127,7 @@ fn kill(world: &World, kills: &Mutex<usize>, is_wanted: bool) {
     }
 }
 
-async fn call(realm: Realm, manager: AuthManager, auth: CodexAuth, which: u64) {
+async fn call(realm: Realm, manager: AuthManager, auth: CodexAuth, which: usize) {
     let recovery = manager.unauthorized_recovery();
     match which {
         0 => manager.fresh_auth().await.map(drop),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use codex_auth_sdk::BoxFuture;
 
-use super::chance::{Chance, mix};
+use crate::chance::{Chance, mix};
 
 /// Names a process; no name is used twice.
 pub(super) type ProcessId = u32;

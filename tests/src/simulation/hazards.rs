@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::Kind;
-use super::chance::Chance;
 use super::ledger::{PEOPLE, PersonId};
+use crate::chance::Chance;
 
 /// The issuer's manners.
 #[derive(Debug, Clone)]

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use codex_auth_sdk::UnauthorizedRecoveryDecision;
 
-use super::chance::{Chance, mix};
 use super::executor::Executor;
 use super::foreign;
 use super::hazards::Hazards;
 use super::state::Manner;
 use super::world::World;
+use crate::chance::{Chance, mix};
 use crate::torture::Trial;
 
 /// When the token dies.

@@ -8,7 +8,6 @@ use chrono::{DateTime, Utc};
 use codex_auth_sdk::{AuthManagerBuilder, BoxFuture, Clock, Environment, Random as _, Spawner};
 use tokio::sync::watch;
 
-use super::chance::Chance;
 use super::executor::{Executor, ProcessId};
 use super::hazards::Hazards;
 use super::issuer::Endpoint;
@@ -17,6 +16,7 @@ use super::program;
 use super::record::wall;
 use super::state::State;
 use super::storage::Storage;
+use crate::chance::Chance;
 
 /// See the module.
 pub(super) struct World {
