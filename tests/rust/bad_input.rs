@@ -90,11 +90,12 @@ async fn options_that_make_no_sense() {
     let soon = seconds("lock_timeout", 1.0).expect("a duration");
     refused(builder().lock_timeout(soon), "invalid_option", &["lock_timeout", "refresh_deadline"])
         .await;
-    refused(builder().store(StoreKind::Keyring), "invalid_option", &["keyring", "not supported"])
-        .await;
-    std::fs::write(home.path().join("config.toml"), "cli_auth_credentials_store = \"auto\"")
-        .expect("written");
-    refused(builder(), "invalid_option", &["auto", "not supported"]).await;
+    refused(
+        builder().store(StoreKind::Encrypted),
+        "invalid_option",
+        &["encrypted", "not supported"],
+    )
+    .await;
 }
 
 #[tokio::test]
