@@ -43,5 +43,5 @@ fn g8_stops_at_random_instants_cost_the_others_a_timeout_at_most() {
 
 #[test]
 fn g1_a_machine_full_of_processes_redeems_once_for_each_token_that_expires() {
-    assert_nothing_lost(&[crash::rotate(48, 4, Duration::from_secs(12), LANGUAGES)]);
+    assert_nothing_lost(&[crash::rotate(48, 4, Duration::from_secs(16), LANGUAGES)]);
 }

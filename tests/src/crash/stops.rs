@@ -21,7 +21,10 @@ type Outcome = Result<(), String>;
 
 type Stop = fn(&mut Pair<'_>) -> Outcome;
 
-/// Longer than a manager rests after no clear answer.
+/// Longer than any timeout of a manager.
+const LONG: Duration = Duration::from_secs(4);
+
+/// Tries, one a second: longer than a manager rests after no clear answer.
 const MOST_TRIES: usize = 10;
 
 /// So many times in each language, stops one that holds the refresh lock, at each of these steps. A
@@ -180,7 +183,7 @@ fn stop_one(crowd: &mut Crowd<'_>) -> Outcome {
     let sleeper = crowd.someone();
     stop(crowd.contenders[sleeper].process());
     if below(2) == 0 {
-        pause(2 * seconds(&options()["lock_timeout"]));
+        pause(LONG);
     }
     resume(crowd.contenders[sleeper].process());
     for _ in 0..MOST_TRIES {
@@ -207,13 +210,9 @@ fn stop_one(crowd: &mut Crowd<'_>) -> Outcome {
     Err("they still do not have a token".to_owned())
 }
 
-/// Short, so that seconds are longer than all of them.
+/// Shorter than a long stop, and long enough to do something in the meantime.
 fn options() -> Value {
-    json!({"request_timeout": 0.8, "refresh_deadline": 1.2, "lock_timeout": 1.5})
-}
-
-fn seconds(option: &Value) -> Duration {
-    Duration::from_secs_f64(option.as_f64().expect("a number"))
+    json!({"request_timeout": 2, "refresh_deadline": 2.5, "lock_timeout": 3})
 }
 
 fn same(what: &str, found: &Value, expected: &Value) -> Outcome {
