@@ -54,14 +54,14 @@ sys.stdin.readline()
 """
 
 # Slow enough to fork in the middle of it.
-SLOW_SAVE = "inject=fsync:delay_enter=3000000:when=1"
+SLOW_SAVE = "inject=/^rename:delay_enter=3000000:when=1"
 
 
 @contextlib.contextmanager
 def parent(realm: Realm, home: Path, lock: str, fork: str) -> Iterator[int]:
     """A process that holds `lock`, and has forked a child that lives on until the end of this."""
     if lock == "commit":
-        command = [*strace(), "-e", "trace=fsync", "-e", SLOW_SAVE, "--"]
+        command = [*strace(), "-e", "trace=/^rename", "-e", SLOW_SAVE, "--"]
         name, until_held = "auth.json.lock", "realm.wait(grants=1)"
     else:
         command = []

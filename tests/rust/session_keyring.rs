@@ -184,7 +184,7 @@ fn without_a_session_auto_uses_the_file_and_the_keyring_fails_clearly() {
         let text = login["text"].as_str().expect("a record");
         std::fs::write(home.path().join("auth.json"), text).expect("written");
         for (store, expected) in
-            [("auto", json!({"ready": true})), ("keyring", json!({"error": "keyring_unavailable"}))]
+            [("auto", json!([true, null])), ("keyring", json!([null, "keyring_unavailable"]))]
         {
             let mut command = language.command();
             for name in ["DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR"] {
