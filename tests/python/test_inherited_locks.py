@@ -15,7 +15,7 @@ from codex_auth_sdk import AuthManager, RefreshTokenReused
 from support import Realm, script, strace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from pathlib import Path
 
     from codex_auth_sdk import CodexAuth
@@ -58,7 +58,7 @@ SLOW_SAVE = "inject=/^rename:delay_enter=3000000:when=1"
 
 
 @contextlib.contextmanager
-def parent(realm: Realm, home: Path, lock: str, fork: str) -> Iterator[int]:
+def parent(realm: Realm, home: Path, lock: str, fork: str) -> Generator[int, None, None]:
     """A process that holds `lock`, and has forked a child that lives on until the end of this."""
     if lock == "commit":
         command = [*strace(), "-e", "trace=/^rename", "-e", SLOW_SAVE, "--"]
