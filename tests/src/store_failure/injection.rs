@@ -27,6 +27,9 @@ enum Span {
     Lasting,
 }
 
+/// What is broken this often need not be tried on: each try may wait for a save in vain.
+const ENOUGH_LOST: usize = 3;
+
 /// What a call fails with besides an I/O error: a full disk, a quota, a signal, a folder that
 /// refuses, a want of descriptors, a file system that cannot.
 const OTHER_ERRORS: [(&str, &[&str]); 8] = [
@@ -204,6 +207,9 @@ impl Injection {
         check: impl FnOnce(&Refresh, &mut Trial),
     ) {
         let lost_before = trial.lost.len();
+        if lost_before >= ENOUGH_LOST {
+            return;
+        }
         let presented = self.scene.presented();
         let refresh = self.refresh(phase, Some(fault), span);
         let presented = self.scene.presented() - presented;

@@ -89,9 +89,10 @@ impl Scene {
         self.file.parent().expect("a folder")
     }
 
-    /// Writes a new login of the account, whose access token has expired, over what is stored.
+    /// Writes a new login of the account, whose access token has expired, over what is stored;
+    /// wider than we write it, so that ours is the shorter record.
     pub(super) fn sign_in(&mut self) {
-        let text = self.login();
+        let text = self.login().replace('\n', "\n    ");
         std::fs::write(&self.file, text).expect("written");
     }
 

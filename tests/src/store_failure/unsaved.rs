@@ -12,7 +12,7 @@ use crate::torture::Trial;
 /// The pair is used and saved in the background as soon as that works, told once each; other
 /// processes wait for it, and a writer of an older record changes nothing.
 pub(super) fn kept_until_saved(language: Language, trial: &mut Trial) {
-    let scene = Scene::new();
+    let mut scene = Scene::new();
     let stale = std::fs::read(scene.file()).expect("a record");
     let mut contender = scene.contender(language);
     scene.serve(&mut contender, trial);
@@ -43,6 +43,8 @@ pub(super) fn kept_until_saved(language: Language, trial: &mut Trial) {
         trial.check(told == expected, || format!("the events are {told:?}"));
     }
     scene.check_saved(&mut contender, trial);
+    scene.expire();
+    scene.serve(&mut patient, trial);
     trial.tried += 1;
 }
 
