@@ -48,14 +48,18 @@ fn try_write(path: &Path, content: &[u8]) -> io::Result<()> {
     // What is left of a longer record would be torn if the file could not be cut.
     let mut padded = Zeroizing::new(content.to_vec());
     padded.resize(content.len().max(length as usize), b' ');
-    let (first, rest) = padded.split_at(padded.len().min(1));
-    file.rewind()?;
-    file.write_all(BLANK)?;
-    file.write_all(rest)?;
-    file.rewind()?;
-    file.write_all(first)?;
+    for (offset, part) in parts(&padded) {
+        file.seek(SeekFrom::Start(offset))?;
+        file.write_all(part)?;
+    }
     file.set_len(content.len() as u64)?;
     file.sync_all()
+}
+
+/// What is written of `content`, where and in which order: its first byte last.
+fn parts(content: &[u8]) -> [(u64, &[u8]); 3] {
+    let (first, rest) = content.split_at(content.len().min(1));
+    [(0, BLANK), (1, rest), (0, first)]
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -71,4 +75,35 @@ fn grow(file: &mut File, size: u64) -> io::Result<()> {
         file.sync_all()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g7_a_write_that_stops_at_any_byte_leaves_the_old_record_the_new_one_or_no_login() {
+        let [old, new] = ["old", "new"].map(|token| {
+            format!(
+                r#"{{"tokens": {{"access_token": "{token}-a", "refresh_token": "{token}-r"}}}}"#
+            )
+        });
+        let written: Vec<_> = parts(new.as_bytes())
+            .into_iter()
+            .flat_map(|(offset, part)| (offset as usize..).zip(part.iter().copied()))
+            .collect();
+        for stop in 0..=written.len() {
+            let mut file = old.clone().into_bytes();
+            for (place, byte) in &written[..stop] {
+                file[*place] = *byte;
+            }
+            let expected = match stop {
+                0 => Some(&old),
+                _ if stop == written.len() => Some(&new),
+                _ => None,
+            };
+            assert_eq!(is_torn(&file), expected.is_none(), "{stop}");
+            assert!(expected.is_none_or(|expected| file == expected.as_bytes()), "{stop}");
+        }
+    }
 }
