@@ -64,6 +64,7 @@ failures! {
     g8_a_removed_folder_is_no_logout_and_may_come_back: folder::removed_while_idle, true, [];
     g1_nothing_is_redeemed_under_the_lock_of_a_removed_folder: folder::removed_during_the_exchange, true, [];
     g4_a_folder_that_is_away_meanwhile_loses_nothing: folder::away_during_the_exchange, true, [];
+    g4_a_mounted_file_that_is_replaced_meanwhile_loses_nothing: folder::mount_replaced_during_the_exchange, true, [MOUNTS];
     g4_a_pair_is_kept_until_it_is_saved: unsaved::kept_until_saved, true, [];
     g5_nothing_is_redeemed_while_a_pair_is_unsaved: unsaved::nothing_redeemed_meanwhile, true, [];
     g3_an_unsaved_pair_overwrites_nothing_newer: unsaved::overtaken, true, [];

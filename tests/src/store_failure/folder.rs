@@ -21,6 +21,26 @@ pub(super) fn link(language: Language, trial: &mut Trial) {
     trial.tried += 1;
 }
 
+/// A single mounted file that its host replaces while the token is being redeemed: the pair is kept
+/// until the new file is mounted, and saved there.
+pub(super) fn mount_replaced_during_the_exchange(language: Language, trial: &mut Trial) {
+    let scene = Scene::with_mounted_file();
+    let mut contender = scene.contender(language);
+    let answer = scene.request(&mut contender, || {
+        let new = scene.folder().join("new");
+        std::fs::copy(scene.file(), &new).expect("copied");
+        std::fs::rename(new, scene.file()).expect("replaced");
+    });
+    scene.check_served(&answer, trial);
+    trial.check(answer["pending_save"] == true, || format!("saved to nowhere: {answer}"));
+    let namespace = scene.namespace.as_ref().expect("a mount");
+    let host = scene.beside().canonicalize().expect("it is there");
+    let remount = format!("umount \"$1\"; mount --bind {}/auth.json \"$1\"", host.display());
+    namespace.run(&remount, &scene.home().join("auth.json"));
+    scene.check_saved(&mut contender, trial);
+    trial.tried += 1;
+}
+
 /// Links in a circle: a clear error, for who starts and for who runs.
 pub(super) fn link_loop(language: Language, trial: &mut Trial) {
     let scene = Scene::new();
