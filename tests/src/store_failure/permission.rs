@@ -155,5 +155,5 @@ fn set_mode(path: &Path, mode: u32) {
 
 fn remount(scene: &Scene, mode: &str) {
     let namespace = scene.namespace.as_ref().expect("a mount");
-    namespace.run(&format!("mount -o remount,{mode} \"$1\""), scene.home());
+    namespace.run(&format!("mount -o remount,bind,{mode} \"$1\""), scene.home());
 }
