@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import itertools
 import json
@@ -154,22 +155,21 @@ class RowStore:
         self.options: dict[str, Any] = {"store": self}
 
     def load(self) -> tuple[str, str] | None:
-        row: tuple[str, str] | None
-        row = self._run("SELECT record, version FROM login").fetchone()
+        row, _ = self._run("SELECT record, version FROM login")
         return row
 
     def save(self, record: str, expected: str | None) -> bool:
         row = (record, uuid.uuid4().hex)
         if expected is None:
             insert = "INSERT INTO login VALUES (1, ?, ?) ON CONFLICT DO NOTHING"
-            return self._run(insert, *row).rowcount == 1
+            return self._run(insert, *row)[1] == 1
         update = "UPDATE login SET record = ?, version = ? WHERE version = ?"
-        return self._run(update, *row, expected).rowcount == 1
+        return self._run(update, *row, expected)[1] == 1
 
     def delete(self, expected: str | None) -> bool:
         if expected is None:
             return self.load() is None
-        return self._run("DELETE FROM login WHERE version = ?", expected).rowcount == 1
+        return self._run("DELETE FROM login WHERE version = ?", expected)[1] == 1
 
     def read(self) -> str | None:
         row = self.load()
@@ -183,12 +183,15 @@ class RowStore:
             replace = "INSERT OR REPLACE INTO login VALUES (1, ?, ?)"
             self._run(replace, text, uuid.uuid4().hex)
 
-    def _run(self, statement: str, *values: str) -> sqlite3.Cursor:
+    def _run(self, statement: str, *values: str) -> tuple[tuple[str, str] | None, int]:
+        """The row that was found, and how many were changed."""
         # A connection must not cross a fork, nor be used by two threads.
-        with sqlite3.connect(self._path, isolation_level=None, timeout=WATCHDOG_S) as database:
+        database = sqlite3.connect(self._path, isolation_level=None, timeout=WATCHDOG_S)
+        with contextlib.closing(database):
             table = "login (id INTEGER PRIMARY KEY, record TEXT, version TEXT)"
             database.execute(f"CREATE TABLE IF NOT EXISTS {table}")
-            return database.execute(statement, values)
+            cursor = database.execute(statement, values)
+            return cursor.fetchone(), cursor.rowcount
 
 
 class AsyncRowStore:
