@@ -63,6 +63,20 @@ async fn the_first_lock_is_not_kept_from_others_while_the_second_is_busy() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_save_that_was_stopped_until_its_time_is_over_looks_once_more() {
+    for name in ["auth.lock", "auth.json.lock"] {
+        let home = tempfile::tempdir().expect("a folder");
+        let held = lock(&home.path().join(name));
+        let saving = save(&file_store(home.path()));
+        pass(1_000).await;
+        held.unlock().expect("unlocked");
+        tokio::time::advance(Duration::from_secs(20)).await;
+        let saved = saving.await.expect("no panic");
+        assert_eq!(saved.expect("the locks are free"), Swap::Done, "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lock_that_is_never_given_back_is_a_clear_error() {
     let home = tempfile::tempdir().expect("a folder");
     let _held = lock(&home.path().join("auth.lock"));
