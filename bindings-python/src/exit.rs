@@ -3,12 +3,14 @@
 use std::time::{Duration, Instant};
 
 use codex_auth_sdk::worker;
+use pyo3::exceptions::PySystemExit;
 use pyo3::prelude::*;
 
 use crate::bridge::{SLICE, set_ending};
 
 /// For a process that is about to end: waits until no refresh is in flight, at most `timeout`
-/// seconds; whether that is so. Ctrl-C ends the waiting.
+/// seconds; whether that is so. Ctrl-C ends the waiting. `sys.exit` in a signal's handler does not,
+/// since the process is ending already.
 #[pyfunction]
 #[pyo3(signature = (timeout=10.0))]
 pub(crate) fn finish(py: Python<'_>, timeout: f64) -> PyResult<bool> {
@@ -19,7 +21,10 @@ pub(crate) fn finish(py: Python<'_>, timeout: f64) -> PyResult<bool> {
         if start.elapsed() >= timeout {
             return Ok(false);
         }
-        py.check_signals()?;
+        let interrupted = py.check_signals().err();
+        if let Some(error) = interrupted.filter(|error| !error.is_instance_of::<PySystemExit>(py)) {
+            return Err(error);
+        }
     }
     Ok(true)
 }
