@@ -6,6 +6,7 @@ import asyncio
 import json
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -283,6 +284,44 @@ def test_a_worker_that_ends_saves_what_it_began(realm: Realm, home: Path) -> Non
     worker.start()
     worker.join(60)
     assert worker.exitcode == 0
+    assert stored(realm, home) == "refresh:a1"
+
+
+def _exit_on_sigterm(realm: Realm) -> None:
+    def end(*_: object) -> None:
+        realm.call("mark", name="ending")
+        sys.exit(143)
+
+    signal.signal(signal.SIGTERM, end)
+
+
+def _begin_a_refresh(realm: Realm, home: Path) -> None:
+    _REFRESHING.append(AuthManager(**realm.options(codex_home=home, refresh_window=3500)))
+    assert _REFRESHING[-1].fresh_auth() is not None
+    realm.wait(held=1)
+
+
+_REFRESHING: list[AuthManager] = []
+
+
+# A pool ends its workers by SIGTERM when its `with` is left.
+def test_a_pool_worker_that_handles_sigterm_saves_what_it_began(realm: Realm, home: Path) -> None:
+    realm.call("hold", at="reply")
+    left = threading.Event()
+
+    def release() -> bool:
+        realm.wait(marks={"ending": 1})
+        waits = not left.wait(1)
+        realm.call("release")
+        return waits
+
+    context = multiprocessing.get_context("fork")
+    with ThreadPoolExecutor(1) as threads:
+        with context.Pool(1, _exit_on_sigterm, (realm,)) as pool:
+            pool.apply(_begin_a_refresh, (realm, home))
+            waits = threads.submit(release)
+        left.set()
+        assert waits.result(60)
     assert stored(realm, home) == "refresh:a1"
 
 
