@@ -10,6 +10,7 @@ mod hazards;
 mod issuer;
 mod journal;
 mod ledger;
+mod loss;
 mod program;
 mod record;
 mod rules;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 
 use self::executor::Executor;
 use self::hazards::Hazards;
+use self::loss::Fortune;
 use self::tally::Tally;
 use self::world::World;
 use crate::chance::{Chance, mix};
@@ -113,10 +115,10 @@ pub fn trial(kind: Kind, managers: usize, seeds: Range<u64>) -> Trial {
 fn conclude(world: &Arc<World>) -> Outcome {
     let mut state = world.state();
     if state.lost.is_empty() {
-        match state.loss(true) {
-            Some(Err(loss)) => state.lost.push(loss),
-            Some(Ok(why)) => *state.tally.excepted.entry(why).or_default() += 1,
-            None => {}
+        match state.fortune(true) {
+            Fortune::Lost(loss) => state.lost.push(loss),
+            Fortune::Excepted(why) => *state.tally.excepted.entry(why).or_default() += 1,
+            Fortune::Good => {}
         }
     }
     let (polls, order) = world.executor.trace();

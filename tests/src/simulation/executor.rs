@@ -162,8 +162,8 @@ impl Executor {
 
     /// Drops all tasks, which know the executor.
     pub(super) fn clear(&self) {
-        let state = std::mem::take(&mut *self.0.state());
-        drop(state);
+        let tasks = std::mem::take(&mut self.0.state().tasks);
+        drop(tasks);
     }
 }
 

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::executor::ProcessId;
 use super::foreign;
+use super::loss::Fortune;
 use super::program;
 use super::program::{LAST_REQUESTS, SETTLING};
 use super::world::World;
 
-/// No call takes longer, whatever happens.
+/// No call takes longer, whatever happens to its process.
 const LONGEST_CALL: Duration = Duration::from_secs(1000);
 
 /// Starts everything; the run ends with the time that this returns.
@@ -42,6 +44,15 @@ pub(super) fn begin(world: &Arc<World>) -> Duration {
         };
         (0..count).map(time).collect::<Vec<_>>()
     };
+    for at in times(hazards.revocations) {
+        plan(world, at, |world| world.state().revoke_stored("the server revoked it"));
+    }
+    for at in times(hazards.manners.outages) {
+        let starts = at.saturating_sub(world.chance.millis(0, 5000));
+        plan(world, starts, |world| world.state().is_down = true);
+        let ends = at + world.chance.millis(5000, 100_000);
+        plan(world, ends, |world| world.state().is_down = false);
+    }
     for at in times(hazards.crashes) {
         plan(world, at, crash);
     }
@@ -80,27 +91,27 @@ fn plan(world: &Arc<World>, at: Duration, act: impl FnOnce(&Arc<World>) + Send +
 }
 
 fn crash(world: &Arc<World>) {
-    let state = world.state();
-    if state.running.is_empty() {
-        return;
+    if let Some(process) = victim(world) {
+        world.kill(process);
     }
-    let process = world.chance.pick(&state.running);
-    drop(state);
-    world.kill(process);
+}
+
+/// One of the programs: who holds the refresh lock, if chance is unkind.
+fn victim(world: &Arc<World>) -> Option<ProcessId> {
+    let state = world.state();
+    let any = (!state.running.is_empty()).then(|| world.chance.pick(&state.running));
+    let holder = state.disk.locked_by().filter(|_| world.chance.happens(0.5));
+    holder.or(any)
 }
 
 fn stop(world: &Arc<World>) {
-    let mut state = world.state();
-    if state.running.is_empty() {
-        return;
-    }
-    let process = world.chance.pick(&state.running);
-    state.stopped(process);
-    drop(state);
+    let Some(process) = victim(world) else { return };
+    world.state().stopped(process);
     world.executor.stop(process);
     let world = Arc::clone(world);
     world.clone().spawn(world.fate, async move {
-        world.pause(10, 90_000).await;
+        let longest = if world.chance.happens(0.2) { 300_000 } else { 60_000 };
+        world.pause(10, longest).await;
         world.state().resumed(process);
         world.executor.resume(process);
     });
@@ -118,6 +129,7 @@ async fn look_after(world: &Arc<World>) {
                 format!("a call of process {process} has not ended since {began:?}")
             });
         }
+        state.check_hold();
         drop(state);
         if world.goes_on() {
             renew(world);
@@ -129,14 +141,13 @@ async fn look_after(world: &Arc<World>) {
 fn renew(world: &Arc<World>) {
     let mut state = world.state();
     let is_recent = state.changed + Duration::from_secs(60) > state.now();
-    let loss = state.loss(false);
     let is_empty = state.disk.content().is_none_or(|content| content.owners.is_none());
-    match loss {
+    match state.fortune(false) {
         _ if is_recent => return,
-        Some(Err(loss)) => return state.check(false, |_| loss),
-        Some(Ok(why)) => *state.tally.excepted.entry(why).or_default() += 1,
-        None if is_empty => {}
-        None => return,
+        Fortune::Lost(loss) => return state.check(false, |_| loss),
+        Fortune::Excepted(why) => *state.tally.excepted.entry(why).or_default() += 1,
+        Fortune::Good if is_empty => {}
+        Fortune::Good => return,
     }
     drop(state);
     let person = world.chance.pick(&world.hazards.people);

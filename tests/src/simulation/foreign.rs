@@ -32,8 +32,12 @@ pub(super) fn start(world: &Arc<World>, kind: Foreign) {
 pub(super) fn sign_in(world: &Arc<World>, person: PersonId, is_old: bool) {
     let program = Program::new(world);
     world.spawn(program.process, async move {
+        let revokes = program.world.chance.happens(0.3);
         let record = {
             let mut state = program.world.state();
+            if revokes {
+                state.revoke_stored("signed out by a CLI");
+            }
             let pair = state.sign_in(person);
             of_login(&state.ledger, pair, state.now())
         };
@@ -66,6 +70,8 @@ impl Program {
             }
             Foreign::Mixer => {
                 let Some(mut record) = self.read() else { return };
+                // What it read may be old by then.
+                self.world.pause(0, 3000).await;
                 if let Some(account) = record.pointer_mut("/tokens/account_id") {
                     *account = json!(self.world.chance.pick(&PEOPLE).account);
                     self.replace(Some(&record));

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use codex_auth_sdk::RefusalReason;
+
 use super::Kind;
 use super::ledger::{PEOPLE, PersonId};
 use crate::chance::Chance;
@@ -17,12 +19,18 @@ pub(super) struct Manners {
     /// Whether a token is spent at the end of the time that its grant takes.
     pub(super) spends_late: bool,
     pub(super) omits_id: bool,
+    /// How a spent token is refused.
+    pub(super) refusal_reason: RefusalReason,
+    /// The probability that a grant holds another account's tokens.
+    pub(super) mixups: f64,
     /// Milliseconds, at least and at most.
     pub(super) grant: (u64, u64),
     pub(super) refusal: (u64, u64),
     /// Probabilities: no clear answer, and a reply that is lost after the token was spent.
     pub(super) faults: f64,
     pub(super) lost_replies: f64,
+    /// Times in which the issuer answers nothing of use.
+    pub(super) outages: usize,
 }
 
 /// Things that foreign programs do.
@@ -83,6 +91,8 @@ pub(super) struct Hazards {
     pub(super) logouts: usize,
     /// Access tokens that the server kills, which everybody notices at once.
     pub(super) kills: usize,
+    /// Logins that the server revokes.
+    pub(super) revocations: usize,
     pub(super) crashes: usize,
     /// The probability that a process dies at one step of a save.
     pub(super) deadly_steps: f64,
@@ -90,6 +100,8 @@ pub(super) struct Hazards {
     pub(super) torn_sidecars: f64,
     pub(super) stops: usize,
     pub(super) disk_faults: f64,
+    /// The probability that a save fails.
+    pub(super) failing_saves: f64,
     /// The probability that a caller does not wait for its answer.
     pub(super) cancels: f64,
     pub(super) foreign: Vec<Foreign>,
@@ -116,19 +128,24 @@ impl Hazards {
                 rotates: true,
                 spends_late: false,
                 omits_id: false,
+                refusal_reason: RefusalReason::Reused,
+                mixups: 0.0,
                 grant: (300, 300),
                 refusal: (50, 50),
                 faults: 0.0,
                 lost_replies: 0.0,
+                outages: 0,
             },
             sign_ins: 0,
             logouts: 0,
             kills: 0,
+            revocations: 0,
             crashes: 0,
             deadly_steps: 0.0,
             torn_sidecars: 0.0,
             stops: 0,
             disk_faults: 0.0,
+            failing_saves: 0.0,
             cancels: 0.0,
             foreign: Vec::new(),
             foreign_turns: 0,
@@ -164,11 +181,13 @@ impl Hazards {
             sign_ins: some(if accounts { 1.0 } else { 0.4 }, 6),
             logouts: some(if accounts { 0.7 } else { 0.2 }, 3),
             kills: some(0.8, 6),
+            revocations: some(0.1, 2),
             crashes: some(0.5, 4) * many,
             deadly_steps: rarely(0.3, 0.1),
             torn_sidecars: rarely(0.2, 0.5),
             stops: some(0.4, 3) * many,
             disk_faults: rarely(0.25, 0.02),
+            failing_saves: rarely(0.2, 0.4),
             cancels: rarely(0.5, 0.3),
             foreign_turns: if foreign.is_empty() { 0 } else { some(0.6, 8) },
             foreign,
@@ -180,17 +199,21 @@ impl Hazards {
 
 impl Manners {
     fn drawn(chance: &Chance) -> Self {
+        use RefusalReason::{InvalidGrant, Reused, Unauthorized};
         let rarely = |odds: f64, rate: f64| if chance.happens(odds) { rate } else { 0.0 };
         Self {
             revokes_families: chance.happens(0.5),
             grace: Duration::from_secs(chance.pick(&[0, 0, 30])),
-            rotates: chance.happens(0.9),
+            rotates: chance.happens(0.85),
             spends_late: chance.happens(0.3),
             omits_id: chance.happens(0.2),
+            refusal_reason: chance.pick(&[Reused, Reused, InvalidGrant, Unauthorized]),
+            mixups: rarely(0.1, 0.1),
             grant: chance.pick(&[(50, 400), (500, 2500), (100, 15_000)]),
             refusal: chance.pick(&[(0, 20), (50, 400)]),
             faults: rarely(0.3, 0.3),
             lost_replies: rarely(0.3, 0.15),
+            outages: usize::from(chance.happens(0.15)),
         }
     }
 }

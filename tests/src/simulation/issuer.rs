@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::executor::{First, ProcessId, first};
 use super::journal::Event;
-use super::ledger::{Client, PairId};
+use super::ledger::{Client, PEOPLE, PairId, Request};
 use super::state::Ruling;
 use super::world::World;
 
@@ -55,14 +55,16 @@ impl World {
     /// None where the answer is lost on its way.
     async fn answer(&self, client: Client, token: &str) -> Option<Answer> {
         let manners = &self.hazards.manners;
+        let request = Request { by: client, at: self.executor.now() };
         self.pause(0, 20).await;
-        if self.goes_on() && self.chance.happens(manners.faults) {
+        let is_down = self.state().is_down;
+        if self.goes_on() && (is_down || self.chance.happens(manners.faults)) {
             return self.fault().await;
         }
         if manners.spends_late {
             self.pause(manners.grant.0, manners.grant.1).await;
         }
-        let ruling = self.state().redeem(client, token);
+        let ruling = self.state().redeem(request, token);
         let (shortest, longest) = match ruling {
             Ruling::Granted(_) if manners.spends_late => (0, 20),
             Ruling::Granted(_) => manners.grant,
@@ -73,10 +75,25 @@ impl World {
             return None;
         }
         Some(match ruling {
-            Ruling::Granted(pair) => Answer::Granted(pair),
-            Ruling::Reused => Answer::Refused(RefusalReason::Reused),
+            Ruling::Granted(pair) => Answer::Granted(self.mix_up(pair)),
+            Ruling::Reused => Answer::Refused(manners.refusal_reason),
             Ruling::Invalidated => Answer::Refused(RefusalReason::Invalidated),
         })
+    }
+
+    /// The pair to answer with: rarely that of somebody else, where a client can tell.
+    fn mix_up(&self, pair: PairId) -> PairId {
+        let mut state = self.state();
+        let people = PEOPLE.len();
+        let owner = state.ledger.person(pair);
+        let other = (owner + 1 + self.chance.below(people - 1)) % people;
+        let is_seen = [owner, other].iter().all(|person| PEOPLE[*person].user.is_some());
+        let happens = self.goes_on() && self.chance.happens(self.hazards.manners.mixups);
+        let manners = &self.hazards.manners;
+        if happens && is_seen && manners.rotates && !manners.omits_id {
+            return state.sign_in(other);
+        }
+        pair
     }
 
     /// No clear answer, and the token is not spent.
@@ -158,7 +175,7 @@ impl TokenEndpoint for Endpoint {
         _: Duration,
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async {
-            self.world.pause(5, 200).await;
+            self.world.pause(5, 600).await;
             self.world.state().revoke_login(token.expose(), "signed out");
             Ok(())
         })

@@ -79,6 +79,13 @@ pub(super) struct Pair {
     pub(super) refusals: Vec<(ProcessId, Duration)>,
 }
 
+/// Who presented a token, and when.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Request {
+    pub(super) by: Client,
+    pub(super) at: Duration,
+}
+
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Spent {
     pub(super) at: Duration,

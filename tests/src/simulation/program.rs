@@ -9,6 +9,7 @@ use codex_auth_sdk::{
 };
 
 use super::executor::{First, ProcessId, first};
+use super::foreign;
 use super::journal::Event;
 use super::ledger::PEOPLE;
 use super::rules::About;
@@ -33,7 +34,7 @@ pub(super) fn start(world: &Arc<World>) {
         pin: PEOPLE[person].account.filter(|_| world.chance.happens(world.hazards.pinned)),
     };
     world.state().started(process, manner);
-    let program = Program { world: Arc::clone(world), process, manner };
+    let program = Program { world: Arc::clone(world), process, manner, life: 0 };
     world.spawn(process, async move { program.run().await });
 }
 
@@ -43,11 +44,13 @@ struct Program {
     world: Arc<World>,
     process: ProcessId,
     manner: Manner,
+    /// Counts its managers; what the last but one has begun goes on.
+    life: u32,
 }
 
 impl Program {
-    async fn run(self) {
-        let manager = self.open().await;
+    async fn run(mut self) {
+        let mut manager = self.open().await;
         let mut bell = self.world.bell.subscribe();
         while self.world.goes_on() {
             let pause = self.world.chance.between(Duration::ZERO, self.world.hazards.think);
@@ -57,6 +60,10 @@ impl Program {
             }
             if self.world.goes_on() {
                 self.act(&manager).await;
+            }
+            if self.world.chance.happens(0.02) {
+                self.life += 1;
+                manager = self.open().await;
             }
         }
         let now = self.world.executor.now();
@@ -85,7 +92,10 @@ impl Program {
                 builder.build().await
             };
             match opened {
-                Ok(manager) => return manager,
+                Ok(manager) => {
+                    self.world.state().opened(self.process, self.life);
+                    return manager;
+                }
                 Err(error) => self.world.state().judge(self.process, None, error.code()),
             }
             self.world.pause(1000, 30_000).await;
@@ -144,11 +154,14 @@ impl Program {
         let mut auth = if is_fresh {
             let about = manager.auth();
             match self.call("fresh_auth", about.as_ref(), manager.fresh_auth()).await {
-                Ok(auth) => auth,
+                Ok(auth) => {
+                    self.world.state().judge_fresh(self.process, auth.as_ref());
+                    auth
+                }
                 Err(code) => return code,
             }
         } else {
-            manager.auth()
+            self.snapshot(manager)
         };
         let recovery = manager.unauthorized_recovery();
         for sends in 0..MOST_SENDS {
@@ -170,6 +183,7 @@ impl Program {
                     (None, _) => "none",
                 })
             } else {
+                self.world.state().reported(self.process, self.life, about);
                 let decision = manager.recover_from_unauthorized(&used, &recovery);
                 let answer = self.call("recover", Some(&used), decision).await;
                 answer.map(|decision| match decision {
@@ -187,9 +201,18 @@ impl Program {
                 }
                 Err(code) => return code,
             }
-            auth = manager.auth();
+            auth = self.snapshot(manager);
+            self.world.state().judge_retry(self.process, self.life, auth.as_ref());
         }
         "exhausted"
+    }
+
+    /// The snapshot in memory.
+    fn snapshot(&self, manager: &AuthManager) -> Option<CodexAuth> {
+        let mut state = self.world.state();
+        let auth = manager.auth();
+        state.seen(self.process, self.life, auth.as_ref());
+        auth
     }
 
     async fn sync(&self, manager: &AuthManager, auth: &CodexAuth) {
@@ -213,6 +236,15 @@ impl Program {
                 member.signs_out = about.filter(|_| member.calls == 1).map(|about| about.person);
             }
         }
+        if self.world.chance.happens(0.5) {
+            // The user is in a hurry to be somebody else.
+            let (world, person) =
+                (Arc::clone(&self.world), self.world.chance.pick(&self.world.hazards.people));
+            self.world.spawn(self.world.fate, async move {
+                world.pause(0, 1000).await;
+                foreign::sign_in(&world, person, false);
+            });
+        }
         let outcome = manager.logout(self.world.chance.happens(0.5)).await;
         guard.end(outcome.as_ref().map_or_else(codex_auth_sdk::Error::code, |_| "ok"));
         if let Some(member) = self.world.state().members.get_mut(&self.process) {
@@ -222,7 +254,6 @@ impl Program {
 
     /// What everybody is asked in the end: whoever the store says is signed in, is.
     async fn last_requests(&self, manager: &AuthManager) {
-        self.remember(manager);
         let mut code = "";
         for _ in 0..3 {
             match manager.auth() {
@@ -240,14 +271,6 @@ impl Program {
         let mut state = self.world.state();
         let about = manager.auth().and_then(|auth| state.about(&auth));
         state.judge_end(self.process, about, code);
-    }
-
-    fn remember(&self, manager: &AuthManager) {
-        let mut state = self.world.state();
-        let about = manager.auth().and_then(|auth| state.about(&auth));
-        if let Some(about) = about.filter(|_| !self.manner.only_adopts) {
-            state.remembered.insert(about.pair);
-        }
     }
 
     /// Makes a call, and notes how long it took and what came of it.

@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use codex_auth_sdk::{AuthMode, CodexAuth};
+use codex_auth_sdk::{AuthMode, CodexAuth, RefusalReason};
 
 use super::executor::ProcessId;
 use super::journal::Event;
 use super::ledger::{Client, PEOPLE, PairId, PersonId};
-use super::record::{Content, Owners, untouched};
+use super::record::{Content, Owners, untouched, wall};
 use super::state::{Manner, State};
 
 /// How long what a caller is told may lag behind the store.
@@ -20,8 +20,23 @@ const DAZE: Duration = Duration::from_secs(5);
 /// How long others believe a refusal that one of them heard.
 const VERDICT_LIFE: Duration = Duration::from_secs(59);
 
+/// How long who heard a refusal without a reason believes it.
+const UNAUTHORIZED_LIFE: Duration = Duration::from_secs(299);
+
+/// How long a refusal is doubted, almost.
+const WINNER_WAIT: Duration = Duration::from_millis(4900);
+
 /// Requests to the token endpoint within a minute, whatever the number of managers.
 const MOST_A_MINUTE: usize = 90;
+
+/// No wait for one answer takes longer: the lock timeout, the deadline, and what a save may wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(60 + 45 + 25);
+
+/// A turn with the lock, and what its last save may wait.
+const LONGEST_HOLD: Duration = Duration::from_secs(45 + 45);
+
+/// Requests for one token in one turn with the lock.
+const MOST_ASKED: u32 = 4;
 
 /// Rotations in a row after which young tokens may be given up.
 const BURST: usize = 4;
@@ -103,10 +118,22 @@ impl State {
             self.check(false, |_| format!("process {process} presents what nobody issued"));
             return None;
         };
+        self.check_count(process, pair);
         self.check_need(process, pair);
         self.check_spent(process, pair);
         self.check_refused(process, pair);
         Some(pair)
+    }
+
+    /// A holder of the lock asks a few times only.
+    fn check_count(&mut self, process: ProcessId, pair: PairId) {
+        let Some(member) = self.members.get_mut(&process) else { return };
+        let times =
+            member.asked.filter(|(asked, _)| *asked == pair).map_or(1, |(_, times)| times + 1);
+        member.asked = Some((pair, times));
+        self.check(times <= MOST_ASKED, |_| {
+            format!("process {process} presents pair {pair} for the {times}th time")
+        });
     }
 
     /// Nobody redeems where the access token is still good.
@@ -129,7 +156,9 @@ impl State {
         let Some(Client::Sdk(redeemer)) = next.holder else { return };
         let is_told = self.forgotten.is_none_or(|at| at < next.issued);
         let is_stored = next.is_stored && !next.is_orphan && is_told;
-        let knows = redeemer == process || is_stored || self.executor.is_alive(redeemer);
+        let opened = self.opened_at(process);
+        let remembers = redeemer == process && opened.is_some_and(|at| at <= next.issued);
+        let knows = remembers || is_stored || (is_told && self.executor.is_alive(redeemer));
         self.check(!knows, |_| {
             format!(
                 "process {process} presents pair {pair}, which process {redeemer} spent \
@@ -145,12 +174,21 @@ impl State {
             return;
         }
         let now = self.now();
+        let changed = self.changed;
         let refusals = self.ledger.pairs[pair].refusals.clone();
-        for (who, at) in refusals {
+        // One that was taken for the sign of a winner is forgotten once the store has changed.
+        for (who, at) in refusals.into_iter().filter(|(_, at)| changed < *at) {
             let is_told = self.executor.is_alive(who)
                 && now < at + VERDICT_LIFE
                 && self.forgotten.is_none_or(|forgotten| forgotten < at);
-            let knows = who == process || is_told;
+            let life = match self.manners.refusal_reason {
+                RefusalReason::Unauthorized => UNAUTHORIZED_LIFE,
+                _ => Duration::MAX,
+            };
+            let remembers = who == process
+                && self.opened_at(process).is_some_and(|opened| opened <= at)
+                && now < at.saturating_add(life);
+            let knows = remembers || is_told;
             self.check(!knows, |_| {
                 format!("process {process} presents pair {pair}, which process {who} saw refused")
             });
@@ -199,6 +237,11 @@ impl State {
             )
         });
         // Where the refresh token stays, any access token of the login is as good as another.
+        let written = after.parsed.as_ref().ok().and_then(|record| record.last_refresh);
+        let issued = wall(self.ledger.pairs[new].issued);
+        self.check(written.is_some_and(|at| at >= issued), |_| {
+            format!("process {process} wrote pair {new} of {issued} as of {written:?}")
+        });
         let is_newer = self.ledger.pairs[old].generation <= self.ledger.pairs[new].generation
             || !self.manners.rotates;
         self.check(is_newer, |_| format!("process {process} wrote pair {new} over {old}"));
@@ -247,6 +290,65 @@ impl State {
         self.check(is_new, |_| format!("process {process} got pair {} back", found.pair));
     }
 
+    /// A process reports that the API has rejected the token of `about`.
+    pub(super) fn reported(&mut self, process: ProcessId, life: u32, about: Option<About>) {
+        let member = self.members.get_mut(&process).filter(|member| member.life == life);
+        if let (Some(member), Some(about)) = (member, about) {
+            member.rejected.insert(about.pair);
+        }
+    }
+
+    /// A program looks at its snapshot, which is no older than what it had, unless the store is.
+    pub(super) fn seen(&mut self, process: ProcessId, life: u32, auth: Option<&CodexAuth>) {
+        if self.life_of(process) != Some(life) {
+            return;
+        }
+        let about = auth.and_then(|auth| self.about(auth));
+        let had = self.members.get(&process).and_then(|member| member.has);
+        if let (Some(about), Some((had, since))) = (about, had) {
+            let (old, new) = (&self.ledger.pairs[had], &self.ledger.pairs[about.pair]);
+            let is_older = old.family == new.family && old.generation > new.generation;
+            let is_ours = self.meddled < since && self.manners.rotates;
+            self.check(!(is_older && is_ours), |_| {
+                format!("process {process} had pair {had} and has pair {} again", about.pair)
+            });
+        }
+        let now = self.now();
+        let is_same = about.map(|about| about.pair) == had.map(|(pair, _)| pair);
+        if let Some(member) = self.members.get_mut(&process).filter(|_| !is_same) {
+            member.has = about.map(|about| (about.pair, now));
+        }
+    }
+
+    /// The refresh lock is not held for longer than its holder needs.
+    pub(super) fn check_hold(&mut self) {
+        let Some((process, since)) = self.held else { return };
+        let took = self.now() - since;
+        // A pair that cannot be saved keeps the lock, as long as half a record is in its way.
+        let is_free = self.disk.content().is_none_or(|content| content.parsed.is_ok())
+            && self.changed + Duration::from_secs(30) < self.now();
+        let is_long = took > LONGEST_HOLD && is_free && !self.was_stopped(process, since);
+        self.check(!is_long, |_| format!("process {process} has the lock for {took:?}"));
+    }
+
+    fn was_stopped(&self, process: ProcessId, since: Duration) -> bool {
+        let member = self.members.get(&process);
+        member
+            .is_some_and(|member| member.is_stopped || member.resumed.is_some_and(|at| at > since))
+    }
+
+    /// What is there for a retry is not what was rejected before.
+    pub(super) fn judge_retry(&mut self, process: ProcessId, life: u32, auth: Option<&CodexAuth>) {
+        let Some(about) = auth.and_then(|auth| self.about(auth)) else { return };
+        let member = self.members.get(&process).filter(|member| member.life == life);
+        let is_known = member.is_some_and(|member| member.rejected.contains(&about.pair));
+        let is_expired = self.ledger.pairs[about.pair].expires + LAG < self.now();
+        let is_long = self.changed + LAG < self.now() && !self.is_dazed(process);
+        self.check(!((is_known || is_expired) && is_long), |_| {
+            format!("process {process} is to retry with pair {}, which is no good", about.pair)
+        });
+    }
+
     /// A call about `about` ended with `code`: nobody is told that a login is gone while the store
     /// holds it.
     pub(super) fn judge(&mut self, process: ProcessId, about: Option<About>, code: &'static str) {
@@ -268,6 +370,7 @@ impl State {
                 self.check(!is_there, |_| {
                     format!("process {process} was told {code}, but the store has {alive:?}")
                 });
+                self.check_patience(process, code);
             }
             "fresh_token_rejected" => {
                 let rotations = self.recent_rotations();
@@ -282,6 +385,17 @@ impl State {
         }
     }
 
+    /// Nobody is told that a token was used by another before that one had the time to save.
+    fn check_patience(&mut self, process: ProcessId, code: &'static str) {
+        let is_clear = self.manners.faults == 0.0 && self.manners.lost_replies == 0.0;
+        let may_have_winner = ["refresh_token_reused", "refresh_token_rejected"].contains(&code);
+        let stored = self.disk.content().and_then(|content| content.pair(&self.ledger));
+        let Some(stored) = stored.filter(|_| is_clear && may_have_winner) else { return };
+        let Some((_, first)) = self.ledger.pairs[stored].refusals.first().copied() else { return };
+        let is_soon = first + WINNER_WAIT > self.now();
+        self.check(!is_soon, |_| format!("process {process} was told {code} of {stored} too soon"));
+    }
+
     /// `sync_from_storage` said `code` of a snapshot.
     pub(super) fn judge_sync(
         &mut self,
@@ -289,9 +403,15 @@ impl State {
         about: Option<About>,
         code: &'static str,
     ) {
-        let stored = self.disk.content().and_then(|content| content.pair(&self.ledger));
-        let (Some(about), Some(stored)) = (about, stored) else { return };
+        let owners = self.disk.content().and_then(|content| content.owners);
+        let is_mixed =
+            owners.is_some_and(|owners| !owners.is_account_right && !self.is_hidden_mix(owners));
         let is_long = self.changed + LAG < self.now() && !self.is_dazed(process);
+        self.check(!(is_mixed && is_long && code == "applied"), |_| {
+            format!("process {process}: a record of two accounts is {code}")
+        });
+        let stored = owners.and_then(|owners| owners.pair(&self.ledger));
+        let (Some(about), Some(stored)) = (about, stored) else { return };
         let owner = self.ledger.person(stored);
         let is_known = PEOPLE[about.person].account.is_some() && PEOPLE[owner].account.is_some();
         let is_right = (owner == about.person) == (code == "applied");
@@ -319,6 +439,31 @@ impl State {
         self.check(is_right, |_| {
             format!("process {process} ends with {code} as {about:?}, but the store has {alive:?}")
         });
+    }
+
+    /// `fresh_auth` gave `auth`, which is not expired where anything could be done about that.
+    pub(super) fn judge_fresh(&mut self, process: ProcessId, auth: Option<&CodexAuth>) {
+        let now = self.now();
+        let pair = auth.and_then(|auth| self.ledger.by_access(auth.access_token()?.expose()));
+        let Some(pair) = pair.filter(|_| !self.manner(process).only_adopts) else { return };
+        let is_expired = self.ledger.pairs[pair].expires + LAG < now && !self.is_dazed(process);
+        self.check(!is_expired, |_| format!("process {process} got the expired pair {pair}"));
+    }
+
+    /// A call that began at `began` has ended.
+    pub(super) fn judge_time(&mut self, process: ProcessId, what: &str, began: Duration) {
+        let took = self.now() - began;
+        let most = if what == "fresh_auth" { LONGEST_WAIT * 3 } else { LONGEST_WAIT };
+        let is_late = took > most && !self.was_stopped(process, began);
+        self.check(!is_late, |_| format!("{what} of process {process} took {took:?}"));
+    }
+
+    fn life_of(&self, process: ProcessId) -> Option<u32> {
+        self.members.get(&process).map(|member| member.life)
+    }
+
+    fn opened_at(&self, process: ProcessId) -> Option<Duration> {
+        self.members.get(&process).map(|member| member.opened)
     }
 
     fn manner(&self, process: ProcessId) -> Manner {

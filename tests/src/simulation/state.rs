@@ -7,12 +7,9 @@ use super::disk::{Disk, Lock};
 use super::executor::{Executor, ProcessId};
 use super::hazards::{Hazards, Manners};
 use super::journal::{Event, Journal};
-use super::ledger::{Client, FamilyId, Ledger, PEOPLE, PairId, PersonId, Spent};
+use super::ledger::{Client, FamilyId, Ledger, PEOPLE, PairId, PersonId, Request, Spent};
 use super::record::{Content, mint};
 use super::tally::Tally;
-
-/// Rotations that the refresh lock's record remembers.
-const MOST_LINEAGE: usize = 32;
 
 /// See the module.
 pub(super) struct State {
@@ -37,6 +34,8 @@ pub(super) struct State {
     pub(super) alive: Option<Alive>,
     /// When the file was last written, or half-written.
     pub(super) changed: Duration,
+    /// When a foreign program last wrote it.
+    pub(super) meddled: Duration,
     /// Access tokens with an account that a foreign program put them together with.
     pub(super) grafts: HashSet<(PairId, Option<String>)>,
     /// When the SDK was granted tokens.
@@ -44,8 +43,10 @@ pub(super) struct State {
     pub(super) presented: Vec<Duration>,
     /// When what the holders of the refresh lock told each other was last lost.
     pub(super) forgotten: Option<Duration>,
-    /// Pairs that managers have in memory in the end.
-    pub(super) remembered: HashSet<PairId>,
+    /// The issuer answers nothing of use.
+    pub(super) is_down: bool,
+    /// Who took the refresh lock last, and when.
+    pub(super) held: Option<(ProcessId, Duration)>,
     torn_sidecars: f64,
 }
 
@@ -64,10 +65,21 @@ pub(super) struct Member {
     pub(super) manner: Manner,
     /// The pair that it was granted since it took the refresh lock.
     pub(super) in_hand: Option<PairId>,
+    /// The pair of its snapshot, and when it first had that.
+    pub(super) has: Option<(PairId, Duration)>,
+    /// The token that it presents, and how often since it took the refresh lock.
+    pub(super) asked: Option<(PairId, u32)>,
+    /// Counts the managers that it made, one after the other.
+    pub(super) life: u32,
+    /// When it made its manager.
+    pub(super) opened: Duration,
+    pub(super) is_stopped: bool,
     /// When it was last stopped and ran again.
     pub(super) resumed: Option<Duration>,
     /// Whom it is signing out; none while it is not, or where nobody can tell.
     pub(super) signs_out: Option<PersonId>,
+    /// Pairs whose access tokens it reported as rejected.
+    pub(super) rejected: HashSet<PairId>,
     pub(super) calls: usize,
 }
 
@@ -103,12 +115,14 @@ impl State {
             last_call: 0,
             alive: None,
             changed: Duration::ZERO,
+            meddled: Duration::ZERO,
             grafts: HashSet::new(),
             rotations: Vec::new(),
             has_disk_faults: hazards.disk_faults > 0.0,
             presented: Vec::new(),
             forgotten: None,
-            remembered: HashSet::new(),
+            is_down: false,
+            held: None,
             torn_sidecars: hazards.torn_sidecars,
         }
     }
@@ -128,6 +142,16 @@ impl State {
         self.running.push(process);
     }
 
+    pub(super) fn opened(&mut self, process: ProcessId, life: u32) {
+        let now = self.now();
+        if let Some(member) = self.members.get_mut(&process) {
+            member.opened = now;
+            member.life = life;
+            member.rejected.clear();
+            member.has = None;
+        }
+    }
+
     /// Whether it was one that uses the SDK; `luck` is a number from 0 to below 1.
     pub(super) fn killed(&mut self, process: ProcessId, luck: f64) -> bool {
         self.note(Event::Killed(process));
@@ -135,6 +159,9 @@ impl State {
             let half = self.disk.sidecar.len() / 2;
             self.disk.sidecar.truncate(half);
             self.forgotten = Some(self.now());
+        }
+        if self.disk.holds(Lock::Refresh, process) {
+            self.held = None;
         }
         self.disk.release_all(process);
         if let Some(pair) = self.members.get(&process).and_then(|member| member.in_hand) {
@@ -150,6 +177,9 @@ impl State {
     pub(super) fn stopped(&mut self, process: ProcessId) {
         self.note(Event::Stopped(process));
         self.tally.stops += 1;
+        if let Some(member) = self.members.get_mut(&process) {
+            member.is_stopped = true;
+        }
     }
 
     pub(super) fn resumed(&mut self, process: ProcessId) {
@@ -157,15 +187,22 @@ impl State {
         let now = self.now();
         if let Some(member) = self.members.get_mut(&process) {
             member.resumed = Some(now);
+            member.is_stopped = false;
         }
     }
 
     pub(super) fn locked(&mut self, process: ProcessId) {
         self.note(Event::Locked(process));
+        self.held = Some((process, self.now()));
+        if let Some(member) = self.members.get_mut(&process) {
+            member.asked = None;
+        }
     }
 
     pub(super) fn unlocked(&mut self, process: ProcessId) {
         self.note(Event::Unlocked(process));
+        self.check_hold();
+        self.held = None;
         if let Some(member) = self.members.get_mut(&process) {
             member.in_hand = None;
         }
@@ -199,6 +236,9 @@ impl State {
             _ => self.disk.overwrite(content, now),
         }
         self.changed = now;
+        if client.is_foreign() {
+            self.meddled = now;
+        }
         self.look_alive();
     }
 
@@ -213,7 +253,7 @@ impl State {
     }
 
     /// What the issuer does with a refresh token.
-    pub(super) fn redeem(&mut self, client: Client, token: &str) -> Ruling {
+    pub(super) fn redeem(&mut self, request: Request, token: &str) -> Ruling {
         let Some(pair) = self.ledger.by_refresh(token) else { return Ruling::Invalidated };
         let now = self.now();
         if self.ledger.family(pair).revoked.is_some() {
@@ -223,7 +263,7 @@ impl State {
         let Some(spent) = self.ledger.pairs[pair].spent else {
             let times = (now, self.life);
             let next = mint(&mut self.ledger, family, Some(pair), times, self.manners.rotates);
-            self.ledger.pairs[next].granted_to = Some(client);
+            self.ledger.pairs[next].granted_to = Some(request.by);
             if self.manners.rotates {
                 self.ledger.pairs[pair].spent = Some(Spent { at: now, successor: next });
             }
@@ -231,15 +271,11 @@ impl State {
             return Ruling::Granted(next);
         };
         if now < spent.at + self.manners.grace {
-            self.ledger.pairs[spent.successor].granted_to = Some(client);
+            self.ledger.pairs[spent.successor].granted_to = Some(request.by);
             return Ruling::Granted(spent.successor);
         }
         if self.manners.revokes_families {
-            let cause = if client.is_foreign() {
-                "a foreign program presented a spent token"
-            } else {
-                "a spent token was presented"
-            };
+            let cause = self.blame(request, spent);
             self.revoke(family, cause);
         }
         Ruling::Reused
@@ -248,6 +284,13 @@ impl State {
     /// Revokes the login that `token` is of.
     pub(super) fn revoke_login(&mut self, token: &str, cause: &'static str) {
         if let Some(pair) = self.ledger.by_refresh(token) {
+            self.revoke(self.ledger.pairs[pair].family, cause);
+        }
+    }
+
+    /// Revokes the login that the store holds.
+    pub(super) fn revoke_stored(&mut self, cause: &'static str) {
+        if let Some(pair) = self.disk.content().and_then(|content| content.pair(&self.ledger)) {
             self.revoke(self.ledger.pairs[pair].family, cause);
         }
     }
@@ -281,65 +324,6 @@ impl State {
         };
         self.note(Event::AccessKilled(pair));
         self.ledger.pairs[pair].is_killed = true;
-    }
-
-    /// What would be lost if the record in the store were all that is left: nothing, a login by an
-    /// exception, or one against the guarantees.
-    pub(super) fn loss(&self, is_over: bool) -> Option<Result<&'static str, String>> {
-        let content = self.disk.content()?;
-        if content.parsed.is_err() {
-            return Some(Ok("a foreign program left half a record"));
-        }
-        let owners = content.owners?;
-        let Some(pair) = owners.pair(&self.ledger) else {
-            return Some(Ok("a foreign program mixed two logins"));
-        };
-        if self.ledger.is_live(pair) {
-            return None;
-        }
-        let family = self.ledger.family(pair);
-        if let Some(cause) = family.revoked {
-            return Some(Ok(cause));
-        }
-        let latest = &self.ledger.pairs[family.latest];
-        let is_running = |client: Client| matches!(client, Client::Sdk(process) if self.executor.is_alive(process));
-        match latest.holder {
-            None if latest.granted_to.is_some() => Some(Ok("an answer was lost")),
-            Some(client) if client.is_foreign() && !latest.is_stored => {
-                Some(Ok("a foreign program did not save"))
-            }
-            Some(client) if !latest.is_stored && !is_running(client) => {
-                Some(Ok("a crash before the save"))
-            }
-            // It is in memory, and is saved later.
-            Some(_) if !latest.is_stored && !is_over => None,
-            _ if latest.displaced_by.is_some_and(Client::is_foreign)
-                && !(is_over && self.can_be_put_back(pair, family.latest)) =>
-            {
-                Some(Ok("a foreign program put a spent token back"))
-            }
-            _ => Some(Err(format!(
-                "the store holds pair {pair}, pair {} was lost: {latest:?}",
-                family.latest
-            ))),
-        }
-    }
-
-    /// Whether somebody has `latest` in memory, and all can know that `stored` led to it.
-    fn can_be_put_back(&self, stored: PairId, latest: PairId) -> bool {
-        let is_forgotten = self.forgotten.is_some_and(|at| at >= self.ledger.pairs[stored].issued);
-        let mut pair = stored;
-        for _ in 0..MOST_LINEAGE {
-            if pair == latest {
-                return self.remembered.contains(&latest) && !is_forgotten;
-            }
-            let Some(spent) = self.ledger.pairs[pair].spent else { return false };
-            pair = spent.successor;
-            if self.ledger.pairs[pair].holder.is_none_or(Client::is_foreign) {
-                return false;
-            }
-        }
-        false
     }
 
     fn note_graft(&mut self, content: Option<&Content>) {

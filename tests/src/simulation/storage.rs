@@ -47,10 +47,12 @@ impl Storage {
         self.fault("load")?;
         let end = self.world.executor.now() + TORN_FOR;
         loop {
+            let loaded = self.read();
             if self.world.hazards.is_asked {
+                // What was read is a little old when it arrives.
                 self.world.pause(1, 30).await;
             }
-            if let Some(loaded) = self.read() {
+            if let Some(loaded) = loaded {
                 return Ok(loaded);
             }
             if self.world.executor.now() >= end {
@@ -64,6 +66,10 @@ impl Storage {
         let world = &self.world;
         world.may_crash(self.process).await;
         self.fault("swap")?;
+        if world.goes_on() && world.chance.happens(world.hazards.failing_saves) {
+            world.state().failed(self.process, "save");
+            return Err(Error::new(ErrorKind::StoreUnavailable, "the disk is full"));
+        }
         let lock = Hold::take(world, Lock::Commit, self.process, COMMIT_LOCK_TIMEOUT).await;
         let _lock = lock.ok_or_else(|| Error::new(ErrorKind::LockTimeout, "the commit lock"))?;
         // The temp file is written and synced.

@@ -144,6 +144,7 @@ impl Call {
         let mut state = self.world.state();
         state.note(Event::Ended(self.process, self.what, code));
         let took = state.now().saturating_sub(self.began.0);
+        state.judge_time(self.process, self.what, self.began.0);
         state.tally.slowest = state.tally.slowest.max(took);
         state.tally.calls += 1;
         if code != "ok" {
