@@ -1,12 +1,15 @@
 //! Both redeem the same token: one wins, the other is refused.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use super::scene::{Scene, Script, expect};
 
 /// Every order in which the two can come.
-pub const RACES: [Script; 5] = [
+pub const RACES: [Script; 6] = [
     Script::new("a foreign winner saves while ours waits", winner_saves_while_we_wait),
+    Script::new("a foreign winner's save is cut short while ours looks", winner_saves_in_parts),
     Script::new("a foreign winner has saved before ours is refused", winner_is_faster),
     Script::new("a foreign loser, and what we do not know survives", loser),
     impatient("a foreign winner saves later than ours waits", winner_is_too_late),
@@ -24,6 +27,30 @@ fn winner_saves_while_we_wait(scene: &mut Scene) -> Result<bool, String> {
     scene.wait(&json!({"refused": 1}));
     scene.program.save(&grant)?;
     adopts(scene)
+}
+
+fn winner_saves_in_parts(scene: &mut Scene) -> Result<bool, String> {
+    scene.control("kill_access", &json!({}));
+    let grant = scene.program.redeem()?;
+    scene.contender.go();
+    scene.wait(&json!({"refused": 1}));
+    let process = scene.contender.process().id();
+    scene.program.save_in_parts(&grant, || wait_for_reads(process))?;
+    adopts(scene)
+}
+
+/// Returns when the process has read something, and once more, or seems to have given up.
+fn wait_for_reads(process: u32) {
+    let reads = || {
+        let counters = std::fs::read_to_string(format!("/proc/{process}/io")).expect("it runs");
+        let mut lines = counters.lines();
+        let reads: Option<u64> = lines.find_map(|line| line.strip_prefix("syscr: ")?.parse().ok());
+        reads.expect("a counter")
+    };
+    let (start, before) = (Instant::now(), reads());
+    while reads() < before + 2 && start.elapsed() < Duration::from_secs(5) {
+        std::thread::yield_now();
+    }
 }
 
 fn winner_is_faster(scene: &mut Scene) -> Result<bool, String> {
