@@ -14,7 +14,7 @@ use crate::error::{Result, transient};
 use crate::sidecar::Sidecar;
 use crate::snapshot::CodexAuth;
 use crate::storage::RefreshLock;
-use crate::token_endpoint::{Grant, RefusalReason};
+use crate::token_endpoint::RefusalReason;
 
 /// Redemptions of different tokens in one turn: the first, and one for each time that the store
 /// turned out to have changed.
@@ -130,27 +130,35 @@ impl<'a> Attempt<'a> {
         let size = auth.record().to_json_pretty().expose().len() + GROWTH;
         let _ready = self.shared.storage.ready(size).await?;
         match self.exchange(auth, &tokens.refresh_token).await? {
-            Exchange::Granted(grant) => Ok(self.save_grant(auth, grant, is_young).await),
+            Exchange::Granted(grant) => {
+                match Reply::merge(auth, grant, self.shared.environment.clock.now()) {
+                    Some(reply) => Ok(self.save(reply, is_young).await),
+                    None => self.refuse(auth, RefusalReason::OtherAccount).await,
+                }
+            }
             Exchange::NoAnswer(error) => Err(error),
             Exchange::Superseded => Ok(Round::Again),
-            Exchange::Refused(reason) if self.has_winner(auth, reason).await? => Ok(Round::Again),
-            Exchange::Refused(reason) => {
-                self.believe(&tokens.refresh_token, reason);
-                Err(reason.into_error())
-            }
+            Exchange::Refused(reason) => self.refuse(auth, reason).await,
         }
     }
 
-    /// Saves what was granted in the place of `auth`, which was redeemed for it.
-    async fn save_grant(&self, auth: &CodexAuth, grant: Grant, is_young: bool) -> Round {
+    /// Believes that the refresh token of `auth` is of no use, unless the store holds another one.
+    async fn refuse(&self, auth: &CodexAuth, reason: RefusalReason) -> Result<Round> {
+        if self.has_winner(auth, reason).await? {
+            return Ok(Round::Again);
+        }
+        if let Some(tokens) = auth.managed_tokens() {
+            self.believe(&tokens.refresh_token, reason);
+        }
+        match reason {
+            RefusalReason::OtherAccount => Ok(Round::Done(Err(GiveUpReason::IdentityMismatch))),
+            _ => Err(reason.into_error()),
+        }
+    }
+
+    /// Saves what was granted.
+    async fn save(&self, reply: Reply, is_young: bool) -> Round {
         let now = self.shared.environment.clock.now();
-        let Some(reply) = Reply::merge(auth, grant, now) else {
-            tracing::error!("the token endpoint answered with another account's tokens");
-            if let Some(tokens) = auth.managed_tokens() {
-                self.believe(&tokens.refresh_token, RefusalReason::OtherAccount);
-            }
-            return Round::Done(Err(GiveUpReason::IdentityMismatch));
-        };
         self.note(|sidecar| {
             sidecar.add_rotation(reply.redeemed, reply.granted);
             if is_young {

@@ -118,7 +118,11 @@ impl Attempt<'_> {
         let mut tally = Tally { was_in_doubt, ..Tally::default() };
         loop {
             self.lock.check()?;
-            // A commit lock was waited for, or this program was stopped.
+            // Somebody who takes no lock may have redeemed it or signed in meanwhile: a commit lock
+            // was waited for, there was a pause, or this program was stopped.
+            if self.has_changed(auth).await? {
+                return Ok(Exchange::Superseded);
+            }
             if !self.is_time_after(Duration::ZERO) {
                 return Err(transient(
                     "there is no time left to ask the token endpoint; try again",
@@ -147,10 +151,6 @@ impl Attempt<'_> {
                 return Ok(self.put_off(token, &tally, answer));
             }
             self.shared.environment.clock.sleep(pause).await;
-            // Somebody who takes no lock may have redeemed it meanwhile.
-            if self.has_changed(auth).await? {
-                return Ok(Exchange::Superseded);
-            }
         }
     }
 

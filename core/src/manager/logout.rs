@@ -29,18 +29,21 @@ pub struct LogoutOutcome {
 
 impl Shared {
     pub(super) async fn logout(self: &Arc<Self>, revoke: bool) -> Result<LogoutOutcome> {
-        let shared = Arc::clone(self);
-        self.on_worker(async move { shared.log_out(revoke).await }).await?
+        let (shared, own) = (Arc::clone(self), self.current.auth());
+        self.on_worker(async move { shared.log_out(own, revoke).await }).await?
     }
 
-    async fn log_out(&self, revoke: bool) -> Result<LogoutOutcome> {
+    /// Signs `own` out, and nobody who signs in meanwhile.
+    async fn log_out(&self, mut own: Option<CodexAuth>, revoke: bool) -> Result<LogoutOutcome> {
         let mut outcome = LogoutOutcome::default();
         for _ in 0..MOST_TRIES {
             let loaded = self.storage.load().await?;
             let Some(record) = loaded.record else {
                 return self.logged_out(outcome).await;
             };
-            self.refuse_other_account(&record)?;
+            let stored = self.login(&record);
+            self.refuse_other_account(own.as_ref(), stored.as_ref())?;
+            own = own.or(stored);
             if revoke {
                 outcome.revoked |= self.revoke(&record).await;
             }
@@ -62,10 +65,14 @@ impl Shared {
         Ok(outcome)
     }
 
-    fn refuse_other_account(&self, record: &Arc<AuthDotJson>) -> Result<()> {
-        let Some(stored) = self.login(record) else { return Ok(()) };
-        let is_same = |own: CodexAuth| self.compare(&own, &stored) != IdentityMatch::Different;
-        if self.is_pinned(&stored) && self.current.auth().is_none_or(is_same) {
+    fn refuse_other_account(
+        &self,
+        own: Option<&CodexAuth>,
+        stored: Option<&CodexAuth>,
+    ) -> Result<()> {
+        let Some(stored) = stored else { return Ok(()) };
+        let is_same = |own: &CodexAuth| self.compare(own, stored) != IdentityMatch::Different;
+        if self.is_pinned(stored) && own.is_none_or(is_same) {
             return Ok(());
         }
         Err(Error::new(

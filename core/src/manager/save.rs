@@ -121,14 +121,14 @@ impl Shared {
     }
 
     /// Publishes the record of a reply; the new snapshot, or none if something else was published
-    /// meanwhile.
+    /// meanwhile, or if what others put into the record makes it one to look at again.
     pub(super) fn publish(
         &self,
         seen: &Arc<Current>,
         record: &Arc<AuthDotJson>,
     ) -> Option<CodexAuth> {
-        let auth = self.login(record);
-        self.current.replace(seen, self.current_of(auth.clone())).then_some(auth)?
+        let auth = self.login(record).filter(|auth| self.may_publish(auth))?;
+        self.current.replace(seen, self.current_of(Some(auth.clone()))).then_some(auth)
     }
 
     /// Keeps `lock` until the pair in memory is saved, and keeps trying to.

@@ -212,7 +212,7 @@ impl Shared {
     }
 
     /// Not another account's than the one that is wanted, nor of two accounts at once.
-    fn may_publish(&self, auth: &CodexAuth) -> bool {
+    pub(super) fn may_publish(&self, auth: &CodexAuth) -> bool {
         self.is_pinned(auth) && !auth.is_mixed()
     }
 }

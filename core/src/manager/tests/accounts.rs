@@ -8,6 +8,7 @@ use super::world::{Fault, World};
 use super::{RETRY, recover, refresh_token, start_recovery};
 use crate::auth_dot_json::AuthDotJson;
 use crate::manager::{GiveUpReason, UnauthorizedRecoveryDecision};
+use crate::secret::Secret;
 use crate::snapshot::CodexAuth;
 
 #[tokio::test(start_paused = true)]
@@ -84,6 +85,37 @@ async fn g3_a_reply_of_another_account_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn g3_a_reply_of_another_account_is_no_matter_where_the_store_has_a_new_login() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let auth = manager.auth().expect("signed in");
+    world.issuer.fail_with([Fault::OtherAccount]);
+    let task = start_recovery(&manager, &auth);
+    world.pass(Duration::from_millis(50)).await;
+    world.sign_in("acct-a");
+    assert_eq!(task.await.expect("no panic").expect("recovered"), RETRY);
+}
+
+#[tokio::test(start_paused = true)]
+async fn g3_a_pinned_manager_does_not_use_what_it_refreshed_where_its_account_is_gone() {
+    let world = World::new();
+    let mut record = world.issuer.login("acct-a");
+    record.tokens.as_mut().expect("tokens").id_token = Secret::new("opaque");
+    world.store.memory.replace(Some(record.clone()));
+    let manager = world.builder().account_id("acct-a").build().await.expect("a manager");
+    let auth = manager.auth().expect("signed in");
+    world.issuer.fail_with([Fault::WithoutIdToken]);
+    let task = start_recovery(&manager, &auth);
+    world.pass(Duration::from_millis(50)).await;
+    let mut nameless = record;
+    nameless.tokens.as_mut().expect("tokens").account_id = None;
+    world.store.memory.replace(Some(nameless));
+    let decision = task.await.expect("no panic").expect("an outcome");
+    assert_eq!(decision, UnauthorizedRecoveryDecision::GiveUp(GiveUpReason::IdentityMismatch));
+    assert!(manager.auth().is_none());
+}
+
+#[tokio::test(start_paused = true)]
 async fn g1_a_token_that_was_answered_for_another_account_is_not_presented_again() {
     let world = World::new();
     let manager = world.manager().await;
@@ -142,4 +174,19 @@ async fn g3_a_logout_revokes_what_is_logged_out_and_nothing_else() {
         assert!(!world.issuer.is_live(refresh_token(&current)));
         assert_eq!(world.issuer.is_live(refresh_token(&unsaved)), switches);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn g3_a_logout_signs_nobody_out_who_signed_in_meanwhile() {
+    let world = World::new();
+    let manager = world.manager().await;
+    world.issuer.revocation_takes.set(Duration::ZERO, Duration::from_millis(100));
+    let hand = manager.clone();
+    let task = tokio::spawn(async move { hand.logout(true).await });
+    world.pass(Duration::from_millis(50)).await;
+    world.sign_in("acct-b");
+    manager.reload().await.expect("read");
+    let error = task.await.expect("no panic").expect_err("another account's");
+    assert_eq!(error.code(), "identity_mismatch");
+    assert!(world.issuer.is_live(&world.stored().expect("signed in")));
 }

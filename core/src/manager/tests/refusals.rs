@@ -166,3 +166,16 @@ async fn g11_requests_back_off_by_a_random_part_of_what_doubles() {
         assert_eq!(world.stored().as_deref(), Some(refresh_token(&auth)));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn g1_a_token_that_left_the_store_while_it_was_made_ready_is_not_presented() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let auth = manager.auth().expect("signed in");
+    world.store.ready_takes.set(Duration::ZERO, Duration::from_secs(1));
+    let task = start_recovery(&manager, &auth);
+    world.pass(Duration::from_millis(500)).await;
+    world.sign_in("acct-a");
+    assert_eq!(task.await.expect("no panic").expect("recovered"), RETRY);
+    assert_eq!(world.issuer.requests(), (0, 0));
+}

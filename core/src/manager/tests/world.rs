@@ -80,13 +80,14 @@ pub(super) struct FaultyStore {
     pub(super) failing_syncs: AtomicUsize,
     pub(super) is_unreadable: AtomicBool,
     pub(super) commit_takes: Delays,
+    pub(super) ready_takes: Delays,
     pub(super) locks_tried: AtomicUsize,
     pub(super) locks_taken: AtomicUsize,
     pub(super) is_unstamped: AtomicBool,
     pub(super) lock_is_lost: Arc<AtomicBool>,
 }
 
-/// How long a commit takes before and after it happens.
+/// How long something takes before and after it happens.
 #[derive(Debug, Default)]
 pub(super) struct Delays(Mutex<[Duration; 2]>);
 
@@ -144,7 +145,12 @@ impl AuthStorage for FaultyStore {
     }
 
     fn ready(&self, size: usize) -> BoxFuture<'_, Result<Readiness>> {
-        self.memory.ready(size)
+        Box::pin(async move {
+            self.ready_takes.wait(0).await;
+            let ready = self.memory.ready(size).await;
+            self.ready_takes.wait(1).await;
+            ready
+        })
     }
 
     fn try_lock(&self) -> BoxFuture<'_, Result<Option<Box<dyn RefreshLock>>>> {
@@ -200,6 +206,7 @@ impl RefreshLock for FaultyLock {
 #[derive(Debug)]
 pub(super) struct Issuer {
     environment: Environment,
+    pub(super) revocation_takes: Delays,
     state: Mutex<State>,
 }
 
@@ -227,6 +234,8 @@ pub(super) enum Fault {
     Refused(RefusalReason),
     /// The reply holds another account's tokens.
     OtherAccount,
+    /// Granted as usual, and the id token stays.
+    WithoutIdToken,
     /// The token is not spent; come back after so many seconds.
     PutOff(u64),
     /// The token is not spent, but nobody can tell.
@@ -238,7 +247,7 @@ pub(super) enum Fault {
 impl Issuer {
     fn new(environment: Environment) -> Self {
         let state = State { latency: Duration::from_millis(100), ..State::default() };
-        Self { environment, state: Mutex::new(state) }
+        Self { environment, revocation_takes: Delays::default(), state: Mutex::new(state) }
     }
 
     /// A new login of `account`.
@@ -346,6 +355,10 @@ impl Issuer {
                 let grant = self.mint(&mut state, "acct-a#1", 1);
                 return Redemption::Granted(Grant { refresh_token: None, ..grant });
             }
+            Some(Fault::WithoutIdToken) => {
+                let grant = self.grant(&mut state, token).expect("live");
+                return Redemption::Granted(Grant { id_token: None, ..grant });
+            }
             Some(Fault::Unanswered) => return Redemption::InDoubt(no_answer()),
             Some(Fault::Lost) => {
                 drop(self.grant(&mut state, token));
@@ -384,6 +397,7 @@ impl TokenEndpoint for Issuer {
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async {
             self.state.lock().expect("no panic").live.remove(token.expose());
+            self.revocation_takes.wait(1).await;
             Ok(())
         })
     }
