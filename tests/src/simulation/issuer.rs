@@ -113,10 +113,12 @@ impl World {
     }
 }
 
-/// The token endpoint of one process.
+/// The token endpoint of one manager.
 pub(super) struct Endpoint {
     pub(super) world: Arc<World>,
     pub(super) process: ProcessId,
+    /// Which of the process's managers it is.
+    pub(super) life: u32,
 }
 
 impl fmt::Debug for Endpoint {
@@ -130,6 +132,7 @@ impl Endpoint {
     fn receive(&self, pair: PairId) -> Grant {
         let mut state = self.world.state();
         state.deliver(Client::Sdk(self.process), pair);
+        state.ledger.pairs[pair].delivered = (self.life, state.now());
         let known = &state.ledger.pairs[pair];
         let manners = &self.world.hazards.manners;
         Grant {
@@ -148,7 +151,8 @@ impl TokenEndpoint for Endpoint {
     ) -> BoxFuture<'a, Redemption> {
         Box::pin(async move {
             let world = &self.world;
-            let pair = world.state().present(self.process, refresh_token.expose());
+            let asked_at = world.executor.now();
+            let pair = world.state().present((self.process, self.life), refresh_token.expose());
             let answer = world.ask(Client::Sdk(self.process), refresh_token.expose());
             let answer = match first(answer, world.executor.sleep(timeout)).await {
                 First::Left(Ok(answer)) => answer,
@@ -158,7 +162,7 @@ impl TokenEndpoint for Endpoint {
             match answer {
                 Answer::Granted(pair) => Redemption::Granted(self.receive(pair)),
                 Answer::Refused(reason) => {
-                    world.state().refused(self.process, pair);
+                    world.state().refused((self.process, self.life), pair, asked_at);
                     Redemption::Refused(reason)
                 }
                 Answer::NotSpent(retry_after) => Redemption::NotSpent(no_answer(retry_after)),

@@ -18,6 +18,8 @@ pub(super) enum Event {
     Killed(ProcessId),
     Stopped(ProcessId),
     Resumed(ProcessId),
+    /// A manager was made, in the process's so-many-th life.
+    Opened(ProcessId, u32),
     /// The refresh lock was taken.
     Locked(ProcessId),
     Unlocked(ProcessId),

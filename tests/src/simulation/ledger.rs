@@ -9,6 +9,9 @@ use super::executor::ProcessId;
 pub(super) type PairId = usize;
 pub(super) type FamilyId = usize;
 
+/// A manager: its process, and which of the process's managers it is.
+pub(super) type Life = (ProcessId, u32);
+
 /// Who does something: a process that uses the SDK, or a foreign program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Client {
@@ -68,15 +71,19 @@ pub(super) struct Pair {
     pub(super) granted_to: Option<Client>,
     /// Whom it reached last.
     pub(super) holder: Option<Client>,
+    /// In which life of its holder, if that uses the SDK, and when.
+    pub(super) delivered: (u32, Duration),
     /// The process that was granted it died with the lock in hand.
     pub(super) is_orphan: bool,
-    /// It has been in the store.
-    pub(super) is_stored: bool,
+    /// Its holder gave the refresh lock up without having stored it: another login was there.
+    pub(super) is_put_aside: bool,
+    /// When it was in the store first.
+    pub(super) stored: Option<Duration>,
     /// Who put something else into the store in its place.
     pub(super) displaced_by: Option<Client>,
     pub(super) spent: Option<Spent>,
-    /// SDK processes that heard a clear refusal of the refresh token, and when that was last.
-    pub(super) refusals: Vec<(ProcessId, Duration)>,
+    /// Clear refusals of the refresh token.
+    pub(super) refusals: Vec<Refusal>,
 }
 
 /// Who presented a token, and when.
@@ -86,9 +93,18 @@ pub(super) struct Request {
     pub(super) at: Duration,
 }
 
+/// A refusal that a manager heard.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Refusal {
+    pub(super) heard_by: Life,
+    pub(super) asked_at: Duration,
+    pub(super) heard_at: Duration,
+}
+
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Spent {
     pub(super) at: Duration,
+    pub(super) by: Client,
     pub(super) successor: PairId,
 }
 

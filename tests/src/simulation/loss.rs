@@ -47,7 +47,8 @@ impl State {
             return Fortune::Excepted(why);
         }
         let pair = &self.ledger.pairs[latest];
-        let is_displaced = pair.displaced_by.is_some_and(Client::is_foreign);
+        // Or had no place in the store, when that held half of another login.
+        let is_displaced = pair.displaced_by.is_some_and(Client::is_foreign) || pair.is_put_aside;
         if is_displaced && !self.can_be_put_back(stored, latest) {
             return Fortune::Excepted("a foreign program put a spent token back");
         }
@@ -61,7 +62,7 @@ impl State {
     fn excuse(&self, pair: PairId) -> Option<&'static str> {
         let pair = &self.ledger.pairs[pair];
         match pair.holder.or(pair.granted_to)? {
-            _ if pair.is_stored => None,
+            _ if pair.stored.is_some() => None,
             Client::Foreign(_) => Some("a foreign program did not save"),
             _ if pair.holder.is_none() => Some("an answer was lost"),
             Client::Sdk(process) if self.executor.is_alive(process) => None,
@@ -76,9 +77,9 @@ impl State {
         };
         let successor = spent.successor;
         let pair = &self.ledger.pairs[successor];
+        let is_dead = |process: ProcessId| !self.executor.is_alive(process);
         if request.at <= spent.at {
             // It was good when it was sent.
-            let is_dead = |process: ProcessId| !self.executor.is_alive(process);
             return match pair.granted_to {
                 Some(Client::Foreign(_)) => "a foreign program redeemed at the same time",
                 Some(Client::Sdk(other)) if is_dead(other) || is_dead(process) => {
@@ -86,6 +87,14 @@ impl State {
                 }
                 _ => OURS,
             };
+        }
+        if pair.stored.is_none_or(|at| request.at < at) {
+            // Nobody could know of the redemption yet, unless who redeemed it has it in memory.
+            match spent.by {
+                Client::Foreign(_) => return "a foreign program did not save",
+                Client::Sdk(other) if is_dead(other) => return "a crash before the save",
+                Client::Sdk(_) => {}
+            }
         }
         let is_put_back = pair.displaced_by.is_some_and(Client::is_foreign);
         let put_back = is_put_back.then_some("a foreign program put a spent token back");
@@ -109,11 +118,14 @@ impl State {
         false
     }
 
-    /// Whether a program that may redeem has `pair` in memory.
+    /// Whether a program that may redeem has `pair` in memory: as its snapshot, or granted to it.
     fn is_remembered(&self, pair: PairId) -> bool {
         self.running.iter().any(|process| {
             let member = &self.members[process];
-            !member.manner.only_adopts && member.has.is_some_and(|(has, _)| has == pair)
+            let known = &self.ledger.pairs[pair];
+            let is_its =
+                known.holder == Some(Client::Sdk(*process)) && known.delivered.0 == member.life;
+            !member.manner.only_adopts && (is_its || member.has.is_some_and(|(has, _)| has == pair))
         })
     }
 }

@@ -79,7 +79,7 @@ impl Program {
 
     async fn open(&self) -> AuthManager {
         loop {
-            let mut builder = self.world.builder(self.process);
+            let mut builder = self.world.builder(self.process, self.life);
             if self.manner.only_adopts {
                 builder = builder.refresh(RefreshMode::Never);
             }
@@ -254,8 +254,9 @@ impl Program {
 
     /// What everybody is asked in the end: whoever the store says is signed in, is.
     async fn last_requests(&self, manager: &AuthManager) {
-        let mut code = "";
+        let (mut code, mut began) = ("", Duration::ZERO);
         for _ in 0..3 {
+            began = self.world.executor.now();
             match manager.auth() {
                 Some(auth) => self.sync(manager, &auth).await,
                 None => {
@@ -270,7 +271,7 @@ impl Program {
         }
         let mut state = self.world.state();
         let about = manager.auth().and_then(|auth| state.about(&auth));
-        state.judge_end(self.process, about, code);
+        state.judge_end(self.process, about, code, began);
     }
 
     /// Makes a call, and notes how long it took and what came of it.

@@ -96,10 +96,6 @@ impl State {
         self.members.get(&process).map(|member| member.life)
     }
 
-    fn opened_at(&self, process: ProcessId) -> Option<Duration> {
-        self.members.get(&process).map(|member| member.opened)
-    }
-
     fn manner(&self, process: ProcessId) -> Manner {
         self.members.get(&process).map(|member| member.manner).unwrap_or_default()
     }

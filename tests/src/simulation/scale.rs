@@ -94,7 +94,7 @@ fn start(world: &Arc<World>) {
     let world = Arc::clone(world);
     world.clone().spawn(process, async move {
         world.pause(1000, 1000).await;
-        let manager = world.builder(process).build().await.expect("a login");
+        let manager = world.builder(process, 0).build().await.expect("a login");
         world.executor.sleep(DEATH).await;
         let auth = manager.auth().expect("signed in");
         assert_eq!(world.state().sent(process, &auth), 401, "the token is dead");

@@ -71,8 +71,8 @@ pub(super) struct Member {
     pub(super) asked: Option<(PairId, u32)>,
     /// Counts the managers that it made, one after the other.
     pub(super) life: u32,
-    /// When it made its manager.
-    pub(super) opened: Duration,
+    /// When its snapshot was last looked at.
+    pub(super) looked: Duration,
     pub(super) is_stopped: bool,
     /// When it was last stopped and ran again.
     pub(super) resumed: Option<Duration>,
@@ -144,8 +144,9 @@ impl State {
 
     pub(super) fn opened(&mut self, process: ProcessId, life: u32) {
         let now = self.now();
+        self.note(Event::Opened(process, life));
         if let Some(member) = self.members.get_mut(&process) {
-            member.opened = now;
+            member.looked = now;
             member.life = life;
             member.rejected.clear();
             member.has = None;
@@ -203,8 +204,10 @@ impl State {
         self.note(Event::Unlocked(process));
         self.check_hold();
         self.held = None;
-        if let Some(member) = self.members.get_mut(&process) {
-            member.in_hand = None;
+        let in_hand = self.members.get_mut(&process).and_then(|member| member.in_hand.take());
+        if let Some(pair) = in_hand.filter(|pair| self.ledger.pairs[*pair].stored.is_none()) {
+            self.check_put_aside(process, pair);
+            self.ledger.pairs[pair].is_put_aside = true;
         }
     }
 
@@ -223,7 +226,7 @@ impl State {
             self.ledger.pairs[old].displaced_by = Some(client);
         }
         if let Some(new) = new {
-            self.ledger.pairs[new].is_stored = true;
+            self.ledger.pairs[new].stored.get_or_insert(now);
             self.ledger.pairs[new].displaced_by = None;
         }
         self.note(match content {
@@ -265,8 +268,10 @@ impl State {
             let next = mint(&mut self.ledger, family, Some(pair), times, self.manners.rotates);
             self.ledger.pairs[next].granted_to = Some(request.by);
             if self.manners.rotates {
-                self.ledger.pairs[pair].spent = Some(Spent { at: now, successor: next });
+                self.ledger.pairs[pair].spent =
+                    Some(Spent { at: now, by: request.by, successor: next });
             }
+            self.inherit_grafts(pair, next);
             self.look_alive();
             return Ruling::Granted(next);
         };
@@ -334,6 +339,14 @@ impl State {
             let tokens = record.and_then(|record| record.tokens.as_ref());
             self.grafts.insert((access, tokens.and_then(|tokens| tokens.account_id.clone())));
         }
+    }
+
+    /// Whose login it is, is written in the record, and not told by the issuer.
+    fn inherit_grafts(&mut self, pair: PairId, next: PairId) {
+        let is_its = |graft: &&(PairId, Option<String>)| graft.0 == pair;
+        let inherited =
+            self.grafts.iter().filter(is_its).map(|(_, account)| (next, account.clone()));
+        self.grafts.extend(inherited.collect::<Vec<_>>());
     }
 
     /// Whether the store holds a good login, and since when one of this person.

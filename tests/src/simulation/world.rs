@@ -56,10 +56,10 @@ impl World {
         }
     }
 
-    /// Options of a manager in `process`.
-    pub(super) fn builder(self: &Arc<Self>, process: ProcessId) -> AuthManagerBuilder {
+    /// Options of the manager that `process` makes in this `life`.
+    pub(super) fn builder(self: &Arc<Self>, process: ProcessId, life: u32) -> AuthManagerBuilder {
         let storage = Storage { world: Arc::clone(self), process };
-        let endpoint = Endpoint { world: Arc::clone(self), process };
+        let endpoint = Endpoint { world: Arc::clone(self), process, life };
         codex_auth_sdk::AuthManager::builder()
             .storage(Arc::new(storage) as _)
             .token_endpoint(Arc::new(endpoint) as _)

@@ -7,7 +7,7 @@ use codex_auth_sdk::CodexAuth;
 use super::{About, LAG};
 use crate::simulation::executor::ProcessId;
 use crate::simulation::ledger::{PEOPLE, PairId};
-use crate::simulation::state::State;
+use crate::simulation::state::{Alive, State};
 
 /// How long a refusal is doubted, almost.
 const WINNER_WAIT: Duration = Duration::from_millis(4900);
@@ -73,8 +73,11 @@ impl State {
         }
         let now = self.now();
         let is_same = about.map(|about| about.pair) == had.map(|(pair, _)| pair);
-        if let Some(member) = self.members.get_mut(&process).filter(|_| !is_same) {
-            member.has = about.map(|about| (about.pair, now));
+        if let Some(member) = self.members.get_mut(&process) {
+            if !is_same {
+                member.has = about.map(|about| (about.pair, member.looked));
+            }
+            member.looked = now;
         }
     }
 
@@ -172,19 +175,25 @@ impl State {
         let now = self.now();
         let pair = auth.and_then(|auth| self.ledger.by_access(auth.access_token()?.expose()));
         let Some(pair) = pair.filter(|_| !self.manner(process).only_adopts) else { return };
-        let is_expired = self.ledger.pairs[pair].expires + LAG < now && !self.is_dazed(process);
+        // What has ended before it arrived looks like the token of a clock that is behind.
+        let known = &self.ledger.pairs[pair];
+        let is_expired = known.expires + LAG < now
+            && known.delivered.1 < known.expires
+            && !self.is_dazed(process);
         self.check(!is_expired, |_| format!("process {process} got the expired pair {pair}"));
     }
 
-    /// The last request of a program ended with `code`; then it had a snapshot of `about`'s.
+    /// The last request of a program, which began at `began`, ended with `code`; then it had a snapshot of `about`'s.
     pub(in crate::simulation) fn judge_end(
         &mut self,
         process: ProcessId,
         about: Option<About>,
         code: &'static str,
+        began: Duration,
     ) {
         let manner = self.manner(process);
-        let Some(alive) = self.alive.filter(|_| !manner.only_adopts) else { return };
+        let is_for_all = |alive: &Alive| !manner.only_adopts && alive.since < began;
+        let Some(alive) = self.alive.filter(is_for_all) else { return };
         let account = PEOPLE[alive.person].account;
         let is_for_it = manner.pin.is_none() || manner.pin == account;
         let is_same = about.is_some_and(|about| about.person == alive.person) || account.is_none();
@@ -209,12 +218,14 @@ impl State {
 
     /// Nobody is told that a token was used by another before that one had the time to save.
     fn check_patience(&mut self, process: ProcessId, code: &'static str) {
-        let is_clear = self.manners.faults == 0.0 && self.manners.lost_replies == 0.0;
+        let manners = &self.manners;
+        let is_clear =
+            manners.faults == 0.0 && manners.lost_replies == 0.0 && manners.mixups == 0.0;
         let may_have_winner = ["refresh_token_reused", "refresh_token_rejected"].contains(&code);
         let stored = self.disk.content().and_then(|content| content.pair(&self.ledger));
         let Some(stored) = stored.filter(|_| is_clear && may_have_winner) else { return };
-        let Some((_, first)) = self.ledger.pairs[stored].refusals.first().copied() else { return };
-        let is_soon = first + WINNER_WAIT > self.now();
+        let Some(first) = self.ledger.pairs[stored].refusals.first().copied() else { return };
+        let is_soon = first.heard_at + WINNER_WAIT > self.now();
         self.check(!is_soon, |_| format!("process {process} was told {code} of {stored} too soon"));
     }
 

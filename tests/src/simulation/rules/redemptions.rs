@@ -8,7 +8,7 @@ use super::LAG;
 use crate::simulation::disk::Lock;
 use crate::simulation::executor::ProcessId;
 use crate::simulation::journal::Event;
-use crate::simulation::ledger::{Client, PairId};
+use crate::simulation::ledger::{Client, Life, PairId, Refusal};
 use crate::simulation::state::State;
 
 /// How long others believe a refusal that one of them heard.
@@ -28,11 +28,8 @@ const MOST_ASKED: u32 = 4;
 
 impl State {
     /// A process that uses the SDK presents a refresh token.
-    pub(in crate::simulation) fn present(
-        &mut self,
-        process: ProcessId,
-        token: &str,
-    ) -> Option<PairId> {
+    pub(in crate::simulation) fn present(&mut self, life: Life, token: &str) -> Option<PairId> {
+        let (process, _) = life;
         let now = self.now();
         let pair = self.ledger.by_refresh(token);
         self.note(Event::Presented(Client::Sdk(process), pair));
@@ -51,16 +48,21 @@ impl State {
         };
         self.check_count(process, pair);
         self.check_need(process, pair);
-        self.check_spent(process, pair);
-        self.check_refused(process, pair);
+        self.check_spent(life, pair);
+        self.check_refused(life, pair);
         Some(pair)
     }
 
-    /// A process heard a clear refusal.
-    pub(in crate::simulation) fn refused(&mut self, process: ProcessId, pair: Option<PairId>) {
-        let now = self.now();
+    /// A manager heard a clear refusal.
+    pub(in crate::simulation) fn refused(
+        &mut self,
+        heard_by: Life,
+        pair: Option<PairId>,
+        asked_at: Duration,
+    ) {
+        let heard_at = self.now();
         if let Some(pair) = pair {
-            self.ledger.pairs[pair].refusals.push((process, now));
+            self.ledger.pairs[pair].refusals.push(Refusal { heard_by, asked_at, heard_at });
         }
     }
 
@@ -100,14 +102,14 @@ impl State {
     }
 
     /// A spent token is presented again only where nobody who uses the SDK can know that it is.
-    fn check_spent(&mut self, process: ProcessId, pair: PairId) {
+    fn check_spent(&mut self, life: Life, pair: PairId) {
+        let (process, _) = life;
         let Some(spent) = self.ledger.pairs[pair].spent else { return };
         let next = &self.ledger.pairs[spent.successor];
         let Some(Client::Sdk(redeemer)) = next.holder else { return };
         let is_told = self.forgotten.is_none_or(|at| at < next.issued);
-        let is_stored = next.is_stored && !next.is_orphan && is_told;
-        let opened = self.opened_at(process);
-        let remembers = redeemer == process && opened.is_some_and(|at| at <= next.issued);
+        let is_stored = next.stored.is_some() && !next.is_orphan && is_told;
+        let remembers = (redeemer, next.delivered.0) == life;
         let knows = remembers || is_stored || (is_told && self.executor.is_alive(redeemer));
         self.check(!knows, |_| {
             format!(
@@ -118,7 +120,7 @@ impl State {
     }
 
     /// Who heard that a token is refused never asks again, and the others not at once.
-    fn check_refused(&mut self, process: ProcessId, pair: PairId) {
+    fn check_refused(&mut self, life: Life, pair: PairId) {
         if self.has_disk_faults {
             // Who cannot read the store again believes no refusal.
             return;
@@ -127,19 +129,19 @@ impl State {
         let changed = self.changed;
         let refusals = self.ledger.pairs[pair].refusals.clone();
         // One that was taken for the sign of a winner is forgotten once the store has changed.
-        for (who, at) in refusals.into_iter().filter(|(_, at)| changed < *at) {
-            let is_told = self.executor.is_alive(who)
+        for refusal in refusals.into_iter().filter(|refusal| changed < refusal.asked_at) {
+            let (who, at) = (refusal.heard_by, refusal.heard_at);
+            let is_told = self.executor.is_alive(who.0)
                 && now < at + VERDICT_LIFE
                 && self.forgotten.is_none_or(|forgotten| forgotten < at);
-            let life = match self.manners.refusal_reason {
+            let believed = match self.manners.refusal_reason {
                 RefusalReason::Unauthorized => UNAUTHORIZED_LIFE,
                 _ => Duration::MAX,
             };
-            let remembers = who == process
-                && self.opened_at(process).is_some_and(|opened| opened <= at)
-                && now < at.saturating_add(life);
+            let remembers = who == life && now < at.saturating_add(believed);
             let knows = remembers || is_told;
             self.check(!knows, |_| {
+                let (process, who) = (life.0, who.0);
                 format!("process {process} presents pair {pair}, which process {who} saw refused")
             });
         }

@@ -2,7 +2,7 @@
 
 use crate::simulation::disk::Lock;
 use crate::simulation::executor::ProcessId;
-use crate::simulation::ledger::{Client, PEOPLE};
+use crate::simulation::ledger::{Client, PEOPLE, PairId};
 use crate::simulation::record::{Content, untouched, wall};
 use crate::simulation::state::State;
 
@@ -17,8 +17,11 @@ impl State {
         let Client::Sdk(process) = client else { return };
         let Some(after) = after else { return self.check_delete(process, before) };
         let is_locked = self.disk.holds(Lock::Refresh, process);
-        // What was there before may be put back by whoever has it.
-        let is_back = after.pair(&self.ledger).is_some_and(|new| self.ledger.pairs[new].is_stored);
+        // What was there before, or should have been, may be put back by whoever has it.
+        let is_back = after.owners.and_then(|owners| owners.refresh).is_some_and(|new| {
+            let pair = &self.ledger.pairs[new];
+            pair.stored.is_some() || pair.is_put_aside
+        });
         self.check(is_locked || is_back, |_| format!("process {process} saves without the lock"));
         let owners = before.and_then(|before| before.owners);
         let (Some(before), Some(owners)) = (before, owners) else {
@@ -53,6 +56,14 @@ impl State {
         self.check(kept.0 == kept.1, |_| {
             format!("process {process} changed what is not its own: {kept:?}")
         });
+    }
+
+    /// The refresh lock is given up with a pair that is not stored only where it has no place.
+    pub(in crate::simulation) fn check_put_aside(&mut self, process: ProcessId, pair: PairId) {
+        let stored = self.disk.content().and_then(|content| content.pair(&self.ledger));
+        let spent = stored.and_then(|stored| self.ledger.pairs[stored].spent);
+        let has_place = spent.is_some_and(|spent| spent.successor == pair);
+        self.check(!has_place, |_| format!("process {process} did not store pair {pair}"));
     }
 
     /// The SDK removes a login only for who signs out.
