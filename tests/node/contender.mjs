@@ -1,7 +1,7 @@
 // One of many processes that share a login: on every line of standard input it makes one request
 // of the protected API, recovers from 401 if it must, and says how that went in one line of JSON.
 // On the line `read` it reads the login again and again instead, on `close` it waits until all is
-// saved.
+// saved, on `logout` it signs out.
 // Usage: contender.mjs CODEX_HOME ISSUER_URL CLIENT [OPTIONS]; `OPTIONS` is a JSON object of options
 // of the manager (see tests/README.md).
 
@@ -44,6 +44,10 @@ async function close() {
   return { closed: await manager.close({ timeoutMs: 60_000 }) };
 }
 
+function logout() {
+  return manager.logout({ revoke: true });
+}
+
 /** Rounds of readings for one line. */
 const READS = 100;
 
@@ -59,7 +63,7 @@ async function read() {
   return { reads: 2 * READS };
 }
 
-const ANSWERS = { read, close };
+const ANSWERS = { read, close, logout };
 
 say({ ready: true });
 for await (const line of createInterface({ input: process.stdin })) {

@@ -2,7 +2,7 @@
 
 On every line of standard input it makes one request of the protected API, recovers from 401 if it
 must, and says how that went in one line of JSON. On the line `read` it reads the login again and
-again instead, on `close` it waits until all is saved.
+again instead, on `close` it waits until all is saved, on `logout` it signs out.
 Usage: contender.py CODEX_HOME ISSUER_URL CLIENT [OPTIONS]; `OPTIONS` is a JSON object of options of
 the manager (see `tests/README.md`).
 """
@@ -59,6 +59,11 @@ def close(manager: AuthManager, _url: str) -> dict[str, Any]:
     return {"closed": manager.close(timeout=60)}
 
 
+def logout(manager: AuthManager, _url: str) -> dict[str, Any]:
+    outcome = manager.logout(revoke=True)
+    return {"removed": outcome.removed, "revoked": outcome.revoked}
+
+
 def failure(error: CodexAuthError) -> dict[str, Any]:
     return {"error": error.code, "message": str(error)}
 
@@ -90,7 +95,7 @@ def say(line: dict[str, Any]) -> None:
     print(json.dumps(line), flush=True)
 
 
-ANSWERS = {"read": read, "close": close}
+ANSWERS = {"read": read, "close": close, "logout": logout}
 
 if __name__ == "__main__":
     main()

@@ -1,88 +1,18 @@
-//! The keyring and auto stores in a real desktop session: gnome-keyring, processes in three
-//! languages, and the real Codex CLI where `CODEX_CLIS` names one.
+//! The keyring and auto stores in a real desktop session: gnome-keyring, and processes in three
+//! languages.
 
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Instant;
 
 use codex_auth_sdk::{AuthStorage, AutoStorage, Environment, conformance};
 use codex_auth_tests::contender::{Contender, Language};
-use codex_auth_tests::issuer::{Issuer, Realm};
-use codex_auth_tests::session_keyring::SessionKeyring;
-use serde_json::{Value, json};
-use tempfile::TempDir;
+use codex_auth_tests::issuer::Issuer;
+use codex_auth_tests::session_keyring::Desk;
+use serde_json::json;
 
 const LANGUAGES: &[Language] =
     if cfg!(feature = "bindings") { &Language::ALL } else { &[Language::Rust] };
-
-/// A session, an issuer, and a home that is empty at first.
-struct Desk {
-    session: SessionKeyring,
-    realm: Realm,
-    _issuer: Issuer,
-    home: TempDir,
-}
-
-impl Desk {
-    /// None where the machine cannot have one, which is said.
-    #[expect(clippy::print_stderr, reason = "a skip is said")]
-    fn new() -> Option<Self> {
-        let Some(session) = SessionKeyring::start() else {
-            eprintln!("skipped: there is no gnome-keyring here");
-            return None;
-        };
-        let issuer = Issuer::start().expect("an issuer");
-        let home = tempfile::tempdir().expect("a folder");
-        Some(Self { session, realm: issuer.realm(""), _issuer: issuer, home })
-    }
-
-    /// Puts an expired login into `auth.json`.
-    fn sign_in(&self) {
-        let login = self.realm.call("login", &json!({"name": "a", "access_age_s": 7200}));
-        std::fs::write(self.file(), login["text"].as_str().expect("a record")).expect("written");
-    }
-
-    fn file(&self) -> PathBuf {
-        self.home.path().join("auth.json")
-    }
-
-    fn contender(&self, language: Language, store: &str) -> Contender {
-        let mut command = language.command();
-        self.session.enter(&mut command);
-        let options = json!({"store": store});
-        Contender::start_by(command, language, self.home.path(), &self.realm, &options)
-    }
-
-    /// One request of a contender of its own.
-    fn request(&self, language: Language, store: &str) -> Value {
-        let mut contender = self.contender(language, store);
-        let ready = contender.answer();
-        if ready["error"].is_string() {
-            return ready;
-        }
-        contender.go();
-        contender.answer()
-    }
-
-    /// The text of the keyring's item.
-    fn stored(&self) -> String {
-        let items = self.session.items("Codex Auth");
-        let secret = items.lines().find_map(|line| line.strip_prefix("secret = "));
-        secret.unwrap_or_else(|| panic!("no item: {items}")).to_owned()
-    }
-
-    /// The names of the tokens in the keyring's items.
-    fn in_keyring(&self) -> Vec<String> {
-        let text = self.session.items("Codex Auth");
-        let leaks = self.realm.call("leaks", &json!({"text": text}));
-        leaks["leaks"]
-            .as_array()
-            .expect("a list")
-            .iter()
-            .filter_map(|name| name.as_str().map(str::to_owned))
-            .collect()
-    }
-}
 
 /// The conformance suite in a process of its own, which the session's variables reach.
 #[test]
@@ -115,7 +45,7 @@ async fn conformance_of_this_session() {
 #[test]
 fn g1_sixteen_processes_refresh_one_login_in_the_keyring() {
     let Some(desk) = Desk::new() else { return };
-    desk.sign_in();
+    desk.sign_in("a");
     assert_eq!(
         desk.request(Language::Rust, "auto")["status"],
         200,
@@ -139,7 +69,7 @@ fn g1_sixteen_processes_refresh_one_login_in_the_keyring() {
 #[test]
 fn g4_a_keyring_that_is_killed_and_restarted_in_the_middle_of_a_save_loses_nothing() {
     let Some(mut desk) = Desk::new() else { return };
-    desk.sign_in();
+    desk.sign_in("a");
     assert_eq!(desk.request(Language::Rust, "auto")["status"], 200);
     for language in LANGUAGES {
         let mut contender = desk.contender(*language, "keyring");
@@ -154,8 +84,7 @@ fn g4_a_keyring_that_is_killed_and_restarted_in_the_middle_of_a_save_loses_nothi
         desk.session.start_daemon();
         // Its exit waits for the save.
         assert!(contender.end().success());
-        let live = desk.realm.call("live", &json!({"text": desk.stored()}));
-        assert_eq!(live["refresh"], true, "and saved: {language:?}");
+        assert!(desk.is_live(), "and saved: {language:?}");
     }
     assert_eq!(desk.realm.stats()["max_redemptions"], 1);
 }
@@ -163,7 +92,7 @@ fn g4_a_keyring_that_is_killed_and_restarted_in_the_middle_of_a_save_loses_nothi
 #[test]
 fn a_stopped_keyring_is_a_clear_error_and_spends_nothing() {
     let Some(desk) = Desk::new() else { return };
-    desk.sign_in();
+    desk.sign_in("a");
     assert_eq!(desk.request(Language::Rust, "auto")["status"], 200);
     desk.realm.run("kill_access", &json!({}));
     desk.session.pause_daemon();
@@ -175,6 +104,7 @@ fn a_stopped_keyring_is_a_clear_error_and_spends_nothing() {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "the times are to be seen")]
 fn without_a_session_auto_uses_the_file_and_the_keyring_fails_clearly() {
     let issuer = Issuer::start().expect("an issuer");
     let realm = issuer.realm("");
@@ -183,17 +113,21 @@ fn without_a_session_auto_uses_the_file_and_the_keyring_fails_clearly() {
         let login = realm.call("login", &json!({"name": language.name()}));
         let text = login["text"].as_str().expect("a record");
         std::fs::write(home.path().join("auth.json"), text).expect("written");
-        for (store, expected) in
-            [("auto", json!([true, null])), ("keyring", json!([null, "keyring_unavailable"]))]
-        {
+        for (store, expected) in [
+            ("file", json!([true, null])),
+            ("auto", json!([true, null])),
+            ("keyring", json!([null, "keyring_unavailable"])),
+        ] {
             let mut command = language.command();
             for name in ["DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR"] {
                 command.env_remove(name);
             }
             let options = json!({"store": store});
+            let start = Instant::now();
             let mut contender =
                 Contender::start_by(command, *language, home.path(), &realm, &options);
             let answer = contender.answer();
+            eprintln!("{language:?} answers after {:?} with the store {store}", start.elapsed());
             assert_eq!(json!([answer["ready"], answer["error"]]), expected, "{language:?}");
         }
     }

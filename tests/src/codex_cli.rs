@@ -109,6 +109,12 @@ enabled = false
         self.run(&["logout"])
     }
 
+    /// Whether it finds a login.
+    #[must_use]
+    pub fn is_signed_in(&self) -> bool {
+        self.run(&["login", "status"]).is_ok()
+    }
+
     /// One turn in a process of its own, which needs a good login.
     ///
     /// # Errors

@@ -3,7 +3,8 @@
 //! A contender says `{"ready": true}` once it has a manager, then answers every line of its
 //! standard input with one line of JSON: `{"status", "unauthorized"}` of a request that came
 //! through, or `{"error", "message"}`, and always `pending_save`; one in Rust also `events`. For the
-//! line `read` it reads the login again and again instead: `{"reads"}`.
+//! line `read` it reads the login again and again instead: `{"reads"}`; for `logout` it signs out:
+//! `{"removed", "revoked"}`.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
@@ -152,6 +153,17 @@ impl Contender {
     #[must_use]
     pub fn close(&mut self) -> Value {
         self.say("close").expect("the contender listens");
+        self.answer()
+    }
+
+    /// Lets it sign out: `{"removed", "revoked"}`.
+    ///
+    /// # Panics
+    ///
+    /// If it has ended.
+    #[must_use]
+    pub fn log_out(&mut self) -> Value {
+        self.say("logout").expect("the contender listens");
         self.answer()
     }
 

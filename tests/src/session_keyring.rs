@@ -1,12 +1,16 @@
 //! A desktop session of our own: a D-Bus and a gnome-keyring whose user is signed in, in a folder
 //! that goes away.
 
+mod desk;
+
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+pub use desk::{Desk, Item};
 
 /// A session without activation: the keyring of the machine must not be started in the place of
 /// ours.

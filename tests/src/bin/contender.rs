@@ -1,7 +1,7 @@
 //! One of many processes that share a login: on every line of standard input it makes one request
 //! of the protected API, recovers from 401 if it must, and says how that went in one line of JSON;
 //! on the line `read` it reads the login again and again instead, on `close` it waits until all is
-//! saved.
+//! saved, on `logout` it signs out.
 //! Usage: `contender CODEX_HOME ISSUER_URL CLIENT [OPTIONS]`; `OPTIONS` is a JSON object of options of
 //! the manager (see `tests/README.md`).
 
@@ -50,6 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let answer = match line.as_str() {
                 "read" => read(&manager).await,
                 "close" => Ok(json!({"closed": manager.close(CLOSE_TIMEOUT).await})),
+                "logout" => log_out(&manager).await,
                 _ => request(&manager, &realm).await,
             };
             answer.unwrap_or_else(|error| failure(&error))
@@ -94,6 +95,11 @@ async fn read(manager: &AuthManager) -> codex_auth_sdk::Result<Value> {
         }
     }
     Ok(json!({"reads": 2 * READS}))
+}
+
+async fn log_out(manager: &AuthManager) -> codex_auth_sdk::Result<Value> {
+    let outcome = manager.logout(true).await?;
+    Ok(json!({"removed": outcome.removed, "revoked": outcome.revoked}))
 }
 
 fn call_api(auth: &CodexAuth, realm: &Realm) -> codex_auth_sdk::Result<u16> {
