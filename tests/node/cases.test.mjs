@@ -8,7 +8,7 @@ import { inspect } from 'node:util';
 
 import { AuthManager, CodexAuthError } from '../../bindings-node/dist/index.mjs';
 import { nodeOptions } from './options.mjs';
-import { Store, realm, within } from './support.mjs';
+import { Store, enterSession, realm, within } from './support.mjs';
 
 const CASES = new URL('../cases/', import.meta.url);
 const FIELDS = fields('name doc stores needs options issuer logins faults store open steps expect');
@@ -150,12 +150,15 @@ function fields(text) {
   return new Set(text.split(' ').filter(Boolean));
 }
 
+const hasKeyring = await enterSession();
+
 for (const file of readdirSync(CASES).filter((name) => name.endsWith('.json')).sort()) {
   describe(file, { concurrency: 8 }, () => {
     for (const kase of JSON.parse(readFileSync(new URL(file, CASES), 'utf8'))) {
       assert.deepEqual(Object.keys(kase).filter((field) => !FIELDS.has(field)), [], kase.name);
-      const skip = kase.needs?.length > 0 && `needs ${kase.needs.join(', ')}`;
-      for (const store of kase.stores ?? ['file', 'ephemeral', 'custom']) {
+      const needs = kase.needs?.length > 0 && `needs ${kase.needs.join(', ')}`;
+      for (const store of kase.stores ?? ['file', 'keyring', 'ephemeral', 'custom']) {
+        const skip = needs || (store === 'keyring' && !hasKeyring && 'there is no gnome-keyring here');
         test(`${kase.name} (${store})`, { skip }, () => new Run(kase, store).whole());
       }
     }

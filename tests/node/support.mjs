@@ -1,19 +1,22 @@
 // What all tests share: the issuer, one realm for each test, and folders that go away.
 
-import { spawn } from 'node:child_process';
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import {
   existsSync,
   mkdtempSync,
   readFileSync,
   readdirSync,
+  realpathSync,
   renameSync,
   rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -35,7 +38,7 @@ let realms = 0;
 
 /** A realm of its own: see tests/README.md. */
 export async function realm(start = {}) {
-  issuer ??= startIssuer();
+  issuer ??= startProgram(issuerPath());
   const { url: origin } = await issuer;
   const name = `n${process.pid}x${(realms += 1)}`;
   const made = await post(`${origin}/control/realms`, { name, ...start });
@@ -65,32 +68,69 @@ export function codexHome(text) {
   return home;
 }
 
+let session;
+
+/** Starts a session with a keyring, which this process finds; false where there can be none. */
+export async function enterSession() {
+  session ??= startProgram(join(dirname(issuerPath()), 'test-keyring'));
+  const variables = await session;
+  Object.assign(process.env, variables);
+  return variables !== null;
+}
+
+/** An item of the session's keyring, as a foreign program sees it. */
+class KeyringItem {
+  #account;
+
+  constructor(home) {
+    const digest = createHash('sha256').update(realpathSync(home)).digest('hex');
+    this.#account = `cli|${digest.slice(0, 16)}`;
+  }
+
+  read() {
+    const { status, stdout } = this.#ask('lookup');
+    return status === 0 ? stdout : null;
+  }
+
+  write(text) {
+    if (text === null) return void this.#ask('clear');
+    const more = ['target', 'default', 'application', 'rust-keyring', '--label', 'a login'];
+    assert.equal(this.#ask('store', more, text).status, 0);
+  }
+
+  #ask(what, more = [], input = '') {
+    const item = [what, 'service', 'Codex Auth', 'username', this.#account];
+    return spawnSync('secret-tool', [...item, ...more], { input, encoding: 'utf8' });
+  }
+}
+
 /** A store of any kind that a test can read and write, as a foreign program would. */
 export class Store {
   #memory;
-  #custom;
+  #row;
   #path;
 
   constructor(kind) {
     const home = codexHome();
     this.#path = join(home, 'auth.json');
     this.#memory = kind === 'ephemeral' ? new EphemeralStorage() : null;
-    this.#custom = kind === 'custom' ? new AsyncRowStore(home) : null;
+    const custom = kind === 'custom' ? new AsyncRowStore(home) : null;
+    this.#row = kind === 'keyring' ? new KeyringItem(home) : custom;
     /** What a manager of this store is opened with. */
-    this.options = { codexHome: home, store: this.#memory ?? this.#custom ?? 'file' };
+    this.options = { codexHome: home, store: this.#memory ?? custom ?? kind };
   }
 
   /** What is stored; null for nothing. */
   read() {
     if (this.#memory) return this.#memory.record();
-    if (this.#custom) return this.#custom.read();
+    if (this.#row) return this.#row.read();
     return existsSync(this.#path) ? readFileSync(this.#path, 'utf8') : null;
   }
 
   /** Replaces the file, or truncates it and writes in place; null removes it. */
   write(text, inPlace = false) {
     if (this.#memory) return this.#memory.replace(text);
-    if (this.#custom) return this.#custom.write(text);
+    if (this.#row) return this.#row.write(text);
     if (text === null) return rmSync(this.#path, { force: true });
     if (inPlace) return writeFileSync(this.#path, text, { mode: 0o600 });
     writeFileSync(`${this.#path}.foreign`, text, { mode: 0o600 });
@@ -147,8 +187,9 @@ async function post(url, body) {
   return answer;
 }
 
-async function startIssuer() {
-  const program = spawn(issuerPath(), [], { stdio: ['pipe', 'pipe', 'inherit'] });
+/** Starts a program of the tests; its first line. */
+async function startProgram(path) {
+  const program = spawn(path, [], { stdio: ['pipe', 'pipe', 'inherit'] });
   const [line] = await once(createInterface(program.stdout), 'line');
   // It ends when its standard input does, and must not keep the tests from ending.
   for (const handle of [program, program.stdin, program.stdout]) {

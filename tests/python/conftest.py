@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chaos import SEED, TIMES, World, report
-from support import Issuer, Realm
+from support import Issuer, Realm, SessionKeyring
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,6 +21,23 @@ def issuer() -> Iterator[Issuer]:
     started = Issuer()
     yield started
     started.stop()
+
+
+@pytest.fixture(scope="session")
+def session_keyring() -> Iterator[SessionKeyring]:
+    """A session that all tests share."""
+    started = SessionKeyring()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def keyring(session_keyring: SessionKeyring, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the test find the session."""
+    if session_keyring.variables is None:
+        pytest.skip("there is no gnome-keyring here")
+    for name, value in session_keyring.variables.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import http.client
 import itertools
 import json
@@ -30,11 +31,11 @@ WATCHDOG_S = 60
 
 
 class Issuer:
-    """A running `test-issuer`: `$TEST_ISSUER`, else the newest one that was built."""
+    """A running `test-issuer`."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [_program()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [_issuer()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         assert self._process.stdout is not None
         self.port: int = json.loads(self._process.stdout.readline())["port"]
@@ -132,6 +133,50 @@ class FileStore:
             written = self._path.with_name("auth.json.new")
             written.write_text(text)
             written.rename(self._path)
+
+
+class SessionKeyring:
+    """A session with a keyring: a running `test-keyring`, which is built with the issuer."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [Path(_issuer()).with_name("test-keyring")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        #: By which it is found; none where there can be none.
+        self.variables: dict[str, str] | None = json.loads(self._process.stdout.readline())
+
+    def stop(self) -> None:
+        self._process.communicate()
+
+
+class KeyringStore:
+    """The store of a case: an item of the session's keyring."""
+
+    def __init__(self, home: Path) -> None:
+        digest = hashlib.sha256(str(home.resolve()).encode()).hexdigest()
+        self._account = f"cli|{digest[:16]}"
+        self.options: dict[str, Any] = {"codex_home": home, "store": "keyring"}
+
+    def read(self) -> str | None:
+        found = self._ask("lookup")
+        return found.stdout if found.returncode == 0 else None
+
+    def write(self, text: str | None, *, in_place: bool = False) -> None:
+        assert not in_place
+        if text is None:
+            self._ask("clear")
+        else:
+            more = ["target", "default", "application", "rust-keyring", "--label", "a login"]
+            self._ask("store", *more, text=text).check_returncode()
+
+    def _ask(self, what: str, *more: str, text: str = "") -> subprocess.CompletedProcess[str]:
+        item = ["service", "Codex Auth", "username", self._account]
+        command = ["secret-tool", what, *item, *more]
+        return subprocess.run(command, input=text, stdout=subprocess.PIPE, text=True, check=False)
 
 
 class MemoryStore:
@@ -253,7 +298,8 @@ def _run(work: Callable[[], object], uid: int | None, writer: int) -> int:
     return 0
 
 
-def _program() -> str:
+def _issuer() -> str:
+    """The program: `$TEST_ISSUER`, else the newest one that was built."""
     if named := os.environ.get("TEST_ISSUER"):
         return named
     target = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")

@@ -24,6 +24,7 @@ from support import (
     Child,
     FileStore,
     Issuer,
+    KeyringStore,
     MemoryStore,
     Realm,
     RowStore,
@@ -40,7 +41,7 @@ CASES = [
 CASE_FIELDS = {"name", "doc", "stores", "needs", "options", "issuer", "logins", "faults"} | {
     *("store", "open", "steps", "expect")
 }
-Store = FileStore | MemoryStore | RowStore | AsyncRowStore
+Store = FileStore | KeyringStore | MemoryStore | RowStore | AsyncRowStore
 CAPABILITIES = {"fork"}
 SNAPSHOT = ["mode", "access_token", "account_id", "user_id", "email", "plan_type", "is_fedramp"]
 
@@ -50,7 +51,7 @@ def runs() -> list[Any]:
     return [
         pytest.param(case, store, manager, id=f"{case['name']}-{store}-{manager}")
         for case in CASES
-        for store in case.get("stores", ["file", "ephemeral", "custom"])
+        for store in case.get("stores", ["file", "keyring", "ephemeral", "custom"])
         for manager in ["blocking", "asyncio"]
     ]
 
@@ -63,8 +64,11 @@ def test_case(
     issuer: Issuer,
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
 ) -> None:
     assert set(case) <= CASE_FIELDS
+    if store == "keyring":
+        request.getfixturevalue("keyring")
     if missing := set(case.get("needs", [])) - CAPABILITIES:
         pytest.skip(f"this runner has no {missing}")
     start = {
@@ -91,6 +95,8 @@ def test_case(
 def store_of(kind: str, manager: str, home: Path) -> Store:
     if kind == "file":
         return FileStore(home)
+    if kind == "keyring":
+        return KeyringStore(home)
     if kind == "ephemeral":
         return MemoryStore()
     row = home / "login.db"

@@ -2,6 +2,7 @@
 //! that goes away.
 
 mod desk;
+pub mod secret_tool;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -39,17 +40,29 @@ pub struct SessionKeyring {
 }
 
 impl SessionKeyring {
-    /// Starts a session; none where the machine lacks `dbus-daemon`, `gnome-keyring-daemon` or
-    /// `secret-tool`, which is an error where `CI` is set.
+    /// Whether there can be a session: not where the machine lacks `dbus-daemon`,
+    /// `gnome-keyring-daemon` or `secret-tool`.
+    ///
+    /// # Panics
+    ///
+    /// If it lacks one although `CI` is set.
+    #[must_use]
+    pub fn is_possible() -> bool {
+        let programs = ["dbus-daemon", "gnome-keyring-daemon", "secret-tool"];
+        let missing = programs.into_iter().find(|program| !is_installed(program));
+        let is_ci = std::env::var_os("CI").is_some();
+        assert!(missing.is_none() || !is_ci, "{missing:?} is not installed");
+        missing.is_none()
+    }
+
+    /// Starts a session; none where there can be none.
     ///
     /// # Panics
     ///
     /// If a daemon does not start.
     #[must_use]
     pub fn start() -> Option<Self> {
-        let programs = ["dbus-daemon", "gnome-keyring-daemon", "secret-tool"];
-        if let Some(missing) = programs.into_iter().find(|program| !is_installed(program)) {
-            assert!(std::env::var_os("CI").is_none(), "{missing} is not installed");
+        if !Self::is_possible() {
             return None;
         }
         let folder = tempfile::tempdir().expect("a folder");
@@ -71,12 +84,15 @@ impl SessionKeyring {
     }
 
     /// The variables by which a program finds the session.
+    #[must_use]
+    pub fn variables(&self) -> [(&'static str, String); 2] {
+        let folder = self.folder.path().display().to_string();
+        [("DBUS_SESSION_BUS_ADDRESS", self.address.clone()), ("XDG_RUNTIME_DIR", folder)]
+    }
+
+    /// Lets `command` find the session.
     pub fn enter(&self, command: &mut Command) {
-        command
-            .env("DBUS_SESSION_BUS_ADDRESS", &self.address)
-            .env("XDG_RUNTIME_DIR", self.folder.path())
-            .env_remove("DISPLAY")
-            .env_remove("WAYLAND_DISPLAY");
+        command.envs(self.variables()).env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY");
     }
 
     /// Starts the keyring anew, unlocked, as at sign-in.

@@ -6,21 +6,25 @@ use std::time::Duration;
 
 use codex_auth_sdk::{
     AuthDotJson, AuthStorage, CustomStorage, Environment, EphemeralStorage, FileStorage,
+    KeyringItem, KeyringStorage, system_keyring,
 };
 use codex_auth_tests::row::Client;
+use codex_auth_tests::session_keyring::secret_tool;
 use serde::Deserialize;
 use tempfile::TempDir;
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum StoreKind {
     File,
+    Keyring,
     Ephemeral,
     Custom,
 }
 
 pub(crate) enum Store {
     File(TempDir),
+    Keyring(TempDir, KeyringItem),
     Ephemeral(EphemeralStorage),
     /// With the storage that all managers of a case share.
     Custom(Client, CustomStorage),
@@ -30,6 +34,11 @@ impl Store {
     pub(crate) fn new(kind: StoreKind) -> Self {
         match kind {
             StoreKind::File => Self::File(tempfile::tempdir().expect("a folder")),
+            StoreKind::Keyring => {
+                let home = tempfile::tempdir().expect("a folder");
+                let item = KeyringItem::login(&home.path().canonicalize().expect("a path"));
+                Self::Keyring(home, item)
+            }
             StoreKind::Ephemeral => Self::Ephemeral(EphemeralStorage::default()),
             StoreKind::Custom => {
                 let client = Client::new("case", &Arc::default());
@@ -42,6 +51,10 @@ impl Store {
     pub(crate) fn storage(&self) -> Arc<dyn AuthStorage> {
         match self {
             Self::File(home) => Arc::new(FileStorage::new(home.path(), Environment::default())),
+            Self::Keyring(home, _) => {
+                let environment = Environment::default();
+                Arc::new(KeyringStorage::new(home.path(), system_keyring(), environment))
+            }
             Self::Ephemeral(storage) => Arc::new(storage.clone()),
             Self::Custom(_, storage) => Arc::new(storage.clone()),
         }
@@ -50,6 +63,7 @@ impl Store {
     pub(crate) fn read(&self) -> Option<String> {
         match self {
             Self::File(home) => std::fs::read_to_string(auth_json(home.path())).ok(),
+            Self::Keyring(_, item) => secret_tool::look_up(item),
             Self::Ephemeral(storage) => {
                 storage.record().map(|record| record.to_json_pretty().expose().to_owned())
             }
@@ -68,6 +82,8 @@ impl Store {
                 storage.replace(text.map(parse).transpose()?);
             }
             (Self::Custom(client, _), text) => client.put(text),
+            (Self::Keyring(_, item), Some(text)) => secret_tool::store(item, text),
+            (Self::Keyring(_, item), None) => secret_tool::clear(item),
             (Self::File(home), Some(text)) if in_place => write_file(&auth_json(home.path()), text),
             (Self::File(home), Some(text)) => {
                 let temp = home.path().join("foreign.tmp");
