@@ -67,7 +67,7 @@ pub fn system_keyring() -> Arc<dyn Keyring> {
     #[cfg(all(unix, not(target_os = "macos")))]
     return Arc::new(secret_service::SecretServiceKeyring::default());
     #[cfg(any(target_os = "macos", windows))]
-    return Arc::new(native::NativeKeyring::default());
+    return Arc::new(native::NativeKeyring);
 }
 
 /// A keyring with an end to its patience.

@@ -154,8 +154,7 @@ fn open_existing(path: &Path, links: Links) -> io::Result<File> {
 fn create(path: &Path, mode: u32) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
+    set_mode(&mut options, mode);
     let file = options.open(path)?;
     if let Some(folder) = path.parent() {
         // Best effort: the lock works for us either way.
@@ -163,6 +162,14 @@ fn create(path: &Path, mode: u32) -> io::Result<File> {
     }
     Ok(file)
 }
+
+#[cfg(unix)]
+fn set_mode(options: &mut OpenOptions, mode: u32) {
+    std::os::unix::fs::OpenOptionsExt::mode(options, mode);
+}
+
+#[cfg(not(unix))]
+fn set_mode(_options: &mut OpenOptions, _mode: u32) {}
 
 #[cfg(unix)]
 fn file_id(file: &std::fs::Metadata) -> Option<FileId> {

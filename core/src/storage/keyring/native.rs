@@ -19,7 +19,6 @@ use crate::secret::Secret;
 const LONGEST_VALUE: usize = 1280;
 
 /// The store of the system, opened by each call: that is cheap, and a failure is not for ever.
-#[derive(Default)]
 pub(super) struct NativeKeyring;
 
 impl Keyring for NativeKeyring {
