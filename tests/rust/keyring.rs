@@ -8,9 +8,11 @@ use std::time::Duration;
 use chrono::DateTime;
 use codex_auth_sdk::simulation::{Condition, MemoryKeyring, simulated};
 use codex_auth_sdk::{
-    AuthDotJson, AuthManager, AuthStorage, AutoStorage, Event, KeyringItem, KeyringStorage, Loaded,
-    Secret, StoreKind, Swap, conformance,
+    AuthDotJson, AuthManager, AuthStorage, AutoStorage, Environment, Event, KeyringItem,
+    KeyringStorage, Loaded, Secret, StoreKind, Swap, conformance,
 };
+use codex_auth_tests::issuer::Issuer;
+use serde_json::json;
 use tempfile::TempDir;
 
 struct Machine {
@@ -272,4 +274,55 @@ async fn a_broken_file_does_not_hide_the_keyrings_login() {
     machine.put_in_file("{ broken again");
     let other = parse(&login("a", "other", 2));
     assert_eq!(store.commit(&version, &other).await.expect("no error"), Swap::Conflict);
+}
+
+/// As many bytes as no login fits into, as with the credential manager of Windows.
+const SHORT: usize = 500;
+
+#[tokio::test]
+async fn g5_a_login_that_is_too_long_for_the_keyring_is_told_before_anything_is_spent() {
+    let machine = Machine::new();
+    let issuer = Issuer::start().expect("an issuer");
+    let realm = issuer.realm("");
+    let signed_in = realm.call_async("login", json!({"name": "a"})).await;
+    let text = signed_in["text"].as_str().expect("a record");
+    machine.put_in_keyring(text);
+    machine.keyring.set_longest_value(SHORT);
+    let keyring = || Arc::new(machine.keyring.clone());
+    let home = machine.home.path();
+    let stores: [Arc<dyn AuthStorage>; 2] = [
+        Arc::new(KeyringStorage::new(home, keyring(), Environment::default())),
+        Arc::new(AutoStorage::new(home, keyring(), Environment::default())),
+    ];
+    for store in stores {
+        let builder = AuthManager::builder().storage(Arc::clone(&store));
+        let builder = builder.token_url(format!("{}/oauth/token", realm.url()));
+        let manager = builder.build().await.expect("a manager");
+        let auth = manager.auth().expect("signed in");
+        let error = manager.refresh_token(&auth).await.expect_err("too long");
+        assert_eq!((error.code(), error.is_transient()), ("keyring_too_long", false), "{error}");
+        assert!(error.to_string().starts_with("the login takes"), "{error}");
+        let loaded = store.load().await.expect("loads");
+        let error = store.commit(&loaded.version, &parse(text)).await.expect_err("too long");
+        assert_eq!(error.code(), "keyring_too_long");
+    }
+    assert_eq!(realm.call_async("stats", json!({})).await["requests"], 0);
+    assert_eq!((machine.in_keyring().as_deref(), machine.file()), (Some(text), None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn auto_keeps_a_login_that_is_too_long_for_the_keyring_in_the_file() {
+    let machine = Machine::new();
+    machine.keyring.set_longest_value(SHORT);
+    let long = login("a", &"long".repeat(SHORT), 1);
+    let store = machine.auto_store();
+    machine.put_in_file(&login("a", "f", 0));
+    let version = store.load().await.expect("loads").version;
+    drop(store.ready(long.len()).await.expect("the file will do"));
+    assert_eq!(store.commit(&version, &parse(&long)).await.expect("commits"), Swap::Done);
+    assert!(machine.file().is_some_and(|file| file.contains("longlong")));
+    assert_eq!(machine.in_keyring(), None);
+    assert_eq!(store.holder().expect("a choice").kind, StoreKind::File);
+    assert_eq!(commit(&store, &login("a", "new", 2)).await, Swap::Done);
+    assert_eq!(machine.file(), None, "one that is short enough moves");
 }

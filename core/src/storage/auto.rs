@@ -22,7 +22,8 @@ use crate::sidecar::Sidecar;
 /// last counts; where they hold two logins, the keyring's, as with the CLI. A save writes the
 /// keyring and removes the file. While the keyring cannot be reached, what the file holds is
 /// adopted, and redeemed only if the keyring is known to hold no login: else a newer one may be
-/// waiting there.
+/// waiting there. A login that is too long for the keyring is kept in the file, as long as the
+/// keyring holds none.
 #[derive(Debug)]
 pub struct AutoStorage {
     home: PathBuf,
@@ -108,7 +109,11 @@ impl AutoStorage {
         if Version::pair(keyring.as_ref().ok(), &file) != *expected {
             return Ok(Swap::Conflict);
         }
-        if let Err(error) = keyring {
+        let takes_it = keyring.and_then(|version| {
+            self.is_keyring_empty.learn(version == Version::absent());
+            record.map_or(Ok(()), |record| self.keyring.check_length(record))
+        });
+        if let Err(error) = takes_it {
             self.refuse_unless_empty(&error)?;
             drop(locks);
             return match record {
@@ -138,7 +143,7 @@ impl AutoStorage {
 
     async fn prove_ready(&self, size: usize) -> Result<Readiness> {
         match self.keyring.ready(size).await {
-            Err(error) if is_unreachable(&error) => {
+            Err(error) if is_no_help(&error) => {
                 self.refuse_unless_empty(&error)?;
                 self.file.ready(size).await
             }
@@ -151,6 +156,9 @@ impl AutoStorage {
         let is_empty = self.is_keyring_empty.get();
         if is_empty.unwrap_or_else(|| self.file.sidecar().is_keyring_empty()) {
             return Ok(());
+        }
+        if error.kind() == ErrorKind::KeyringTooLong {
+            return Err(error.clone());
         }
         let message = format!(
             "the keyring may hold a newer login than {}, and cannot be asked: {error}",
@@ -244,8 +252,10 @@ impl RefreshLock for AutoLock {
     }
 }
 
-fn is_unreachable(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::KeyringUnavailable | ErrorKind::KeyringLocked)
+/// Whether the keyring cannot be asked, or would not take the record.
+fn is_no_help(error: &Error) -> bool {
+    use ErrorKind::{KeyringLocked, KeyringTooLong, KeyringUnavailable};
+    matches!(error.kind(), KeyringUnavailable | KeyringLocked | KeyringTooLong)
 }
 
 /// Of two records of one login the one that was refreshed last, of two logins the keyring's.

@@ -225,6 +225,11 @@ impl KeyringStorage {
         self.keyring.set_under_locks(&self.item, &value).await
     }
 
+    /// Fails where the keyring would not take `record`.
+    pub(super) fn check_length(&self, record: &AuthDotJson) -> Result<()> {
+        self.keyring.check_length(record.to_json().expose().len())
+    }
+
     async fn prove_ready(&self, size: usize) -> Result<Readiness> {
         self.keyring.check_length(size)?;
         let target = Target::resolve(&self.path)?;

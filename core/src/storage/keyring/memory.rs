@@ -1,4 +1,5 @@
-//! A keyring in memory that can be locked, taken away and brought to a halt, for tests of stores.
+//! A keyring in memory that can be small, locked, taken away and brought to a halt, for tests of
+//! stores.
 
 use std::collections::HashMap;
 use std::future::pending;
@@ -18,6 +19,7 @@ struct State {
     items: HashMap<KeyringItem, Secret>,
     condition: Condition,
     unlocks: usize,
+    longest_value: Option<usize>,
 }
 
 /// How a [`MemoryKeyring`] is.
@@ -40,6 +42,11 @@ impl MemoryKeyring {
     /// Changes how it is.
     pub fn set_condition(&self, condition: Condition) {
         self.state().condition = condition;
+    }
+
+    /// Makes it take no values of more bytes than this.
+    pub fn set_longest_value(&self, bytes: usize) {
+        self.state().longest_value = Some(bytes);
     }
 
     /// What `item` holds, in whatever condition.
@@ -104,5 +111,9 @@ impl Keyring for MemoryKeyring {
             }
             Err(Error::new(ErrorKind::KeyringLocked, "the prompt was dismissed"))
         })
+    }
+
+    fn longest_value(&self) -> Option<usize> {
+        self.state().longest_value
     }
 }
