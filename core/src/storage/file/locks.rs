@@ -39,19 +39,19 @@ pub(in crate::storage) async fn commit_locks(
 ) -> Result<CommitLocks> {
     let first = home.join("auth.lock");
     let second = with_suffix(&target.path, ".lock");
-    let start = environment.clock.elapsed();
-    let waited = |since: Duration| environment.clock.elapsed() - since;
-    while waited(start) < COMMIT_LOCK_TIMEOUT {
-        if let Some(held) = try_acquire(&first, 0o666, Links::Followed)? {
-            let since = environment.clock.elapsed();
-            while waited(since) < SECOND_LOCK_PATIENCE {
-                if let Some(second) = try_acquire(&second, 0o600, Links::Followed)? {
-                    return Ok(CommitLocks { _second: second, _first: held });
-                }
-                environment.poll_pause(waited(since)).await;
-            }
+    let clock = &environment.clock;
+    let end = clock.elapsed() + COMMIT_LOCK_TIMEOUT;
+    let left = || end.saturating_sub(clock.elapsed());
+    while let Some(held) = acquire_within(left(), &first, 0o666, environment).await? {
+        let second = acquire_within(SECOND_LOCK_PATIENCE, &second, 0o600, environment).await?;
+        if let Some(second) = second {
+            return Ok(CommitLocks { _second: second, _first: held });
         }
-        environment.poll_pause(waited(start)).await;
+        drop(held);
+        if left().is_zero() {
+            break;
+        }
+        environment.poll_pause(Duration::ZERO).await;
     }
     Err(Error::new(
         ErrorKind::LockTimeout,
@@ -61,6 +61,26 @@ pub(in crate::storage) async fn commit_locks(
             second.display()
         ),
     ))
+}
+
+/// Takes the lock of `path`, if it gets free in time. The last look is after that time: a program
+/// that was stopped may not have looked for long.
+async fn acquire_within(
+    patience: Duration,
+    path: &Path,
+    mode: u32,
+    environment: &Environment,
+) -> Result<Option<LockFile>> {
+    let clock = &environment.clock;
+    let start = clock.elapsed();
+    loop {
+        let waited = clock.elapsed() - start;
+        let lock = try_acquire(path, mode, Links::Followed)?;
+        if lock.is_some() || waited >= patience {
+            return Ok(lock);
+        }
+        environment.poll_pause(waited).await;
+    }
 }
 
 /// The refresh lock: one file in the home, and one in the record's own folder where that is another.
