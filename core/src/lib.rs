@@ -31,6 +31,8 @@ pub use manager::{
 pub use secret::{Fingerprint, InvalidFingerprint, Secret};
 pub use sidecar::Sidecar;
 pub use snapshot::{AuthMode, CodexAuth};
+#[cfg(feature = "encrypted")]
+pub use storage::EncryptedStorage;
 pub use storage::codex_config::StoreKind;
 #[cfg(feature = "conformance")]
 pub use storage::conformance;

@@ -5,6 +5,8 @@ pub(crate) mod codex_config;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod custom;
+#[cfg(feature = "encrypted")]
+mod encrypted;
 pub(crate) mod environment_variable;
 mod ephemeral;
 mod file;
@@ -26,6 +28,8 @@ use codex_config::StoreKind;
 
 pub use auto::AutoStorage;
 pub use custom::{CustomStorage, CustomStore, StoreAnswer, StoreFailure, Stored};
+#[cfg(feature = "encrypted")]
+pub use encrypted::EncryptedStorage;
 pub use ephemeral::EphemeralStorage;
 pub use file::FileStorage;
 #[cfg(all(unix, feature = "test-util"))]
@@ -138,6 +142,13 @@ pub struct Loaded {
     pub record: Option<Arc<AuthDotJson>>,
     /// The version to hand to the next write.
     pub version: Version,
+}
+
+impl Loaded {
+    /// What an empty store holds.
+    const fn nothing() -> Self {
+        Self { record: None, version: Version::absent() }
+    }
 }
 
 /// A store is ready to commit; dropping this removes what was made to prove it.

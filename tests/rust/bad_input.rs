@@ -90,12 +90,6 @@ async fn options_that_make_no_sense() {
     let soon = seconds("lock_timeout", 1.0).expect("a duration");
     refused(builder().lock_timeout(soon), "invalid_option", &["lock_timeout", "refresh_deadline"])
         .await;
-    refused(
-        builder().store(StoreKind::Encrypted),
-        "invalid_option",
-        &["encrypted", "not supported"],
-    )
-    .await;
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Building a manager from options, the environment and defaults.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,9 @@ use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 use crate::snapshot::is_header_value;
-use crate::storage::codex_config::StoreKind;
+#[cfg(feature = "encrypted")]
+use crate::storage::EncryptedStorage;
+use crate::storage::codex_config::{CodexStore, StoreKind};
 use crate::storage::environment_variable::EnvironmentVariable;
 use crate::storage::{
     AuthStorage, AutoStorage, EphemeralStorage, FileStorage, KeyringStorage, keyring,
@@ -92,7 +94,7 @@ impl AuthManagerBuilder {
 
     setters! {
         /// The kind of store; default what the CLI uses: `$CODEX_ACCESS_TOKEN` if that is set, else
-        /// what its `config.toml` says.
+        /// what its `config.toml` says. An encrypted one needs this crate's feature `encrypted`.
         store: StoreKind => store;
         /// A store of your own, in the place of a kind of store.
         storage: Arc<dyn AuthStorage> => storage;
@@ -190,27 +192,28 @@ impl AuthManagerBuilder {
 
     fn open_store(&self) -> Result<Arc<dyn AuthStorage>> {
         let home = self.home()?;
-        let kind = match self.store {
+        let store = match self.store {
             StoreKind::Codex => match self.variable_of_codex() {
                 Some(variable) => return Ok(Arc::new(variable)),
-                None => StoreKind::of_codex(&home)?,
+                None => CodexStore::configured(&home)?,
             },
-            kind => kind,
+            kind => CodexStore { kind, is_encrypted: false },
         };
         let environment = || self.environment.clone();
-        match kind {
-            StoreKind::File => Ok(Arc::new(FileStorage::new(&home, environment()))),
-            StoreKind::Ephemeral => Ok(Arc::new(EphemeralStorage::shared(&home))),
-            StoreKind::Keyring => {
+        match (store.kind, store.is_encrypted) {
+            (StoreKind::Ephemeral, _) => Ok(Arc::new(EphemeralStorage::shared(&home))),
+            (StoreKind::Encrypted, _) | (StoreKind::Keyring | StoreKind::Auto, true) => {
+                self.open_encrypted(&home, store.kind == StoreKind::Auto)
+            }
+            (StoreKind::Keyring, false) => {
                 Ok(Arc::new(KeyringStorage::new(&home, keyring::system_keyring(), environment())))
             }
-            StoreKind::Auto => {
+            (StoreKind::Auto, false) => {
                 Ok(Arc::new(AutoStorage::new(&home, keyring::system_keyring(), environment())))
             }
-            kind => Err(invalid(format!(
-                "the store {} is not supported yet; use file, keyring, auto or ephemeral",
-                kind.name()
-            ))),
+            (StoreKind::File | StoreKind::Codex, _) => {
+                Ok(Arc::new(FileStorage::new(&home, environment())))
+            }
         }
     }
 
@@ -223,6 +226,25 @@ impl AuthManagerBuilder {
         }
         let (name, token) = value("CODEX_ACCESS_TOKEN")?;
         Some(EnvironmentVariable::access_token(name, &token))
+    }
+
+    #[cfg(feature = "encrypted")]
+    fn open_encrypted(&self, home: &Path, is_auto: bool) -> Result<Arc<dyn AuthStorage>> {
+        let keyring = keyring::system_keyring();
+        let store = EncryptedStorage::new(home, keyring, self.environment.clone());
+        if is_auto {
+            return Ok(Arc::new(AutoStorage::encrypted(store)));
+        }
+        Ok(Arc::new(store))
+    }
+
+    #[cfg(not(feature = "encrypted"))]
+    fn open_encrypted(&self, _: &Path, _: bool) -> Result<Arc<dyn AuthStorage>> {
+        Err(invalid(
+            "the login is to be in an encrypted file, and this program was built without the \
+             feature `encrypted`; build it with that, or use the store file, keyring or auto"
+                .to_owned(),
+        ))
     }
 
     fn home(&self) -> Result<PathBuf> {
@@ -297,4 +319,34 @@ fn variable(name: &str) -> Option<String> {
 
 fn non_empty(text: Option<String>) -> Option<String> {
     text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+#[cfg(all(test, feature = "encrypted"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_store_is_the_one_named_else_the_clis() {
+        let home = tempfile::tempdir().expect("a folder");
+        let location = |config: &str, kind| {
+            std::fs::write(home.path().join("config.toml"), config).expect("written");
+            let builder = AuthManager::builder().codex_home(home.path()).store(kind);
+            builder.open_store().expect("a store").location()
+        };
+        let switch = |is_on| format!("[features]\nsecret_auth_storage = {is_on}");
+        let keyring = format!("cli_auth_credentials_store = \"keyring\"\n{}", switch(true));
+        let auto = format!("cli_auth_credentials_store = \"auto\"\n{}", switch(true));
+        for (config, kind, expected) in [
+            (&switch(true), StoreKind::Codex, "auth.json"),
+            (&keyring, StoreKind::Codex, "codex_auth.age"),
+            (&auto, StoreKind::Codex, "codex_auth.age or"),
+            (&keyring, StoreKind::Keyring, "the keyring's item"),
+            (&keyring.replace("true", "false"), StoreKind::Codex, "the keyring's item"),
+            (&auto.replace("true", "false"), StoreKind::Codex, "the keyring's item"),
+            (&switch(false), StoreKind::Encrypted, "codex_auth.age"),
+        ] {
+            let found = location(config, kind);
+            assert!(found.contains(expected), "{found} for {config}");
+        }
+    }
 }

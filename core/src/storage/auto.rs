@@ -1,12 +1,17 @@
 //! The keyring where it works, else `auth.json`: the Codex CLI's `auto`, without its ways of losing
 //! a login.
 
+mod preferred;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
+use self::preferred::{Preferred, Write};
 use super::codex_config::StoreKind;
+#[cfg(feature = "encrypted")]
+use super::encrypted::EncryptedStorage;
 use super::file::{Target, commit_locks};
 use super::keyring::{Keyring, KeyringStorage};
 use super::{AuthStorage, FileStorage, Loaded, Readiness, RefreshLock, StoreHolder, Swap, Version};
@@ -28,7 +33,7 @@ use crate::sidecar::Sidecar;
 pub struct AutoStorage {
     home: PathBuf,
     environment: Environment,
-    keyring: KeyringStorage,
+    keyring: Preferred,
     file: FileStorage,
     is_keyring_empty: Arc<Knowledge>,
     holder: ArcSwapOption<StoreHolder>,
@@ -61,10 +66,22 @@ impl AutoStorage {
         keyring: Arc<dyn Keyring>,
         environment: Environment,
     ) -> Self {
-        let file = FileStorage::new(&codex_home, environment.clone());
+        let keyring = KeyringStorage::new(&codex_home, keyring, environment.clone());
+        Self::prefer(Preferred::Keyring(keyring), codex_home.as_ref(), environment)
+    }
+
+    /// A store that prefers the encrypted file to an item of the keyring with the whole login.
+    #[cfg(feature = "encrypted")]
+    pub fn encrypted(store: EncryptedStorage) -> Self {
+        let (home, environment) = (store.home().to_owned(), store.environment().clone());
+        Self::prefer(Preferred::Encrypted(store), &home, environment)
+    }
+
+    fn prefer(keyring: Preferred, codex_home: &Path, environment: Environment) -> Self {
+        let file = FileStorage::new(codex_home, environment.clone());
         Self {
             home: file.home().to_owned(),
-            keyring: KeyringStorage::new(&codex_home, keyring, environment.clone()),
+            keyring,
             file,
             environment,
             is_keyring_empty: Arc::default(),
@@ -73,11 +90,12 @@ impl AutoStorage {
     }
 
     async fn load_both(&self) -> Result<Loaded> {
-        let places = Places { keyring: self.keyring.load().await, file: self.file.load().await };
+        let places =
+            Places { keyring: self.keyring.store().load().await, file: self.file.load().await };
         if let Ok(keyring) = &places.keyring {
             self.is_keyring_empty.learn(keyring.record.is_none());
         }
-        self.holder.store(Some(Arc::new(places.holder())));
+        self.holder.store(Some(Arc::new(places.holder(self.keyring.kind()))));
         match (places.keyring, places.file) {
             (Ok(keyring), Ok(file)) => {
                 let version = Version::pair(Some(&keyring.version), &file.version);
@@ -102,6 +120,7 @@ impl AutoStorage {
     }
 
     async fn swap(&self, expected: &Version, record: Option<&AuthDotJson>) -> Result<Swap> {
+        let write = self.keyring.prepare(record).await;
         let target = Target::resolve(self.file.path())?;
         let locks = commit_locks(&self.home, &target, &self.environment).await?;
         let keyring = self.keyring.version_under_locks().await;
@@ -109,20 +128,26 @@ impl AutoStorage {
         if Version::pair(keyring.as_ref().ok(), &file) != *expected {
             return Ok(Swap::Conflict);
         }
-        let takes_it = keyring.and_then(|version| {
-            self.is_keyring_empty.learn(version == Version::absent());
-            record.map_or(Ok(()), |record| self.keyring.check_length(record))
+        let write = write.and_then(|write| {
+            self.is_keyring_empty.learn(keyring? == Version::absent());
+            write.check_length()?;
+            Ok(write)
         });
-        if let Err(error) = takes_it {
-            self.refuse_unless_empty(&error)?;
-            drop(locks);
-            return match record {
-                Some(record) => self.file.commit(&file, record).await,
-                None => self.file.delete(&file).await,
-            };
-        }
-        self.replace_in_keyring(&target, record).await?;
-        Ok(Swap::Done)
+        let write = match write {
+            Ok(write) => write,
+            Err(error) => {
+                self.refuse_unless_empty(&error)?;
+                drop(locks);
+                return match record {
+                    Some(record) => self.file.commit(&file, record).await,
+                    None => self.file.delete(&file).await,
+                };
+            }
+        };
+        let swap = self.replace_in_keyring(&target, write, record.is_none()).await?;
+        drop(locks);
+        self.keyring.sync()?;
+        Ok(swap)
     }
 
     /// Writes the keyring, then removes what it takes the place of. A broken file stays where it
@@ -130,19 +155,23 @@ impl AutoStorage {
     async fn replace_in_keyring(
         &self,
         target: &Target,
-        record: Option<&AuthDotJson>,
-    ) -> Result<()> {
-        self.keyring.replace_under_locks(record).await?;
-        self.is_keyring_empty.learn(record.is_none());
+        write: Write<'_>,
+        is_removal: bool,
+    ) -> Result<Swap> {
+        if write.replace_under_locks().await? == Swap::Conflict {
+            return Ok(Swap::Conflict);
+        }
+        self.is_keyring_empty.learn(is_removal);
         let is_broken = self.file.load_now().is_none();
-        if target.existing.is_some() && !(is_broken && record.is_some()) {
+        if target.existing.is_some() && (is_removal || !is_broken) {
+            self.keyring.sync()?;
             self.file.remove_under_locks(target)?;
         }
-        Ok(())
+        Ok(Swap::Done)
     }
 
     async fn prove_ready(&self, size: usize) -> Result<Readiness> {
-        match self.keyring.ready(size).await {
+        match self.keyring.store().ready(size).await {
             Err(error) if is_no_help(&error) => {
                 self.refuse_unless_empty(&error)?;
                 self.file.ready(size).await
@@ -153,7 +182,7 @@ impl AutoStorage {
 
     /// Without the keyring, the file is all there is only where the keyring holds nothing.
     fn refuse_unless_empty(&self, error: &Error) -> Result<()> {
-        let is_empty = self.is_keyring_empty.get();
+        let is_empty = self.keyring.is_seen_empty().or_else(|| self.is_keyring_empty.get());
         if is_empty.unwrap_or_else(|| self.file.sidecar().is_keyring_empty()) {
             return Ok(());
         }
@@ -161,7 +190,8 @@ impl AutoStorage {
             return Err(error.clone());
         }
         let message = format!(
-            "the keyring may hold a newer login than {}, and cannot be asked: {error}",
+            "{} may hold a newer login than {}, and cannot be read: {error}",
+            self.keyring.store().location(),
             self.file.path().display()
         );
         Err(Error::new(error.kind(), message).with_source(error.clone()))
@@ -169,23 +199,23 @@ impl AutoStorage {
 }
 
 impl Places {
-    fn holder(&self) -> StoreHolder {
+    fn holder(&self, preferred: StoreKind) -> StoreHolder {
         let has_login =
             |place: &Result<Loaded>| place.as_ref().is_ok_and(|loaded| loaded.record.is_some());
         match &self.keyring {
             Err(error) => StoreHolder::new(StoreKind::File, Some(error.to_string())),
             Ok(_) if !has_login(&self.keyring) && has_login(&self.file) => {
-                let reason = "the keyring holds no login yet".to_owned();
+                let reason = format!("the store {} holds no login yet", preferred.name());
                 StoreHolder::new(StoreKind::File, Some(reason))
             }
-            Ok(_) => StoreHolder::new(StoreKind::Keyring, None),
+            Ok(_) => StoreHolder::new(preferred, None),
         }
     }
 }
 
 impl AuthStorage for AutoStorage {
     fn location(&self) -> String {
-        format!("{} or {}", self.keyring.location(), self.file.location())
+        format!("{} or {}", self.keyring.store().location(), self.file.location())
     }
 
     fn load(&self) -> BoxFuture<'_, Result<Loaded>> {

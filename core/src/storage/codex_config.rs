@@ -5,6 +5,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use serde::Deserialize;
+use zeroize::Zeroizing;
 
 use super::plain_file;
 
@@ -46,21 +47,27 @@ impl StoreKind {
     pub fn name(self) -> &'static str {
         NAMES.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
     }
+}
 
-    /// Reads `cli_auth_credentials_store` of `config.toml` in `home`; the CLI's default is a file.
-    pub(crate) fn of_codex(home: &Path) -> Result<Self> {
-        #[derive(Deserialize)]
-        struct Config {
-            cli_auth_credentials_store: Option<toml::Value>,
-        }
+/// The store of the user's Codex CLI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CodexStore {
+    /// What the CLI's setting says.
+    pub(crate) kind: StoreKind,
+    /// Whether the CLI encrypts a file instead of giving the login to the keyring.
+    pub(crate) is_encrypted: bool,
+}
 
+impl CodexStore {
+    /// Reads `config.toml` in `home`; the CLI's default is a file.
+    pub(crate) fn configured(home: &Path) -> Result<Self> {
         let path = home.join("config.toml");
         let invalid = |what: String| {
             Error::new(ErrorKind::InvalidOption, format!("{}: {what}", path.display()))
         };
         let content = match plain_file::read(&path, LARGEST_CONFIG) {
             Ok(content) => content,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::File),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Zeroizing::default(),
             Err(error) => {
                 return Err(invalid(format!("{error}; make it readable, or name a store")));
             }
@@ -68,16 +75,39 @@ impl StoreKind {
         let text = std::str::from_utf8(&content).map_err(|_| invalid("not UTF-8".to_owned()))?;
         let config: Config = toml::from_str(text)
             .map_err(|error| invalid(format!("not valid TOML: {}", error.message())))?;
-        let named = match &config.cli_auth_credentials_store {
-            None => return Ok(Self::File),
+        Ok(Self {
+            kind: config.kind().map_err(|what| invalid(what.to_owned()))?,
+            is_encrypted: config.is_encrypted().map_err(|what| invalid(what.to_owned()))?,
+        })
+    }
+}
+
+/// What of `config.toml` is about stores.
+#[derive(Deserialize)]
+struct Config {
+    cli_auth_credentials_store: Option<toml::Value>,
+    features: Option<toml::Value>,
+}
+
+impl Config {
+    fn kind(&self) -> Result<StoreKind, &'static str> {
+        let named = match &self.cli_auth_credentials_store {
+            None => return Ok(StoreKind::File),
             Some(toml::Value::String(name)) => name.parse().ok(),
             Some(_) => None,
         };
-        named.filter(|kind| !matches!(kind, Self::Codex | Self::Encrypted)).ok_or_else(|| {
-            invalid(
-                "`cli_auth_credentials_store` is none of file, keyring, auto, ephemeral".to_owned(),
-            )
-        })
+        named
+            .filter(|kind| !matches!(kind, StoreKind::Codex | StoreKind::Encrypted))
+            .ok_or("`cli_auth_credentials_store` is none of file, keyring, auto, ephemeral")
+    }
+
+    /// The CLI's switch, which is on by itself where a keyring takes no value as long as a login.
+    fn is_encrypted(&self) -> Result<bool, &'static str> {
+        match self.features.as_ref().and_then(|features| features.get("secret_auth_storage")) {
+            None => Ok(cfg!(windows)),
+            Some(toml::Value::Boolean(is_on)) => Ok(*is_on),
+            Some(_) => Err("`features.secret_auth_storage` is neither true nor false"),
+        }
     }
 }
 
@@ -101,20 +131,36 @@ impl FromStr for StoreKind {
 mod tests {
     use super::*;
 
-    fn configured(config: &str) -> Result<StoreKind> {
+    fn configured(config: &str) -> Result<CodexStore> {
         let home = tempfile::tempdir().expect("a folder");
         std::fs::write(home.path().join("config.toml"), config).expect("written");
-        StoreKind::of_codex(home.path())
+        CodexStore::configured(home.path())
     }
 
     #[test]
     fn follows_the_cli_and_refuses_what_it_cannot_read() {
-        assert_eq!(configured("model = \"x\"").expect("default"), StoreKind::File);
-        let keyring = configured("cli_auth_credentials_store = \"keyring\"\n[features]\na = true");
-        assert_eq!(keyring.expect("named"), StoreKind::Keyring);
-        for bad in
-            ["cli_auth_credentials_store = \"vault\"", "cli_auth_credentials_store = 1", "= ="]
-        {
+        let default = configured("model = \"x\"").expect("default");
+        assert_eq!(
+            default,
+            CodexStore { kind: StoreKind::File, is_encrypted: cfg!(windows) },
+            "the CLI's defaults"
+        );
+        let keyring = "cli_auth_credentials_store = \"keyring\"\n[features]\n";
+        for (switch, is_encrypted) in [
+            ("a = true", cfg!(windows)),
+            ("secret_auth_storage = true", true),
+            ("secret_auth_storage = false", false),
+        ] {
+            let found = configured(&format!("{keyring}{switch}")).expect("named");
+            assert_eq!(found, CodexStore { kind: StoreKind::Keyring, is_encrypted });
+        }
+        for bad in [
+            "cli_auth_credentials_store = \"vault\"",
+            "cli_auth_credentials_store = \"encrypted\"",
+            "cli_auth_credentials_store = 1",
+            "features.secret_auth_storage = \"yes\"",
+            "= =",
+        ] {
             let error = configured(bad).expect_err("refused");
             assert_eq!(error.code(), "invalid_option");
             assert!(error.to_string().contains("config.toml"), "{error}");

@@ -1,5 +1,6 @@
 //! `auth.json` in `CODEX_HOME`, as the Codex CLI keeps it.
 
+mod home;
 mod in_place;
 mod locks;
 mod replace;
@@ -13,9 +14,10 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use zeroize::Zeroizing;
 
+pub(super) use self::home::Home;
 use self::locks::FileRefreshLock;
-pub(super) use self::locks::{commit_locks, read_sidecar};
-use self::replace::Replacement;
+pub(super) use self::locks::{CommitLocks, commit_locks, read_sidecar};
+pub(super) use self::replace::{Replacement, sync};
 pub(super) use self::target::Target;
 use super::plain_file;
 use super::{AuthStorage, Loaded, Readiness, RefreshLock, Stamp, Swap, Version};
@@ -26,7 +28,7 @@ use crate::secret::Fingerprint;
 use crate::sidecar::Sidecar;
 
 /// How long a half-written file is re-read before it counts as corrupt.
-const TORN_FOR: Duration = Duration::from_secs(1);
+pub(super) const TORN_FOR: Duration = Duration::from_secs(1);
 
 /// What names decide, for tests that give files hostile ones.
 #[cfg(all(unix, feature = "test-util"))]
@@ -63,9 +65,7 @@ struct Torn {
 /// writers that truncate it in place.
 #[derive(Debug)]
 pub struct FileStorage {
-    home: PathBuf,
-    /// Whether the home was there: only then it can be gone.
-    home_was_there: bool,
+    home: Home,
     path: PathBuf,
     environment: Environment,
     /// The last record read, so that an unchanged file is not parsed again.
@@ -79,19 +79,11 @@ pub struct FileStorage {
 impl FileStorage {
     /// The store of the folder `codex_home`, which is resolved to its real path if it exists.
     pub fn new(codex_home: impl AsRef<Path>, environment: Environment) -> Self {
-        let codex_home = codex_home.as_ref();
-        let real = codex_home.canonicalize();
-        let home_was_there = real.is_ok();
-        let home = real.unwrap_or_else(|_| codex_home.to_owned());
-        if home.metadata().is_ok_and(|home| anybody_may_write(&home)) {
-            // The Codex CLI takes it too, so this is no error; what others can do to the login
-            // there, no program of its owner can prevent.
-            tracing::warn!(home = %home.display(), "anybody may write to the folder of the login");
-        }
+        let home = Home::of(codex_home.as_ref());
+        home.warn_if_open();
         Self {
-            path: home.join("auth.json"),
+            path: home.path().join("auth.json"),
             home,
-            home_was_there,
             environment,
             parsed: ArcSwapOption::empty(),
             prepared: Prepared::default(),
@@ -101,7 +93,7 @@ impl FileStorage {
 
     /// The folder, by its real path if it exists.
     pub(super) fn home(&self) -> &Path {
-        &self.home
+        self.home.path()
     }
 
     /// The path of `auth.json`.
@@ -111,8 +103,8 @@ impl FileStorage {
 
     fn read(&self) -> Result<Result<Loaded, InvalidRecord>> {
         let Some(bytes) = read_bytes(&self.path)? else {
-            self.check_home()?;
-            return Ok(Ok(Loaded { record: None, version: Version::absent() }));
+            self.home.check()?;
+            return Ok(Ok(Loaded::nothing()));
         };
         let version = version_of(&bytes);
         if let Some(torn) = self.torn.load().as_deref().filter(|torn| torn.left == version) {
@@ -128,16 +120,6 @@ impl FileStorage {
             self.parsed.store(Some(Arc::new(loaded.clone())));
             loaded
         }))
-    }
-
-    /// A home that is gone is no logout: it may be a volume that is about to be mounted again.
-    fn check_home(&self) -> Result<()> {
-        if !self.home_was_there || self.home.exists() {
-            return Ok(());
-        }
-        let home = self.home.display();
-        let message = format!("{home} is gone; put it back, or make it and sign in again");
-        Err(Error::new(ErrorKind::StoreUnavailable, message))
     }
 
     fn corrupt(&self, invalid: &InvalidRecord) -> Error {
@@ -170,7 +152,7 @@ impl FileStorage {
         // Whatever a slow disk can hold up is done before the locks are taken, or after.
         let filled = |content| Replacement::filled(&target, content, prepared);
         let filled = content.map(filled).transpose()?;
-        let locks = commit_locks(&self.home, &target, &self.environment).await?;
+        let locks = commit_locks(self.home(), &target, &self.environment).await?;
         let found = self.read()?.ok().filter(|found| found.version == *expected);
         let Some(found) = found else { return Ok(Swap::Conflict) };
         let is_expected = |path: &Path| Ok(version_at(path)? == *expected);
@@ -183,7 +165,7 @@ impl FileStorage {
         }
         let swap = swap?;
         drop(locks);
-        replace::sync(&target)?;
+        sync(&target)?;
         Ok(swap)
     }
 
@@ -202,21 +184,13 @@ impl FileStorage {
     /// Removes the file. For holders of the commit locks of `target`.
     pub(super) fn remove_under_locks(&self, target: &Target) -> Result<()> {
         replace::remove(target)?;
-        replace::sync(target)
+        sync(target)
     }
 
     async fn prove_ready(&self, size: usize) -> Result<Readiness> {
         let target = Target::resolve(&self.path)?;
-        let locks = commit_locks(&self.home, &target, &self.environment).await?;
-        // Under all locks nobody else has a temp file that is still to be used.
-        replace::remove_leftovers(&target);
-        target.check_writable()?;
-        if target.existing.is_some() {
-            in_place::prove(&target, size)
-                .map_err(|error| unwritable("write", &target.path, &error))?;
-        }
-        drop(locks);
-        let replacement = Replacement::prepare(&target, size)?;
+        let locks = commit_locks(self.home(), &target, &self.environment).await?;
+        let replacement = prove(&target, locks, size)?;
         self.prepared.store(Some(Arc::new(replacement)));
         Ok(Readiness::kept_by(Discard(Arc::clone(&self.prepared))))
     }
@@ -236,8 +210,7 @@ impl AuthStorage for FileStorage {
     }
 
     fn stamp(&self) -> Option<Stamp> {
-        let state = std::fs::metadata(&self.path).ok();
-        Some(Stamp::of(state.map(|file| (file.modified().ok(), file.len(), file_id(&file)))))
+        Some(stamp_of(&self.path))
     }
 
     fn commit<'a>(
@@ -260,15 +233,29 @@ impl AuthStorage for FileStorage {
     }
 
     fn try_lock(&self) -> BoxFuture<'_, Result<Option<Box<dyn RefreshLock>>>> {
-        Box::pin(async { try_refresh_lock(&self.home, &self.path) })
+        Box::pin(async { try_refresh_lock(self.home(), &self.path) })
     }
 
     fn sidecar(&self) -> Sidecar {
-        read_sidecar(&self.home, &self.path)
+        read_sidecar(self.home(), &self.path)
     }
 }
 
-fn read_bytes(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>> {
+/// Proves that `size` bytes can be put at `target`, whose locks are held, and gives the temp file
+/// that they are to be put in.
+pub(super) fn prove(target: &Target, locks: CommitLocks, size: usize) -> Result<Replacement> {
+    // Under all locks nobody else has a temp file that is still to be used.
+    replace::remove_leftovers(target);
+    target.check_writable()?;
+    if target.existing.is_some() {
+        in_place::prove(target, size).map_err(|error| unwritable("write", &target.path, &error))?;
+    }
+    drop(locks);
+    Replacement::prepare(target, size)
+}
+
+/// The content of the file at `path`, if there is one.
+pub(super) fn read_bytes(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>> {
     let error = match plain_file::read(path, LARGEST) {
         Ok(bytes) => return Ok(Some(bytes)),
         Err(error) => error,
@@ -283,7 +270,13 @@ fn read_bytes(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>> {
     }
 }
 
-fn version_at(path: &Path) -> Result<Version> {
+pub(super) fn stamp_of(path: &Path) -> Stamp {
+    let state = std::fs::metadata(path).ok();
+    Stamp::of(state.map(|file| (file.modified().ok(), file.len(), file_id(&file))))
+}
+
+/// The version of what the file at `path` holds, whole or not.
+pub(super) fn version_at(path: &Path) -> Result<Version> {
     Ok(read_bytes(path)?.map_or(Version::absent(), |bytes| version_of(&bytes)))
 }
 
@@ -313,7 +306,7 @@ fn unreadable(path: &Path, error: &io::Error) -> Error {
 }
 
 /// What failed while writing in the store's folder, as an error that says what to do.
-fn unwritable(what: &str, path: &Path, error: &io::Error) -> Error {
+pub(super) fn unwritable(what: &str, path: &Path, error: &io::Error) -> Error {
     use io::ErrorKind::{
         InvalidInput, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
     };
@@ -326,16 +319,6 @@ fn unwritable(what: &str, path: &Path, error: &io::Error) -> Error {
         _ => (ErrorKind::StoreUnavailable, "check CODEX_HOME and the file system"),
     };
     Error::new(kind, format!("cannot {what} {}: {error}; {advice}", path.display()))
-}
-
-#[cfg(unix)]
-fn anybody_may_write(folder: &std::fs::Metadata) -> bool {
-    std::os::unix::fs::MetadataExt::mode(folder) & 0o002 != 0
-}
-
-#[cfg(not(unix))]
-fn anybody_may_write(_folder: &std::fs::Metadata) -> bool {
-    false
 }
 
 #[cfg(unix)]

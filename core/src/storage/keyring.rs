@@ -176,9 +176,7 @@ impl KeyringStorage {
     }
 
     fn read(&self, value: Option<&Secret>) -> Result<Loaded> {
-        let Some(value) = value else {
-            return Ok(Loaded { record: None, version: Version::absent() });
-        };
+        let Some(value) = value else { return Ok(Loaded::nothing()) };
         let bytes = value.expose().as_bytes();
         let record = AuthDotJson::parse(bytes).map_err(|invalid| {
             Error::new(
@@ -239,12 +237,12 @@ impl KeyringStorage {
     }
 }
 
-/// Removes the `auth.json` whose place the keyring has taken. Best effort, as with the CLI: the
-/// keyring is what is read.
-fn remove_file(path: &Path) {
+/// Removes the `auth.json` whose place another store has taken. Best effort, as with the CLI: the
+/// other store is what is read.
+pub(super) fn remove_file(path: &Path) {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            tracing::warn!(%error, "auth.json could not be removed; the keyring holds the login");
+            tracing::warn!(%error, "auth.json could not be removed; another store holds the login");
         }
         _ => {}
     }

@@ -20,7 +20,7 @@ const RANDOM: usize = 6;
 
 /// A temp file of the needed size in the record's folder, with the right owner.
 #[derive(Debug)]
-pub(super) struct Replacement {
+pub(in crate::storage) struct Replacement {
     temp: NamedTempFile,
     process: u32,
 }
@@ -59,12 +59,16 @@ impl Replacement {
     }
 
     /// Whether this process made it; a forked child inherits its parent's.
-    fn is_own(&self) -> bool {
+    pub(in crate::storage) fn is_own(&self) -> bool {
         self.process == std::process::id()
     }
 
     /// One that holds `content`, durably: the `prepared` one if it still serves.
-    pub(super) fn filled(target: &Target, content: &[u8], prepared: Option<Self>) -> Result<Self> {
+    pub(in crate::storage) fn filled(
+        target: &Target,
+        content: &[u8],
+        prepared: Option<Self>,
+    ) -> Result<Self> {
         target.check_writable()?;
         let is_usable = |prepared: &Self| {
             prepared.is_own() && prepared.temp.path().parent() == Some(&target.folder)
@@ -91,7 +95,7 @@ impl Replacement {
     /// Makes it the record, with the `content` that it was filled with, in the place of one that
     /// `is_expected`. The record is whole at any instant, except where it cannot be replaced, as at
     /// a mount point, and is written in place.
-    pub(super) fn put(
+    pub(in crate::storage) fn put(
         self,
         target: &Target,
         content: &[u8],
@@ -185,7 +189,7 @@ pub(super) fn remove(target: &Target) -> Result<()> {
 }
 
 /// Makes a change of the folder durable.
-pub(super) fn sync(target: &Target) -> Result<()> {
+pub(in crate::storage) fn sync(target: &Target) -> Result<()> {
     sync_folder(&target.folder).map_err(|error| unwritable("write in", &target.folder, &error))
 }
 

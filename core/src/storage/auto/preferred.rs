@@ -1,0 +1,107 @@
+//! The store that `auto` prefers to the file: the keyring itself, or the file whose passphrase is
+//! in it.
+
+use crate::auth_dot_json::AuthDotJson;
+use crate::error::Result;
+use crate::storage::codex_config::StoreKind;
+#[cfg(feature = "encrypted")]
+use crate::storage::encrypted::{EncryptedStorage, Sealed};
+use crate::storage::keyring::KeyringStorage;
+use crate::storage::{AuthStorage, Swap, Version};
+
+#[derive(Debug)]
+pub(super) enum Preferred {
+    Keyring(KeyringStorage),
+    #[cfg(feature = "encrypted")]
+    Encrypted(EncryptedStorage),
+}
+
+/// A write that waits for the commit locks.
+pub(super) enum Write<'a> {
+    Item(&'a KeyringStorage, Option<&'a AuthDotJson>),
+    #[cfg(feature = "encrypted")]
+    File(&'a EncryptedStorage, Box<Sealed>),
+}
+
+impl Preferred {
+    pub(super) fn store(&self) -> &dyn AuthStorage {
+        match self {
+            Self::Keyring(store) => store,
+            #[cfg(feature = "encrypted")]
+            Self::Encrypted(store) => store,
+        }
+    }
+
+    pub(super) const fn kind(&self) -> StoreKind {
+        match self {
+            Self::Keyring(_) => StoreKind::Keyring,
+            #[cfg(feature = "encrypted")]
+            Self::Encrypted(_) => StoreKind::Encrypted,
+        }
+    }
+
+    /// Whether it holds no login, where that shows without the keyring.
+    pub(super) fn is_seen_empty(&self) -> Option<bool> {
+        match self {
+            Self::Keyring(_) => None,
+            #[cfg(feature = "encrypted")]
+            Self::Encrypted(store) => {
+                let seen = store.load_now();
+                Some(seen.is_some_and(|seen| seen.is_ok_and(|seen| seen.record.is_none())))
+            }
+        }
+    }
+
+    /// Makes the last write durable.
+    pub(super) fn sync(&self) -> Result<()> {
+        match self {
+            Self::Keyring(_) => Ok(()),
+            #[cfg(feature = "encrypted")]
+            Self::Encrypted(store) => store.sync(),
+        }
+    }
+
+    /// Makes what is to be written, before the commit locks are taken.
+    pub(super) async fn prepare<'a>(
+        &'a self,
+        record: Option<&'a AuthDotJson>,
+    ) -> Result<Write<'a>> {
+        match self {
+            Self::Keyring(store) => Ok(Write::Item(store, record)),
+            #[cfg(feature = "encrypted")]
+            Self::Encrypted(store) => {
+                Ok(Write::File(store, Box::new(store.prepare(record).await?)))
+            }
+        }
+    }
+
+    /// The version of what it holds, where that can be read. For holders of the commit locks.
+    pub(super) async fn version_under_locks(&self) -> Result<Version> {
+        match self {
+            Self::Keyring(store) => store.version_under_locks().await,
+            #[cfg(feature = "encrypted")]
+            Self::Encrypted(store) => store.version_if_open(),
+        }
+    }
+}
+
+impl Write<'_> {
+    /// Fails where the keyring would not take it.
+    pub(super) fn check_length(&self) -> Result<()> {
+        match self {
+            Self::Item(store, Some(record)) => store.check_length(record),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes it. For holders of the commit locks.
+    pub(super) async fn replace_under_locks(self) -> Result<Swap> {
+        match self {
+            Self::Item(store, record) => {
+                store.replace_under_locks(record).await.map(|()| Swap::Done)
+            }
+            #[cfg(feature = "encrypted")]
+            Self::File(store, sealed) => store.replace_under_locks(*sealed).await,
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What a write needs and is slow to make, kept from the proof of readiness for the commit.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+
+use super::derivation::{Derivations, Turn};
+use super::envelope::Seal;
+use crate::error::Result;
+use crate::secret::Secret;
+use crate::storage::Readiness;
+use crate::storage::file::Replacement;
+
+#[derive(Debug)]
+pub(super) struct Material {
+    pub(super) passphrase: Secret,
+    pub(super) seal: Seal,
+    /// The temp file that proved readiness.
+    pub(super) temp: Option<Replacement>,
+}
+
+impl Material {
+    pub(super) async fn derive(
+        passphrase: Secret,
+        work_factor: u8,
+        derivations: &Derivations,
+    ) -> Result<Self> {
+        let key = passphrase.clone();
+        let turn = Turn::wait().await;
+        let (seal, _turn) = derivations.run(turn, move || Seal::new(&key, work_factor)).await?;
+        Ok(Self { passphrase, seal, temp: None })
+    }
+}
+
+/// The material for the next commit, if there is any.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Prepared(Arc<ArcSwapOption<Material>>);
+
+impl Prepared {
+    /// Keeps `material` as long as the answer, which may go before it is needed.
+    pub(super) fn keep(&self, material: Material) -> Readiness {
+        self.0.store(Some(Arc::new(material)));
+        Readiness::kept_by(Discard(self.clone()))
+    }
+
+    /// The material, if this process made it: its child must not write by the same key.
+    pub(super) fn take(&self) -> Option<Material> {
+        let material = self.0.swap(None).and_then(Arc::into_inner);
+        material.filter(|material| material.temp.as_ref().is_some_and(Replacement::is_own))
+    }
+}
+
+/// Removes what nobody needed.
+struct Discard(Prepared);
+
+impl Drop for Discard {
+    fn drop(&mut self) {
+        drop(self.0.0.swap(None));
+    }
+}

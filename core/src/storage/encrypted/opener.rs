@@ -1,0 +1,176 @@
+//! Opening the encrypted file, once for all who read it, and remembering what was in it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use zeroize::Zeroizing;
+
+use super::contents::Contents;
+use super::derivation::{Derivations, Turn};
+use super::envelope::{self, Closed};
+use crate::auth_dot_json::AuthDotJson;
+use crate::error::{Error, ErrorKind, Result};
+use crate::secret::Secret;
+use crate::storage::keyring::{KeyringItem, PatientKeyring};
+use crate::storage::{Loaded, Version};
+
+/// Opens one store's files by the passphrase in the keyring.
+#[derive(Debug)]
+pub(super) struct Opener {
+    path: PathBuf,
+    pub(super) keyring: PatientKeyring,
+    pub(super) passphrase: KeyringItem,
+    pub(super) derivations: Derivations,
+    last: ArcSwapOption<Opening>,
+}
+
+/// The last file that was opened, or would not open.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub(super) version: Version,
+    pub(super) passphrase: Secret,
+    pub(super) outcome: Result<Arc<Opened>, Closure>,
+}
+
+/// What is in a file.
+#[derive(Debug, Default)]
+pub(super) struct Opened {
+    pub(super) contents: Contents,
+    pub(super) record: Option<Arc<AuthDotJson>>,
+}
+
+/// Why a file does not open, and whether it might by another passphrase.
+#[derive(Debug, Clone)]
+pub(super) struct Closure {
+    error: Error,
+    is_wrong_key: bool,
+}
+
+impl Opened {
+    /// Reads what was decrypted; else why it is no login, in words without secrets.
+    fn parse(plain: &[u8]) -> Result<Self, String> {
+        let contents = Contents::parse(plain)?;
+        let record = contents.login().map(|login| AuthDotJson::parse(login.expose().as_bytes()));
+        let record = record.transpose().map_err(|invalid| invalid.to_string())?.map(Arc::new);
+        Ok(Self { contents, record })
+    }
+
+    pub(super) fn loaded(&self, version: Version) -> Loaded {
+        Loaded { record: self.record.clone(), version }
+    }
+}
+
+impl Opener {
+    pub(super) fn new(path: &Path, keyring: PatientKeyring, passphrase: KeyringItem) -> Self {
+        Self {
+            path: path.to_owned(),
+            keyring,
+            passphrase,
+            derivations: Derivations::default(),
+            last: ArcSwapOption::empty(),
+        }
+    }
+
+    /// What is in `file`: by the passphrase that opened the last one, else by the keyring's.
+    pub(super) async fn open(
+        &self,
+        version: &Version,
+        file: Zeroizing<Vec<u8>>,
+    ) -> Result<Arc<Opened>> {
+        if let Some(opened) = self.known(version) {
+            return Ok(opened);
+        }
+        let file = Arc::new(file);
+        if let Some(passphrase) = self.passphrase_in_memory() {
+            match self.open_by(passphrase, version, &file).await? {
+                Err(closure) if closure.is_wrong_key => {}
+                outcome => return outcome.map_err(|closure| closure.error),
+            }
+        }
+        let found = self.keyring.get(&self.passphrase).await?;
+        let passphrase = found.ok_or_else(|| self.passphrase_is_missing())?;
+        self.open_by(passphrase, version, &file).await?.map_err(|closure| closure.error)
+    }
+
+    /// What the file of this version holds, if it is the last that was opened.
+    pub(super) fn known(&self, version: &Version) -> Option<Arc<Opened>> {
+        let last = self.last.load();
+        let last = last.as_deref().filter(|last| last.version == *version)?;
+        last.outcome.as_ref().ok().cloned()
+    }
+
+    /// The passphrase that opened the last file.
+    pub(super) fn passphrase_in_memory(&self) -> Option<Secret> {
+        let last = self.last.load();
+        last.as_deref().filter(|last| last.outcome.is_ok()).map(|last| last.passphrase.clone())
+    }
+
+    pub(super) fn remember(&self, opening: Opening) {
+        self.last.store(Some(Arc::new(opening)));
+    }
+
+    pub(super) fn passphrase_is_missing(&self) -> Error {
+        Error::new(
+            ErrorKind::KeyringUnavailable,
+            format!(
+                "the keyring has no item {}, without which {} cannot be opened; restore it, or \
+                 move the file away and sign in again",
+                self.passphrase,
+                self.path.display()
+            ),
+        )
+    }
+
+    /// Opens `file` by one passphrase. What did not open by it is not tried again.
+    async fn open_by(
+        &self,
+        passphrase: Secret,
+        version: &Version,
+        file: &Arc<Zeroizing<Vec<u8>>>,
+    ) -> Result<Result<Arc<Opened>, Closure>> {
+        let turn = Turn::wait().await;
+        let is_done =
+            |last: &Arc<Opening>| last.version == *version && last.passphrase == passphrase;
+        // Whoever had the turn before may have opened it.
+        if let Some(last) = self.last.load_full().filter(is_done) {
+            return Ok(last.outcome.clone());
+        }
+        let (key, file) = (passphrase.clone(), Arc::clone(file));
+        // The turn lasts until what came of it is remembered.
+        let (plain, _turn) =
+            self.derivations.run(turn, move || envelope::open(&file, &key)).await?;
+        let outcome = self.understand(plain);
+        self.remember(Opening { version: version.clone(), passphrase, outcome: outcome.clone() });
+        Ok(outcome)
+    }
+
+    fn understand(
+        &self,
+        plain: Result<Zeroizing<Vec<u8>>, Closed>,
+    ) -> Result<Arc<Opened>, Closure> {
+        let plain = plain.map_err(|closed| {
+            let why = match closed {
+                Closed::WrongKey => {
+                    format!("the passphrase in the keyring's item {} is another's", self.passphrase)
+                }
+                Closed::TooMuchWork => "it asks for too much work".to_owned(),
+                Closed::Damaged => "it is damaged".to_owned(),
+            };
+            Closure { error: self.corrupt(&why), is_wrong_key: closed == Closed::WrongKey }
+        })?;
+        Opened::parse(&plain)
+            .map(Arc::new)
+            .map_err(|why| Closure { error: self.corrupt(&why), is_wrong_key: false })
+    }
+
+    fn corrupt(&self, why: &str) -> Error {
+        Error::new(
+            ErrorKind::StoreCorrupt,
+            format!(
+                "{} does not open: {why}; restore it, or move it away and sign in again",
+                self.path.display()
+            ),
+        )
+    }
+}
