@@ -188,7 +188,6 @@ impl EncryptedStorage {
     async fn passphrase(&self, found: Result<Option<Secret>>, has_file: bool) -> Result<Secret> {
         match found {
             Ok(Some(passphrase)) => Ok(passphrase),
-            Ok(None) if has_file => Err(self.opener.passphrase_is_missing()),
             Ok(None) => self.make_passphrase().await,
             Err(error) => self.opener.passphrase_in_memory().filter(|_| has_file).ok_or(error),
         }
