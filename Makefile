@@ -50,7 +50,7 @@ test-contention: python node programs $(VENV)/tools
 
 # The real Codex CLI on the same login.
 test-foreign: python node programs $(CODEX_PROGRAMS)
-	PYTHON=$(VIRTUAL_ENV)/bin/python $(CARGO_TEST) -p codex-auth-tests --features codex-cli --test codex_cli --test codex_stores
+	PYTHON=$(VIRTUAL_ENV)/bin/python $(CARGO_TEST) -p codex-auth-tests --features codex-cli --test codex_cli --test codex_stores --test codex_encrypted
 
 ## What the tests try briefly, at length: a table of what was tried, how often, and what was lost.
 ## SCENARIOS picks some.
