@@ -78,6 +78,7 @@ lint: lint-rust lint-python lint-node docs banned
 lint-rust: $(VENV)/bin/python
 	cargo fmt --check
 	cargo clippy --workspace --all-targets --features codex-auth-sdk/test-util,codex-auth-tests/codex-cli -- -D warnings
+	cargo clippy -p codex-auth-sdk -- -D warnings  # the core without its features
 
 lint-python: python $(VENV)/tools
 	$(VENV)/bin/ruff check bindings-python tests/python examples/python

@@ -44,11 +44,11 @@ impl Desk {
         self.home.path().join("secrets/codex_auth.age")
     }
 
-    /// One request of a process of ours that lands where the CLI is.
-    fn request(&self, language: Language) -> Value {
+    /// One request of a process of ours.
+    fn request(&self, language: Language, store: &str) -> Value {
         let mut command = language.command();
         self.session.enter(&mut command);
-        let options = json!({"store": "codex"});
+        let options = json!({"store": store});
         let mut contender =
             Contender::start_by(command, language, self.home.path(), &self.realm, &options);
         contender.wait_until_ready();
@@ -104,7 +104,11 @@ fn share_one_login(store: &str) {
         for language in Language::ALL {
             desk.realm.run("kill_access", &json!({}));
             let before = desk.calls();
-            assert_eq!(desk.request(language)["status"], 200, "ours refreshes: {language:?}");
+            assert_eq!(
+                desk.request(language, "codex")["status"],
+                200,
+                "ours refreshes: {language:?}"
+            );
             assert_eq!(desk.calls(), before + 1);
             desk.cli.exec().expect("the CLI goes on with our record");
             assert_eq!(desk.calls(), before + 1, "{language:?}");
@@ -112,7 +116,11 @@ fn share_one_login(store: &str) {
             desk.cli.exec().expect("the CLI refreshes what we saved");
             let after = desk.calls();
             assert!(after > before + 1);
-            assert_eq!(desk.request(language)["status"], 200, "we go on with its: {language:?}");
+            assert_eq!(
+                desk.request(language, "codex")["status"],
+                200,
+                "we go on with its: {language:?}"
+            );
             assert_eq!(desk.calls(), after);
         }
         assert_encrypted(&desk);
@@ -120,11 +128,11 @@ fn share_one_login(store: &str) {
         desk.cli.exec().expect_err("signed out by us");
         desk.cli.login().expect("signed in again, by the passphrase that is there");
         for language in Language::ALL {
-            assert_eq!(desk.request(language)["status"], 200, "{language:?}");
+            assert_eq!(desk.request(language, "encrypted")["status"], 200, "{language:?}");
         }
         desk.cli.logout().expect("signed out");
         for language in Language::ALL {
-            assert_eq!(desk.request(language)["error"], "logged_out", "{language:?}");
+            assert_eq!(desk.request(language, "codex")["error"], "logged_out", "{language:?}");
         }
     }
 }
