@@ -76,7 +76,7 @@ impl Desk {
 #[tokio::test]
 #[ignore = "run by the others"]
 async fn signing_out_of_this_session() {
-    let variable = |name| std::env::var(name).expect("set");
+    let variable = |name| std::env::var_os(name).expect("set").into_string().expect("text");
     let manager = AuthManager::builder()
         .codex_home(variable("TEST_HOME"))
         .token_url(format!("{}/oauth/token", variable("TEST_URL")))
