@@ -64,7 +64,7 @@ export interface LogoutOutcome {
 /** Where a store that chooses, `auto`, has found the login. */
 export interface StoreHolder {
   /** The kind of store that holds it, or would be written next. */
-  kind: 'file' | 'keyring';
+  kind: 'file' | 'keyring' | 'encrypted';
   /** Why it is not the preferred one; null if it is. */
   reason: string | null;
 }

@@ -5,7 +5,7 @@ import { AuthManager } from '../../bindings-node/dist/index.mjs';
 
 const url = process.argv[2];
 
-const manager = new AuthManager();
+const manager = await AuthManager.open();
 const recovery = manager.unauthorizedRecovery();
 for (;;) {
   const auth = await manager.freshAuth();

@@ -149,7 +149,7 @@ class StoreHolder:
     """Where a store that chooses, `auto`, has found the login."""
 
     @property
-    def kind(self) -> Literal["file", "keyring"]:
+    def kind(self) -> Literal["file", "keyring", "encrypted"]:
         """The kind of store that holds it, or would be written next."""
     @property
     def reason(self) -> str | None:

@@ -93,8 +93,8 @@ impl AuthManagerBuilder {
     }
 
     setters! {
-        /// The kind of store; default what the CLI uses: `$CODEX_ACCESS_TOKEN` if that is set, else
-        /// what its `config.toml` says. An encrypted one needs this crate's feature `encrypted`.
+        /// The kind of store; default what the CLI uses: the store in memory if somebody has signed
+        /// in there, else `$CODEX_ACCESS_TOKEN` if that is set, else what its `config.toml` says. An encrypted one needs this crate's feature `encrypted`.
         store: StoreKind => store;
         /// A store of your own, in the place of a kind of store.
         storage: Arc<dyn AuthStorage> => storage;
@@ -148,8 +148,8 @@ impl AuthManagerBuilder {
             Err(Error::new(
                 ErrorKind::StoreUnavailable,
                 format!(
-                    "{} cannot be read without waiting: it is half-written, or no login; open the \
-                     manager asynchronously, which waits and tells",
+                    "{} cannot be read without waiting: it is no file, or half-written, or no \
+                     login; open the manager asynchronously, which waits and tells",
                     shared.storage.location()
                 ),
             ))
@@ -192,40 +192,46 @@ impl AuthManagerBuilder {
 
     fn open_store(&self) -> Result<Arc<dyn AuthStorage>> {
         let home = self.home()?;
-        let store = match self.store {
-            StoreKind::Codex => match self.variable_of_codex() {
-                Some(variable) => return Ok(Arc::new(variable)),
-                None => CodexStore::configured(&home)?,
-            },
-            kind => CodexStore { kind, is_encrypted: false },
-        };
+        if self.store != StoreKind::Codex {
+            return self.open(&home, CodexStore { kind: self.store, is_encrypted: false });
+        }
+        // The order of the CLI.
+        if let Some(key) = self.api_key_of_environment() {
+            return Ok(Arc::new(key));
+        }
+        let ephemeral = EphemeralStorage::shared(&home);
+        if ephemeral.record().is_some() {
+            return Ok(Arc::new(ephemeral));
+        }
+        match access_token_of_environment() {
+            Some(token) => Ok(Arc::new(token)),
+            None => self.open(&home, CodexStore::configured(&home)?),
+        }
+    }
+
+    fn open(&self, home: &Path, store: CodexStore) -> Result<Arc<dyn AuthStorage>> {
         let environment = || self.environment.clone();
         match (store.kind, store.is_encrypted) {
-            (StoreKind::Ephemeral, _) => Ok(Arc::new(EphemeralStorage::shared(&home))),
+            (StoreKind::Ephemeral, _) => Ok(Arc::new(EphemeralStorage::shared(home))),
             (StoreKind::Encrypted, _) | (StoreKind::Keyring | StoreKind::Auto, true) => {
-                self.open_encrypted(&home, store.kind == StoreKind::Auto)
+                self.open_encrypted(home, store.kind == StoreKind::Auto)
             }
             (StoreKind::Keyring, false) => {
-                Ok(Arc::new(KeyringStorage::new(&home, keyring::system_keyring(), environment())))
+                Ok(Arc::new(KeyringStorage::new(home, keyring::system_keyring(), environment())))
             }
             (StoreKind::Auto, false) => {
-                Ok(Arc::new(AutoStorage::new(&home, keyring::system_keyring(), environment())))
+                Ok(Arc::new(AutoStorage::new(home, keyring::system_keyring(), environment())))
             }
             (StoreKind::File | StoreKind::Codex, _) => {
-                Ok(Arc::new(FileStorage::new(&home, environment())))
+                Ok(Arc::new(FileStorage::new(home, environment())))
             }
         }
     }
 
-    /// The credential that the environment brings, which the CLI prefers to the stored one.
-    fn variable_of_codex(&self) -> Option<EnvironmentVariable> {
-        let value = |name: &'static str| variable(name).map(|value| (name, Secret::new(value)));
-        let key = value("CODEX_API_KEY").filter(|_| self.enable_codex_api_key_env);
-        if let Some((name, key)) = key {
-            return Some(EnvironmentVariable::api_key(name, &key));
-        }
-        let (name, token) = value("CODEX_ACCESS_TOKEN")?;
-        Some(EnvironmentVariable::access_token(name, &token))
+    fn api_key_of_environment(&self) -> Option<EnvironmentVariable> {
+        let name = "CODEX_API_KEY";
+        let key = variable(name).filter(|_| self.enable_codex_api_key_env)?;
+        Some(EnvironmentVariable::api_key(name, &Secret::new(key)))
     }
 
     #[cfg(feature = "encrypted")]
@@ -311,6 +317,11 @@ fn parse_url(option: &str, text: &str) -> Result<Url> {
     }
 }
 
+fn access_token_of_environment() -> Option<EnvironmentVariable> {
+    let name = "CODEX_ACCESS_TOKEN";
+    Some(EnvironmentVariable::access_token(name, &Secret::new(variable(name)?)))
+}
+
 /// An environment variable, trimmed; empty counts as unset.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 fn variable(name: &str) -> Option<String> {
@@ -348,5 +359,20 @@ mod tests {
             let found = location(config, kind);
             assert!(found.contains(expected), "{found} for {config}");
         }
+    }
+
+    #[test]
+    fn a_login_in_memory_takes_the_place_of_the_configured_store() {
+        let home = tempfile::tempdir().expect("a folder");
+        let location = |kind| {
+            let builder = AuthManager::builder().codex_home(home.path()).store(kind);
+            builder.open_store().expect("a store").location()
+        };
+        assert!(location(StoreKind::Codex).contains("auth.json"));
+        let home = AuthManager::builder().codex_home(home.path()).home().expect("a home");
+        let in_memory = EphemeralStorage::shared(&home);
+        in_memory.replace(Some(crate::AuthDotJson::default()));
+        assert_eq!(location(StoreKind::Codex), in_memory.location());
+        assert!(location(StoreKind::File).contains("auth.json"));
     }
 }

@@ -23,7 +23,7 @@ use self::material::{Material, Prepared};
 use self::opener::{Opened, Opener, Opening};
 use super::file::{
     Home, Replacement, TORN_FOR, Target, commit_locks, prove, read_bytes, read_sidecar, stamp_of,
-    sync, try_refresh_lock, unwritable, version_at, version_of,
+    sync, try_refresh_lock, unreadable, unwritable, version_at, version_of,
 };
 use super::keyring::{Keyring, KeyringItem, PatientKeyring, remove_file};
 use super::{AuthStorage, Loaded, Readiness, RefreshLock, Stamp, Swap, Version, ownership};
@@ -206,12 +206,24 @@ impl EncryptedStorage {
         if let Some(found) = self.opener.keyring.get_under_locks(&self.opener.passphrase).await? {
             return Ok(found);
         }
-        if version_at(&self.path)? != Version::absent() {
-            return Err(self.opener.passphrase_is_missing());
+        if let Some(file) = self.file_in_need()? {
+            return Err(self.opener.passphrase_is_missing(&file));
         }
         self.opener.keyring.set_under_locks(&self.opener.passphrase, &passphrase).await?;
         let kept = self.opener.keyring.get_under_locks(&self.opener.passphrase).await?;
-        kept.ok_or_else(|| self.opener.passphrase_is_missing())
+        kept.ok_or_else(|| self.opener.passphrase_is_missing(&self.path))
+    }
+
+    /// A file that the passphrase is missing for: the login's, or another one of the CLI's.
+    fn file_in_need(&self) -> Result<Option<PathBuf>> {
+        let folder = self.path.parent().unwrap_or(&self.path);
+        let entries = match std::fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(unreadable(folder, &error)),
+        };
+        let mut paths = entries.flatten().map(|entry| entry.path());
+        Ok(paths.find(|path| path.extension() == Some("age".as_ref())))
     }
 
     async fn derive(&self, passphrase: Secret) -> Result<Material> {

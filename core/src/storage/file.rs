@@ -293,7 +293,7 @@ pub(super) fn version_of(bytes: &[u8]) -> Version {
     Version::named(&Fingerprint::of(bytes).to_string())
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> Error {
+pub(super) fn unreadable(path: &Path, error: &io::Error) -> Error {
     let advice = match error.kind() {
         io::ErrorKind::InvalidInput => "move it away",
         io::ErrorKind::PermissionDenied => "make it readable for this user",

@@ -36,6 +36,23 @@ async fn a_missing_passphrase_is_an_error_and_never_replaced() {
     assert_eq!((machine.passphrase(), machine.bytes()), (None, before));
 }
 
+#[tokio::test]
+async fn no_passphrase_is_made_beside_another_file_that_needs_the_old_one() {
+    let machine = Machine::new();
+    let other = machine.home.path().join("secrets/mcp_oauth.age");
+    std::fs::create_dir(other.parent().expect("a folder")).expect("made");
+    std::fs::write(&other, "age-encryption.org/v1").expect("written");
+    let store = machine.store();
+    let version = load(&store).await.version;
+    for error in [
+        store.ready(100).await.expect_err("missing"),
+        store.commit(&version, &parse(&login("new"))).await.expect_err("missing"),
+    ] {
+        assert!(error.to_string().contains("mcp_oauth.age"), "{error}");
+    }
+    assert_eq!(machine.passphrase(), None);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_does_not_open_is_corrupt_stays_and_is_not_tried_again() {
     let machine = Machine::with_login(&login("cli"));

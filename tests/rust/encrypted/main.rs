@@ -220,7 +220,10 @@ async fn a_manager_refreshes_and_signs_out() {
 #[tokio::test]
 async fn g9_neither_the_passphrase_nor_a_token_is_printed() {
     let log = Log::of_everything();
-    let machine = Machine::with_login(&login("refresh-1"));
+    let machine = Machine::with_login("");
+    let mut newer = secrets(&login("refresh-1"));
+    newer["newer"] = "not ours either".into();
+    machine.put_file("correct horse", &newer);
     let store = machine.store();
     let loaded = load(&store).await;
     let ready = store.ready(100).await.expect("ready");

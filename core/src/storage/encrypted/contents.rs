@@ -1,6 +1,7 @@
 //! What is in the encrypted file: a map of secrets, of which the login is one.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,12 +16,19 @@ const VERSION: u64 = 1;
 const LOGIN: &str = "global/CODEX_AUTH";
 
 /// The map. What is not ours is kept.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Contents {
     version: u64,
     secrets: BTreeMap<String, Secret>,
     #[serde(flatten)]
     other: BTreeMap<String, Value>,
+}
+
+// What others keep there is as secret as the login.
+impl fmt::Debug for Contents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Contents").field("version", &self.version).finish_non_exhaustive()
+    }
 }
 
 impl Default for Contents {

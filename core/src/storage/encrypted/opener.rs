@@ -89,7 +89,7 @@ impl Opener {
             }
         }
         let found = self.keyring.get(&self.passphrase).await?;
-        let passphrase = found.ok_or_else(|| self.passphrase_is_missing())?;
+        let passphrase = found.ok_or_else(|| self.passphrase_is_missing(&self.path))?;
         self.open_by(passphrase, version, &file).await?.map_err(|closure| closure.error)
     }
 
@@ -110,14 +110,14 @@ impl Opener {
         self.last.store(Some(Arc::new(opening)));
     }
 
-    pub(super) fn passphrase_is_missing(&self) -> Error {
+    pub(super) fn passphrase_is_missing(&self, file: &Path) -> Error {
         Error::new(
             ErrorKind::KeyringUnavailable,
             format!(
                 "the keyring has no item {}, without which {} cannot be opened; restore it, or \
                  move the file away and sign in again",
                 self.passphrase,
-                self.path.display()
+                file.display()
             ),
         )
     }
