@@ -35,12 +35,22 @@ pub trait Clock: Send + Sync {
 
 /// Runs the tasks that must outlive their callers: redemptions and saves.
 pub trait Spawner: Send + Sync {
-    /// Starts `task`, which runs to its end whatever becomes of the caller.
+    /// Starts `task`, which runs to its end whatever becomes of the caller. The end of the process
+    /// waits for it.
     ///
     /// # Errors
     ///
     /// Where no thread can be started.
     fn spawn(&self, task: BoxFuture<'static, ()>) -> io::Result<()>;
+
+    /// The same for a `task` that changes nothing: the end of the process does not wait for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`spawn`](Self::spawn).
+    fn spawn_read(&self, task: BoxFuture<'static, ()>) -> io::Result<()> {
+        self.spawn(task)
+    }
 }
 
 /// Chance, for jitter.

@@ -2,7 +2,8 @@
 //!
 //! It is started by the first task and belongs to a process: after a fork the child has no such
 //! thread, so it starts another and leaves the parent's alone. The end of the process, be it the
-//! end of `main`, [`std::process::exit`] or a panic in `main`, waits for its tasks.
+//! end of `main`, [`std::process::exit`] or a panic in `main`, waits for its tasks, but not for those
+//! that only read.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,6 +37,11 @@ impl Spawner for OwnThread {
             task.await;
             drop(active);
         }));
+        Ok(())
+    }
+
+    fn spawn_read(&self, task: BoxFuture<'static, ()>) -> io::Result<()> {
+        drop(current()?.handle.spawn(task));
         Ok(())
     }
 }
@@ -155,6 +161,12 @@ mod tests {
         });
         OwnThread.spawn(task).expect("a thread");
         assert_eq!(receiver.recv().expect("an answer").as_deref(), Some("codex-auth-sdk"));
+    }
+
+    #[test]
+    fn finish_does_not_wait_for_what_only_reads() {
+        OwnThread.spawn_read(Box::pin(std::future::pending())).expect("a thread");
+        assert!(finish(Duration::ZERO));
     }
 
     #[test]

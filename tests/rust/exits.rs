@@ -99,3 +99,13 @@ fn g8_the_end_waits_for_an_exchange_only_so_long_and_only_once() {
     assert_eq!(waiting.wait().expect("it ends").code(), Some(3));
     assert_eq!(patient.stored(), "refresh:a0", "the reply is still held");
 }
+
+#[test]
+fn g8_the_end_does_not_wait_for_a_read() {
+    let (patient, other) = (World::new(), World::new());
+    let mut waiting = patient.leave("return");
+    let reading = other.leave("reading").wait_with_output().expect("it ends");
+    assert_eq!(reading.status.code(), Some(3), "{reading:?}");
+    assert!(waiting.try_wait().expect("a state").is_none(), "only an exchange is waited for");
+    assert_eq!(patient.end(waiting).status.code(), Some(3));
+}

@@ -1,5 +1,6 @@
 //! What all clones of a manager share.
 
+use std::io;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
@@ -61,13 +62,16 @@ impl Shared {
         CodexAuth::received(Arc::clone(record), now, &self.options.originator)
     }
 
-    /// Reads the store: at once where that is possible, else on our own thread.
+    /// Reads the store: at once where that is possible, else on our own thread. A reader whose store
+    /// does not answer keeps no process from ending.
     pub(super) async fn load(&self) -> Result<Loaded> {
         if let Some(loaded) = self.storage.load_now() {
             return loaded;
         }
         let storage = Arc::clone(&self.storage);
-        let loaded = self.on_worker(async move { storage.load().await }).await?;
+        let (load, loaded) = answered(async move { storage.load().await });
+        self.environment.spawner.spawn_read(load).map_err(|error| no_thread(&error))?;
+        let loaded = loaded.await.map_err(|_| interrupted())?;
         self.follow_holder();
         loaded
     }
@@ -86,20 +90,30 @@ impl Shared {
         &self,
         task: impl Future<Output = T> + Send + 'static,
     ) -> Result<T> {
-        let (sender, receiver) = oneshot::channel();
-        self.spawn(Box::pin(async move {
-            // Nobody listens to an answer that came too late.
-            drop(sender.send(task.await));
-        }))?;
-        receiver.await.map_err(|_| interrupted())
+        let (task, answer) = answered(task);
+        self.spawn(task)?;
+        answer.await.map_err(|_| interrupted())
     }
 
     pub(super) fn spawn(&self, task: BoxFuture<'static, ()>) -> Result<()> {
-        self.environment
-            .spawner
-            .spawn(task)
-            .map_err(|error| transient(format!("cannot start a thread: {error}")))
+        self.environment.spawner.spawn(task).map_err(|error| no_thread(&error))
     }
+}
+
+/// `task` to be started somewhere, and its answer.
+fn answered<T: Send + 'static>(
+    task: impl Future<Output = T> + Send + 'static,
+) -> (BoxFuture<'static, ()>, oneshot::Receiver<T>) {
+    let (sender, receiver) = oneshot::channel();
+    let task = async move {
+        // Nobody listens to an answer that came too late.
+        drop(sender.send(task.await));
+    };
+    (Box::pin(task), receiver)
+}
+
+fn no_thread(error: &io::Error) -> Error {
+    transient(format!("cannot start a thread: {error}"))
 }
 
 pub(super) fn interrupted() -> Error {

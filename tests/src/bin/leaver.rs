@@ -1,14 +1,15 @@
 //! A program that ends in the middle of an exchange, in the way that it is told.
-//! Usage: `leaver WAY CODEX_HOME ISSUER_URL`. It ends once the issuer holds its request, and marks
-//! `leaving` when it does.
+//! Usage: `leaver WAY CODEX_HOME ISSUER_URL`. It ends once the issuer holds its request, or in the
+//! middle of a read, and marks `leaving` when it does.
 
 use std::error::Error;
 use std::process::ExitCode;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use codex_auth_sdk::{AuthManager, worker};
+use codex_auth_sdk::simulation::{Condition, MemoryKeyring};
+use codex_auth_sdk::{AuthManager, Environment, KeyringStorage, worker};
 use codex_auth_tests::issuer::Realm;
 use serde_json::json;
 use shutdown_hooks::add_shutdown_hook;
@@ -56,6 +57,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             begin(&manager, realm);
             assert!(!worker::finish(Duration::from_millis(1)), "the reply is held");
         }
+        "reading" => read_what_never_answers(home),
         way => return Err(format!("unknown way to leave: {way}").into()),
     }
     Ok(ExitCode::from(3))
@@ -68,6 +70,20 @@ fn begin(manager: &AuthManager, realm: &Realm) {
     let is_over = refreshing.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
     assert!(!is_over, "a refresh takes a request");
     leave_while_held(realm);
+}
+
+/// Starts a read of a keyring that does not answer, for which nobody waits.
+fn read_what_never_answers(home: &str) {
+    let keyring = MemoryKeyring::default();
+    let store = KeyringStorage::new(home, Arc::new(keyring.clone()), Environment::default());
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let manager = AuthManager::builder().storage(Arc::new(store)).build();
+    let manager = runtime.block_on(manager).expect("a manager");
+    keyring.set_condition(Condition::Stuck);
+    let mut reading = Box::pin(manager.reload());
+    let is_over = reading.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+    assert!(!is_over, "the keyring is stuck");
+    assert!(add_shutdown_hook(mark_leaving), "it is registered");
 }
 
 /// What is registered now runs before whatever the exchange has registered.
