@@ -38,8 +38,8 @@ pub use storage::codex_config::StoreKind;
 pub use storage::conformance;
 pub use storage::{
     AuthStorage, AutoStorage, CustomStorage, CustomStore, EphemeralStorage, FileStorage, Keyring,
-    KeyringItem, KeyringStorage, Loaded, Readiness, RefreshLock, Stamp, StoreAnswer, StoreFailure,
-    StoreHolder, Stored, Swap, Version, system_keyring,
+    KeyringItem, KeyringStorage, Loaded, Prompts, Readiness, RefreshLock, Stamp, StoreAnswer,
+    StoreFailure, StoreHolder, Stored, Swap, Version, system_keyring,
 };
 pub use token_endpoint::{
     Grant, HttpTokenEndpoint, HttpTokenEndpointConfig, NoAnswer, Redemption, RefusalReason,

@@ -34,7 +34,7 @@ pub use ephemeral::EphemeralStorage;
 pub use file::FileStorage;
 #[cfg(all(unix, feature = "test-util"))]
 pub(crate) use file::names;
-pub use keyring::{Keyring, KeyringItem, KeyringStorage, system_keyring};
+pub use keyring::{Keyring, KeyringItem, KeyringStorage, Prompts, system_keyring};
 
 /// A store of one login.
 ///

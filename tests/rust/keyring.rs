@@ -127,6 +127,60 @@ async fn a_locked_keyring_is_unlocked_for_a_read_and_never_under_the_locks() {
     assert_eq!(store.load().await.expect_err("dismissed").code(), "keyring_locked");
 }
 
+async fn load_locked(store: &KeyringStorage) {
+    assert_eq!(store.load().await.expect_err("locked").code(), "keyring_locked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_who_keeps_the_keyring_locked_is_asked_once_a_minute() {
+    let machine = Machine::new();
+    machine.put_in_keyring(&login("a", "old", 0));
+    machine.keyring.set_condition(Condition::Sealed);
+    let stores = [machine.keyring_store(), machine.keyring_store()];
+    for store in stores.iter().cycle().take(6) {
+        load_locked(store).await;
+    }
+    assert_eq!(machine.keyring.unlocks(), 1);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    load_locked(&stores[1]).await;
+    assert_eq!(machine.keyring.unlocks(), 2, "a minute has passed");
+    machine.keyring.set_condition(Condition::Works);
+    stores[0].load().await.expect("loads");
+    machine.keyring.set_condition(Condition::Sealed);
+    load_locked(&stores[1]).await;
+    assert_eq!(machine.keyring.unlocks(), 3, "it was unlocked in between");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_that_nobody_answers_is_the_only_one_and_waited_for_once() {
+    let machine = Machine::new();
+    machine.put_in_keyring(&login("a", "old", 0));
+    machine.keyring.set_condition(Condition::Unattended);
+    let store = machine.keyring_store();
+    load_locked(&store).await;
+    let start = tokio::time::Instant::now();
+    for _ in 0..6 {
+        load_locked(&store).await;
+    }
+    assert_eq!(start.elapsed(), Duration::ZERO, "the answer is known");
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    load_locked(&store).await;
+    assert_eq!(machine.keyring.unlocks(), 1, "it is still on the screen");
+}
+
+#[tokio::test(start_paused = true)]
+async fn readers_of_a_locked_keyring_share_one_prompt() {
+    let machine = Machine::new();
+    machine.put_in_keyring(&login("a", "old", 0));
+    machine.keyring.set_condition(Condition::Unattended);
+    let [one, other] = [machine.keyring_store(), machine.keyring_store()];
+    let (one, other) = tokio::join!(one.load(), other.load());
+    for loaded in [one, other] {
+        assert_eq!(loaded.expect_err("locked").code(), "keyring_locked");
+    }
+    assert_eq!(machine.keyring.unlocks(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn g8_a_stuck_keyring_is_given_up_and_the_clis_locks_with_it() {
     let machine = Machine::new();

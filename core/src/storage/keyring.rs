@@ -5,6 +5,7 @@ mod item;
 pub(crate) mod memory;
 #[cfg(any(target_os = "macos", windows))]
 mod native;
+mod prompts;
 #[cfg(all(unix, not(target_os = "macos")))]
 mod secret_service;
 
@@ -14,6 +15,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
+use self::prompts::Turn;
 use super::file::{Target, commit_locks, read_sidecar, try_refresh_lock, version_of};
 use super::{AuthStorage, Loaded, Readiness, RefreshLock, Swap, Version};
 use crate::auth_dot_json::AuthDotJson;
@@ -23,9 +27,14 @@ use crate::secret::Secret;
 use crate::sidecar::Sidecar;
 
 pub use item::KeyringItem;
+pub use prompts::Prompts;
 
 /// How long a read waits for the keyring, and for its user where it asks to be unlocked.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long a question is thought to be on the user's screen. It is not taken back: to dismiss it
+/// ends gnome-keyring 42.1, and it does no harm to answer it late.
+const LONGEST_QUESTION: Duration = Duration::from_secs(600);
 
 /// How long one call may take while the commit locks are held: the Codex CLI throws its own tokens
 /// away where it waits 5 s for them.
@@ -54,6 +63,9 @@ pub trait Keyring: Send + Sync + fmt::Debug {
 
     /// Asks the user to unlock what `item` is in, or is to be made in.
     fn unlock<'a>(&'a self, item: &'a KeyringItem) -> BoxFuture<'a, Result<()>>;
+
+    /// When its user was asked last; the same for all that are one keyring to the user.
+    fn prompts(&self) -> &Prompts;
 
     /// The most bytes that a value may have, where there is such a limit.
     fn longest_value(&self) -> Option<usize> {
@@ -84,16 +96,41 @@ impl PatientKeyring {
 
     /// What `item` holds, once its user has unlocked the keyring if need be.
     pub(super) async fn get(&self, item: &KeyringItem) -> Result<Option<Secret>> {
-        let get = async {
-            match self.keyring.get(item).await {
-                Err(error) if error.kind() == ErrorKind::KeyringLocked => {
-                    self.keyring.unlock(item).await?;
-                    self.keyring.get(item).await
-                }
-                found => found,
+        let found = self.within(PATIENCE, self.keyring.get(item)).await;
+        match found {
+            Err(error) if error.kind() == ErrorKind::KeyringLocked => {
+                let unlocked = self.get_unlocked(item, &error);
+                let found = self.environment.within(PATIENCE, unlocked).await;
+                found.unwrap_or(Err(error.clone()))
             }
-        };
-        self.within(PATIENCE, get).await
+            found => {
+                if matches!(found, Ok(Some(_))) {
+                    self.keyring.prompts().forget();
+                }
+                found
+            }
+        }
+    }
+
+    /// Asks the user, who is left in peace for a while after a refusal; else fails with `locked`.
+    async fn get_unlocked(&self, item: &KeyringItem, locked: &Error) -> Result<Option<Secret>> {
+        let turn = self.keyring.prompts().turn(self.environment.clock.now()).await;
+        let (sender, answer) = oneshot::channel();
+        let question = self.clone().ask(item.clone(), turn.ok_or_else(|| locked.clone())?);
+        let question = async move { drop(sender.send(question.await)) };
+        // Nobody waits for it any longer than a reader does, but the user may still answer it.
+        let started = self.environment.spawner.spawn_read(Box::pin(question));
+        started.map_err(|_| locked.clone())?;
+        answer.await.unwrap_or_else(|_| Err(locked.clone()))?;
+        self.keyring.get(item).await
+    }
+
+    async fn ask(self, item: KeyringItem, turn: Turn) -> Result<()> {
+        let unlock = self.keyring.unlock(&item);
+        let answer = self.environment.within(LONGEST_QUESTION, unlock).await;
+        let is_unlocked = answer.as_ref().is_some_and(Result::is_ok);
+        turn.end(is_unlocked, self.environment.clock.now());
+        answer.unwrap_or(Ok(()))
     }
 
     /// The same without asking anybody, for holders of the commit locks.

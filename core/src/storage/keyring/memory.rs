@@ -5,14 +5,20 @@ use std::collections::HashMap;
 use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Keyring, KeyringItem};
+use super::{Keyring, KeyringItem, Prompts};
 use crate::environment::BoxFuture;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 
 /// A keyring in memory. Clones share its items.
 #[derive(Debug, Clone, Default)]
-pub struct MemoryKeyring(Arc<Mutex<State>>);
+pub struct MemoryKeyring(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    prompts: Prompts,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -36,6 +42,8 @@ pub enum Condition {
     Gone,
     /// It never answers.
     Stuck,
+    /// It is locked, and its user does not answer when asked.
+    Unattended,
 }
 
 impl MemoryKeyring {
@@ -65,7 +73,7 @@ impl MemoryKeyring {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn working(&self) -> Result<MutexGuard<'_, State>> {
@@ -73,7 +81,7 @@ impl MemoryKeyring {
         let condition = self.state().condition;
         match condition {
             Condition::Works => Ok(self.state()),
-            Condition::Locked | Condition::Sealed => {
+            Condition::Locked | Condition::Sealed | Condition::Unattended => {
                 fail(ErrorKind::KeyringLocked, "the keyring is locked")
             }
             Condition::Gone => fail(ErrorKind::KeyringUnavailable, "there is no keyring"),
@@ -103,14 +111,21 @@ impl Keyring for MemoryKeyring {
 
     fn unlock<'a>(&'a self, _: &'a KeyringItem) -> BoxFuture<'a, Result<()>> {
         Box::pin(async {
-            let mut state = self.state();
-            state.unlocks += 1;
-            if state.condition == Condition::Locked {
-                state.condition = Condition::Works;
-                return Ok(());
+            self.state().unlocks += 1;
+            let condition = self.state().condition;
+            match condition {
+                Condition::Unattended => pending().await,
+                Condition::Locked => {
+                    self.set_condition(Condition::Works);
+                    Ok(())
+                }
+                _ => Err(Error::new(ErrorKind::KeyringLocked, "the prompt was dismissed")),
             }
-            Err(Error::new(ErrorKind::KeyringLocked, "the prompt was dismissed"))
         })
+    }
+
+    fn prompts(&self) -> &Prompts {
+        &self.0.prompts
     }
 
     fn longest_value(&self) -> Option<usize> {

@@ -9,7 +9,7 @@ use keyring_core::api::CredentialStore;
 use keyring_core::{Entry, Error as KeyringError};
 use tokio::sync::oneshot;
 
-use super::{Keyring, KeyringItem};
+use super::{Keyring, KeyringItem, Prompts};
 use crate::environment::BoxFuture;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
@@ -42,9 +42,14 @@ impl Keyring for NativeKeyring {
         })
     }
 
-    /// The system asks by itself, where it asks at all.
+    /// The system has asked by itself, where it asks at all: once more would be twice.
     fn unlock<'a>(&'a self, _: &'a KeyringItem) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async { Ok(()) })
+        Box::pin(async { Err(locked(&"the system's question was not answered")) })
+    }
+
+    fn prompts(&self) -> &Prompts {
+        static PROMPTS: Prompts = Prompts::new();
+        &PROMPTS
     }
 
     #[cfg(windows)]
@@ -90,16 +95,20 @@ fn store() -> Result<Arc<CredentialStore>, KeyringError> {
 
 fn explained(error: &KeyringError) -> Error {
     match error {
-        KeyringError::NoStorageAccess(cause) => Error::new(
-            ErrorKind::KeyringLocked,
-            format!("the keyring gives no access: {cause}; unlock it and try again"),
-        ),
+        KeyringError::NoStorageAccess(cause) => locked(cause),
         KeyringError::TooLong(_, longest) => Error::new(
             ErrorKind::KeyringTooLong,
             format!("the keyring takes no more than {longest} bytes; use the store `file`"),
         ),
         error => unavailable(error),
     }
+}
+
+fn locked(cause: &dyn fmt::Display) -> Error {
+    Error::new(
+        ErrorKind::KeyringLocked,
+        format!("the keyring gives no access: {cause}; unlock it and try again"),
+    )
 }
 
 fn unavailable(error: &dyn fmt::Display) -> Error {

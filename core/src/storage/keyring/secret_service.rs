@@ -11,7 +11,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use secret_service::{EncryptionType, Error as ServiceError, Item, SecretService};
 
-use super::{Keyring, KeyringItem};
+use super::{Keyring, KeyringItem, Prompts};
 use crate::environment::BoxFuture;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
@@ -111,6 +111,11 @@ impl Keyring for SecretServiceKeyring {
 
     fn unlock<'a>(&'a self, item: &'a KeyringItem) -> BoxFuture<'a, Result<()>> {
         Box::pin(async { self.call(item, Call::Unlock).await.map(drop) })
+    }
+
+    fn prompts(&self) -> &Prompts {
+        static PROMPTS: Prompts = Prompts::new();
+        &PROMPTS
     }
 }
 

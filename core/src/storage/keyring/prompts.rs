@@ -1,0 +1,76 @@
+//! How often the user of a keyring is asked to unlock it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::OwnedMutexGuard;
+
+use super::PATIENCE;
+use crate::per_process::PerProcess;
+
+/// How long a user who has not unlocked the keyring is left in peace.
+const PEACE: TimeDelta = TimeDelta::minutes(1);
+
+/// When the user of a keyring was asked to unlock it and did not, for all that read it in this
+/// process: a login that is waited for is read every few moments.
+#[derive(Debug, Default)]
+pub struct Prompts(PerProcess<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    turn: Arc<tokio::sync::Mutex<()>>,
+    /// When the last question began, or was refused. By the wall clock, which all readers share.
+    asked: Mutex<Option<DateTime<Utc>>>,
+}
+
+/// The turn to ask: there is one question at a time.
+#[derive(Debug)]
+pub(super) struct Turn {
+    state: Arc<State>,
+    _turn: OwnedMutexGuard<()>,
+}
+
+impl Prompts {
+    /// Nobody has been asked.
+    pub const fn new() -> Self {
+        Self(PerProcess::new())
+    }
+
+    /// The turn to ask `now`, once nobody else is asking; none while the user is to be left in
+    /// peace, or lets another question wait for longer than its reader did.
+    pub(super) async fn turn(&self, now: DateTime<Utc>) -> Option<Turn> {
+        let state = self.0.get_or_default();
+        let is_asked_within =
+            |limit| state.asked().is_some_and(|asked| (now - asked).abs() < limit);
+        let patience = TimeDelta::from_std(PATIENCE).unwrap_or(PEACE);
+        if state.turn.try_lock().is_err() && !is_asked_within(patience) {
+            return None;
+        }
+        let turn = Arc::clone(&state.turn).lock_owned().await;
+        if is_asked_within(PEACE) {
+            return None;
+        }
+        *state.asked() = Some(now);
+        Some(Turn { state, _turn: turn })
+    }
+
+    /// The keyring was seen unlocked: its user may be asked when it is locked again.
+    pub(super) fn forget(&self) {
+        if let Some(state) = self.0.get() {
+            *state.asked() = None;
+        }
+    }
+}
+
+impl Turn {
+    /// The question was answered `now`.
+    pub(super) fn end(self, is_unlocked: bool, now: DateTime<Utc>) {
+        *self.state.asked() = (!is_unlocked).then_some(now);
+    }
+}
+
+impl State {
+    fn asked(&self) -> MutexGuard<'_, Option<DateTime<Utc>>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
