@@ -202,6 +202,102 @@ async fn g8_a_stuck_keyring_is_given_up_and_the_clis_locks_with_it() {
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }
 
+/// A commit that has begun and was given up after its second.
+async fn begin_late(machine: &Machine, store: &KeyringStorage, new: &str) {
+    let version = store.load().await.expect("loads").version;
+    machine.keyring.set_condition(Condition::Late);
+    let error = store.commit(&version, &parse(new)).await.expect_err("too slow");
+    assert_eq!(error.code(), "keyring_unavailable");
+}
+
+/// Lets the late write land, and waits until the store takes another.
+async fn land(machine: &Machine, store: &KeyringStorage) {
+    machine.keyring.set_condition(Condition::Works);
+    while store.ready(100).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn g3_no_write_begins_before_a_late_one_has_ended() {
+    let machine = Machine::new();
+    machine.put_in_keyring(&login("a", "old", 0));
+    let store = machine.keyring_store();
+    begin_late(&machine, &store, &login("a", "late", 1)).await;
+    let loaded = store.load().await.expect("reads go on");
+    assert_eq!(token(&loaded), "old");
+    for error in [
+        store.commit(&loaded.version, &parse(&login("a", "new", 2))).await.expect_err("refused"),
+        store.delete(&loaded.version).await.expect_err("refused"),
+        store.ready(100).await.expect_err("refused"),
+    ] {
+        assert_eq!((error.code(), error.is_transient()), ("keyring_unavailable", true), "{error}");
+    }
+    let lock = std::fs::File::open(machine.home.path().join("auth.lock")).expect("there");
+    lock.try_lock().expect("free for the CLI");
+    drop(lock);
+    land(&machine, &store).await;
+    assert_eq!(token(&store.load().await.expect("loads")), "late");
+    let new = parse(&login("a", "new", 2));
+    let stale = store.commit(&loaded.version, &new).await.expect("no error");
+    assert_eq!(stale, Swap::Conflict, "what landed late was compared");
+    assert_eq!(commit(&store, &login("a", "new", 2)).await, Swap::Done);
+}
+
+#[tokio::test(start_paused = true)]
+async fn g3_a_write_that_lands_late_gives_way_to_a_newer_login() {
+    for newer in [Some(login("b", "newer", 2)), None] {
+        let machine = Machine::new();
+        machine.put_in_keyring(&login("a", "old", 0));
+        let store = machine.keyring_store();
+        begin_late(&machine, &store, &login("a", "late", 1)).await;
+        match &newer {
+            Some(newer) => machine.put_in_keyring(newer),
+            None => machine.keyring.remove(&machine.item()),
+        }
+        store.load().await.expect("another program's is seen");
+        land(&machine, &store).await;
+        assert_eq!(machine.in_keyring(), newer);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn g3_a_removal_that_lands_late_gives_way_to_a_newer_login() {
+    let machine = Machine::new();
+    machine.put_in_keyring(&login("a", "old", 0));
+    let store = machine.keyring_store();
+    let version = store.load().await.expect("loads").version;
+    machine.keyring.set_condition(Condition::Late);
+    store.delete(&version).await.expect_err("too slow");
+    let newer = login("b", "newer", 2);
+    machine.put_in_keyring(&newer);
+    store.load().await.expect("another program's is seen");
+    land(&machine, &store).await;
+    assert_eq!(machine.in_keyring(), Some(newer));
+}
+
+#[tokio::test(start_paused = true)]
+async fn g3_what_came_after_a_late_write_stays() {
+    let machine = Machine::new();
+    machine.put_in_keyring(&login("a", "old", 0));
+    let store = machine.keyring_store();
+    begin_late(&machine, &store, &login("a", "late", 1)).await;
+    machine.put_in_keyring(&login("b", "newer", 2));
+    store.load().await.expect("seen");
+    // In the moment between the landing and the look at it.
+    let lock = std::fs::File::open(machine.home.path().join("auth.lock")).expect("there");
+    lock.lock().expect("held by the CLI");
+    machine.keyring.set_condition(Condition::Works);
+    while machine.in_keyring().is_none_or(|stored| !stored.contains("late")) {
+        tokio::task::yield_now().await;
+    }
+    let newest = login("c", "newest", 3);
+    machine.put_in_keyring(&newest);
+    drop(lock);
+    land(&machine, &store).await;
+    assert_eq!(machine.in_keyring(), Some(newest));
+}
+
 #[tokio::test(start_paused = true)]
 async fn auto_prefers_the_newer_record_of_one_login_and_the_keyrings_of_two() {
     let machine = Machine::new();

@@ -1,6 +1,7 @@
 //! The login as an item in the keyring of the operating system, where the Codex CLI keeps it too.
 
 mod item;
+mod late;
 #[cfg(any(test, feature = "test-util"))]
 pub(crate) mod memory;
 #[cfg(any(target_os = "macos", windows))]
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use self::late::Writing;
 use self::prompts::Turn;
 use super::file::{Target, commit_locks, read_sidecar, try_refresh_lock, version_of};
 use super::{AuthStorage, Loaded, Readiness, RefreshLock, Swap, Version};
@@ -135,15 +137,28 @@ impl PatientKeyring {
 
     /// The same without asking anybody, for holders of the commit locks.
     pub(super) async fn get_under_locks(&self, item: &KeyringItem) -> Result<Option<Secret>> {
-        self.within(PATIENCE_UNDER_LOCKS, self.keyring.get(item)).await
+        self.within_locks(self.keyring.get(item)).await
     }
 
     pub(super) async fn set_under_locks(&self, item: &KeyringItem, value: &Secret) -> Result<()> {
-        self.within(PATIENCE_UNDER_LOCKS, self.keyring.set(item, value)).await
+        self.within_locks(self.keyring.set(item, value)).await
     }
 
     pub(super) async fn delete_under_locks(&self, item: &KeyringItem) -> Result<()> {
-        self.within(PATIENCE_UNDER_LOCKS, self.keyring.delete(item)).await
+        self.within_locks(self.keyring.delete(item)).await
+    }
+
+    /// Makes `item` hold `value`, or removes it, however long that takes.
+    async fn write(&self, item: &KeyringItem, value: Option<&Secret>) -> Result<()> {
+        match value {
+            Some(value) => self.keyring.set(item, value).await,
+            None => self.keyring.delete(item).await,
+        }
+    }
+
+    /// What `call` answers while the commit locks may be held for it.
+    async fn within_locks<T>(&self, call: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        self.within(PATIENCE_UNDER_LOCKS, call).await
     }
 
     pub(super) fn check_length(&self, size: usize) -> Result<()> {
@@ -179,7 +194,7 @@ impl PatientKeyring {
 /// The item is the Codex CLI's: each finds and replaces the other's. Writes happen under the CLI's
 /// two commit locks and by compare-and-swap, as with `auth.json`, which is removed once the keyring
 /// holds the record.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct KeyringStorage {
     home: PathBuf,
     /// `auth.json`, which a record in the keyring takes the place of.
@@ -187,6 +202,7 @@ pub struct KeyringStorage {
     environment: Environment,
     keyring: PatientKeyring,
     item: KeyringItem,
+    writing: Writing,
 }
 
 impl KeyringStorage {
@@ -204,6 +220,7 @@ impl KeyringStorage {
             keyring: PatientKeyring::new(keyring, environment.clone()),
             home,
             environment,
+            writing: Writing::default(),
         }
     }
 
@@ -229,6 +246,7 @@ impl KeyringStorage {
 
     async fn load_item(&self) -> Result<Loaded> {
         let value = self.keyring.get(&self.item).await?;
+        self.writing.saw(value.as_ref());
         self.read(value.as_ref())
     }
 
@@ -243,23 +261,6 @@ impl KeyringStorage {
         Ok(Swap::Done)
     }
 
-    /// The version of what the item holds. For holders of the commit locks.
-    pub(super) async fn version_under_locks(&self) -> Result<Version> {
-        let found = self.keyring.get_under_locks(&self.item).await?;
-        let version = |found: Secret| version_of(found.expose().as_bytes());
-        Ok(found.map_or(Version::absent(), version))
-    }
-
-    /// Writes or removes the item. For holders of the commit locks. Where the keyring does not
-    /// answer in time, the write may still come: later than it, nobody else's can have been asked
-    /// for.
-    pub(super) async fn replace_under_locks(&self, record: Option<&AuthDotJson>) -> Result<()> {
-        let Some(record) = record else { return self.keyring.delete_under_locks(&self.item).await };
-        let value = record.to_json();
-        self.keyring.check_length(value.expose().len())?;
-        self.keyring.set_under_locks(&self.item, &value).await
-    }
-
     /// Fails where the keyring would not take `record`.
     pub(super) fn check_length(&self, record: &AuthDotJson) -> Result<()> {
         self.keyring.check_length(record.to_json().expose().len())
@@ -269,7 +270,7 @@ impl KeyringStorage {
         self.keyring.check_length(size)?;
         let target = Target::resolve(&self.path)?;
         drop(commit_locks(&self.home, &target, &self.environment).await?);
-        drop(self.keyring.get_under_locks(&self.item).await?);
+        self.version_under_locks().await?;
         Ok(Readiness::default())
     }
 }

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::watch;
+
 use super::{Keyring, KeyringItem, Prompts};
 use crate::environment::BoxFuture;
 use crate::error::{Error, ErrorKind, Result};
@@ -23,7 +25,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     items: HashMap<KeyringItem, Secret>,
-    condition: Condition,
+    condition: watch::Sender<Condition>,
     unlocks: usize,
     longest_value: Option<usize>,
 }
@@ -44,12 +46,14 @@ pub enum Condition {
     Stuck,
     /// It is locked, and its user does not answer when asked.
     Unattended,
+    /// It answers reads; writes have their effect once it is in another condition.
+    Late,
 }
 
 impl MemoryKeyring {
     /// Changes how it is.
     pub fn set_condition(&self, condition: Condition) {
-        self.state().condition = condition;
+        self.state().condition.send_replace(condition);
     }
 
     /// Makes it take no values of more bytes than this.
@@ -67,6 +71,11 @@ impl MemoryKeyring {
         self.state().items.insert(item.clone(), value);
     }
 
+    /// Removes `item` as a foreign program, in whatever condition.
+    pub fn remove(&self, item: &KeyringItem) {
+        self.state().items.remove(item);
+    }
+
     /// How often its user was asked to unlock it.
     pub fn unlocks(&self) -> usize {
         self.state().unlocks
@@ -78,15 +87,21 @@ impl MemoryKeyring {
 
     async fn working(&self) -> Result<MutexGuard<'_, State>> {
         let fail = |kind, message: &str| Err(Error::new(kind, message));
-        let condition = self.state().condition;
+        let condition = *self.state().condition.borrow();
         match condition {
-            Condition::Works => Ok(self.state()),
+            Condition::Works | Condition::Late => Ok(self.state()),
             Condition::Locked | Condition::Sealed | Condition::Unattended => {
                 fail(ErrorKind::KeyringLocked, "the keyring is locked")
             }
             Condition::Gone => fail(ErrorKind::KeyringUnavailable, "there is no keyring"),
             Condition::Stuck => pending().await,
         }
+    }
+
+    async fn written(&self) -> Result<MutexGuard<'_, State>> {
+        let mut condition = self.state().condition.subscribe();
+        drop(condition.wait_for(|condition| *condition != Condition::Late).await);
+        self.working().await
     }
 }
 
@@ -97,14 +112,14 @@ impl Keyring for MemoryKeyring {
 
     fn set<'a>(&'a self, item: &'a KeyringItem, value: &'a Secret) -> BoxFuture<'a, Result<()>> {
         Box::pin(async {
-            self.working().await?.items.insert(item.clone(), value.clone());
+            self.written().await?.items.insert(item.clone(), value.clone());
             Ok(())
         })
     }
 
     fn delete<'a>(&'a self, item: &'a KeyringItem) -> BoxFuture<'a, Result<()>> {
         Box::pin(async {
-            self.working().await?.items.remove(item);
+            self.written().await?.items.remove(item);
             Ok(())
         })
     }
@@ -112,7 +127,7 @@ impl Keyring for MemoryKeyring {
     fn unlock<'a>(&'a self, _: &'a KeyringItem) -> BoxFuture<'a, Result<()>> {
         Box::pin(async {
             self.state().unlocks += 1;
-            let condition = self.state().condition;
+            let condition = *self.state().condition.borrow();
             match condition {
                 Condition::Unattended => pending().await,
                 Condition::Locked => {

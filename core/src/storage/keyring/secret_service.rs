@@ -7,11 +7,12 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
 use secret_service::{EncryptionType, Error as ServiceError, Item, SecretService};
 
-use super::{Keyring, KeyringItem, Prompts};
+use super::{Keyring, KeyringItem, PATIENCE_UNDER_LOCKS, Prompts};
 use crate::environment::BoxFuture;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
@@ -43,15 +44,16 @@ impl SecretServiceKeyring {
     /// Makes a call; once more with a new connection where the service is not the one that the
     /// first was made to: it has been started anew.
     async fn call(&self, item: &KeyringItem, call: Call<'_>) -> Result<Option<Vec<u8>>> {
+        let start = Instant::now();
         let first = match self.connection().await {
-            Ok(connection) => call.make(&connection.service, item).await,
+            Ok(connection) => call.make(&connection.service, item, start).await,
             Err(error) => return Err(explained(&error)),
         };
         let answer = match first {
             Err(error) if !is_refusal(&error) => {
                 self.0.store(None);
                 let connection = self.connection().await.map_err(|error| explained(&error))?;
-                call.make(&connection.service, item).await
+                call.make(&connection.service, item, start).await
             }
             answer => answer,
         };
@@ -69,16 +71,22 @@ enum Call<'a> {
 }
 
 impl Call<'_> {
-    /// Only [`Call::Get`] answers anything.
+    /// Only [`Call::Get`] answers anything. A write is sent while the commit locks are held for it,
+    /// or not at all. Where the service has a question about it, the library asks the user, without
+    /// a way to forbid that: the answer then is a late one.
     async fn make(
         self,
         service: &SecretService<'_>,
         item: &KeyringItem,
+        start: Instant,
     ) -> Result<Option<Vec<u8>>, ServiceError> {
         let found = match self {
             Self::Unlock => None,
             _ => find(service, item).await?,
         };
+        if matches!(self, Self::Set(_) | Self::Delete) && start.elapsed() >= PATIENCE_UNDER_LOCKS {
+            return Err(ServiceError::Unavailable);
+        }
         match (self, found) {
             (Self::Get, Some(found)) => return found.get_secret().await.map(Some),
             (Self::Set(value), Some(found)) => {
@@ -184,7 +192,13 @@ fn text(secret: Vec<u8>, item: &KeyringItem) -> Result<Secret> {
 
 /// Whether the service has understood the call: another connection would change nothing.
 fn is_refusal(error: &ServiceError) -> bool {
-    matches!(error, ServiceError::Locked | ServiceError::Prompt | ServiceError::NoResult)
+    matches!(
+        error,
+        ServiceError::Locked
+            | ServiceError::Prompt
+            | ServiceError::NoResult
+            | ServiceError::Unavailable
+    )
 }
 
 fn explained(error: &ServiceError) -> Error {
