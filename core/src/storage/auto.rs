@@ -128,26 +128,35 @@ impl AutoStorage {
         if Version::pair(keyring.as_ref().ok(), &file) != *expected {
             return Ok(Swap::Conflict);
         }
+        let is_empty = keyring.as_ref().is_ok_and(|version| *version == Version::absent());
         let write = write.and_then(|write| {
-            self.is_keyring_empty.learn(keyring? == Version::absent());
+            keyring?;
+            self.is_keyring_empty.learn(is_empty);
             write.check_length()?;
             Ok(write)
         });
-        let write = match write {
-            Ok(write) => write,
-            Err(error) => {
-                self.refuse_unless_empty(&error)?;
-                drop(locks);
-                return match record {
-                    Some(record) => self.file.commit(&file, record).await,
-                    None => self.file.delete(&file).await,
-                };
+        match write {
+            Ok(write) => {
+                match self.replace_in_keyring(&target, write, record.is_none()).await {
+                    // There is nothing in the keyring that the file could be older than, but this
+                    // very record if it still comes.
+                    Err(error) if is_empty && is_no_help(&error) => {
+                        tracing::warn!(%error, "the login stays in auth.json");
+                    }
+                    swap => {
+                        drop(locks);
+                        self.keyring.sync()?;
+                        return swap;
+                    }
+                }
             }
-        };
-        let swap = self.replace_in_keyring(&target, write, record.is_none()).await?;
+            Err(error) => self.refuse_unless_empty(&error)?,
+        }
         drop(locks);
-        self.keyring.sync()?;
-        Ok(swap)
+        match record {
+            Some(record) => self.file.commit(&file, record).await,
+            None => self.file.delete(&file).await,
+        }
     }
 
     /// Writes the keyring, then removes what it takes the place of. A broken file stays where it

@@ -69,6 +69,12 @@ pub trait Keyring: Send + Sync + fmt::Debug {
     /// When its user was asked last; the same for all that are one keyring to the user.
     fn prompts(&self) -> &Prompts;
 
+    /// Shows that `item` can be set: that it, or else what it is to be made in, is there and
+    /// unlocked. By default only that it can be read.
+    fn ready<'a>(&'a self, item: &'a KeyringItem) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async { self.get(item).await.map(drop) })
+    }
+
     /// The most bytes that a value may have, where there is such a limit.
     fn longest_value(&self) -> Option<usize> {
         None
@@ -138,6 +144,11 @@ impl PatientKeyring {
     /// The same without asking anybody, for holders of the commit locks.
     pub(super) async fn get_under_locks(&self, item: &KeyringItem) -> Result<Option<Secret>> {
         self.within_locks(self.keyring.get(item)).await
+    }
+
+    /// Fails where `item` could not be set.
+    async fn prove_ready(&self, item: &KeyringItem) -> Result<()> {
+        self.within(PATIENCE_UNDER_LOCKS, self.keyring.ready(item)).await
     }
 
     pub(super) async fn set_under_locks(&self, item: &KeyringItem, value: &Secret) -> Result<()> {
@@ -271,6 +282,7 @@ impl KeyringStorage {
         let target = Target::resolve(&self.path)?;
         drop(commit_locks(&self.home, &target, &self.environment).await?);
         self.version_under_locks().await?;
+        self.keyring.prove_ready(&self.item).await?;
         Ok(Readiness::default())
     }
 }

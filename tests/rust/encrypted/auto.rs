@@ -61,3 +61,17 @@ async fn a_file_that_cannot_be_opened_may_hold_a_newer_login_whatever_was_noted(
         }
     }
 }
+
+#[tokio::test]
+async fn g5_auto_keeps_the_login_in_the_file_where_no_passphrase_can_be_kept() {
+    let machine = Machine::new();
+    machine.put_auth_json(&login("file"));
+    let store = machine.auto_store();
+    machine.keyring.set_condition(Condition::TakesNothingNew);
+    let version = load(&store).await.version;
+    let ready = store.ready(100).await.expect("the file will do");
+    assert_eq!(store.commit(&version, &parse(&login("new"))).await.expect("commits"), Swap::Done);
+    drop(ready);
+    assert!(machine.auth_json().is_some_and(|text| text.contains("new")));
+    assert_eq!((machine.passphrase(), machine.bytes()), (None, None));
+}

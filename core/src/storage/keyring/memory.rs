@@ -48,6 +48,10 @@ pub enum Condition {
     Unattended,
     /// It answers reads; writes have their effect once it is in another condition.
     Late,
+    /// What is in it can be read and replaced; what new items would be made in is locked.
+    TakesNothingNew,
+    /// What is written arrives, and is never answered.
+    SilentlyWritten,
 }
 
 impl MemoryKeyring {
@@ -89,7 +93,10 @@ impl MemoryKeyring {
         let fail = |kind, message: &str| Err(Error::new(kind, message));
         let condition = *self.state().condition.borrow();
         match condition {
-            Condition::Works | Condition::Late => Ok(self.state()),
+            Condition::Works
+            | Condition::Late
+            | Condition::TakesNothingNew
+            | Condition::SilentlyWritten => Ok(self.state()),
             Condition::Locked | Condition::Sealed | Condition::Unattended => {
                 fail(ErrorKind::KeyringLocked, "the keyring is locked")
             }
@@ -112,8 +119,14 @@ impl Keyring for MemoryKeyring {
 
     fn set<'a>(&'a self, item: &'a KeyringItem, value: &'a Secret) -> BoxFuture<'a, Result<()>> {
         Box::pin(async {
-            self.written().await?.items.insert(item.clone(), value.clone());
-            Ok(())
+            drop(self.written().await?);
+            self.ready(item).await?;
+            let condition = {
+                let mut state = self.state();
+                state.items.insert(item.clone(), value.clone());
+                *state.condition.borrow()
+            };
+            if condition == Condition::SilentlyWritten { pending().await } else { Ok(()) }
         })
     }
 
@@ -141,6 +154,17 @@ impl Keyring for MemoryKeyring {
 
     fn prompts(&self) -> &Prompts {
         &self.0.prompts
+    }
+
+    fn ready<'a>(&'a self, item: &'a KeyringItem) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async {
+            let state = self.working().await?;
+            let takes_new = *state.condition.borrow() != Condition::TakesNothingNew;
+            if takes_new || state.items.contains_key(item) {
+                return Ok(());
+            }
+            Err(Error::new(ErrorKind::KeyringLocked, "nothing new can be made"))
+        })
     }
 
     fn longest_value(&self) -> Option<usize> {

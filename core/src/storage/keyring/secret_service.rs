@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
-use secret_service::{EncryptionType, Error as ServiceError, Item, SecretService};
+use secret_service::{Collection, EncryptionType, Error as ServiceError, Item, SecretService};
 
 use super::{Keyring, KeyringItem, PATIENCE_UNDER_LOCKS, Prompts};
 use crate::environment::BoxFuture;
@@ -68,6 +68,7 @@ enum Call<'a> {
     Set(&'a Secret),
     Delete,
     Unlock,
+    Ready,
 }
 
 impl Call<'_> {
@@ -94,7 +95,8 @@ impl Call<'_> {
             }
             (Self::Set(value), None) => create(service, item, value).await?,
             (Self::Delete, Some(found)) => found.delete().await?,
-            (Self::Get | Self::Delete, None) => {}
+            (Self::Get | Self::Delete, None) | (Self::Ready, Some(_)) => {}
+            (Self::Ready, None) => drop(unlocked_collection(service).await?),
             (Self::Unlock, _) => unlock(service, item).await?,
         }
         Ok(None)
@@ -124,6 +126,10 @@ impl Keyring for SecretServiceKeyring {
     fn prompts(&self) -> &Prompts {
         static PROMPTS: Prompts = Prompts::new();
         &PROMPTS
+    }
+
+    fn ready<'a>(&'a self, item: &'a KeyringItem) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async { self.call(item, Call::Ready).await.map(drop) })
     }
 }
 
@@ -157,14 +163,22 @@ async fn find<'a>(
     }
 }
 
+/// What new items are made in.
+async fn unlocked_collection<'a>(
+    service: &'a SecretService<'_>,
+) -> Result<Collection<'a>, ServiceError> {
+    let collection = service.get_default_collection().await?;
+    collection.ensure_unlocked().await?;
+    Ok(collection)
+}
+
 /// Makes the item as the CLI does, so that both find it.
 async fn create(
     service: &SecretService<'_>,
     item: &KeyringItem,
     value: &Secret,
 ) -> Result<(), ServiceError> {
-    let collection = service.get_default_collection().await?;
-    collection.ensure_unlocked().await?;
+    let collection = unlocked_collection(service).await?;
     let mut attributes = attributes(item);
     attributes.insert("application", "rust-keyring");
     let label = format!("{}@{}:default (keyring v3.6.3)", item.account(), item.service());

@@ -1,0 +1,145 @@
+//! What `auto` does when the keyring fails in the middle, and when others write either place.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::DateTime;
+use codex_auth_sdk::simulation::{Condition, MemoryKeyring, simulated};
+use codex_auth_sdk::{
+    AuthDotJson, AuthManager, AuthStorage, AutoStorage, CodexAuth, Environment, Keyring,
+    KeyringItem, KeyringStorage, Secret, Swap,
+};
+use codex_auth_tests::issuer::{Issuer, Realm};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+struct Machine {
+    home: TempDir,
+    keyring: MemoryKeyring,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let home = tempfile::tempdir().expect("a folder");
+        Self { home, keyring: MemoryKeyring::default() }
+    }
+
+    fn store(&self) -> AutoStorage {
+        self.store_on(Arc::new(self.keyring.clone()))
+    }
+
+    fn store_on(&self, keyring: Arc<dyn Keyring>) -> AutoStorage {
+        AutoStorage::new(self.home.path(), keyring, simulated(DateTime::UNIX_EPOCH))
+    }
+
+    async fn manager(&self, realm: &Realm) -> AuthManager {
+        let keyring = Arc::new(self.keyring.clone());
+        let store = AutoStorage::new(self.home.path(), keyring, Environment::default());
+        let builder = AuthManager::builder().storage(Arc::new(store));
+        builder.token_url(format!("{}/oauth/token", realm.url())).build().await.expect("a manager")
+    }
+
+    fn item(&self) -> KeyringItem {
+        KeyringItem::login(&self.home.path().canonicalize().expect("a folder"))
+    }
+
+    fn put_in_keyring(&self, text: &str) {
+        self.keyring.put(&self.item(), Secret::new(text));
+    }
+
+    fn path(&self) -> PathBuf {
+        self.home.path().join("auth.json")
+    }
+
+    fn put_in_file(&self, text: &str) {
+        std::fs::write(self.path(), text).expect("written");
+    }
+
+    /// The access tokens in the keyring and in the file.
+    fn tokens(&self) -> [Option<String>; 2] {
+        let keyring = self.keyring.peek(&self.item());
+        let file = std::fs::read_to_string(self.path()).ok();
+        [keyring.map(|value| value.expose().to_owned()), file].map(|text| {
+            let record: Value = serde_json::from_str(&text?).expect("a record");
+            Some(record["tokens"]["access_token"].as_str().expect("a token").to_owned())
+        })
+    }
+}
+
+/// A login of `account` with the tokens `token`, refreshed at minute `minute`.
+fn login(account: &str, token: &str, minute: u32) -> String {
+    json!({
+        "tokens": {
+            "id_token": "", "access_token": token, "refresh_token": token, "account_id": account,
+        },
+        "last_refresh": format!("2026-11-23T18:{minute:02}:00Z"),
+    })
+    .to_string()
+}
+
+fn parse(text: &str) -> AuthDotJson {
+    AuthDotJson::parse(text.as_bytes()).expect("a record")
+}
+
+async fn sign_in(realm: &Realm) -> String {
+    let signed_in = realm.call_async("login", json!({"name": "a"})).await;
+    signed_in["text"].as_str().expect("a record").to_owned()
+}
+
+async fn commit(store: &dyn AuthStorage, text: &str) -> Swap {
+    let version = store.load().await.expect("loads").version;
+    store.commit(&version, &parse(text)).await.expect("commits")
+}
+
+fn access_token(auth: &CodexAuth) -> &str {
+    auth.access_token().expect("a token").expose()
+}
+
+fn both(keyring: Option<&str>, file: Option<&str>) -> [Option<String>; 2] {
+    [keyring, file].map(|token| token.map(str::to_owned))
+}
+
+#[tokio::test(start_paused = true)]
+async fn g5_a_keyring_that_takes_no_new_item_is_not_ready_for_one() {
+    let machine = Machine::new();
+    let keyring = Arc::new(machine.keyring.clone());
+    let store = KeyringStorage::new(machine.home.path(), keyring, simulated(DateTime::UNIX_EPOCH));
+    machine.keyring.set_condition(Condition::TakesNothingNew);
+    assert!(store.load().await.expect("there is none").record.is_none());
+    assert_eq!(store.ready(100).await.expect_err("locked").code(), "keyring_locked");
+    machine.put_in_keyring(&login("a", "old", 0));
+    drop(store.ready(100).await.expect("what is there can be replaced"));
+}
+
+#[tokio::test]
+async fn g4_auto_keeps_the_login_in_the_file_where_the_keyring_takes_no_new_item() {
+    let machine = Machine::new();
+    let issuer = Issuer::start().expect("an issuer");
+    let realm = issuer.realm("");
+    machine.put_in_file(&sign_in(&realm).await);
+    machine.keyring.set_condition(Condition::TakesNothingNew);
+    let manager = machine.manager(&realm).await;
+    let auth = manager.auth().expect("signed in");
+    let new = manager.refresh_token(&auth).await.expect("refreshed").expect("signed in");
+    assert!(!manager.pending_save());
+    assert_ne!(access_token(&new), access_token(&auth));
+    assert_eq!(machine.tokens(), both(None, Some(access_token(&new))));
+    assert!(manager.close(Duration::from_secs(60)).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn g4_a_new_item_that_fails_after_the_proof_leaves_the_login_in_the_file() {
+    for condition in [Condition::TakesNothingNew, Condition::SilentlyWritten] {
+        let machine = Machine::new();
+        machine.put_in_file(&login("a", "f", 0));
+        let store = machine.store();
+        let version = store.load().await.expect("loads").version;
+        let ready = store.ready(100).await.expect("it works");
+        machine.keyring.set_condition(condition);
+        let new = parse(&login("a", "new", 1));
+        assert_eq!(store.commit(&version, &new).await.expect("commits"), Swap::Done);
+        drop(ready);
+        assert_eq!(machine.tokens()[1].as_deref(), Some("new"), "{condition:?}");
+    }
+}
