@@ -197,32 +197,41 @@ pub enum Swap {
 
 /// An opaque version of what a store holds. Equal versions mean equal contents.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Version(Option<Arc<str>>);
+pub struct Version {
+    name: Option<Arc<str>>,
+    is_partial: bool,
+}
 
 impl Version {
     /// The version of an empty store.
     pub const fn absent() -> Self {
-        Self(None)
+        Self { name: None, is_partial: false }
     }
 
-    /// The version of a store of two: one of these, and one of those.
+    /// The version of a store of two places; none where what is in the first cannot be read.
     fn pair(left: Option<&Self>, right: &Self) -> Self {
-        let name = |version: &Self| version.0.clone().unwrap_or_default();
-        if left.is_some_and(|left| left.0.is_none()) && right.0.is_none() {
+        let name = |version: &Self| version.name.clone().unwrap_or_default();
+        if left.is_some_and(|left| left.name.is_none()) && right.name.is_none() {
             return Self::absent();
         }
+        let is_partial = left.is_none();
         let left = left.map_or_else(|| "?".into(), name);
-        Self(Some(format!("{left}/{}", name(right)).into()))
+        Self { is_partial, ..Self::named(&format!("{left}/{}", name(right))) }
+    }
+
+    /// Whether a place that may hold a newer record could not be read.
+    pub(crate) const fn is_partial(&self) -> bool {
+        self.is_partial
     }
 
     /// The name of this version; none for that of an empty store.
     fn name(&self) -> Option<&str> {
-        self.0.as_deref()
+        self.name.as_deref()
     }
 
     /// A version named `name`, such as a content hash or a generation; never a secret.
     pub fn named(name: &str) -> Self {
-        Self(Some(name.into()))
+        Self { name: Some(name.into()), is_partial: false }
     }
 }
 

@@ -143,3 +143,38 @@ async fn g4_a_new_item_that_fails_after_the_proof_leaves_the_login_in_the_file()
         assert_eq!(machine.tokens()[1].as_deref(), Some("new"), "{condition:?}");
     }
 }
+
+#[tokio::test]
+async fn g4_a_keyring_that_is_away_when_the_reply_comes_gets_the_pair_later() {
+    let machine = Machine::new();
+    let issuer = Issuer::start().expect("an issuer");
+    let realm = issuer.realm("");
+    let text = sign_in(&realm).await;
+    let mut older: Value = serde_json::from_str(&text).expect("a record");
+    older["tokens"]["access_token"] = json!("older");
+    older["tokens"]["refresh_token"] = json!("older");
+    older["last_refresh"] = json!("2020-01-01T00:00:00Z");
+    machine.put_in_keyring(&text);
+    machine.put_in_file(&older.to_string());
+    let manager = machine.manager(&realm).await;
+    let auth = manager.auth().expect("signed in");
+    realm.call_async("hold", json!({"at": "reply"})).await;
+    let refreshing = tokio::spawn({
+        let (manager, auth) = (manager.clone(), auth.clone());
+        async move { manager.refresh_token(&auth).await }
+    });
+    realm.call_async("wait", json!({"until": {"held": 1}})).await;
+    machine.keyring.set_condition(Condition::Gone);
+    realm.call_async("release", json!({})).await;
+    let new = refreshing.await.expect("no panic").expect("refreshed").expect("signed in");
+    assert_ne!(access_token(&new), access_token(&auth));
+    assert!(manager.pending_save());
+    manager.reload().await.expect("reads the file");
+    assert_eq!(access_token(&manager.auth().expect("signed in")), access_token(&new));
+    assert_eq!(machine.tokens()[1].as_deref(), Some("older"));
+    machine.keyring.set_condition(Condition::Works);
+    assert!(manager.close(Duration::from_secs(60)).await);
+    assert!(!manager.pending_save());
+    assert_eq!(machine.tokens(), both(Some(access_token(&new)), None));
+    assert_eq!(realm.call_async("stats", json!({})).await["requests"], 1);
+}

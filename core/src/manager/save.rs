@@ -20,7 +20,7 @@ use crate::identity::{Identity, IdentityMatch};
 use crate::secret::{Fingerprint, Secret};
 use crate::sidecar::Sidecar;
 use crate::snapshot::CodexAuth;
-use crate::storage::{RefreshLock, Swap};
+use crate::storage::{RefreshLock, Swap, Version};
 use crate::token_endpoint::Grant;
 
 /// Writers that come between a load and its commit, one after the other, before we let it be.
@@ -94,7 +94,9 @@ impl Shared {
         for _ in 0..MOST_CONFLICTS {
             let loaded = self.storage.load().await?;
             let stored = loaded.record.filter(|stored| self.is_replaceable(stored, pair, redeemed));
-            let Some(stored) = stored else { return Ok(SaveOutcome::Superseded) };
+            let Some(stored) = stored else {
+                return superseded(&loaded.version);
+            };
             let record = graft(&stored, pair);
             if self.storage.commit(&loaded.version, &record).await? == Swap::Done {
                 return Ok(SaveOutcome::Saved(Arc::new(record)));
@@ -198,6 +200,17 @@ impl Shared {
         let is_known = redeemed.contains(&token) || pair.refresh_fingerprint() == Some(token);
         is_known && stored.identity().compare(pair.identity()) != IdentityMatch::Different
     }
+}
+
+/// The pair is of no use any more, if all of the store was read.
+fn superseded(version: &Version) -> Result<SaveOutcome> {
+    if version.is_partial() {
+        return Err(Error::new(
+            ErrorKind::StoreUnavailable,
+            "only a part of the store can be read; the refreshed tokens are saved later",
+        ));
+    }
+    Ok(SaveOutcome::Superseded)
 }
 
 /// `stored` with the tokens of `pair`; every other field stays, whoever wrote it.

@@ -156,12 +156,17 @@ impl Shared {
     }
 
     /// The record to go by: the stored one, unless its refresh token is known to be spent and its
-    /// successor is at hand. Then also the spent token's fingerprint.
+    /// successor is at hand. Then also the spent token's fingerprint. Where only a part of the store
+    /// could be read, a pair that is still to be saved belongs into the rest of it.
     fn effective(
         &self,
         seen: &Current,
         loaded: &Loaded,
     ) -> (Option<Arc<AuthDotJson>>, Option<Fingerprint>) {
+        let unsaved = self.memory.rotated().filter(|rotated| rotated.unsaved);
+        if let Some(unsaved) = unsaved.filter(|_| loaded.version.is_partial()) {
+            return (Some(Arc::clone(&unsaved.record)), None);
+        }
         let stored = loaded.record.clone();
         let Some(spent) = stored.as_deref().and_then(refresh_fingerprint) else {
             return (stored, None);
