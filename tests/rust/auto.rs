@@ -178,3 +178,24 @@ async fn g4_a_keyring_that_is_away_when_the_reply_comes_gets_the_pair_later() {
     assert_eq!(machine.tokens(), both(Some(access_token(&new)), None));
     assert_eq!(realm.call_async("stats", json!({})).await["requests"], 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn g3_a_save_leaves_another_accounts_file_alone() {
+    let machine = Machine::new();
+    machine.put_in_keyring(&login("a", "k", 0));
+    machine.put_in_file(&login("b", "f", 5));
+    let store = machine.store();
+    assert_eq!(commit(&store, &login("a", "new", 6)).await, Swap::Done);
+    assert_eq!(machine.tokens(), both(Some("new"), Some("f")));
+    let version = store.load().await.expect("loads").version;
+    assert_eq!(store.delete(&version).await.expect("deletes"), Swap::Done);
+    assert_eq!(machine.tokens(), both(None, None), "a logout leaves nobody signed in");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_save_replaces_the_file_that_it_was_based_on_whoever_it_was() {
+    let machine = Machine::new();
+    machine.put_in_file(&login("b", "f", 0));
+    assert_eq!(commit(&machine.store(), &login("a", "new", 1)).await, Swap::Done);
+    assert_eq!(machine.tokens(), both(Some("new"), None));
+}

@@ -128,55 +128,75 @@ impl AutoStorage {
         if Version::pair(keyring.as_ref().ok(), &file) != *expected {
             return Ok(Swap::Conflict);
         }
-        let is_empty = keyring.as_ref().is_ok_and(|version| *version == Version::absent());
+        let is_absent = || keyring.as_ref().is_ok_and(|version| *version == Version::absent());
+        let is_empty = self.keyring.is_seen_empty().unwrap_or_else(is_absent);
         let write = write.and_then(|write| {
             keyring?;
             self.is_keyring_empty.learn(is_empty);
             write.check_length()?;
             Ok(write)
         });
-        match write {
+        let swap = match write {
             Ok(write) => {
-                match self.replace_in_keyring(&target, write, record.is_none()).await {
-                    // There is nothing in the keyring that the file could be older than, but this
-                    // very record if it still comes.
-                    Err(error) if is_empty && is_no_help(&error) => {
-                        tracing::warn!(%error, "the login stays in auth.json");
-                    }
-                    swap => {
-                        drop(locks);
-                        self.keyring.sync()?;
-                        return swap;
-                    }
-                }
+                let replaced = self.replaced_file(target, record, is_empty);
+                let swap = self.replace_in_keyring(write, record.is_none(), replaced).await;
+                // In an empty keyring nothing can be newer than the file, but this very record if
+                // it comes late.
+                let stays_in_file = is_empty && swap.as_ref().is_err_and(is_no_help);
+                (!stays_in_file).then_some(swap)
             }
-            Err(error) => self.refuse_unless_empty(&error)?,
-        }
+            Err(error) => {
+                self.refuse_unless_empty(&error)?;
+                None
+            }
+        };
         drop(locks);
-        match record {
-            Some(record) => self.file.commit(&file, record).await,
-            None => self.file.delete(&file).await,
+        match (swap, record) {
+            (Some(swap), _) => {
+                let swap = swap?;
+                self.keyring.sync()?;
+                Ok(swap)
+            }
+            (None, Some(record)) => self.file.commit(&file, record).await,
+            (None, None) => self.file.delete(&file).await,
         }
     }
 
-    /// Writes the keyring, then removes what it takes the place of. A broken file stays where it
-    /// is, unless the login is to be removed.
+    /// Writes the keyring, then removes the file that it takes the place of.
     async fn replace_in_keyring(
         &self,
-        target: &Target,
         write: Write<'_>,
         is_removal: bool,
+        replaced: Option<Target>,
     ) -> Result<Swap> {
         if write.replace_under_locks().await? == Swap::Conflict {
             return Ok(Swap::Conflict);
         }
         self.is_keyring_empty.learn(is_removal);
-        let is_broken = self.file.load_now().is_none();
-        if target.existing.is_some() && (is_removal || !is_broken) {
+        if let Some(target) = replaced {
             self.keyring.sync()?;
-            self.file.remove_under_locks(target)?;
+            self.file.remove_under_locks(&target)?;
         }
         Ok(Swap::Done)
+    }
+
+    /// The file, if it is to go once the keyring holds `record`: what the record was made of, as
+    /// the keyring `was_empty`, or one of the same login. A broken one and another login's, which
+    /// may be newer, stay until somebody signs out.
+    fn replaced_file(
+        &self,
+        target: Target,
+        record: Option<&AuthDotJson>,
+        was_empty: bool,
+    ) -> Option<Target> {
+        target.existing.as_ref()?;
+        let Some(record) = record else { return Some(target) };
+        let file = self.file.load_now()?.ok()?.record?;
+        if was_empty || is_same_login(record, &file) {
+            return Some(target);
+        }
+        tracing::warn!("auth.json holds another login than the keyring; it was left alone");
+        None
     }
 
     async fn prove_ready(&self, size: usize) -> Result<Readiness> {

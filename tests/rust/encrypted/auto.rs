@@ -75,3 +75,16 @@ async fn g5_auto_keeps_the_login_in_the_file_where_no_passphrase_can_be_kept() {
     assert!(machine.auth_json().is_some_and(|text| text.contains("new")));
     assert_eq!((machine.passphrase(), machine.bytes()), (None, None));
 }
+
+#[tokio::test]
+async fn g3_a_save_in_the_encrypted_file_leaves_another_accounts_file_alone() {
+    let machine = Machine::with_login(&login("ours"));
+    let theirs = login("theirs").replace(r#""account_id":"a""#, r#""account_id":"b""#);
+    machine.put_auth_json(&theirs);
+    assert_eq!(commit(&machine.auto_store(), "new").await, Swap::Done);
+    assert_eq!(machine.auth_json().as_deref(), Some(&*theirs));
+    assert_eq!(token(&load(&machine.auto_store()).await), "new");
+    machine.put_auth_json(&login("older"));
+    assert_eq!(commit(&machine.auto_store(), "newest").await, Swap::Done);
+    assert_eq!(machine.auth_json(), None);
+}
