@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::DateTime;
 use codex_auth_sdk::simulation::{Condition, MemoryKeyring, simulated};
 use codex_auth_sdk::{
-    AuthDotJson, AuthManager, AuthStorage, AutoStorage, CodexAuth, Environment, Keyring,
+    AuthDotJson, AuthManager, AuthStorage, AutoStorage, BoxFuture, CodexAuth, Environment, Keyring,
     KeyringItem, KeyringStorage, Secret, Swap,
 };
 use codex_auth_tests::issuer::{Issuer, Realm};
@@ -198,4 +198,55 @@ async fn a_save_replaces_the_file_that_it_was_based_on_whoever_it_was() {
     machine.put_in_file(&login("b", "f", 0));
     assert_eq!(commit(&machine.store(), &login("a", "new", 1)).await, Swap::Done);
     assert_eq!(machine.tokens(), both(Some("new"), None));
+}
+
+/// A keyring into which somebody moves the login right after each read.
+#[derive(Debug)]
+struct MovedInto {
+    keyring: MemoryKeyring,
+    path: PathBuf,
+}
+
+impl Keyring for MovedInto {
+    fn get<'a>(
+        &'a self,
+        item: &'a KeyringItem,
+    ) -> BoxFuture<'a, codex_auth_sdk::Result<Option<Secret>>> {
+        Box::pin(async {
+            let found = self.keyring.get(item).await;
+            if let Ok(text) = std::fs::read_to_string(&self.path) {
+                self.keyring.put(item, Secret::new(text));
+                std::fs::remove_file(&self.path).expect("removed");
+            }
+            found
+        })
+    }
+
+    fn set<'a>(
+        &'a self,
+        item: &'a KeyringItem,
+        value: &'a Secret,
+    ) -> BoxFuture<'a, codex_auth_sdk::Result<()>> {
+        self.keyring.set(item, value)
+    }
+
+    fn delete<'a>(&'a self, item: &'a KeyringItem) -> BoxFuture<'a, codex_auth_sdk::Result<()>> {
+        self.keyring.delete(item)
+    }
+
+    fn unlock<'a>(&'a self, item: &'a KeyringItem) -> BoxFuture<'a, codex_auth_sdk::Result<()>> {
+        self.keyring.unlock(item)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_moves_to_the_keyring_during_a_load_is_no_logout() {
+    let machine = Machine::new();
+    machine.put_in_file(&login("a", "f", 0));
+    let keyring = MovedInto { keyring: machine.keyring.clone(), path: machine.path() };
+    let store = machine.store_on(Arc::new(keyring));
+    for _ in 0..2 {
+        assert!(store.load().await.expect("loads").record.is_some());
+        assert_eq!(machine.tokens(), both(Some("f"), None));
+    }
 }

@@ -90,8 +90,9 @@ impl AutoStorage {
     }
 
     async fn load_both(&self) -> Result<Loaded> {
-        let places =
-            Places { keyring: self.keyring.store().load().await, file: self.file.load().await };
+        // The file first: a login that moves, moves to the keyring, and is in one of the two reads.
+        let file = self.file.load().await;
+        let places = Places { keyring: self.keyring.store().load().await, file };
         if let Ok(keyring) = &places.keyring {
             self.is_keyring_empty.learn(keyring.record.is_none());
         }
