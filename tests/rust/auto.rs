@@ -250,3 +250,23 @@ async fn a_login_that_moves_to_the_keyring_during_a_load_is_no_logout() {
         assert_eq!(machine.tokens(), both(Some("f"), None));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_keyring_that_may_still_get_a_login_is_not_known_to_be_empty() {
+    let machine = Machine::new();
+    machine.put_in_file(&login("a", "f", 0));
+    let store = machine.store();
+    let version = store.load().await.expect("loads").version;
+    let lock = store.try_lock().await.expect("a lock").expect("free");
+    lock.set_sidecar(&lock.sidecar()).expect("noted that the keyring is empty");
+    machine.keyring.set_condition(Condition::SilentlyWritten);
+    let new = parse(&login("a", "new", 1));
+    assert_eq!(store.commit(&version, &new).await.expect("commits"), Swap::Done);
+    drop(lock);
+    machine.keyring.set_condition(Condition::Gone);
+    for store in [store, machine.store()] {
+        store.load().await.expect("reads the file");
+        let error = store.ready(100).await.expect_err("the keyring may hold a newer one");
+        assert_eq!(error.code(), "keyring_unavailable");
+    }
+}

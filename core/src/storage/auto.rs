@@ -4,7 +4,7 @@
 mod preferred;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwapOption;
 
@@ -36,6 +36,8 @@ pub struct AutoStorage {
     keyring: Preferred,
     file: FileStorage,
     is_keyring_empty: Arc<Knowledge>,
+    /// The refresh lock, while it is held through this store.
+    lock: ArcSwapOption<Weak<dyn RefreshLock>>,
     holder: ArcSwapOption<StoreHolder>,
 }
 
@@ -85,6 +87,7 @@ impl AutoStorage {
             file,
             environment,
             is_keyring_empty: Arc::default(),
+            lock: ArcSwapOption::empty(),
             holder: ArcSwapOption::empty(),
         }
     }
@@ -170,6 +173,9 @@ impl AutoStorage {
         is_removal: bool,
         replaced: Option<Target>,
     ) -> Result<Swap> {
+        if !is_removal {
+            self.expect_login();
+        }
         if write.replace_under_locks().await? == Swap::Conflict {
             return Ok(Swap::Conflict);
         }
@@ -179,6 +185,19 @@ impl AutoStorage {
             self.file.remove_under_locks(&target)?;
         }
         Ok(Swap::Done)
+    }
+
+    /// Notes, for other processes too, that the keyring gets a login: it may even where it does not
+    /// answer.
+    fn expect_login(&self) {
+        self.is_keyring_empty.learn(false);
+        if let Some(lock) = self.lock.load().as_deref().and_then(Weak::upgrade) {
+            let mut sidecar = lock.sidecar();
+            sidecar.set_keyring_empty(false);
+            if let Err(error) = lock.set_sidecar(&sidecar) {
+                tracing::debug!(%error, "the refresh lock's record was not written");
+            }
+        }
     }
 
     /// The file, if it is to go once the keyring holds `record`: what the record was made of, as
@@ -272,6 +291,8 @@ impl AuthStorage for AutoStorage {
         Box::pin(async {
             let lock = self.file.try_lock().await?;
             Ok(lock.map(|lock| {
+                let lock: Arc<dyn RefreshLock> = lock.into();
+                self.lock.store(Some(Arc::new(Arc::downgrade(&lock))));
                 let is_keyring_empty = Arc::clone(&self.is_keyring_empty);
                 Box::new(AutoLock { lock, is_keyring_empty }) as Box<dyn RefreshLock>
             }))
@@ -290,7 +311,7 @@ impl AuthStorage for AutoStorage {
 /// The file's refresh lock, in whose record it is noted what is known of the keyring.
 #[derive(Debug)]
 struct AutoLock {
-    lock: Box<dyn RefreshLock>,
+    lock: Arc<dyn RefreshLock>,
     is_keyring_empty: Arc<Knowledge>,
 }
 
