@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
-use codex_auth_sdk::{AuthStorage, AutoStorage, Environment, conformance};
+use codex_auth_sdk::{AuthStorage, AutoStorage, Environment, KeyringStorage, conformance};
 use codex_auth_tests::contender::{Contender, Language};
 use codex_auth_tests::issuer::Issuer;
 use codex_auth_tests::session_keyring::Desk;
@@ -14,12 +14,16 @@ use serde_json::json;
 const LANGUAGES: &[Language] =
     if cfg!(feature = "bindings") { &Language::ALL } else { &[Language::Rust] };
 
-/// The conformance suite in a process of its own, which the session's variables reach.
 #[test]
 fn both_stores_conform() {
     let Some(desk) = Desk::new() else { return };
+    run_in(&desk, "conformance_of_this_session");
+}
+
+/// Runs an ignored test in a process of its own, which the session's variables reach.
+fn run_in(desk: &Desk, test: &str) {
     let mut command = Command::new(std::env::current_exe().expect("a path"));
-    command.args(["--exact", "conformance_of_this_session", "--ignored", "--nocapture"]);
+    command.args(["--exact", test, "--ignored", "--nocapture"]);
     desk.session.enter(&mut command);
     let output = command.env("TEST_HOME", desk.home.path()).output().expect("started");
     let said = String::from_utf8_lossy(&output.stdout);
@@ -33,13 +37,36 @@ async fn conformance_of_this_session() {
     let keyring = codex_auth_sdk::system_keyring;
     let environment = Environment::default;
     conformance::run(|| -> Arc<dyn AuthStorage> {
-        Arc::new(codex_auth_sdk::KeyringStorage::new(&home, keyring(), environment()))
+        Arc::new(KeyringStorage::new(&home, keyring(), environment()))
     })
     .await;
     conformance::run(|| -> Arc<dyn AuthStorage> {
         Arc::new(AutoStorage::new(&home, keyring(), environment()))
     })
     .await;
+}
+
+#[test]
+fn g5_a_locked_keyring_is_not_ready_for_a_new_item_and_auto_keeps_the_file() {
+    let Some(desk) = Desk::new() else { return };
+    desk.sign_in("a");
+    desk.session.lock();
+    run_in(&desk, "readiness_in_this_locked_session");
+    assert_eq!(desk.request(Language::Rust, "auto")["status"], 200);
+    let text = std::fs::read_to_string(desk.file()).expect("it is there");
+    let live = desk.realm.call("live", &json!({"text": text}));
+    assert_eq!(live["refresh"], true, "what it was redeemed for is saved");
+    assert_eq!(desk.realm.stats()["requests"], 1);
+}
+
+#[tokio::test]
+#[ignore = "run by g5_a_locked_keyring_is_not_ready_for_a_new_item_and_auto_keeps_the_file"]
+async fn readiness_in_this_locked_session() {
+    let home = std::env::var_os("TEST_HOME").expect("set");
+    let keyring = codex_auth_sdk::system_keyring();
+    let store = KeyringStorage::new(home, keyring, Environment::default());
+    assert!(store.load().await.expect("there is no item").record.is_none());
+    assert_eq!(store.ready(100).await.expect_err("locked").code(), "keyring_locked");
 }
 
 #[test]

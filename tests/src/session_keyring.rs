@@ -40,7 +40,7 @@ pub struct SessionKeyring {
 }
 
 impl SessionKeyring {
-    /// Whether there can be a session: not where the machine lacks `dbus-daemon`,
+    /// Whether there can be a session: not where the machine lacks `dbus-daemon`, `dbus-send`,
     /// `gnome-keyring-daemon` or `secret-tool`.
     ///
     /// # Panics
@@ -48,7 +48,7 @@ impl SessionKeyring {
     /// If it lacks one although `CI` is set.
     #[must_use]
     pub fn is_possible() -> bool {
-        let programs = ["dbus-daemon", "gnome-keyring-daemon", "secret-tool"];
+        let programs = ["dbus-daemon", "dbus-send", "gnome-keyring-daemon", "secret-tool"];
         let missing = programs.into_iter().find(|program| !is_installed(program));
         let is_ci = std::env::var_os("CI").is_some();
         assert!(missing.is_none() || !is_ci, "{missing:?} is not installed");
@@ -126,6 +126,22 @@ impl SessionKeyring {
         if let Some(mut daemon) = self.daemon.take() {
             end(&mut daemon);
         }
+    }
+
+    /// Locks the keyring, as at the end of a session.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be locked.
+    pub fn lock(&self) {
+        let mut command = Command::new("dbus-send");
+        command
+            .args(["--session", "--print-reply", "--dest=org.freedesktop.secrets"])
+            .args(["/org/freedesktop/secrets", "org.freedesktop.Secret.Service.Lock"])
+            .arg("array:objpath:/org/freedesktop/secrets/collection/login")
+            .stdout(Stdio::null());
+        self.enter(&mut command);
+        assert!(command.status().is_ok_and(|status| status.success()), "it was not locked");
     }
 
     /// Stops the keyring: it answers nobody.
