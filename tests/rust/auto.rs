@@ -167,7 +167,7 @@ async fn g4_a_keyring_that_is_away_when_the_reply_comes_gets_the_pair_later() {
     machine.keyring.set_condition(Condition::Gone);
     realm.call_async("release", json!({})).await;
     let new = refreshing.await.expect("no panic").expect("refreshed").expect("signed in");
-    assert_ne!(access_token(&new), access_token(&auth));
+    assert!(![access_token(&auth), "older"].contains(&access_token(&new)));
     assert!(manager.pending_save());
     manager.reload().await.expect("reads the file");
     assert_eq!(access_token(&manager.auth().expect("signed in")), access_token(&new));
