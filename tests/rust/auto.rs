@@ -8,7 +8,7 @@ use chrono::DateTime;
 use codex_auth_sdk::simulation::{Condition, MemoryKeyring, simulated};
 use codex_auth_sdk::{
     AuthDotJson, AuthManager, AuthStorage, AutoStorage, BoxFuture, CodexAuth, Environment, Keyring,
-    KeyringItem, KeyringStorage, Secret, Swap,
+    KeyringItem, KeyringStorage, Prompts, Secret, Swap,
 };
 use codex_auth_tests::issuer::{Issuer, Realm};
 use serde_json::{Value, json};
@@ -236,6 +236,10 @@ impl Keyring for MovedInto {
 
     fn unlock<'a>(&'a self, item: &'a KeyringItem) -> BoxFuture<'a, codex_auth_sdk::Result<()>> {
         self.keyring.unlock(item)
+    }
+
+    fn prompts(&self) -> &Prompts {
+        self.keyring.prompts()
     }
 }
 

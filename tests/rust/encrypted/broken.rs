@@ -40,8 +40,8 @@ async fn a_missing_passphrase_is_an_error_and_never_replaced() {
 async fn no_passphrase_is_made_beside_another_file_that_needs_the_old_one() {
     let machine = Machine::new();
     let other = machine.home.path().join("secrets/mcp_oauth.age");
-    std::fs::create_dir(other.parent().expect("a folder")).expect("made");
-    std::fs::write(&other, "age-encryption.org/v1").expect("written");
+    fs::create_dir(other.parent().expect("a folder")).expect("made");
+    fs::write(&other, "age-encryption.org/v1").expect("written");
     let store = machine.store();
     let version = load(&store).await.version;
     for error in [
