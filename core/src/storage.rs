@@ -63,6 +63,12 @@ pub trait AuthStorage: Send + Sync + fmt::Debug {
         None
     }
 
+    /// Whether the end of the process waits for a read that is under way, as it does for a save: one
+    /// that runs in an interpreter must be over before that ends.
+    fn is_read_to_the_end(&self) -> bool {
+        false
+    }
+
     /// A cheap mark that differs after most changes; none where the store has no such thing and
     /// must be read to know.
     fn stamp(&self) -> Option<Stamp> {

@@ -1,12 +1,15 @@
 //! Custom stores that work, fail, hang and lock, under a paused clock.
 
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chrono::DateTime;
 use codex_auth_sdk::simulation::simulated;
 use codex_auth_sdk::{
-    AuthDotJson, AuthManager, AuthStorage, Environment, Secret, Swap, conformance,
+    AuthDotJson, AuthManager, AuthStorage, BoxFuture, Environment, Secret, Spawner, Swap,
+    conformance,
 };
 use codex_auth_tests::row::{Client, Condition};
 use tokio::time::Instant;
@@ -30,6 +33,34 @@ async fn a_custom_store_conforms() {
     let storage = client.storage(environment());
     conformance::run(|| Arc::new(storage.clone())).await;
     assert_eq!(client.row().locked_by, None);
+}
+
+/// Counts the tasks that the end of the process waits for.
+struct Counting {
+    spawner: Arc<dyn Spawner>,
+    awaited: AtomicUsize,
+}
+
+impl Spawner for Counting {
+    fn spawn(&self, task: BoxFuture<'static, ()>) -> io::Result<()> {
+        self.awaited.fetch_add(1, Ordering::SeqCst);
+        self.spawner.spawn(task)
+    }
+
+    fn spawn_read(&self, task: BoxFuture<'static, ()>) -> io::Result<()> {
+        self.spawner.spawn_read(task)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn g8_no_read_of_an_interpreters_store_outlives_the_process() {
+    let simulated = environment();
+    let spawner = Arc::new(Counting { spawner: simulated.spawner.clone(), awaited: 0.into() });
+    let environment = Environment { spawner: spawner.clone(), ..simulated };
+    let storage = Client::new("one", &Arc::default()).storage(environment.clone());
+    let builder = AuthManager::builder().storage(Arc::new(storage)).environment(environment);
+    drop(soon(builder.build()).await.expect("a manager"));
+    assert_eq!(spawner.awaited.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test(start_paused = true)]

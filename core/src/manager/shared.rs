@@ -70,7 +70,11 @@ impl Shared {
         }
         let storage = Arc::clone(&self.storage);
         let (load, loaded) = answered(async move { storage.load().await });
-        self.environment.spawner.spawn_read(load).map_err(|error| no_thread(&error))?;
+        if self.storage.is_read_to_the_end() {
+            self.spawn(load)?;
+        } else {
+            self.environment.spawner.spawn_read(load).map_err(|error| no_thread(&error))?;
+        }
         let loaded = loaded.await.map_err(|_| interrupted())?;
         self.follow_holder();
         loaded

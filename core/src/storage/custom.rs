@@ -202,6 +202,10 @@ impl AuthStorage for CustomStorage {
         Box::pin(self.load_record())
     }
 
+    fn is_read_to_the_end(&self) -> bool {
+        true
+    }
+
     fn commit<'a>(
         &'a self,
         expected: &'a Version,

@@ -151,10 +151,12 @@ impl PatientKeyring {
         self.within(PATIENCE_UNDER_LOCKS, self.keyring.ready(item)).await
     }
 
+    #[cfg(feature = "encrypted")]
     pub(super) async fn set_under_locks(&self, item: &KeyringItem, value: &Secret) -> Result<()> {
         self.within_locks(self.keyring.set(item, value)).await
     }
 
+    #[cfg(feature = "encrypted")]
     pub(super) async fn delete_under_locks(&self, item: &KeyringItem) -> Result<()> {
         self.within_locks(self.keyring.delete(item)).await
     }
