@@ -371,6 +371,7 @@ impl AuthStorage for EncryptedStorage {
 
 /// Makes `folder` for its owner only, who is that of the `home` it is in. One that is there stays.
 fn make_private_folder(folder: &Path, home: &Path) -> io::Result<()> {
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "only Unix has modes"))]
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
