@@ -80,17 +80,33 @@ fn g1_sixteen_processes_refresh_one_login_in_the_keyring() {
     );
     assert!(!desk.file().exists());
     desk.realm.run("kill_access", &json!({}));
+    sixteen_requests(&desk, "keyring");
+    let stats = desk.realm.stats();
+    assert_eq!((&stats["grants"], &stats["refused"]), (&json!(2), &json!(0)), "{stats}");
+    assert!(desk.in_keyring().contains(&"refresh:a2".to_owned()));
+}
+
+#[test]
+fn g1_sixteen_processes_move_one_login_to_the_keyring_and_nobody_is_logged_out() {
+    let Some(desk) = Desk::new() else { return };
+    desk.sign_in("a");
+    sixteen_requests(&desk, "auto");
+    let stats = desk.realm.stats();
+    assert_eq!((&stats["grants"], &stats["refused"]), (&json!(1), &json!(0)), "{stats}");
+    assert!(desk.in_keyring().contains(&"refresh:a1".to_owned()));
+    assert!(!desk.file().exists());
+}
+
+/// Sixteen processes make a request at once, and it is answered.
+fn sixteen_requests(desk: &Desk, store: &str) {
     let languages = LANGUAGES.iter().copied().cycle().take(16);
     let mut contenders: Vec<_> =
-        languages.map(|language| desk.contender(language, "keyring")).collect();
+        languages.map(|language| desk.contender(language, store)).collect();
     contenders.iter_mut().for_each(Contender::wait_until_ready);
     contenders.iter_mut().for_each(Contender::go);
     for contender in &mut contenders {
         assert_eq!(contender.answer()["status"], 200, "{:?}", contender.language());
     }
-    let stats = desk.realm.stats();
-    assert_eq!((&stats["grants"], &stats["refused"]), (&json!(2), &json!(0)), "{stats}");
-    assert!(desk.in_keyring().contains(&"refresh:a2".to_owned()));
 }
 
 #[test]
