@@ -25,10 +25,10 @@ use crate::sidecar::Sidecar;
 ///
 /// Loading changes neither place. Where both hold a record of one login, the one that was refreshed
 /// last counts; where they hold two logins, the keyring's, as with the CLI. A save writes the
-/// keyring and removes the file, unless that holds another login. While the keyring cannot be reached, what the file holds is
-/// adopted, and redeemed only if the keyring is known to hold no login: else a newer one may be
-/// waiting there. A login that the keyring does not take is kept in the file, as long as the
-/// keyring holds none.
+/// keyring and removes the file, unless that holds another login. While the keyring cannot be
+/// reached, what the file holds is adopted, and redeemed only if the keyring is known to hold no
+/// login: else a newer one may be waiting there. A login that the keyring does not take is kept in
+/// the file, as long as the keyring holds none.
 #[derive(Debug)]
 pub struct AutoStorage {
     home: PathBuf,

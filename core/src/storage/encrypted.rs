@@ -216,7 +216,7 @@ impl EncryptedStorage {
 
     /// A file that the passphrase is missing for: the login's, or another one of the CLI's.
     fn file_in_need(&self) -> Result<Option<PathBuf>> {
-        let folder = self.path.parent().unwrap_or(&self.path);
+        let folder = self.folder();
         let entries = match std::fs::read_dir(folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
