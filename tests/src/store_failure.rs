@@ -11,7 +11,7 @@ mod unsaved;
 
 use crate::contender::Language;
 use crate::privilege::{are_mounts_denied, is_ordinary_user_denied, is_root_denied};
-use crate::torture::Trial;
+use crate::torture::{Trial, Trials};
 
 use self::tracer::is_tracing_denied;
 
@@ -97,6 +97,6 @@ impl Failure {
 
 /// All of them at length.
 #[must_use]
-pub fn torture() -> Vec<Trial> {
-    FAILURES.iter().filter_map(|failure| failure.try_in(&Language::ALL, 5)).collect()
+pub fn torture() -> Trials {
+    Box::new(FAILURES.iter().filter_map(|failure| failure.try_in(&Language::ALL, 5)))
 }

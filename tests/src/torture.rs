@@ -63,6 +63,9 @@ impl Display for Trial {
     }
 }
 
+/// Rows of the table, each tried when it is asked for, so that long runs show what they have done.
+pub type Trials = Box<dyn Iterator<Item = Trial>>;
+
 /// The head of a table of trials.
 #[must_use]
 pub fn head() -> String {

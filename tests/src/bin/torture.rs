@@ -7,49 +7,57 @@ use std::time::{Duration, SystemTime};
 use codex_auth_tests::contender::Language;
 use codex_auth_tests::log::Log;
 use codex_auth_tests::simulation::{self, Kind};
-use codex_auth_tests::torture::{Trial, head};
+use codex_auth_tests::torture::{Trial, Trials, head};
 use codex_auth_tests::{crash, endpoint_failure, foreign, runtimes, store_failure};
 
 /// A scenario's name and its run at full length.
-type Scenario = (&'static str, fn() -> Vec<Trial>);
+type Scenario = (&'static str, fn() -> Trials);
 
 const SCENARIOS: &[Scenario] = &[
-    ("crashes", crashes),
-    ("stops", stops),
-    ("processes", processes),
+    ("crashes", || Box::new(crashes().into_iter())),
+    ("stops", || Box::new(stops().into_iter())),
+    ("processes", || Box::new(std::iter::once_with(processes))),
     ("store", store_failure::torture),
     ("foreign", foreign::at_length::with_scripts),
     ("codex", foreign::at_length::with_clis),
-    ("runtimes", runtimes::at_length),
-    ("accounts", accounts),
+    ("runtimes", || Box::new(runtimes::at_length().into_iter())),
+    ("accounts", || Box::new(std::iter::once_with(accounts))),
     ("simulation", simulated),
-    ("scale", || simulation::scale::trials(&[10, 100, 1_000, 10_000])),
+    ("scale", || Box::new(simulation::scale::trials(&[10, 100, 1_000, 10_000]).into_iter())),
     // The last one: the log that it searches is of everything from then on.
     ("endpoint", endpoint),
 ];
 
 /// Repeats a random sequence where `SEED` is the one that a loss names.
-fn endpoint() -> Vec<Trial> {
+fn endpoint() -> Trials {
     let log = Log::of_everything();
     let named = std::env::var_os("SEED").and_then(|seed| seed.to_str()?.parse().ok());
     let now = || SystemTime::UNIX_EPOCH.elapsed().map_or(0, |now| now.as_secs());
-    vec![
-        endpoint_failure::alone(&log),
-        endpoint_failure::random(2_000, named.unwrap_or_else(now), &log),
-        endpoint_failure::rejecting_api(&Language::ALL, 32, 20),
-        endpoint_failure::dead_login(&Language::ALL, 32),
-        endpoint_failure::outage(&Language::ALL, 32),
-    ]
+    let seed = named.unwrap_or_else(now);
+    let alone = {
+        let log = log.clone();
+        move || endpoint_failure::alone(&log)
+    };
+    // In parts, so that what has been done is seen.
+    let random = (0..20).map(move |part| endpoint_failure::random(100, seed + 100 * part, &log));
+    let crowds: [fn() -> Trial; 3] = [
+        || endpoint_failure::rejecting_api(&Language::ALL, 32, 20),
+        || endpoint_failure::dead_login(&Language::ALL, 32),
+        || endpoint_failure::outage(&Language::ALL, 32),
+    ];
+    Box::new(
+        std::iter::once_with(alone).chain(random).chain(crowds.into_iter().map(|crowd| crowd())),
+    )
 }
 
-fn accounts() -> Vec<Trial> {
-    vec![simulation::trial(Kind::Accounts, 5, 0..50_000)]
+fn accounts() -> Trial {
+    simulation::trial(Kind::Accounts, 5, 0..50_000)
 }
 
-fn simulated() -> Vec<Trial> {
+fn simulated() -> Trials {
     let sizes = [(30, 0..5_000), (1_000, 0..50), (10_000, 0..5)];
     let trial = |(managers, seeds)| simulation::trial(Kind::Everything, managers, seeds);
-    sizes.into_iter().map(trial).collect()
+    Box::new(sizes.into_iter().map(trial))
 }
 
 #[expect(clippy::print_stdout, reason = "the table")]
@@ -80,6 +88,6 @@ fn stops() -> Vec<Trial> {
     rows
 }
 
-fn processes() -> Vec<Trial> {
-    vec![crash::rotate(256, 20, Duration::from_secs(20), &Language::ALL)]
+fn processes() -> Trial {
+    crash::rotate(256, 20, Duration::from_secs(20), &Language::ALL)
 }
