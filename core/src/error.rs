@@ -42,6 +42,10 @@ pub enum ErrorKind {
     IdentityMismatch,
     /// This kind of credential cannot be turned into request headers here.
     UnsupportedMode,
+    /// A request was to take the credential to an origin that is not allowed to have it.
+    OriginNotAllowed,
+    /// A request needs a credential, and nobody is signed in.
+    LoginRequired,
 }
 
 impl ErrorKind {
@@ -63,6 +67,8 @@ impl ErrorKind {
             Self::InvalidOption => "invalid_option",
             Self::IdentityMismatch => "identity_mismatch",
             Self::UnsupportedMode => "unsupported_mode",
+            Self::OriginNotAllowed => "origin_not_allowed",
+            Self::LoginRequired => "login_required",
         }
     }
 

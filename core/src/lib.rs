@@ -3,12 +3,14 @@
 
 mod auth_dot_json;
 mod claims;
+mod client;
 mod environment;
 mod error;
 #[cfg(feature = "test-util")]
 pub mod hostile;
 mod identity;
 mod manager;
+mod origin;
 mod per_process;
 mod secret;
 mod sidecar;
@@ -21,12 +23,16 @@ pub mod worker;
 
 pub use auth_dot_json::{AuthDotJson, ExtraFields, InvalidRecord, TokenData};
 pub use claims::{AccessTokenTimes, IdTokenClaims};
+#[cfg(feature = "reqwest-middleware")]
+pub use client::AuthMiddleware;
+pub use client::{AuthClient, RequestError, redirect_policy};
 pub use environment::{BoxFuture, Clock, Environment, Random, Spawner, SystemClock};
 pub use error::{Error, ErrorKind, Result};
 pub use identity::Identity;
 pub use manager::{
-    AuthManager, AuthManagerBuilder, Event, Events, GiveUpReason, LogoutOutcome, RefreshMode,
-    SyncOutcome, UnauthorizedRecovery, UnauthorizedRecoveryDecision, milliseconds, seconds,
+    AuthManager, AuthManagerBuilder, Event, Events, GiveUpReason, LogoutOutcome, MANAGED_API_KEY,
+    RefreshMode, RequestAuthorization, SyncOutcome, UnauthorizedRecovery,
+    UnauthorizedRecoveryDecision, milliseconds, seconds,
 };
 pub use secret::{Fingerprint, InvalidFingerprint, Secret};
 pub use sidecar::Sidecar;

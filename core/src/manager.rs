@@ -1,6 +1,7 @@
 //! The owner of a login in this process, and the only thing most programs need.
 
 mod attempt;
+mod authorization;
 mod builder;
 mod current;
 mod decision;
@@ -26,6 +27,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::authorization::{MANAGED_API_KEY, RequestAuthorization};
 pub use self::builder::AuthManagerBuilder;
 pub use self::decision::{GiveUpReason, UnauthorizedRecoveryDecision};
 use self::demand::{Demand, Purpose};

@@ -11,6 +11,7 @@ use super::options::{Options, RefreshMode, invalid};
 use super::shared::Shared;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
+use crate::origin::AllowedOrigins;
 use crate::secret::Secret;
 use crate::snapshot::is_header_value;
 #[cfg(feature = "encrypted")]
@@ -41,6 +42,7 @@ pub struct AuthManagerBuilder {
     issuer: Option<String>,
     client_id: Option<String>,
     originator: Option<String>,
+    allowed_origins: Vec<String>,
     token_encoding: TokenEncoding,
     enable_codex_api_key_env: bool,
     options: Options,
@@ -107,6 +109,11 @@ impl AuthManagerBuilder {
         enable_codex_api_key_env: bool => enable_codex_api_key_env;
         /// How token requests are written; default JSON.
         token_encoding: TokenEncoding => token_encoding;
+        /// Origins that requests with the credential may go to, besides the ChatGPT backend's for a
+        /// ChatGPT login and the API's for an API key: `https://host`, `https://host:port`, or `http`
+        /// on loopback. For HTTP integrations; [`CodexAuth::headers`](crate::CodexAuth::headers) goes
+        /// wherever the caller sends it.
+        allowed_origins: Vec<String> => allowed_origins;
         /// Whether to redeem refresh tokens; default when needed.
         refresh: RefreshMode => options.refresh;
         /// How long before its end a token is refreshed; default 10 minutes, or half the token's
@@ -176,6 +183,7 @@ impl AuthManagerBuilder {
             }
             self.options.originator = originator.into();
         }
+        self.options.allowed_origins = AllowedOrigins::with(&self.allowed_origins)?;
         let storage = match self.storage.take() {
             Some(storage) => storage,
             None => self.open_store()?,

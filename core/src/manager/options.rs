@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::origin::AllowedOrigins;
 use crate::token_endpoint::TokenEncoding;
 
 const ORIGINATOR: &str = "codex_auth_sdk";
@@ -74,6 +75,7 @@ pub(super) struct Options {
     pub(super) refresh: RefreshMode,
     pub(super) account_id: Option<String>,
     pub(super) originator: Arc<str>,
+    pub(super) allowed_origins: AllowedOrigins,
     pub(super) refresh_window: Option<Duration>,
     pub(super) winner_wait: Duration,
     pub(super) refresh_deadline: Duration,
@@ -87,6 +89,7 @@ impl Default for Options {
             refresh: RefreshMode::default(),
             account_id: None,
             originator: ORIGINATOR.into(),
+            allowed_origins: AllowedOrigins::default(),
             refresh_window: None,
             winner_wait: Duration::from_secs(5),
             refresh_deadline: Duration::from_secs(45),

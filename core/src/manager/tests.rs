@@ -1,6 +1,7 @@
 //! The guarantees under a paused clock.
 
 mod accounts;
+mod authorization;
 mod bounds;
 mod events;
 mod refusals;

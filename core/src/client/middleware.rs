@@ -1,0 +1,73 @@
+//! The same as middleware for `reqwest-middleware`.
+
+use http::Extensions;
+use reqwest::{Request, Response};
+use reqwest_middleware::{Middleware, Next};
+
+use super::{RequestError, Sender, authorization, send_authorized};
+use crate::manager::AuthManager;
+
+/// Middleware that sends requests with a manager's credential and recovers from 401, by the rules of
+/// [`AuthClient`](crate::AuthClient).
+///
+/// Give the client under it [`redirect_policy`](crate::redirect_policy): what it follows by itself,
+/// middleware does not see. A [`RequestError`] comes as
+/// [`reqwest_middleware::Error::Middleware`], from which it can be downcast.
+///
+/// ```no_run
+/// use codex_auth_sdk::{AuthManager, AuthMiddleware, redirect_policy};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let manager = AuthManager::builder().build().await?;
+/// let http = reqwest::Client::builder().redirect(redirect_policy()).build()?;
+/// let client =
+///     reqwest_middleware::ClientBuilder::new(http).with(AuthMiddleware::new(manager)).build();
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct AuthMiddleware(AuthManager);
+
+impl AuthMiddleware {
+    /// Authorizes requests with `manager`'s credential.
+    pub fn new(manager: AuthManager) -> Self {
+        Self(manager)
+    }
+}
+
+#[async_trait::async_trait]
+impl Middleware for AuthMiddleware {
+    async fn handle(
+        &self,
+        request: Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> reqwest_middleware::Result<Response> {
+        let Some(authorization) = authorization(&self.0, &request) else {
+            return next.run(request, extensions).await;
+        };
+        send_authorized(&authorization, request, Chain { next, extensions }).await
+    }
+}
+
+struct Chain<'a> {
+    next: Next<'a>,
+    extensions: &'a mut Extensions,
+}
+
+impl Sender for Chain<'_> {
+    type Error = reqwest_middleware::Error;
+
+    async fn send(&mut self, request: Request) -> reqwest_middleware::Result<Response> {
+        self.next.clone().run(request, self.extensions).await
+    }
+}
+
+impl From<RequestError> for reqwest_middleware::Error {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::Http(error) => Self::Reqwest(error),
+            error => Self::middleware(error),
+        }
+    }
+}

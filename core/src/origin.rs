@@ -1,0 +1,143 @@
+//! Where credentials may go.
+
+use url::{Origin, Url};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::snapshot::AuthMode;
+use crate::token_endpoint::is_protected;
+
+/// The origins of the ChatGPT backend and of the API, as RFC 6454 defines an origin.
+const CHATGPT: &str = "https://chatgpt.com";
+const API: &str = "https://api.openai.com";
+
+/// The origins that requests with a credential may go to.
+#[derive(Debug, Clone)]
+pub(crate) struct AllowedOrigins {
+    chatgpt: Origin,
+    api: Origin,
+    named: Vec<Origin>,
+}
+
+impl Default for AllowedOrigins {
+    fn default() -> Self {
+        let known =
+            |text| Url::parse(text).map_or_else(|_| Origin::new_opaque(), |url| url.origin());
+        Self { chatgpt: known(CHATGPT), api: known(API), named: Vec::new() }
+    }
+}
+
+impl AllowedOrigins {
+    /// The known ones, and those that are named.
+    pub(crate) fn with(names: &[String]) -> Result<Self> {
+        let named = names.iter().map(|name| parse(name)).collect::<Result<_>>()?;
+        Ok(Self { named, ..Self::default() })
+    }
+
+    /// Whether credentials of any kind may go there.
+    pub(crate) fn is_any(&self, origin: &Origin) -> bool {
+        self.is_named(origin) || *origin == self.chatgpt || *origin == self.api
+    }
+
+    /// Fails where a credential of `mode` may not go to `origin`.
+    pub(crate) fn check(&self, origin: &Origin, mode: AuthMode) -> Result<()> {
+        let own = match mode {
+            AuthMode::ApiKey => &self.api,
+            _ => &self.chatgpt,
+        };
+        if origin == own || self.is_named(origin) {
+            return Ok(());
+        }
+        Err(refused(&format!(
+            "a credential of mode {} is for {}, not for {}; name that in allowed_origins if it may \
+             have it",
+            mode.as_str(),
+            own.ascii_serialization(),
+            origin.ascii_serialization(),
+        )))
+    }
+
+    fn is_named(&self, origin: &Origin) -> bool {
+        self.named.contains(origin)
+    }
+}
+
+pub(crate) fn refused(message: &str) -> Error {
+    Error::new(ErrorKind::OriginNotAllowed, message)
+}
+
+fn parse(name: &str) -> Result<Origin> {
+    let refuse = |what: &str| {
+        // Before an `@` there may be a password.
+        let shown = if name.contains('@') { "(not shown)" } else { name };
+        let message = format!(
+            "allowed_origins names {shown:?}, which {what}; an origin is https://host or \
+             https://host:port"
+        );
+        Err(Error::new(ErrorKind::InvalidOption, message))
+    };
+    let Ok(url) = Url::parse(name) else { return refuse("is not a URL") };
+    let origin = url.origin();
+    let is_bare = name.trim_end_matches('/').eq_ignore_ascii_case(&origin.ascii_serialization())
+        || url.as_str().trim_end_matches('/') == origin.ascii_serialization();
+    if !is_bare {
+        return refuse("is more than an origin");
+    }
+    if !is_protected(&url) {
+        return refuse("would send tokens unprotected; use https, or http on loopback");
+    }
+    Ok(origin)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(text: &str) -> Origin {
+        Url::parse(text).expect("a URL").origin()
+    }
+
+    #[test]
+    fn a_credential_goes_to_its_own_origin_and_to_those_named() {
+        let allowed =
+            AllowedOrigins::with(&["https://gateway.example:8443/".to_owned()]).expect("fine");
+        let is_allowed = |url: &str, mode| allowed.check(&origin(url), mode).is_ok();
+        assert!(is_allowed("https://chatgpt.com/backend-api/codex/responses", AuthMode::ChatGpt));
+        assert!(is_allowed("https://api.openai.com/v1/responses", AuthMode::ApiKey));
+        assert!(is_allowed("https://gateway.example:8443/v1", AuthMode::ChatGpt));
+        for (url, mode) in [
+            ("https://api.openai.com/v1", AuthMode::ChatGpt),
+            ("https://chatgpt.com/", AuthMode::ApiKey),
+            ("http://chatgpt.com/", AuthMode::ChatGpt),
+            ("https://chatgpt.com:444/", AuthMode::ChatGpt),
+            ("https://chatgpt.com.example/", AuthMode::ChatGpt),
+            ("https://chatgpt.com@example.org/", AuthMode::ChatGpt),
+            ("https://gateway.example/v1", AuthMode::ChatGpt),
+        ] {
+            let error = allowed.check(&origin(url), mode).expect_err(url);
+            assert_eq!(error.code(), "origin_not_allowed");
+        }
+    }
+
+    #[test]
+    fn what_is_named_is_an_origin_that_nobody_can_listen_to() {
+        for name in
+            ["https://a.example", "https://a.example:8443", "http://127.0.0.1:9", "http://[::1]:9/"]
+        {
+            assert!(AllowedOrigins::with(&[name.to_owned()]).is_ok(), "{name}");
+        }
+        for name in [
+            "a.example",
+            "http://a.example",
+            "https://a.example/v1",
+            "https://a.example?x",
+            "https://user:pass@a.example",
+            "ftp://a.example",
+            "*",
+            "",
+        ] {
+            let error = AllowedOrigins::with(&[name.to_owned()]).expect_err(name);
+            assert_eq!(error.code(), "invalid_option", "{name}");
+            assert!(!error.to_string().contains("pass@"), "{error}");
+        }
+    }
+}
