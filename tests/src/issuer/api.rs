@@ -22,8 +22,51 @@ const RESPONSE_STREAM: &str = concat!(
     "\"output_tokens_details\":null,\"total_tokens\":0}}}\n\n",
 );
 
-/// Answers any protected path, or 401.
-pub(super) fn protected(realm: &Realm, request: &Request) -> Reply {
+/// Answers any path of the API, most of them to a live access token only.
+pub(super) fn api(realm: &Realm, request: &Request) -> Reply {
+    if request.path.starts_with("/api/") {
+        note(realm, request);
+    }
+    match request.path.as_str() {
+        "/api/open" => reply::json(200, &json!({})),
+        "/api/redirect" => redirect(realm, request),
+        _ => protected(realm, request),
+    }
+}
+
+/// Keeps what was sent, for tests of what is sent where.
+fn note(realm: &Realm, request: &Request) {
+    realm.update(|state| {
+        let authorization = match (request.header("authorization"), request.bearer()) {
+            (None, _) => "none".to_owned(),
+            (_, bearer) => bearer
+                .and_then(|bearer| state.name_of(bearer))
+                .map_or_else(|| "other".to_owned(), |name| name.to_string()),
+        };
+        let host = request.header("host").unwrap_or_default();
+        state.counters.seen.push(json!({
+            "host": host.split(':').next(),
+            "path": request.path,
+            "authorization": authorization,
+            "account": request.header("chatgpt-account-id"),
+            "body": String::from_utf8_lossy(&request.body),
+        }));
+    });
+}
+
+/// `/api/redirect?to=PATH` leads there; with `host=other` at this server's other name, which is
+/// another origin.
+fn redirect(realm: &Realm, request: &Request) -> Reply {
+    let query = request.query_fields();
+    let is_other = query.get("host").is_some_and(|host| host == "other");
+    let base =
+        if is_other { realm.url.replace("127.0.0.1", "localhost") } else { realm.url.clone() };
+    let path = query.get("to").map_or("/api/open", String::as_str);
+    reply::redirect(307, &format!("{base}{path}"))
+}
+
+/// Answers a live access token, or 401.
+fn protected(realm: &Realm, request: &Request) -> Reply {
     let bearer = request.bearer().unwrap_or_default();
     let me = realm.update(|state| {
         let checked = state.check_access(bearer).map(|(label, account)| {
@@ -51,6 +94,12 @@ pub(super) fn protected(realm: &Realm, request: &Request) -> Reply {
     match me {
         Err(code) => ErrorReply::refusal(code).reply(),
         Ok(me) if request.path == "/api/me" => reply::json(200, &me),
+        Ok(_) if request.path == "/api/echo" => {
+            reply::text(200, "text/plain", request.body.clone())
+        }
+        Ok(_) if request.path == "/api/forbidden" => {
+            reply::json(403, &json!({"error": "forbidden"}))
+        }
         Ok(_) if request.path == "/v1/responses" => {
             reply::text(200, "text/event-stream", RESPONSE_STREAM)
         }

@@ -42,6 +42,7 @@ pub(super) async fn call(realm: &Realm, name: &str, arguments: Value) -> Result<
         "store_text" => realm.read(|state| questions::store_text(state, parse(arguments)?)),
         "inspect" => realm.read(|state| questions::inspect(state, &parse(arguments)?)),
         "check" => realm.read(|state| questions::check(state, parse(arguments)?)),
+        "check_request" => realm.read(|state| questions::check_request(state, parse(arguments)?)),
         "check_store" => realm.read(|state| questions::check_store(state, &parse(arguments)?)),
         "finish" => realm.read(|state| questions::finish(state, &parse(arguments)?)),
         "leaks" => realm.read(|state| questions::leaks(state, &parse(arguments)?)),

@@ -94,6 +94,20 @@ pub(super) fn check(state: &State, mut check: Check) -> Result<Value, String> {
     Ok(json!({ "mismatches": found, "actual": check.actual }))
 }
 
+/// Compares what an HTTP client came to, together with what it sent: `seen` by the API, `leaked` to
+/// this server's other origin, and the statistics.
+pub(super) fn check_request(state: &State, mut check: Check) -> Result<Value, String> {
+    let seen = &state.counters.seen;
+    let is_leak = |request: &&Value| {
+        request["host"] == "localhost"
+            && (request["authorization"] != "none" || !request["account"].is_null())
+    };
+    check.actual["leaked"] = json!(seen.iter().filter(is_leak).count());
+    check.actual["seen"] = json!(seen);
+    check.actual["stats"] = stats(state);
+    self::check(state, check)
+}
+
 /// Compares a store: with its record, with `{"raw": text}`, or with null for an empty one.
 pub(super) fn check_store(state: &State, check: &CheckStore) -> Result<Value, String> {
     let text = check.text.as_deref();

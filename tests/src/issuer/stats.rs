@@ -27,6 +27,8 @@ pub(super) struct Counters {
     pub(super) api: BTreeMap<String, ApiTally>,
     pub(super) api_wrong_account: u64,
     pub(super) revocations: Vec<String>,
+    /// Requests to the API, as they came.
+    pub(super) seen: Vec<Value>,
     pub(super) stolen: u64,
     pub(super) sign_ins: u64,
     pub(super) marks: BTreeMap<String, u64>,
