@@ -8,6 +8,7 @@ use pyo3::types::PyDict;
 use crate::bridge::begin;
 use crate::errors::to_py;
 use crate::outcomes::StoreHolder;
+use crate::authorization::RequestAuthorization;
 use crate::recovery::UnauthorizedRecovery;
 use crate::snapshot::CodexAuth;
 use crate::{calls, options};
@@ -56,6 +57,10 @@ impl AsyncManager {
 
     fn refresh_token(&self, py: Python<'_>, auth: &CodexAuth) -> PyResult<Py<PyAny>> {
         begin(py, calls::refresh_token(self.0.clone(), auth.clone()))
+    }
+
+    fn authorize(&self, url: &str, authorization: Option<&str>) -> Option<RequestAuthorization> {
+        self.0.authorize(url, authorization.map(str::as_bytes)).map(RequestAuthorization)
     }
 
     fn unauthorized_recovery(&self) -> UnauthorizedRecovery {

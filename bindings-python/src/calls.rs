@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use codex_auth_sdk::{AuthManager, AuthManagerBuilder, Result};
+use codex_auth_sdk::{AuthManager, AuthManagerBuilder, RequestAuthorization, Result};
 
 use crate::outcomes::{LogoutOutcome, SyncOutcome};
 use crate::recovery::{Decision, UnauthorizedRecovery};
@@ -41,6 +41,18 @@ pub(crate) async fn recover_from_unauthorized(
     UnauthorizedRecovery(recovery): UnauthorizedRecovery,
 ) -> Result<Decision> {
     manager.recover_from_unauthorized(&auth, &recovery).await.map(Decision)
+}
+
+pub(crate) async fn auth(authorization: RequestAuthorization) -> Result<CodexAuth> {
+    authorization.auth().await.map(CodexAuth)
+}
+
+pub(crate) async fn retry_auth(
+    authorization: RequestAuthorization,
+    CodexAuth(auth): CodexAuth,
+    status: u16,
+) -> Result<Option<CodexAuth>> {
+    Ok(authorization.retry_auth(&auth, status).await?.map(CodexAuth))
 }
 
 pub(crate) async fn logout(manager: AuthManager, revoke: bool) -> Result<LogoutOutcome> {

@@ -2,6 +2,7 @@
 //! converts answers. What Python sees of it is described in `python/codex_auth_sdk/_native.pyi`.
 
 mod async_manager;
+mod authorization;
 mod bridge;
 mod calls;
 mod custom;
@@ -22,7 +23,9 @@ use pyo3::prelude::*;
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     // Before any type is made.
     interpreter::require_main(module.py())?;
+    module.add("MANAGED_API_KEY", codex_auth_sdk::MANAGED_API_KEY)?;
     module.add_class::<async_manager::AsyncManager>()?;
+    module.add_class::<authorization::RequestAuthorization>()?;
     module.add_class::<bridge::Pending>()?;
     module.add_class::<custom::StoreCalls>()?;
     module.add_class::<custom::StoreReply>()?;

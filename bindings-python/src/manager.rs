@@ -4,6 +4,7 @@ use codex_auth_sdk::AuthManager as Core;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::authorization::RequestAuthorization;
 use crate::bridge::wait;
 use crate::outcomes::{LogoutOutcome, StoreHolder, SyncOutcome};
 use crate::recovery::{Decision, UnauthorizedRecovery};
@@ -41,6 +42,9 @@ use crate::{calls, options};
 /// - `token_encoding`: `json` (default) or `form`.
 /// - `enable_codex_api_key_env`: whether `$CODEX_API_KEY`, if it is set, takes the place of the
 ///   stored login, where `store` is `codex`; default `False`.
+/// - `allowed_origins`: a list of origins (`https://host`, `https://host:port`) that requests by
+///   `HttpxAuth` and `RequestsAuth` may take the credential to, besides those of the ChatGPT backend
+///   for a ChatGPT login and of the API for an API key.
 ///
 /// Durations are seconds, as a number, or a `timedelta`.
 ///
@@ -69,7 +73,8 @@ impl AuthManager {
         text_signature = "(*, codex_home=None, store=None, refresh=None, account_id=None, \
             refresh_window=None, winner_wait=None, refresh_deadline=None, request_timeout=None, \
             lock_timeout=None, token_url=None, revoke_url=None, issuer=None, client_id=None, \
-            originator=None, token_encoding=None, enable_codex_api_key_env=None)"
+            originator=None, token_encoding=None, enable_codex_api_key_env=None, \
+            allowed_origins=None)"
     )]
     fn new(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         wait(py, calls::build(options::builder(options)?)).map(Self)
@@ -124,6 +129,15 @@ impl AuthManager {
     /// `KeyboardInterrupt` and the refresh goes on.
     fn refresh_token(&self, py: Python<'_>, auth: &CodexAuth) -> PyResult<Option<CodexAuth>> {
         wait(py, calls::refresh_token(self.0.clone(), auth.clone()))
+    }
+
+    /// The authorization of a request to `url`, for HTTP integrations. `None` where it gets none: it
+    /// has an `Authorization` header (`authorization`) of its own, or goes to an origin that is
+    /// neither the ChatGPT backend's nor the API's nor one of `allowed_origins`. A request whose
+    /// bearer is `MANAGED_API_KEY` always gets one, or an error. No I/O, no lock.
+    #[pyo3(signature = (url, authorization=None))]
+    fn authorize(&self, url: &str, authorization: Option<&str>) -> Option<RequestAuthorization> {
+        self.0.authorize(url, authorization.map(str::as_bytes)).map(RequestAuthorization)
     }
 
     /// The state of one request's recovery; get a new one for every request.

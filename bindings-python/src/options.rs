@@ -66,6 +66,7 @@ fn with_option(builder: Builder, name: &str, value: &Bound<'_, PyAny>) -> PyResu
         "enable_codex_api_key_env" => {
             set(builder, flag(name, value)?, Builder::enable_codex_api_key_env)
         }
+        "allowed_origins" => set(builder, texts(name, value)?, Builder::allowed_origins),
         _ => return Err(PyTypeError::new_err(format!("there is no option {name:?}"))),
     })
 }
@@ -89,6 +90,10 @@ fn set<T>(builder: Builder, value: Option<T>, setter: fn(Builder, T) -> Builder)
 
 fn text(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
     value.extract().map_err(|_| wrong_type(name, "a str", value))
+}
+
+fn texts(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<Vec<String>>> {
+    value.extract().map_err(|_| wrong_type(name, "a list of str", value))
 }
 
 fn path(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<PathBuf>> {

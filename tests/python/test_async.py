@@ -89,7 +89,7 @@ def test_fifty_tasks_are_one_refresh(realm: Realm, home: Path) -> None:
 
 
 def test_errors_reach_the_one_who_waits(realm: Realm, home: Path) -> None:
-    realm.call("invalidate_refresh", token="a0")  # noqa: S106
+    realm.call("invalidate_refresh", token="a0")
 
     async def main() -> None:
         manager = AsyncAuthManager(**realm.options(codex_home=home))

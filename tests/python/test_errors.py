@@ -107,7 +107,7 @@ def test_a_refusal_carries_its_code_and_reason(realm: Realm, home: Path) -> None
     manager = AuthManager(**realm.options(codex_home=home))
     auth = manager.auth()
     assert auth is not None
-    realm.call("invalidate_refresh", token="a0")  # noqa: S106
+    realm.call("invalidate_refresh", token="a0")
     error = raised(lambda: manager.refresh_token(auth))
     assert type(error) is RefreshTokenInvalidated
     assert (error.code, error.reason) == ("refresh_token_invalidated", "invalidated")

@@ -35,10 +35,12 @@ if TYPE_CHECKING:
 
     from support import Realm
 
-CLASSES: list[type[object]] = [getattr(codex_auth_sdk, name) for name in codex_auth_sdk.__all__]
+MEMBERS = [getattr(codex_auth_sdk, name) for name in codex_auth_sdk.__all__]
+CLASSES: list[type[object]] = [member for member in MEMBERS if isinstance(member, type)]
 
 BOTH = {
     "auth",
+    "authorize",
     "fresh_auth",
     "fresh_auth_if_ready",
     "logout",
@@ -99,9 +101,11 @@ def test_the_options_are_the_same_everywhere() -> None:
 
 
 def _types() -> dict[str, Any]:
+    from collections.abc import Sequence
     from os import PathLike
 
     return {
+        "Sequence": Sequence,
         "PathLike": PathLike,
         "timedelta": timedelta,
         "EphemeralStorage": EphemeralStorage,

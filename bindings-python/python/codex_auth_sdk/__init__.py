@@ -33,6 +33,8 @@ from codex_auth_sdk._errors import (
     KeyringTooLong,
     KeyringUnavailable,
     LockTimeout,
+    LoginRequired,
+    OriginNotAllowed,
     RefreshTokenError,
     RefreshTokenExpired,
     RefreshTokenInvalidated,
@@ -47,10 +49,12 @@ from codex_auth_sdk._errors import (
     UnsupportedMode,
 )
 from codex_auth_sdk._native import (
+    MANAGED_API_KEY,
     AuthManager,
     CodexAuth,
     EphemeralStorage,
     LogoutOutcome,
+    RequestAuthorization,
     StoreHolder,
     SyncOutcome,
     UnauthorizedRecovery,
@@ -59,29 +63,38 @@ from codex_auth_sdk._native import (
 # Importing `typing` would take longer than all the rest.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from codex_auth_sdk._httpx import HttpxAuth
+    from codex_auth_sdk._requests import RequestsAuth
     from codex_auth_sdk._store import CustomStore
-    from codex_auth_sdk.aio import AsyncAuthManager
+    from codex_auth_sdk.aio import AsyncAuthManager, AsyncRequestAuthorization
 
 __all__ = [
+    "MANAGED_API_KEY",
     "AsyncAuthManager",
+    "AsyncRequestAuthorization",
     "AuthManager",
     "CodexAuth",
     "CodexAuthError",
     "CustomStore",
     "EphemeralStorage",
+    "HttpxAuth",
     "IdentityMismatch",
     "InvalidOption",
     "KeyringLocked",
     "KeyringTooLong",
     "KeyringUnavailable",
     "LockTimeout",
+    "LoginRequired",
     "LogoutOutcome",
+    "OriginNotAllowed",
     "RefreshTokenError",
     "RefreshTokenExpired",
     "RefreshTokenInvalidated",
     "RefreshTokenRejected",
     "RefreshTokenReused",
     "RefreshTransient",
+    "RequestAuthorization",
+    "RequestsAuth",
     "StoreCorrupt",
     "StoreError",
     "StoreHolder",
@@ -97,19 +110,24 @@ __all__ = [
 _process.register()
 
 
+# What takes long to import, or needs a library that is not always there.
+_LATER = {
+    "AsyncAuthManager": "codex_auth_sdk.aio",
+    "AsyncRequestAuthorization": "codex_auth_sdk.aio",
+    "CustomStore": "codex_auth_sdk._store",
+    "HttpxAuth": "codex_auth_sdk._httpx",
+    "RequestsAuth": "codex_auth_sdk._requests",
+}
+
+
 def __getattr__(name: str) -> object:
-    # asyncio takes several times as long to import as all of this package.
-    if name == "AsyncAuthManager":
-        from codex_auth_sdk import aio
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-        globals()[name] = aio.AsyncAuthManager
-        return aio.AsyncAuthManager
-    if name == "CustomStore":
-        from codex_auth_sdk import _store
-
-        globals()[name] = _store.CustomStore
-        return _store.CustomStore
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(_LATER[name]), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

@@ -26,6 +26,9 @@ class CodexAuthError(Exception):
     retry_after: float | None = None
     """How many seconds to wait before trying again, where that is known."""
 
+    response: object | None = None
+    """The 401 that nothing could be done about, where an HTTP integration raised this."""
+
 
 class RefreshTokenError(CodexAuthError):
     """The refresh token was refused for good: the user must sign in again."""
@@ -129,6 +132,18 @@ class UnsupportedMode(CodexAuthError):
     """This kind of credential cannot be turned into request headers."""
 
     code = "unsupported_mode"
+
+
+class OriginNotAllowed(CodexAuthError):
+    """A request was to take the credential to an origin that is not allowed to have it."""
+
+    code = "origin_not_allowed"
+
+
+class LoginRequired(CodexAuthError):
+    """A request needs a credential, and nobody is signed in."""
+
+    code = "login_required"
 
 
 def _tree(base: type[CodexAuthError]) -> list[type[CodexAuthError]]:

@@ -3,7 +3,7 @@
 Docstrings are those of the compiled module: `help(codex_auth_sdk)` shows them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from os import PathLike
 from typing import Any, Generic, Literal, NoReturn, TypeVar, final
@@ -15,12 +15,14 @@ from codex_auth_sdk._options import ManagerOptions
 from codex_auth_sdk._store import CustomStore
 
 __all__ = [
+    "MANAGED_API_KEY",
     "AsyncManager",
     "AuthManager",
     "CodexAuth",
     "EphemeralStorage",
     "LogoutOutcome",
     "Pending",
+    "RequestAuthorization",
     "StoreCalls",
     "StoreHolder",
     "StoreReply",
@@ -32,6 +34,12 @@ __all__ = [
 ]
 
 _T = TypeVar("_T")
+
+MANAGED_API_KEY: str
+"""The API key to give to a client that insists on one although a manager authorizes its requests.
+
+A request with this bearer is authorized like one without any; it is never sent anywhere.
+"""
 
 @final
 class CodexAuth:
@@ -201,6 +209,7 @@ class AuthManager:
         originator: str | None = None,
         token_encoding: Literal["json", "form"] | None = None,
         enable_codex_api_key_env: bool | None = None,
+        allowed_origins: Sequence[str] | None = None,
     ) -> Self: ...
     def auth(self) -> CodexAuth | None:
         """The snapshot in memory; `None` while nobody is signed in. No I/O, no waiting."""
@@ -214,6 +223,8 @@ class AuthManager:
         """Reads the store and says how the login in it relates to `auth`."""
     def refresh_token(self, auth: CodexAuth) -> CodexAuth | None:
         """Gets a token in the place of `auth`'s, by redeeming the refresh token if need be."""
+    def authorize(self, url: str, authorization: str | None = None) -> RequestAuthorization | None:
+        """The authorization of a request to `url`, for HTTP integrations; else `None`."""
     def unauthorized_recovery(self) -> UnauthorizedRecovery:
         """The state of one request's recovery; get a new one for every request."""
     def recover_from_unauthorized(
@@ -246,6 +257,7 @@ class AsyncManager:
     def reload(self) -> bool | Pending[bool]: ...
     def sync_from_storage(self, auth: CodexAuth) -> SyncOutcome | Pending[SyncOutcome]: ...
     def refresh_token(self, auth: CodexAuth) -> CodexAuth | Pending[CodexAuth | None] | None: ...
+    def authorize(self, url: str, authorization: str | None) -> RequestAuthorization | None: ...
     def unauthorized_recovery(self) -> UnauthorizedRecovery: ...
     def recover_from_unauthorized(
         self, auth: CodexAuth, recovery: UnauthorizedRecovery
@@ -256,6 +268,19 @@ class AsyncManager:
     def store_holder(self) -> StoreHolder | None: ...
     @property
     def pending_save(self) -> bool: ...
+
+@final
+class RequestAuthorization:
+    """With what a request is sent, and whether it is sent again: by `AuthManager.authorize`."""
+
+    def auth(self) -> CodexAuth:
+        """The snapshot to send the request with, fresh as by `AuthManager.fresh_auth`."""
+    def begin_auth(self) -> CodexAuth | Pending[CodexAuth]: ...
+    def retry_auth(self, auth: CodexAuth, status: int) -> CodexAuth | None:
+        """The snapshot to send the request again with, after `status`; `None` if that is final."""
+    def begin_retry_auth(
+        self, auth: CodexAuth, status: int
+    ) -> CodexAuth | Pending[CodexAuth | None] | None: ...
 
 @final
 class StoreCalls:

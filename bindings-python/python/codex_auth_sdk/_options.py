@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import timedelta
     from os import PathLike
 
@@ -36,3 +37,4 @@ class ManagerOptions(TypedDict, total=False):
     originator: str | None
     token_encoding: Literal["json", "form"] | None
     enable_codex_api_key_env: bool | None
+    allowed_origins: Sequence[str] | None

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
     from codex_auth_sdk._decision import UnauthorizedRecoveryDecision
     from codex_auth_sdk._native import (
+        AuthManager,
         CodexAuth,
         LogoutOutcome,
+        RequestAuthorization,
         StoreHolder,
         SyncOutcome,
         UnauthorizedRecovery,
@@ -57,7 +59,7 @@ class AsyncAuthManager:
         signed in is no error.
         """
         manager = cls.__new__(cls)
-        manager._manager = await _answer(AsyncManager.open(**options))
+        manager._manager = await answer(AsyncManager.open(**options))
         return manager
 
     def auth(self) -> CodexAuth | None:
@@ -73,7 +75,7 @@ class AsyncAuthManager:
         Raises what `refresh_token` raises, and only for an expired token.
         """
         auth = self._manager.fresh_auth_if_ready()
-        return await _answer(self._manager.fresh_auth()) if auth is None else auth
+        return await answer(self._manager.fresh_auth()) if auth is None else auth
 
     def fresh_auth_if_ready(self) -> CodexAuth | None:
         """What `fresh_auth` would return at once.
@@ -87,7 +89,7 @@ class AsyncAuthManager:
 
         Raises `StoreCorrupt` or `StoreUnavailable`; the snapshot then stays what it was.
         """
-        return await _answer(self._manager.reload())
+        return await answer(self._manager.reload())
 
     async def sync_from_storage(self, auth: CodexAuth) -> SyncOutcome:
         """Reads the store and says how the login in it relates to `auth`.
@@ -96,7 +98,7 @@ class AsyncAuthManager:
 
         Raises `StoreCorrupt` or `StoreUnavailable`.
         """
-        return await _answer(self._manager.sync_from_storage(auth))
+        return await answer(self._manager.sync_from_storage(auth))
 
     async def refresh_token(self, auth: CodexAuth) -> CodexAuth | None:
         """Gets a token in the place of `auth`'s.
@@ -110,7 +112,19 @@ class AsyncAuthManager:
         `LockTimeout` or `StoreUnavailable` (try again, after `retry_after` seconds where that is
         set); `StoreReadOnly` or `StoreCorrupt` (nothing was spent).
         """
-        return await _answer(self._manager.refresh_token(auth))
+        return await answer(self._manager.refresh_token(auth))
+
+    def authorize(
+        self, url: str, authorization: str | None = None
+    ) -> AsyncRequestAuthorization | None:
+        """The authorization of a request to `url`, for HTTP integrations.
+
+        `None` where it gets none: it has an `Authorization` header (`authorization`) of its own, or
+        goes to an origin that is neither the ChatGPT backend's nor the API's nor one of
+        `allowed_origins`. A request whose bearer is `MANAGED_API_KEY` always gets one, or an error.
+        """
+        native = self._manager.authorize(url, authorization)
+        return None if native is None else AsyncRequestAuthorization(native)
 
     def unauthorized_recovery(self) -> UnauthorizedRecovery:
         """The state of one request's recovery; get a new one for every request."""
@@ -128,7 +142,7 @@ class AsyncAuthManager:
 
         Raises what `refresh_token` raises.
         """
-        return await _answer(self._manager.recover_from_unauthorized(auth, recovery))
+        return await answer(self._manager.recover_from_unauthorized(auth, recovery))
 
     async def logout(self, *, revoke: bool = True) -> LogoutOutcome:
         """Removes the login from the store.
@@ -140,7 +154,7 @@ class AsyncAuthManager:
         Raises `IdentityMismatch` where the store holds another account's login by now, which is
         left alone; `StoreReadOnly`, `StoreUnavailable`, `LockTimeout`.
         """
-        return await _answer(self._manager.logout(revoke))
+        return await answer(self._manager.logout(revoke))
 
     async def aclose(self, timeout: float | timedelta | None = None) -> bool:
         """Waits for refreshes in flight and tokens that are still to be saved.
@@ -148,7 +162,7 @@ class AsyncAuthManager:
         Waits at most `timeout` (seconds or a `timedelta`; default 10 s) and says whether all are
         done. The manager stays usable. Leaving an `async with` block does the same.
         """
-        return await _answer(self._manager.close(timeout))
+        return await answer(self._manager.close(timeout))
 
     @property
     def store_holder(self) -> StoreHolder | None:
@@ -174,7 +188,42 @@ class AsyncAuthManager:
         return f"<AsyncAuthManager {'without a login' if auth is None else f'of {auth!r}'}>"
 
 
-async def _answer(outcome: T | Pending[T]) -> T:
+class AsyncRequestAuthorization:
+    """`RequestAuthorization` for asyncio, by `AsyncAuthManager.authorize`."""
+
+    __module__ = "codex_auth_sdk"
+    __slots__ = ("_native",)
+
+    def __init__(self, native: RequestAuthorization) -> None:
+        self._native = native
+
+    async def auth(self) -> CodexAuth:
+        """The snapshot to send the request with, fresh as by `AsyncAuthManager.fresh_auth`.
+
+        Raises `LoginRequired` while nobody is signed in, `OriginNotAllowed` where this credential
+        may not go there, else what `AsyncAuthManager.fresh_auth` raises.
+        """
+        return await answer(self._native.begin_auth())
+
+    async def retry_auth(self, auth: CodexAuth, status: int) -> CodexAuth | None:
+        """The snapshot to send the request again with.
+
+        It was sent with `auth` and answered with `status`; `None` where that is the final response.
+
+        Raises what `AsyncAuthManager.recover_from_unauthorized` raises.
+        """
+        return await answer(self._native.begin_retry_auth(auth, status))
+
+
+def native_of(manager: AuthManager | AsyncAuthManager) -> AuthManager | AsyncManager:
+    """What makes the calls of `manager`."""
+    if isinstance(manager, AsyncAuthManager):
+        return manager._manager  # pyright: ignore[reportPrivateUsage]
+    return manager
+
+
+async def answer(outcome: T | Pending[T]) -> T:
+    """What a native call answers, at once or later."""
     if isinstance(outcome, Pending):
         return await _wait(cast("Pending[T]", outcome))
     return outcome
@@ -182,7 +231,7 @@ async def _answer(outcome: T | Pending[T]) -> T:
 
 async def _wait(pending: Pending[T]) -> T:
     loop = asyncio.get_running_loop()
-    answer: asyncio.Future[T] = loop.create_future()
+    awaited: asyncio.Future[T] = loop.create_future()
 
     def deliver(value: T, error: BaseException | None) -> None:
         try:
@@ -193,12 +242,12 @@ async def _wait(pending: Pending[T]) -> T:
                 raise
 
     def settle(value: T, error: BaseException | None) -> None:
-        if answer.done():
+        if awaited.done():
             return
         if error is None:
-            answer.set_result(value)
+            awaited.set_result(value)
         else:
-            answer.set_exception(error)
+            awaited.set_exception(error)
 
     pending.start(deliver)
-    return await answer
+    return await awaited

@@ -1,0 +1,176 @@
+"""Authorization for `httpx` and `httpx2`; `codex_auth_sdk` exports `HttpxAuth`."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from codex_auth_sdk._errors import CodexAuthError
+from codex_auth_sdk.aio import answer, native_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+    from types import ModuleType
+
+    from codex_auth_sdk._native import AuthManager, CodexAuth, RequestAuthorization
+    from codex_auth_sdk.aio import AsyncAuthManager
+
+_EVENT = ".send_request_headers.started"
+
+
+def _installed() -> list[ModuleType]:
+    found: list[ModuleType] = []
+    for name in ("httpx", "httpx2"):
+        with suppress(ImportError):
+            found.append(import_module(name))
+    if not found:
+        raise ImportError("HttpxAuth needs httpx or httpx2; pip install 'codex-auth-sdk[httpx]'")
+    return found
+
+
+_MODULES = _installed()
+_BYTES: tuple[type, ...] = tuple(module.ByteStream for module in _MODULES)
+
+# A client asks whether it is given its own kind of authorization.
+_Auth: Any = type("_Auth", tuple(module.Auth for module in _MODULES), {})
+
+
+class HttpxAuth(_Auth):  # type: ignore[misc]
+    """Sends the requests of an `httpx` or `httpx2` client with a manager's credential.
+
+    For `Client` and `AsyncClient`, and so for what is built on them:
+
+        client = httpx.Client(auth=HttpxAuth(manager))
+        openai = OpenAI(api_key=MANAGED_API_KEY, http_client=client, base_url=...)
+
+    Each request is sent with a fresh snapshot. After a 401 it is sent again, at most twice, if its
+    body can be; the 401 to a body that cannot (a generator) comes back after the tokens were
+    recovered. The final response is the server's own, also where it is a 401.
+
+    Only requests to the origins of the credential, and to the manager's `allowed_origins`, get it,
+    and it does not go along a redirect to another origin. (By the transports of httpx itself: other
+    ones take `ChatGPT-Account-ID` and `originator` along, never the token.) A request with an
+    `Authorization` of its own is left alone, unless that is `MANAGED_API_KEY`.
+
+    Raises `LoginRequired`, `OriginNotAllowed`, and what `recover_from_unauthorized` raises, then
+    with the 401 as `response`. May be shared between clients and threads.
+    """
+
+    __module__ = "codex_auth_sdk"
+
+    def __init__(self, manager: AuthManager | AsyncAuthManager) -> None:
+        self._manager = native_of(manager)
+
+    def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
+        """The flow of a `Client`."""
+        authorization = self._authorization(request)
+        if authorization is None:
+            yield request
+            return
+        auth = authorization.auth()
+        _confine(request)
+        while True:
+            _put_headers(request.headers, auth)
+            response = yield request
+            try:
+                again = authorization.retry_auth(auth, response.status_code)
+            except CodexAuthError as error:
+                response.read()
+                error.response = response
+                raise
+            if again is None or not _can_be_sent_again(request):
+                return
+            auth = again
+            response.read()
+
+    async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
+        """The flow of an `AsyncClient`."""
+        authorization = self._authorization(request)
+        if authorization is None:
+            yield request
+            return
+        auth = await answer(authorization.begin_auth())
+        _confine_async(request)
+        while True:
+            _put_headers(request.headers, auth)
+            response = yield request
+            try:
+                again = await answer(authorization.begin_retry_auth(auth, response.status_code))
+            except CodexAuthError as error:
+                await response.aread()
+                error.response = response
+                raise
+            if again is None or not _can_be_sent_again(request):
+                return
+            auth = again
+            await response.aread()
+
+    def _authorization(self, request: Any) -> RequestAuthorization | None:
+        return self._manager.authorize(str(request.url), request.headers.get("Authorization"))
+
+
+def _put_headers(headers: Any, auth: CodexAuth) -> None:
+    """Puts the credential in the place of what the request has of it."""
+    headers.update(auth.headers())
+
+
+def _can_be_sent_again(request: Any) -> bool:
+    stream = request.stream
+    if isinstance(stream, _BYTES):
+        return True
+    # A form with files.
+    fields = getattr(stream, "fields", None)
+    return fields is not None and all(_can_be_read_again(field) for field in fields)
+
+
+def _can_be_read_again(field: Any) -> bool:
+    file = getattr(field, "file", b"")
+    return isinstance(file, (bytes, str)) or file.seekable()
+
+
+def _confine(request: Any) -> None:
+    """Has the credential stay with the origin that the request is for.
+
+    The client follows redirects beneath its authorization, and takes headers along; what is told
+    before they are written is the one place to stop that.
+    """
+    traced: Callable[[str, Any], None] | None = request.extensions.get("trace")
+    confine = _confinement()
+
+    def trace(event: str, info: Any) -> None:
+        confine(event, info)
+        if traced is not None:
+            traced(event, info)
+
+    request.extensions = {**request.extensions, "trace": trace}
+
+
+def _confine_async(request: Any) -> None:
+    traced: Callable[[str, Any], Awaitable[None]] | None = request.extensions.get("trace")
+    confine = _confinement()
+
+    async def trace(event: str, info: Any) -> None:
+        confine(event, info)
+        if traced is not None:
+            await traced(event, info)
+
+    request.extensions = {**request.extensions, "trace": trace}
+
+
+def _confinement() -> Callable[[str, Any], None]:
+    allowed: list[object] = []
+
+    def confine(event: str, info: Any) -> None:
+        if not event.endswith(_EVENT):
+            return
+        sent = info["request"]
+        # The first one is the request itself.
+        allowed.append(sent.url.origin)
+        if sent.url.origin != allowed[0]:
+            sent.headers[:] = [header for header in sent.headers if header[0].lower() not in NAMES]
+
+    return confine
+
+
+NAMES = frozenset((b"authorization", b"chatgpt-account-id", b"x-openai-fedramp", b"originator"))
