@@ -5,10 +5,10 @@ use codex_auth_sdk::{AuthManager as Core, Result};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::authorization::RequestAuthorization;
 use crate::bridge::begin;
 use crate::errors::to_py;
 use crate::outcomes::StoreHolder;
-use crate::authorization::RequestAuthorization;
 use crate::recovery::UnauthorizedRecovery;
 use crate::snapshot::CodexAuth;
 use crate::{calls, options};

@@ -2,6 +2,7 @@
 
 mod attempt;
 mod authorization;
+mod background;
 mod builder;
 mod current;
 mod decision;
@@ -10,6 +11,7 @@ mod events;
 mod exchange;
 mod flights;
 mod fresh;
+mod guardian;
 mod logout;
 mod memory;
 mod options;
@@ -32,6 +34,7 @@ pub use self::builder::AuthManagerBuilder;
 pub use self::decision::{GiveUpReason, UnauthorizedRecoveryDecision};
 use self::demand::{Demand, Purpose};
 pub use self::events::{Event, Events};
+pub use self::guardian::KeepFresh;
 pub use self::logout::LogoutOutcome;
 pub use self::options::{RefreshMode, milliseconds, seconds};
 pub use self::recovery::UnauthorizedRecovery;
@@ -102,6 +105,22 @@ impl AuthManager {
     /// or if nobody is signed in.
     pub fn fresh_auth_if_ready(&self) -> Option<CodexAuth> {
         self.shared.fresh_if_ready()
+    }
+
+    /// Does what [`fresh_auth`](Self::fresh_auth) does in the background, on this crate's own
+    /// thread, without anybody asking: the token is refreshed once it is due, and logins and
+    /// logouts by others are followed. What is returned ends it when it is stopped or dropped.
+    ///
+    /// The store is read and the wall clock looked at every 30 seconds at least. A refresh starts in
+    /// the first tenth of the refresh window, and well before that of the Codex CLI, so that no CLI
+    /// on the machine has to. Nothing ends it: after a failure it tries again later, after a
+    /// permanent one it waits for another credential. [`subscribe`](Self::subscribe) tells of both.
+    /// A manager that may not refresh only follows the store.
+    ///
+    /// The end of a program waits for a refresh in flight, and not for this. A forked child has to
+    /// ask for its own.
+    pub fn keep_fresh(&self) -> KeepFresh {
+        self.shared.keep_fresh()
     }
 
     /// Reads the store; whether the snapshot in memory was replaced.

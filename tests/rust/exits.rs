@@ -101,11 +101,13 @@ fn g8_the_end_waits_for_an_exchange_only_so_long_and_only_once() {
 }
 
 #[test]
-fn g8_the_end_does_not_wait_for_a_read() {
+fn g8_the_end_waits_for_neither_a_read_nor_a_guardian() {
     let (patient, other) = (World::new(), World::new());
     let mut waiting = patient.leave("return");
-    let reading = other.leave("reading").wait_with_output().expect("it ends");
-    assert_eq!(reading.status.code(), Some(3), "{reading:?}");
+    for way in ["reading", "guarding"] {
+        let ended = other.leave(way).wait_with_output().expect("it ends");
+        assert_eq!(ended.status.code(), Some(3), "{way}: {ended:?}");
+    }
     assert!(waiting.try_wait().expect("a state").is_none(), "only an exchange is waited for");
     assert_eq!(patient.end(waiting).status.code(), Some(3));
 }

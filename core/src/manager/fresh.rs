@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::snapshot::CodexAuth;
 
 /// A record this new is not refreshed ahead of time.
-const TOO_NEW: TimeDelta = TimeDelta::seconds(5);
+pub(super) const TOO_NEW: TimeDelta = TimeDelta::seconds(5);
 
 /// How long a failed background refresh is not repeated, at most.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -62,16 +62,23 @@ impl Shared {
     /// After a failure nobody tries again in the background for a while.
     pub(super) fn pause_background(&self, demand: &Demand, retry_after: Option<Duration>) {
         let Some(token) = demand.auth.access_fingerprint() else { return };
-        let jitter = LONGEST_PAUSE / 6 + self.environment.jitter(LONGEST_PAUSE * 5 / 6);
-        let pause = retry_after.unwrap_or_default().max(jitter);
+        let pause = retry_after.unwrap_or_default().max(self.background_pause());
         self.memory.pause_background(token, self.environment.clock.elapsed().saturating_add(pause));
     }
 
-    fn refresh_in_background(self: &Arc<Self>, auth: &CodexAuth) {
+    /// How long after a failure the background tries again.
+    pub(super) fn background_pause(&self) -> Duration {
+        LONGEST_PAUSE / 6 + self.environment.jitter(LONGEST_PAUSE * 5 / 6)
+    }
+
+    /// How long `auth` is not to be refreshed in the background yet, after a failure.
+    pub(super) fn pause_left(&self, auth: &CodexAuth) -> Option<Duration> {
         let elapsed = self.environment.clock.elapsed();
-        let is_paused =
-            auth.access_fingerprint().is_none_or(|token| self.memory.is_paused(token, elapsed));
-        if is_paused {
+        auth.access_fingerprint().and_then(|token| self.memory.pause_left(token, elapsed))
+    }
+
+    fn refresh_in_background(self: &Arc<Self>, auth: &CodexAuth) {
+        if self.pause_left(auth).is_some() {
             return;
         }
         let demand = Demand { auth: auth.clone(), purpose: Purpose::Proactive };

@@ -128,11 +128,15 @@ impl Memory {
         self.pause.store(Some(Arc::new(Pause { access_token, until })));
     }
 
-    pub(super) fn is_paused(&self, access_token: Fingerprint, elapsed: Duration) -> bool {
+    /// How long there is to be no background refresh; none where there may be one.
+    pub(super) fn pause_left(
+        &self,
+        access_token: Fingerprint,
+        elapsed: Duration,
+    ) -> Option<Duration> {
         let pause = self.pause.load();
-        pause
-            .as_ref()
-            .is_some_and(|pause| pause.access_token == access_token && elapsed < pause.until)
+        let until = pause.as_ref().filter(|pause| pause.access_token == access_token)?.until;
+        until.checked_sub(elapsed).filter(|left| !left.is_zero())
     }
 }
 

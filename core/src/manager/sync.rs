@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::current::Current;
 use super::decision::GiveUpReason;
 use super::demand::{Demand, Purpose};
+use super::process::Answer;
 use super::shared::Shared;
 use crate::auth_dot_json::AuthDotJson;
 use crate::error::Result;
@@ -114,9 +115,7 @@ impl Shared {
     pub(super) async fn sync(self: &Arc<Self>, auth: &CodexAuth) -> Result<(View, SyncOutcome)> {
         let view = self.follow_store().await?;
         if view.spent.is_some() && self.options.may_refresh() {
-            // An old writer put a spent token back: without repair the next program presents it.
-            let demand = Demand { auth: auth.clone(), purpose: Purpose::Repair };
-            drop(self.join(demand)?);
+            drop(self.start_repair(auth)?);
         }
         let outcome = match self.relation(auth, &view) {
             Ok(()) => SyncOutcome::Applied { changed: view.changed },
@@ -125,6 +124,11 @@ impl Shared {
             Err(_) => SyncOutcome::IdentityMismatch,
         };
         Ok((view, outcome))
+    }
+
+    /// An old writer put a spent token back: without repair the next program presents it.
+    pub(super) fn start_repair(self: &Arc<Self>, auth: &CodexAuth) -> Result<Answer> {
+        self.join(Demand { auth: auth.clone(), purpose: Purpose::Repair })
     }
 
     /// Whether the login in `view` is the one of `auth`; else why nothing can be done for it.

@@ -1,6 +1,6 @@
 //! A program that ends in the middle of an exchange, in the way that it is told.
 //! Usage: `leaver WAY CODEX_HOME ISSUER_URL`. It ends once the issuer holds its request, or in the
-//! middle of a read, and marks `leaving` when it does.
+//! middle of a read or of a guardian's pause, and marks `leaving` when it does.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -56,6 +56,11 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         "has_waited" => {
             begin(&manager, realm);
             assert!(!worker::finish(Duration::from_millis(1)), "the reply is held");
+        }
+        "guarding" => {
+            // There as long as the process is.
+            std::mem::forget(manager.keep_fresh());
+            assert!(add_shutdown_hook(mark_leaving), "it is registered");
         }
         "reading" => read_what_never_answers(home),
         way => return Err(format!("unknown way to leave: {way}").into()),

@@ -20,7 +20,7 @@ async fn told(events: &mut Events) -> Vec<Event> {
     told
 }
 
-async fn kinds(events: &mut Events) -> Vec<&'static str> {
+pub(super) async fn kinds(events: &mut Events) -> Vec<&'static str> {
     told(events).await.iter().map(Event::kind).collect()
 }
 

@@ -1,17 +1,17 @@
 //! A store that can fail and an issuer in memory, for tests under a paused clock.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
 use crate::auth_dot_json::AuthDotJson;
-use crate::environment::{BoxFuture, Environment};
+use crate::environment::{BoxFuture, Clock, Environment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::manager::{AuthManager, AuthManagerBuilder};
 use crate::secret::Secret;
@@ -24,11 +24,12 @@ use crate::token_endpoint::{
     Grant, NoAnswer, Redemption, RefusalReason, TokenEndpoint, TokenTypeHint,
 };
 
-/// Access tokens of this world live for an hour.
+/// Access tokens of this world live for an hour, unless it is told otherwise.
 pub(super) const LIFE: i64 = 3600;
 
 pub(super) struct World {
     pub(super) environment: Environment,
+    wall_clock: Arc<WallClock>,
     pub(super) store: Arc<FaultyStore>,
     pub(super) issuer: Arc<Issuer>,
 }
@@ -36,10 +37,13 @@ pub(super) struct World {
 impl World {
     /// A world in which account `acct-a` is signed in.
     pub(super) fn new() -> Self {
-        let environment = simulated(DateTime::from_timestamp(1_800_000_000, 0).expect("a time"));
+        let mut environment =
+            simulated(DateTime::from_timestamp(1_800_000_000, 0).expect("a time"));
+        let wall_clock = Arc::new(WallClock { clock: environment.clock, slept: AtomicI64::new(0) });
+        environment.clock = Arc::clone(&wall_clock) as Arc<dyn Clock>;
         let issuer = Arc::new(Issuer::new(environment.clone()));
         let store = Arc::new(FaultyStore::default());
-        let world = Self { environment, store, issuer };
+        let world = Self { environment, wall_clock, store, issuer };
         world.sign_in("acct-a");
         world
     }
@@ -65,9 +69,34 @@ impl World {
         Some(record.tokens.as_ref()?.refresh_token.expose().to_owned())
     }
 
+    /// Has the machine sleep for so many seconds.
+    pub(super) fn suspend(&self, seconds: i64) {
+        self.wall_clock.slept.fetch_add(seconds, Ordering::SeqCst);
+    }
+
     /// Lets `duration` pass.
     pub(super) async fn pass(&self, duration: Duration) {
         self.environment.clock.sleep(duration).await;
+    }
+}
+
+/// A clock whose wall clock goes on while the machine sleeps and its timers do not.
+struct WallClock {
+    clock: Arc<dyn Clock>,
+    slept: AtomicI64,
+}
+
+impl Clock for WallClock {
+    fn now(&self) -> DateTime<Utc> {
+        self.clock.now() + TimeDelta::seconds(self.slept.load(Ordering::SeqCst))
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.clock.elapsed()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.clock.sleep(duration)
     }
 }
 
@@ -220,6 +249,7 @@ struct State {
     presented: Vec<String>,
     granted: usize,
     latency: Duration,
+    life: i64,
     timeouts: Vec<Duration>,
     arrivals: Vec<Duration>,
 }
@@ -246,7 +276,8 @@ pub(super) enum Fault {
 
 impl Issuer {
     fn new(environment: Environment) -> Self {
-        let state = State { latency: Duration::from_millis(100), ..State::default() };
+        let latency = Duration::from_millis(100);
+        let state = State { latency, life: LIFE, ..State::default() };
         Self { environment, revocation_takes: Delays::default(), state: Mutex::new(state) }
     }
 
@@ -263,7 +294,7 @@ impl Issuer {
                 "id_token": token(grant.id_token), "access_token": token(grant.access_token),
                 "refresh_token": token(grant.refresh_token), "account_id": account,
             },
-            "last_refresh": (self.now() - chrono::TimeDelta::minutes(30)).to_rfc3339(),
+            "last_refresh": (self.now() - TimeDelta::minutes(30)).to_rfc3339(),
         });
         AuthDotJson::parse(record.to_string().as_bytes()).expect("a record")
     }
@@ -292,6 +323,11 @@ impl Issuer {
 
     pub(super) fn set_latency(&self, latency: Duration) {
         self.state.lock().expect("no panic").latency = latency;
+    }
+
+    /// Access tokens live for so many seconds from now on.
+    pub(super) fn set_life(&self, life: i64) {
+        self.state.lock().expect("no panic").life = life;
     }
 
     /// The timeouts that requests were given.
@@ -324,7 +360,7 @@ impl Issuer {
             id_token: jwt(
                 json!({"sub": account, "iss": "i", "https://api.openai.com/auth": {"chatgpt_account_id": account}}),
             ),
-            access_token: jwt(json!({"iat": now, "exp": now + LIFE, "jti": refresh_token})),
+            access_token: jwt(json!({"iat": now, "exp": now + state.life, "jti": refresh_token})),
             refresh_token: Some(Secret::new(refresh_token)),
         }
     }

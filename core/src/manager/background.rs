@@ -1,0 +1,83 @@
+//! Work that goes on until its handle is stopped or dropped.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::shared::Shared;
+use crate::environment::{BoxFuture, Environment};
+
+/// The handle's end: whoever drops it ends the work.
+#[derive(Debug)]
+pub(super) struct Background {
+    signal: Arc<Signal>,
+    process: u32,
+}
+
+/// The work's end.
+#[derive(Debug, Default)]
+pub(super) struct Signal {
+    wake: Notify,
+    is_stopped: AtomicBool,
+}
+
+impl Background {
+    /// Starts `work` where the end of the process does not wait for it. Without a thread there is
+    /// no work, and the log says so.
+    pub(super) fn start<F>(shared: &Arc<Shared>, work: impl FnOnce(Arc<Signal>) -> F) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let signal = Arc::new(Signal::default());
+        let work: BoxFuture<'static, ()> = Box::pin(work(Arc::clone(&signal)));
+        if let Err(error) = shared.environment.spawner.spawn_read(work) {
+            tracing::error!(%error, "cannot start a thread; nothing happens in the background");
+        }
+        Self { signal, process: std::process::id() }
+    }
+
+    pub(super) fn stop(&self) {
+        // A forked child has no such work, but perhaps the lock that its parent's thread held.
+        if self.process == std::process::id() {
+            self.signal.is_stopped.store(true, Ordering::SeqCst);
+            self.signal.wake();
+        }
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Signal {
+    /// Ends the current pause, or the next one where there is none.
+    pub(super) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::SeqCst)
+    }
+
+    /// Waits, unless woken; whether it was.
+    pub(super) async fn pause(&self, longest: Duration, environment: &Environment) -> bool {
+        environment.within(longest, self.wake.notified()).await.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forked_child_leaves_its_parents_work_alone() {
+        let signal = Arc::new(Signal::default());
+        let process = std::process::id() + 1;
+        drop(Background { signal: Arc::clone(&signal), process });
+        assert!(!signal.is_stopped());
+    }
+}
