@@ -31,7 +31,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use identity::Identity;
 pub use manager::{
     AuthManager, AuthManagerBuilder, Event, Events, GiveUpReason, KeepFresh, LogoutOutcome,
-    MANAGED_API_KEY, RefreshMode, RequestAuthorization, SyncOutcome, UnauthorizedRecovery,
+    MANAGED_API_KEY, RefreshMode, RequestAuthorization, Stats, SyncOutcome, UnauthorizedRecovery,
     UnauthorizedRecoveryDecision, milliseconds, seconds,
 };
 pub use secret::{Fingerprint, InvalidFingerprint, Secret};

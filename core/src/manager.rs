@@ -20,6 +20,7 @@ mod recovery;
 mod refresh;
 mod save;
 mod shared;
+mod stats;
 mod store_watch;
 mod sync;
 #[cfg(test)]
@@ -39,6 +40,7 @@ pub use self::logout::LogoutOutcome;
 pub use self::options::{RefreshMode, milliseconds, seconds};
 pub use self::recovery::UnauthorizedRecovery;
 use self::shared::Shared;
+pub use self::stats::Stats;
 pub use self::sync::SyncOutcome;
 use crate::error::Result;
 use crate::snapshot::CodexAuth;
@@ -241,6 +243,11 @@ impl AuthManager {
     /// none for a store that does not choose.
     pub fn store_holder(&self) -> Option<StoreHolder> {
         self.shared.storage.holder()
+    }
+
+    /// What this manager and its clones have done so far.
+    pub fn stats(&self) -> Stats {
+        self.shared.counters.stats()
     }
 
     /// Whether rotated tokens are in use that could not be saved yet.

@@ -131,6 +131,7 @@ impl<'a> Attempt<'a> {
         let _ready = self.shared.storage.ready(size).await?;
         match self.exchange(auth, &tokens.refresh_token).await? {
             Exchange::Granted(grant) => {
+                self.shared.counters.redemptions.count();
                 match Reply::merge(auth, grant, self.shared.environment.clock.now()) {
                     Some(reply) => Ok(self.save(reply, is_young).await),
                     None => self.refuse(auth, RefusalReason::OtherAccount).await,

@@ -112,10 +112,6 @@ impl Subscribers {
         self.0.get_or_init(|| Sender::new(LONGEST_QUEUE)).subscribe()
     }
 
-    fn are_there(&self) -> bool {
-        self.0.get().is_some_and(|sender| sender.receiver_count() > 0)
-    }
-
     fn send(&self, event: Event) {
         if let Some(sender) = self.0.get() {
             // Fails only where the last subscriber is gone.
@@ -136,9 +132,6 @@ impl Shared {
 
     /// Tells what it means that a look at the store took the place of the snapshot `known`.
     pub(super) fn announce_change(&self, known: Option<&CodexAuth>, view: &View) {
-        if !self.process().subscribers.are_there() {
-            return;
-        }
         let event = match (known, &view.auth) {
             (Some(known), Some(new)) => match self.compare(known, new) {
                 IdentityMatch::Same if has_same_tokens(known, new) || self.is_own_pair(new) => None,
@@ -150,6 +143,9 @@ impl Shared {
             (Some(_), None) => Some(Event::LoggedOut),
             (None, None) => None,
         };
+        if matches!(event, Some(Event::Adopted)) {
+            self.counters.adoptions.count();
+        }
         if let Some(event) = event {
             self.announce(event);
         }
@@ -179,6 +175,7 @@ mod tests {
         let mut inherited = Events { receiver, process: std::process::id() + 1 };
         assert!(inherited.next().await.is_none());
         drop(inherited);
-        assert!(subscribers.are_there(), "the parent's queue was not touched");
+        let readers = subscribers.0.get().map(Sender::receiver_count);
+        assert_eq!(readers, Some(1), "the parent's queue was not touched");
     }
 }

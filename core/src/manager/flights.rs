@@ -25,18 +25,26 @@ impl Drop for Flight {
 impl Shared {
     /// Waits for what `demand` comes to.
     pub(super) async fn fly(self: &Arc<Self>, demand: Demand) -> Result<Outcome> {
-        let mut answer = self.join(demand)?;
+        let (mut answer, is_new) = self.board(demand)?;
+        if !is_new {
+            self.counters.waits.count();
+        }
         let answer = answer.wait_for(Option::is_some).await.map_err(|_| interrupted())?;
         answer.clone().ok_or_else(interrupted)?
     }
 
     /// Joins the flight for `demand`, or starts it. It goes on whether anybody waits or not.
     pub(super) fn join(self: &Arc<Self>, demand: Demand) -> Result<Answer> {
+        Ok(self.board(demand)?.0)
+    }
+
+    /// The same; also whether the flight was started.
+    fn board(self: &Arc<Self>, demand: Demand) -> Result<(Answer, bool)> {
         let process = self.process();
         let key = demand.key();
         let mut flights = process.flights();
         if let Some(answer) = flights.get(&key) {
-            return Ok(answer.clone());
+            return Ok((answer.clone(), false));
         }
         let (sender, answer) = watch::channel(None);
         flights.insert(key.clone(), answer.clone());
@@ -49,7 +57,7 @@ impl Shared {
             drop(flight);
             sender.send_replace(Some(result));
         }))?;
-        Ok(answer)
+        Ok((answer, true))
     }
 
     pub(super) async fn close(self: &Arc<Self>, timeout: Duration) -> bool {

@@ -52,6 +52,9 @@ impl Shared {
         let turn = recovery.0.turn.get_or_default();
         let _held = turn.lock().await;
         let end = self.next_step(auth, &recovery.0).await?;
+        if end.is_ok() {
+            self.counters.recoveries.count();
+        }
         Ok(recovery.decide(end))
     }
 

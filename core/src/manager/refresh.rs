@@ -1,5 +1,6 @@
 //! The protocol of a refresh: wait for the lock, look at the store, redeem, save.
 
+use std::mem;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -31,6 +32,7 @@ impl Shared {
             self.await_rotation(demand).await
         };
         if let Err(error) = &result {
+            self.counters.failures.count();
             self.announce(Event::RefreshFailed(error.clone()));
         }
         if demand.purpose == Purpose::Proactive && !matches!(result, Ok(Ok(_))) {
@@ -80,6 +82,7 @@ impl Shared {
         let since = self.environment.clock.now();
         let mut watch = StoreWatch::new(self);
         let mut view = self.look().await?;
+        let mut has_waited = false;
         loop {
             if let Some(outcome) = self.judge(demand, &view) {
                 return Ok(Admission::Answered(outcome));
@@ -97,7 +100,11 @@ impl Shared {
             if waited >= self.options.lock_timeout {
                 return Err(self.lock_timeout());
             }
+            if !mem::replace(&mut has_waited, true) {
+                self.counters.waits.count();
+            }
             self.environment.poll_pause(waited).await;
+            self.counters.add_lock_wait(self.environment.clock.elapsed() - start - waited);
             if watch.has_changed(self) {
                 view = self.look().await?;
             }

@@ -11,6 +11,7 @@ use super::events::Event;
 use super::memory::Memory;
 use super::options::Options;
 use super::process::Process;
+use super::stats::Counters;
 use crate::auth_dot_json::AuthDotJson;
 use crate::environment::{BoxFuture, Environment};
 use crate::error::{Error, Result, transient};
@@ -27,6 +28,7 @@ pub(super) struct Shared {
     pub(super) environment: Environment,
     pub(super) current: CurrentCell,
     pub(super) memory: Memory,
+    pub(super) counters: Counters,
     /// Which store held the login when it was last read, if the store is one that chooses.
     holder: ArcSwapOption<StoreHolder>,
     process: PerProcess<Process>,
@@ -46,6 +48,7 @@ impl Shared {
             environment,
             current: CurrentCell::default(),
             memory: Memory::default(),
+            counters: Counters::default(),
             holder: ArcSwapOption::empty(),
             process: PerProcess::new(),
         }

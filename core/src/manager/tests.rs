@@ -6,6 +6,7 @@ mod bounds;
 mod events;
 mod guardian;
 mod refusals;
+mod stats;
 mod unsaved;
 mod world;
 
