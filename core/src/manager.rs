@@ -10,6 +10,8 @@ mod demand;
 mod events;
 mod exchange;
 mod flights;
+mod folder_watch;
+mod follow;
 mod fresh;
 mod guardian;
 mod logout;
@@ -35,6 +37,7 @@ pub use self::builder::AuthManagerBuilder;
 pub use self::decision::{GiveUpReason, UnauthorizedRecoveryDecision};
 use self::demand::{Demand, Purpose};
 pub use self::events::{Event, Events};
+pub use self::follow::FollowStore;
 pub use self::guardian::KeepFresh;
 pub use self::logout::LogoutOutcome;
 pub use self::options::{RefreshMode, milliseconds, seconds};
@@ -123,6 +126,19 @@ impl AuthManager {
     /// ask for its own.
     pub fn keep_fresh(&self) -> KeepFresh {
         self.shared.keep_fresh()
+    }
+
+    /// Has the snapshot in memory follow the store, on this crate's own thread: a rotation, a login
+    /// or a logout by another program is adopted at once, without a request failing first. What is
+    /// returned ends it when it is stopped or dropped; [`subscribe`](Self::subscribe) tells of what
+    /// was adopted.
+    ///
+    /// For a file the system tells of changes in its folder. The store is looked at every second
+    /// besides, since a keyring tells nobody, nor do most file systems of a network.
+    ///
+    /// The end of a program does not wait for it. A forked child has to ask for its own.
+    pub fn follow_store(&self) -> FollowStore {
+        self.shared.start_following()
     }
 
     /// Reads the store; whether the snapshot in memory was replaced.

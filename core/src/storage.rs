@@ -18,6 +18,7 @@ mod plain_file;
 use std::collections::hash_map::DefaultHasher;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::auth_dot_json::AuthDotJson;
@@ -73,6 +74,13 @@ pub trait AuthStorage: Send + Sync + fmt::Debug {
     /// must be read to know.
     fn stamp(&self) -> Option<Stamp> {
         None
+    }
+
+    /// The folders in which something changes whenever what is stored does, for those who want the
+    /// system to tell them; none where it is kept elsewhere. Asked again and again: a link may lead
+    /// to another folder by now.
+    fn watched_folders(&self) -> Vec<PathBuf> {
+        Vec::new()
     }
 
     /// Replaces what is stored if it still has version `expected`, whole or not at all, and

@@ -2,6 +2,7 @@
 
 use codex_auth_sdk::AuthManager;
 use codex_auth_tests::issuer::IssuerProcess;
+use codex_auth_tests::watchdog::Watchdog;
 use serde_json::json;
 
 fn threads() -> Vec<String> {
@@ -15,6 +16,14 @@ fn sockets() -> usize {
     let files = std::fs::read_dir("/proc/self/fd").expect("Linux");
     let targets = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
     targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count()
+}
+
+/// Waits until there is a thread that watches a folder, or none.
+fn await_watcher(is_there: bool) {
+    let _watchdog = Watchdog::over("a folder's watcher");
+    while threads().iter().any(|name| name.starts_with("notify")) != is_there {
+        std::thread::yield_now();
+    }
 }
 
 #[tokio::test]
@@ -39,4 +48,9 @@ async fn g10_no_thread_and_no_socket_until_a_token_is_redeemed() {
 
     manager.refresh_token(&auth).await.expect("refreshed").expect("signed in");
     assert!(threads().contains(&"codex-auth-sdk".to_owned()), "{:?}", threads());
+
+    let following = manager.follow_store();
+    await_watcher(true);
+    drop(following);
+    await_watcher(false);
 }

@@ -4,6 +4,7 @@ mod accounts;
 mod authorization;
 mod bounds;
 mod events;
+mod following;
 mod guardian;
 mod refusals;
 mod stats;

@@ -271,6 +271,12 @@ impl AuthStorage for AutoStorage {
         Box::pin(self.load_both())
     }
 
+    fn watched_folders(&self) -> Vec<PathBuf> {
+        let mut folders = self.file.watched_folders();
+        folders.extend(self.keyring.store().watched_folders());
+        folders
+    }
+
     fn commit<'a>(
         &'a self,
         expected: &'a Version,

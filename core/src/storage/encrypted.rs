@@ -22,8 +22,8 @@ use self::envelope::WORK_FACTOR;
 use self::material::{Material, Prepared};
 use self::opener::{Opened, Opener, Opening};
 use super::file::{
-    Home, Replacement, TORN_FOR, Target, commit_locks, prove, read_bytes, read_sidecar, stamp_of,
-    sync, try_refresh_lock, unreadable, unwritable, version_at, version_of,
+    Home, Replacement, TORN_FOR, Target, commit_locks, folders_of, prove, read_bytes, read_sidecar,
+    stamp_of, sync, try_refresh_lock, unreadable, unwritable, version_at, version_of,
 };
 use super::keyring::{Keyring, KeyringItem, PatientKeyring, remove_file};
 use super::{AuthStorage, Loaded, Readiness, RefreshLock, Stamp, Swap, Version, ownership};
@@ -342,6 +342,10 @@ impl AuthStorage for EncryptedStorage {
 
     fn stamp(&self) -> Option<Stamp> {
         Some(stamp_of(&self.path))
+    }
+
+    fn watched_folders(&self) -> Vec<PathBuf> {
+        folders_of(&self.path)
     }
 
     fn commit<'a>(

@@ -213,6 +213,10 @@ impl AuthStorage for FileStorage {
         Some(stamp_of(&self.path))
     }
 
+    fn watched_folders(&self) -> Vec<PathBuf> {
+        folders_of(&self.path)
+    }
+
     fn commit<'a>(
         &'a self,
         expected: &'a Version,
@@ -268,6 +272,14 @@ pub(super) fn read_bytes(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>> {
         )),
         _ => Err(unreadable(path, &error)),
     }
+}
+
+/// The folder of `path`, and that of the file which it really is.
+pub(super) fn folders_of(path: &Path) -> Vec<PathBuf> {
+    let target = Target::resolve(path).ok().map(|target| target.folder);
+    let mut folders: Vec<_> = path.parent().map(Path::to_owned).into_iter().chain(target).collect();
+    folders.dedup();
+    folders
 }
 
 pub(super) fn stamp_of(path: &Path) -> Stamp {

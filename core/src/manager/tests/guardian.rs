@@ -148,6 +148,7 @@ async fn a_guardian_goes_on_after_a_failure_and_asks_no_faster_than_it_may() {
     world.pass(DUE + Duration::from_secs(240)).await;
     assert_eq!(world.issuer.requests(), (12, 2));
     assert!(world.issuer.arrivals()[11] - world.issuer.arrivals()[10] >= Duration::from_secs(100));
+    assert_eq!(manager.stats().failures, 4, "nothing is tried before that");
 }
 
 #[tokio::test(start_paused = true)]
@@ -223,7 +224,7 @@ async fn a_guardian_ends_when_it_is_stopped_and_when_it_is_dropped() {
         let mut events = manager.subscribe();
         let guardian = manager.keep_fresh();
         drop(manager);
-        world.pass(HOUR).await;
+        world.pass(HOUR + LOOK / 2).await;
         assert_eq!(kinds(&mut events).await, ["refreshed"], "the handle keeps the manager");
         end(guardian);
         let end = timeout(Duration::from_secs(1), events.next()).await;

@@ -1,0 +1,73 @@
+//! Being told by the system that something changes in a folder.
+
+use std::fs::Metadata;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
+
+use super::background::Signal;
+use crate::storage::Stamp;
+
+/// The folders that are watched, if the system can do so.
+#[derive(Debug, Default)]
+pub(super) struct FolderWatch {
+    folders: Vec<Folder>,
+    watcher: Option<RecommendedWatcher>,
+}
+
+/// A folder, and which one: another may take its place.
+#[derive(Debug, PartialEq, Eq)]
+struct Folder {
+    path: PathBuf,
+    identity: Stamp,
+}
+
+impl FolderWatch {
+    /// Wakes `signal` from now on whenever something changes in one of the folders at `paths` that
+    /// are there; whether these are others than before.
+    pub(super) fn renew(&mut self, paths: Vec<PathBuf>, signal: &Arc<Signal>) -> bool {
+        let found: Vec<_> = paths.into_iter().filter_map(Folder::at).collect();
+        if found == self.folders {
+            return false;
+        }
+        self.watcher = watch(&found, signal)
+            .inspect_err(|error| tracing::debug!(%error, "the store is polled, not watched"))
+            .ok();
+        self.folders = found;
+        true
+    }
+}
+
+impl Folder {
+    fn at(path: PathBuf) -> Option<Self> {
+        let metadata = path.metadata().ok()?;
+        let identity = Stamp::of((metadata.created().ok(), folder_id(&metadata)));
+        Some(Self { path, identity })
+    }
+}
+
+fn watch(folders: &[Folder], signal: &Arc<Signal>) -> notify::Result<RecommendedWatcher> {
+    let signal = Arc::clone(signal);
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+        // Who only reads, as we do, changes nothing. An error may hide a change.
+        if !event.is_ok_and(|event| event.kind.is_access()) {
+            signal.wake();
+        }
+    })?;
+    for folder in folders {
+        watcher.watch(&folder.path, RecursiveMode::NonRecursive)?;
+    }
+    Ok(watcher)
+}
+
+#[cfg(unix)]
+fn folder_id(folder: &Metadata) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    Some((folder.dev(), folder.ino()))
+}
+
+#[cfg(not(unix))]
+fn folder_id(_folder: &Metadata) -> Option<(u64, u64)> {
+    None
+}
