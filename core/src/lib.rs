@@ -30,8 +30,9 @@ pub use environment::{BoxFuture, Clock, Environment, Random, Spawner, SystemCloc
 pub use error::{Error, ErrorKind, Result};
 pub use identity::Identity;
 pub use manager::{
-    AuthManager, AuthManagerBuilder, Event, Events, FollowStore, GiveUpReason, KeepFresh, LogoutOutcome, MANAGED_API_KEY, RefreshMode, RequestAuthorization, Stats, SyncOutcome, UnauthorizedRecovery,
-    UnauthorizedRecoveryDecision, milliseconds, seconds,
+    AuthManager, AuthManagerBuilder, Event, Events, FollowStore, GiveUpReason, KeepFresh,
+    LogoutOutcome, MANAGED_API_KEY, RefreshMode, RequestAuthorization, Stats, Subscription,
+    SyncOutcome, UnauthorizedRecovery, UnauthorizedRecoveryDecision, milliseconds, seconds,
 };
 pub use secret::{Fingerprint, InvalidFingerprint, Secret};
 pub use sidecar::Sidecar;

@@ -36,7 +36,7 @@ pub use self::authorization::{MANAGED_API_KEY, RequestAuthorization};
 pub use self::builder::AuthManagerBuilder;
 pub use self::decision::{GiveUpReason, UnauthorizedRecoveryDecision};
 use self::demand::{Demand, Purpose};
-pub use self::events::{Event, Events};
+pub use self::events::{Event, Events, Subscription};
 pub use self::follow::FollowStore;
 pub use self::guardian::KeepFresh;
 pub use self::logout::LogoutOutcome;
@@ -45,6 +45,7 @@ pub use self::recovery::UnauthorizedRecovery;
 use self::shared::Shared;
 pub use self::stats::Stats;
 pub use self::sync::SyncOutcome;
+use crate::environment::BoxFuture;
 use crate::error::Result;
 use crate::snapshot::CodexAuth;
 use crate::storage::StoreHolder;
@@ -243,6 +244,17 @@ impl AuthManager {
     /// ```
     pub fn subscribe(&self) -> Events {
         self.shared.subscribe()
+    }
+
+    /// Has each event of [`subscribe`](Self::subscribe) delivered by `deliver`, one after the other,
+    /// on this crate's own thread, which must not be held up: what takes time is awaited, and the
+    /// next event waits for it. It ends with what is returned, with the manager and its clones, and
+    /// in a forked child. The end of a program does not wait for it.
+    pub fn deliver_events(
+        &self,
+        deliver: impl FnMut(Event) -> BoxFuture<'static, ()> + Send + 'static,
+    ) -> Subscription {
+        self.shared.deliver_events(deliver)
     }
 
     /// Waits for refreshes in flight and tokens that are still to be saved; whether all are done.

@@ -106,7 +106,8 @@ impl World {
 }
 
 impl Follower {
-    /// Waits until what was done `since` then is told as `kind`.
+    /// Waits until what was done `since` then is told as `kind`, and says how long that took.
+    #[expect(clippy::print_stdout, reason = "a figure")]
     async fn is_told(&mut self, kind: &str, since: Instant) {
         let event = self.events.next().await.expect("an event");
         println!("{kind}: {:?}", since.elapsed());

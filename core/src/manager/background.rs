@@ -63,6 +63,13 @@ impl Signal {
         self.is_stopped.load(Ordering::SeqCst)
     }
 
+    /// Waits for the end.
+    pub(super) async fn stopped(&self) {
+        while !self.is_stopped() {
+            self.wake.notified().await;
+        }
+    }
+
     /// Waits, unless woken; whether it was.
     pub(super) async fn pause(&self, longest: Duration, environment: &Environment) -> bool {
         environment.within(longest, self.wake.notified()).await.is_some()

@@ -1,12 +1,17 @@
 //! What a manager tells its subscribers. Nothing is made for it before there is one.
 
-use std::sync::OnceLock;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{Receiver, Sender};
 
+use super::background::{Background, Signal};
 use super::shared::Shared;
 use super::sync::View;
+use crate::environment::BoxFuture;
 use crate::error::Error;
 use crate::identity::IdentityMatch;
 use crate::snapshot::CodexAuth;
@@ -103,6 +108,29 @@ impl Drop for Events {
     }
 }
 
+/// Has a manager's events delivered until it is stopped or dropped; see
+/// [`AuthManager::deliver_events`](super::AuthManager::deliver_events).
+#[derive(Debug)]
+#[must_use = "dropping this ends it"]
+pub struct Subscription(Background);
+
+impl Subscription {
+    /// Ends it, as dropping it does. An event that is being delivered is delivered to its end.
+    pub fn stop(&self) {
+        self.0.stop();
+    }
+}
+
+/// The next event; none once `signal` says to stop.
+async fn next_unless_stopped(events: &mut Events, signal: &Signal) -> Option<Event> {
+    let (mut next, mut stopped) = (pin!(events.next()), pin!(signal.stopped()));
+    poll_fn(|context| match stopped.as_mut().poll(context) {
+        Poll::Ready(()) => Poll::Ready(None),
+        Poll::Pending => next.as_mut().poll(context),
+    })
+    .await
+}
+
 /// The subscribers of one process.
 #[derive(Debug, Default)]
 pub(super) struct Subscribers(OnceLock<Sender<Event>>);
@@ -124,6 +152,19 @@ impl Shared {
     pub(super) fn subscribe(&self) -> Events {
         let receiver = Some(self.process().subscribers.subscribe());
         Events { receiver, process: std::process::id() }
+    }
+
+    pub(super) fn deliver_events(
+        self: &Arc<Self>,
+        mut deliver: impl FnMut(Event) -> BoxFuture<'static, ()> + Send + 'static,
+    ) -> Subscription {
+        let mut events = self.subscribe();
+        // It does not hold the manager, with which it ends.
+        Subscription(Background::start(self, |signal| async move {
+            while let Some(event) = next_unless_stopped(&mut events, &signal).await {
+                deliver(event).await;
+            }
+        }))
     }
 
     pub(super) fn announce(&self, event: Event) {

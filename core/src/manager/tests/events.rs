@@ -25,6 +25,32 @@ pub(super) async fn kinds(events: &mut Events) -> Vec<&'static str> {
 }
 
 #[tokio::test(start_paused = true)]
+async fn events_are_delivered_in_order_until_that_is_stopped() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let (sender, mut delivered) = tokio::sync::mpsc::unbounded_channel();
+    let delivery = manager.deliver_events(move |event| {
+        let sender = sender.clone();
+        Box::pin(async move { sender.send(event.kind()).expect("a listener") })
+    });
+    let auth = manager.auth().expect("signed in");
+    manager.refresh_token(&auth).await.expect("refreshed").expect("signed in");
+    manager.logout(false).await.expect("signed out");
+    assert_eq!(delivered.recv().await, Some("refreshed"));
+    assert_eq!(delivered.recv().await, Some("logged_out"));
+    delivery.stop();
+    assert_eq!(delivered.recv().await, None);
+
+    let (sender, mut delivered) = tokio::sync::mpsc::unbounded_channel::<Event>();
+    let _delivery = manager.deliver_events(move |event| {
+        let sender = sender.clone();
+        Box::pin(async move { drop(sender.send(event)) })
+    });
+    drop(manager);
+    assert!(delivered.recv().await.is_none(), "it ends with the manager");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refresh_is_told_once_to_each_and_to_the_others_as_adopted() {
     let world = World::new();
     let (redeemer, adopter) = (world.manager().await, world.manager().await);
