@@ -6,16 +6,19 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::authorization::RequestAuthorization;
+use crate::background::{FollowStore, KeepFresh, Kept};
 use crate::bridge::begin;
 use crate::errors::to_py;
+use crate::events::{self, Subscription};
 use crate::outcomes::StoreHolder;
 use crate::recovery::UnauthorizedRecovery;
 use crate::snapshot::CodexAuth;
+use crate::stats::Stats;
 use crate::{calls, options};
 
 /// A manager whose calls never wait.
 #[pyclass(frozen, module = "codex_auth_sdk._native")]
-pub(crate) struct AsyncManager(Core);
+pub(crate) struct AsyncManager(Core, Kept);
 
 #[pymethods]
 impl AsyncManager {
@@ -24,7 +27,7 @@ impl AsyncManager {
     #[pyo3(signature = (**options))]
     fn new(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         let builder = options::builder(options)?;
-        py.detach(|| builder.build_now()).map(Self).map_err(|error| to_py(py, &error))
+        py.detach(|| builder.build_now()).map(Self::from).map_err(|error| to_py(py, &error))
     }
 
     /// Reads any store.
@@ -32,7 +35,7 @@ impl AsyncManager {
     #[pyo3(signature = (**options))]
     fn open(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Py<PyAny>> {
         let build = calls::build(options::builder(options)?);
-        begin(py, async { build.await.map(Self) as Result<Self> })
+        begin(py, async { build.await.map(Self::from) as Result<Self> })
     }
 
     fn auth(&self) -> Option<CodexAuth> {
@@ -77,6 +80,22 @@ impl AsyncManager {
         begin(py, calls::recover_from_unauthorized(self.0.clone(), auth, recovery))
     }
 
+    fn keep_fresh(&self) -> KeepFresh {
+        self.1.keep_fresh(&self.0)
+    }
+
+    fn follow_store(&self) -> FollowStore {
+        self.1.follow_store(&self.0)
+    }
+
+    fn subscribe(&self, deliver: Py<PyAny>) -> Subscription {
+        events::subscribe_on_demand(&self.0, deliver)
+    }
+
+    fn stats(&self) -> Stats {
+        self.0.stats().into()
+    }
+
     fn logout(&self, py: Python<'_>, revoke: bool) -> PyResult<Py<PyAny>> {
         begin(py, calls::logout(self.0.clone(), revoke))
     }
@@ -93,5 +112,11 @@ impl AsyncManager {
     #[getter]
     fn pending_save(&self) -> bool {
         self.0.pending_save()
+    }
+}
+
+impl From<Core> for AsyncManager {
+    fn from(core: Core) -> Self {
+        Self(core, Kept::default())
     }
 }

@@ -3,10 +3,12 @@
 
 mod async_manager;
 mod authorization;
+mod background;
 mod bridge;
 mod calls;
 mod custom;
 mod errors;
+mod events;
 mod exit;
 mod interpreter;
 mod manager;
@@ -14,6 +16,7 @@ mod options;
 mod outcomes;
 mod recovery;
 mod snapshot;
+mod stats;
 mod storage;
 
 use pyo3::prelude::*;
@@ -26,15 +29,20 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("MANAGED_API_KEY", codex_auth_sdk::MANAGED_API_KEY)?;
     module.add_class::<async_manager::AsyncManager>()?;
     module.add_class::<authorization::RequestAuthorization>()?;
+    module.add_class::<background::FollowStore>()?;
+    module.add_class::<background::KeepFresh>()?;
     module.add_class::<bridge::Pending>()?;
     module.add_class::<custom::StoreCalls>()?;
     module.add_class::<custom::StoreReply>()?;
+    module.add_class::<events::Event>()?;
+    module.add_class::<events::Subscription>()?;
     module.add_class::<manager::AuthManager>()?;
     module.add_class::<outcomes::LogoutOutcome>()?;
     module.add_class::<outcomes::StoreHolder>()?;
     module.add_class::<outcomes::SyncOutcome>()?;
     module.add_class::<recovery::UnauthorizedRecovery>()?;
     module.add_class::<snapshot::CodexAuth>()?;
+    module.add_class::<stats::Stats>()?;
     module.add_class::<storage::EphemeralStorage>()?;
     module.add_function(wrap_pyfunction!(custom::broken_by, module)?)?;
     module.add_function(wrap_pyfunction!(exit::after_fork, module)?)?;

@@ -5,10 +5,13 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::authorization::RequestAuthorization;
+use crate::background::{FollowStore, KeepFresh, Kept};
 use crate::bridge::wait;
+use crate::events::{self, Subscription};
 use crate::outcomes::{LogoutOutcome, StoreHolder, SyncOutcome};
 use crate::recovery::{Decision, UnauthorizedRecovery};
 use crate::snapshot::CodexAuth;
+use crate::stats::Stats;
 use crate::{calls, options};
 
 /// Owns a Codex login: hands out snapshots of it, keeps it fresh, and recovers from 401.
@@ -63,7 +66,7 @@ use crate::{calls, options};
 ///             if decision is UnauthorizedRecoveryDecision.GIVE_UP:
 ///                 sys.exit(f"sign in again: {recovery.give_up_reason}")
 #[pyclass(frozen, module = "codex_auth_sdk")]
-pub(crate) struct AuthManager(Core);
+pub(crate) struct AuthManager(Core, Kept);
 
 #[pymethods]
 impl AuthManager {
@@ -77,7 +80,8 @@ impl AuthManager {
             allowed_origins=None)"
     )]
     fn new(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
-        wait(py, calls::build(options::builder(options)?)).map(Self)
+        let core = wait(py, calls::build(options::builder(options)?))?;
+        Ok(Self(core, Kept::default()))
     }
 
     /// The snapshot in memory; `None` while nobody is signed in. No I/O, no lock, no waiting.
@@ -159,6 +163,36 @@ impl AuthManager {
     ) -> PyResult<Decision> {
         let (auth, recovery) = (auth.clone(), recovery.clone());
         wait(py, calls::recover_from_unauthorized(self.0.clone(), auth, recovery))
+    }
+
+    /// Does what `fresh_auth` does in the background, without anybody asking: the token is refreshed
+    /// once it is due, well before the Codex CLI would, and logins and logouts by others are
+    /// followed. Nothing ends it but `stop()` of what is returned, or the end of the manager, which
+    /// keeps its last one alive. The exit of the interpreter does not wait for it; a forked child has
+    /// to ask for its own.
+    fn keep_fresh(&self) -> KeepFresh {
+        self.1.keep_fresh(&self.0)
+    }
+
+    /// Has the snapshot in memory follow the store: a rotation, a login or a logout by another
+    /// program is adopted at once, without a request failing first. For a file the system tells of
+    /// changes; the store is looked at every second besides. It ends as `keep_fresh` does.
+    fn follow_store(&self) -> FollowStore {
+        self.1.follow_store(&self.0)
+    }
+
+    /// Calls `callback` with every `Event` from now on, one after the other, in a thread that is not
+    /// the caller's, until `stop()` of what is returned, or until that or the manager is gone. What
+    /// it raises goes to `sys.unraisablehook`. A slow callback holds nothing up: at most 64 events
+    /// wait, then the oldest give way and an event `missed` tells how many. A forked child has to
+    /// subscribe for itself.
+    fn subscribe(&self, callback: Py<PyAny>) -> Subscription {
+        events::subscribe(&self.0, callback)
+    }
+
+    /// What this manager has done so far, in numbers.
+    fn stats(&self) -> Stats {
+        self.0.stats().into()
     }
 
     /// Removes the login from the store; with `revoke` the server is asked to revoke it first,

@@ -39,6 +39,10 @@ MEMBERS = [getattr(codex_auth_sdk, name) for name in codex_auth_sdk.__all__]
 CLASSES: list[type[object]] = [member for member in MEMBERS if isinstance(member, type)]
 
 BOTH = {
+    "follow_store",
+    "keep_fresh",
+    "stats",
+    "subscribe",
     "auth",
     "authorize",
     "fresh_auth",

@@ -53,9 +53,14 @@ from codex_auth_sdk._native import (
     AuthManager,
     CodexAuth,
     EphemeralStorage,
+    Event,
+    FollowStore,
+    KeepFresh,
     LogoutOutcome,
     RequestAuthorization,
+    Stats,
     StoreHolder,
+    Subscription,
     SyncOutcome,
     UnauthorizedRecovery,
 )
@@ -66,7 +71,7 @@ if TYPE_CHECKING:
     from codex_auth_sdk._httpx import HttpxAuth
     from codex_auth_sdk._requests import RequestsAuth
     from codex_auth_sdk._store import CustomStore
-    from codex_auth_sdk.aio import AsyncAuthManager, AsyncRequestAuthorization
+    from codex_auth_sdk.aio import AsyncAuthManager, AsyncRequestAuthorization, Events
 
 __all__ = [
     "MANAGED_API_KEY",
@@ -77,9 +82,13 @@ __all__ = [
     "CodexAuthError",
     "CustomStore",
     "EphemeralStorage",
+    "Event",
+    "Events",
+    "FollowStore",
     "HttpxAuth",
     "IdentityMismatch",
     "InvalidOption",
+    "KeepFresh",
     "KeyringLocked",
     "KeyringTooLong",
     "KeyringUnavailable",
@@ -95,11 +104,13 @@ __all__ = [
     "RefreshTransient",
     "RequestAuthorization",
     "RequestsAuth",
+    "Stats",
     "StoreCorrupt",
     "StoreError",
     "StoreHolder",
     "StoreReadOnly",
     "StoreUnavailable",
+    "Subscription",
     "SyncOutcome",
     "TransientError",
     "UnauthorizedRecovery",
@@ -115,6 +126,7 @@ _LATER = {
     "AsyncAuthManager": "codex_auth_sdk.aio",
     "AsyncRequestAuthorization": "codex_auth_sdk.aio",
     "CustomStore": "codex_auth_sdk._store",
+    "Events": "codex_auth_sdk.aio",
     "HttpxAuth": "codex_auth_sdk._httpx",
     "RequestsAuth": "codex_auth_sdk._requests",
 }

@@ -11,6 +11,7 @@ from typing import Any, Generic, Literal, NoReturn, TypeVar, final
 from typing_extensions import Self, Unpack
 
 from codex_auth_sdk._decision import UnauthorizedRecoveryDecision
+from codex_auth_sdk._errors import CodexAuthError
 from codex_auth_sdk._options import ManagerOptions
 from codex_auth_sdk._store import CustomStore
 
@@ -20,12 +21,17 @@ __all__ = [
     "AuthManager",
     "CodexAuth",
     "EphemeralStorage",
+    "Event",
+    "FollowStore",
+    "KeepFresh",
     "LogoutOutcome",
     "Pending",
     "RequestAuthorization",
+    "Stats",
     "StoreCalls",
     "StoreHolder",
     "StoreReply",
+    "Subscription",
     "SyncOutcome",
     "UnauthorizedRecovery",
     "after_fork",
@@ -231,6 +237,14 @@ class AuthManager:
         self, auth: CodexAuth, recovery: UnauthorizedRecovery
     ) -> UnauthorizedRecoveryDecision:
         """What to do about a 401 that a request with `auth` got."""
+    def keep_fresh(self) -> KeepFresh:
+        """Does what `fresh_auth` does in the background, without anybody asking."""
+    def follow_store(self) -> FollowStore:
+        """Has the snapshot in memory follow the store."""
+    def subscribe(self, callback: Callable[[Event], object]) -> Subscription:
+        """Calls `callback` with every `Event` from now on, in a thread that is not the caller's."""
+    def stats(self) -> Stats:
+        """What this manager has done so far, in numbers."""
     def logout(self, *, revoke: bool = True) -> LogoutOutcome:
         """Removes the login from the store, and with `revoke` from the server."""
     def close(self, timeout: float | timedelta | None = None) -> bool:
@@ -262,12 +276,91 @@ class AsyncManager:
     def recover_from_unauthorized(
         self, auth: CodexAuth, recovery: UnauthorizedRecovery
     ) -> UnauthorizedRecoveryDecision | Pending[UnauthorizedRecoveryDecision]: ...
+    def keep_fresh(self) -> KeepFresh: ...
+    def follow_store(self) -> FollowStore: ...
+    def subscribe(self, deliver: Callable[[Event], object]) -> Subscription: ...
+    def stats(self) -> Stats: ...
     def logout(self, revoke: bool) -> LogoutOutcome | Pending[LogoutOutcome]: ...
     def close(self, timeout: float | timedelta | None) -> bool | Pending[bool]: ...
     @property
     def store_holder(self) -> StoreHolder | None: ...
     @property
     def pending_save(self) -> bool: ...
+
+@final
+class Event:
+    """Something that happened to a manager's login. No secrets."""
+
+    @property
+    def kind(
+        self,
+    ) -> Literal[
+        "adopted",
+        "refreshed",
+        "logged_out",
+        "identity_changed",
+        "refresh_failed",
+        "save_failed",
+        "save_recovered",
+        "store_changed",
+        "missed",
+    ]:
+        """What happened; see the documentation of the class."""
+    @property
+    def error(self) -> CodexAuthError | None:
+        """Why, of `refresh_failed` and `save_failed`."""
+    @property
+    def store_holder(self) -> StoreHolder | None:
+        """Where the login is now, of `store_changed`."""
+    @property
+    def missed(self) -> int:
+        """How many events are missing, of `missed`."""
+
+@final
+class Subscription:
+    """Has events delivered until `stop`, or until it and its manager are gone."""
+
+    def stop(self) -> None:
+        """Ends it. An event that is being delivered is delivered to its end."""
+    def ask(self) -> None: ...
+
+@final
+class KeepFresh:
+    """Keeps a login fresh until `stop`, or until its manager is gone."""
+
+    def stop(self) -> None:
+        """Ends it. A refresh in flight goes on."""
+
+@final
+class FollowStore:
+    """Follows the store until `stop`, or until its manager is gone."""
+
+    def stop(self) -> None:
+        """Ends it."""
+
+@final
+class Stats:
+    """What a manager has done since it was made, in numbers that only grow."""
+
+    @property
+    def adoptions(self) -> int:
+        """Replacements of the snapshot by tokens of the same login that somebody else got."""
+    @property
+    def redemptions(self) -> int:
+        """Refresh tokens that the server has taken from this manager for new ones."""
+    @property
+    def recoveries(self) -> int:
+        """Recoveries from a 401 that came to a retry."""
+    @property
+    def waits(self) -> int:
+        """Waits for somebody else's refresh."""
+    @property
+    def failures(self) -> int:
+        """Refreshes that ended in an error, once for all who waited for one."""
+    @property
+    def lock_wait(self) -> float:
+        """How long refreshes have waited for the lock, all together, in seconds."""
+    def __eq__(self, value: object, /) -> bool: ...
 
 @final
 class RequestAuthorization:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from codex_auth_sdk._native import AsyncManager, Pending
@@ -16,8 +17,12 @@ if TYPE_CHECKING:
     from codex_auth_sdk._native import (
         AuthManager,
         CodexAuth,
+        Event,
+        FollowStore,
+        KeepFresh,
         LogoutOutcome,
         RequestAuthorization,
+        Stats,
         StoreHolder,
         SyncOutcome,
         UnauthorizedRecovery,
@@ -144,6 +149,33 @@ class AsyncAuthManager:
         """
         return await answer(self._manager.recover_from_unauthorized(auth, recovery))
 
+    def keep_fresh(self) -> KeepFresh:
+        """Does what `fresh_auth` does in the background, without anybody asking.
+
+        The token is refreshed once it is due, well before the Codex CLI would, and logins and
+        logouts by others are followed. Nothing ends it but `stop()` of what is returned, or the end
+        of the manager, which keeps its last one alive. The exit of the interpreter does not wait
+        for it; a forked child has to ask for its own.
+        """
+        return self._manager.keep_fresh()
+
+    def follow_store(self) -> FollowStore:
+        """Has the snapshot in memory follow the store.
+
+        A rotation, a login or a logout by another program is adopted at once, without a request
+        failing first. For a file the system tells of changes; the store is looked at every second
+        besides. It ends as `keep_fresh` does.
+        """
+        return self._manager.follow_store()
+
+    def subscribe(self) -> Events:
+        """What happens to the login from now on, as an asynchronous iterator for one event loop."""
+        return Events(self._manager)
+
+    def stats(self) -> Stats:
+        """What this manager has done so far, in numbers."""
+        return self._manager.stats()
+
     async def logout(self, *, revoke: bool = True) -> LogoutOutcome:
         """Removes the login from the store.
 
@@ -186,6 +218,58 @@ class AsyncAuthManager:
     def __repr__(self) -> str:
         auth = self.auth()
         return f"<AsyncAuthManager {'without a login' if auth is None else f'of {auth!r}'}>"
+
+
+class Events:
+    """The events of a manager since `AsyncAuthManager.subscribe`, one after the other.
+
+        async for event in manager.subscribe():
+            print(event.kind)
+
+    It goes on until `stop()`. Cancelling the wait for an event loses none. At most 64 wait to be
+    read; then the oldest give way and an event `missed` tells how many. A forked child has to
+    subscribe for itself.
+    """
+
+    __module__ = "codex_auth_sdk"
+    __slots__ = ("_manager", "_next", "_stopped", "_subscription")
+
+    def __init__(self, manager: AsyncManager) -> None:
+        # It lives as long as somebody may be waiting here.
+        self._manager = manager
+        self._next: asyncio.Future[Event | None] | None = None
+        self._stopped = False
+        self._subscription = manager.subscribe(self._deliver)
+
+    def stop(self) -> None:
+        """Ends it, also for whoever is waiting in this event loop."""
+        self._subscription.stop()
+        self._stopped = True
+        self._settle(None)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        if self._stopped:
+            raise StopAsyncIteration
+        if self._next is None:
+            self._next = asyncio.get_running_loop().create_future()
+            self._subscription.ask()
+        event = await asyncio.shield(self._next)
+        if event is None:
+            raise StopAsyncIteration
+        self._next = None
+        return event
+
+    def _deliver(self, event: Event) -> None:
+        if self._next is not None:
+            with suppress(RuntimeError):  # Nobody waits any more once the loop is closed.
+                self._next.get_loop().call_soon_threadsafe(self._settle, event)
+
+    def _settle(self, event: Event | None) -> None:
+        if self._next is not None and not self._next.done():
+            self._next.set_result(event)
 
 
 class AsyncRequestAuthorization:
