@@ -15,6 +15,7 @@ export TEST_ISSUER := $(CURDIR)/$(BUILT)/test-issuer
 # The real Codex CLI: the newest, and one that truncates auth.json in place and takes no lock.
 export CODEX_CLIS ?= $(CURDIR)/target/codex-0.169.0/codex:$(CURDIR)/target/codex-0.128.0/codex
 CODEX_PROGRAMS := $(subst :, ,$(CODEX_CLIS))
+AUTHORIZATION_SERVER := tests/oidc-provider
 CARGO_TEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo cargo nextest run || echo cargo test)
 
 # A login of the machine's own must not leak into a test.
@@ -45,8 +46,8 @@ test-node: node programs
 	npm --prefix bindings-node test
 
 # Processes in three languages race for one login and are killed over it, and the examples run.
-test-contention: python node programs $(VENV)/tools
-	PYTHON=$(VIRTUAL_ENV)/bin/python $(CARGO_TEST) -p codex-auth-tests --features bindings --test contention --test crash --test session_keyring --test endpoint_crowds --test examples --test foreign
+test-contention: python node programs $(VENV)/tools $(AUTHORIZATION_SERVER)/node_modules/ready
+	PYTHON=$(VIRTUAL_ENV)/bin/python $(CARGO_TEST) -p codex-auth-tests --features bindings --test contention --test authorization_server --test crash --test session_keyring --test endpoint_crowds --test examples --test foreign
 
 # The real Codex CLI on the same login.
 test-foreign: python node programs $(CODEX_PROGRAMS)
@@ -138,8 +139,8 @@ $(VENV)/tools: bindings-python/requirements-dev.txt | $(VENV)/bin/maturin
 	$(VENV)/bin/python -m pip install --quiet -r $<
 	touch $@
 
-bindings-node/node_modules/ready: bindings-node/package-lock.json
-	npm install --prefix bindings-node --no-save --no-audit --no-fund
+%/node_modules/ready: %/package-lock.json
+	npm install --prefix $* --no-save --no-audit --no-fund
 	touch $@
 
 $(CURDIR)/target/codex-%/codex:
@@ -147,4 +148,4 @@ $(CURDIR)/target/codex-%/codex:
 	cd $(@D) && ln -sf "$$(find node_modules -path '*/vendor/*' -name codex -type f)" codex
 
 clean:
-	rm -rf target $(VENV) bindings-node/node_modules bindings-node/dist
+	rm -rf target $(VENV) bindings-node/node_modules bindings-node/dist $(AUTHORIZATION_SERVER)/node_modules

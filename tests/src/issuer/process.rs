@@ -33,7 +33,16 @@ impl IssuerProcess {
     ///
     /// If it cannot be started, or does not say where it listens.
     pub fn spawn_at(path: &Path) -> io::Result<Self> {
-        let mut child = Command::new(path).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        Self::spawn_by(&mut Command::new(path))
+    }
+
+    /// Starts another program that says where it listens in the same way.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started, or does not say so.
+    pub fn spawn_by(command: &mut Command) -> io::Result<Self> {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         if let Some(stdout) = child.stdout.take() {
             BufReader::new(stdout).read_line(&mut line)?;
