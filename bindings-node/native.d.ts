@@ -159,6 +159,8 @@ export interface NativeOptions {
   issuer?: string
   clientId?: string
   originator?: string
+  userAgent?: string
+  proxy?: string
   tokenEncoding?: string
   enableCodexApiKeyEnv?: boolean
 }

@@ -18,7 +18,7 @@ pub(crate) type Storage<'env> =
 /// The options as JavaScript names them; the facade documents them.
 #[napi(object, object_to_js = false)]
 #[expect(missing_docs, reason = "the facade documents them")]
-#[derive(Debug)]
+// Not `Debug`: the proxy may hold a password.
 pub struct NativeOptions {
     pub codex_home: Option<String>,
     pub store: Option<String>,
@@ -34,6 +34,8 @@ pub struct NativeOptions {
     pub issuer: Option<String>,
     pub client_id: Option<String>,
     pub originator: Option<String>,
+    pub user_agent: Option<String>,
+    pub proxy: Option<String>,
     pub token_encoding: Option<String>,
     pub enable_codex_api_key_env: Option<bool>,
 }
@@ -65,6 +67,8 @@ impl NativeOptions {
             issuer: self.issuer;
             client_id: self.client_id;
             originator: self.originator;
+            user_agent: self.user_agent;
+            proxy: self.proxy;
             enable_codex_api_key_env: self.enable_codex_api_key_env;
             token_encoding: self.token_encoding.as_deref().map(str::parse).transpose()?;
         }

@@ -67,6 +67,14 @@ export interface AuthManagerOptions {
    * `codex_auth_sdk`.
    */
   originator?: string | undefined;
+  /** What token requests name as their `User-Agent`; default the originator. */
+  userAgent?: string | undefined;
+  /**
+   * The proxy of token requests by https, `http://user:password@host:port`; default what the
+   * environment (`$HTTPS_PROXY`, `$ALL_PROXY`, but for `$NO_PROXY` and loopback) or the system says.
+   * It takes the place of all of these.
+   */
+  proxy?: string | undefined;
   /** How token requests are written; default `json`. */
   tokenEncoding?: 'json' | 'form' | undefined;
   /**
@@ -100,6 +108,8 @@ const OPTIONS: Kinds<AuthManagerOptions> = {
   issuer: 'string',
   clientId: 'string',
   originator: 'string',
+  userAgent: 'string',
+  proxy: 'string',
   tokenEncoding: 'string',
   enableCodexApiKeyEnv: 'boolean',
 };

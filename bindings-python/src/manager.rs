@@ -42,6 +42,10 @@ use crate::{calls, options};
 /// - `token_url`, `revoke_url`, `issuer`: the authorization server; `https`, or `http` on loopback.
 /// - `client_id`: the OAuth client of the login; default the Codex CLI's.
 /// - `originator`: the name of your program in requests.
+/// - `user_agent`: what token requests name as their `User-Agent`; default the originator.
+/// - `proxy`: the proxy of token requests by https, `http://user:password@host:port`; default what
+///   the environment (`$HTTPS_PROXY`, `$ALL_PROXY`, but for `$NO_PROXY` and loopback) or the system
+///   says. It takes the place of all of these.
 /// - `token_encoding`: `json` (default) or `form`.
 /// - `enable_codex_api_key_env`: whether `$CODEX_API_KEY`, if it is set, takes the place of the
 ///   stored login, where `store` is `codex`; default `False`.
@@ -76,8 +80,8 @@ impl AuthManager {
         text_signature = "(*, codex_home=None, store=None, refresh=None, account_id=None, \
             refresh_window=None, winner_wait=None, refresh_deadline=None, request_timeout=None, \
             lock_timeout=None, token_url=None, revoke_url=None, issuer=None, client_id=None, \
-            originator=None, token_encoding=None, enable_codex_api_key_env=None, \
-            allowed_origins=None)"
+            originator=None, user_agent=None, proxy=None, token_encoding=None, \
+            enable_codex_api_key_env=None, allowed_origins=None)"
     )]
     fn new(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         let core = wait(py, calls::build(options::builder(options)?))?;

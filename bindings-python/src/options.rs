@@ -62,6 +62,8 @@ fn with_option(builder: Builder, name: &str, value: &Bound<'_, PyAny>) -> PyResu
         "issuer" => set(builder, text(name, value)?, Builder::issuer),
         "client_id" => set(builder, text(name, value)?, Builder::client_id),
         "originator" => set(builder, text(name, value)?, Builder::originator),
+        "user_agent" => set(builder, text(name, value)?, Builder::user_agent),
+        "proxy" => set(builder, text(name, value)?, Builder::proxy),
         "token_encoding" => set(builder, word(name, value)?, Builder::token_encoding),
         "enable_codex_api_key_env" => {
             set(builder, flag(name, value)?, Builder::enable_codex_api_key_env)

@@ -48,6 +48,6 @@ pub use storage::{
     StoreFailure, StoreHolder, Stored, Swap, Version, system_keyring,
 };
 pub use token_endpoint::{
-    Grant, HttpTokenEndpoint, HttpTokenEndpointConfig, NoAnswer, Redemption, RefusalReason,
-    TokenEncoding, TokenEndpoint, TokenTypeHint,
+    Grant, HttpTokenEndpoint, HttpTokenEndpointConfig, NoAnswer, ProxyUrl, Redemption,
+    RefusalReason, TokenEncoding, TokenEndpoint, TokenTypeHint,
 };

@@ -4,6 +4,7 @@
 //! spent it: see [`Redemption`].
 
 mod classify;
+mod client;
 mod http;
 
 use std::fmt;
@@ -17,7 +18,8 @@ use crate::secret::Secret;
 
 #[cfg(feature = "test-util")]
 pub(crate) use classify::{Reply, classify, retry_after};
-pub(crate) use http::is_protected;
+pub use client::ProxyUrl;
+pub(crate) use client::is_protected;
 pub use http::{HttpTokenEndpoint, HttpTokenEndpointConfig, TokenEncoding};
 
 /// The authorization server, as far as a stored login needs it.

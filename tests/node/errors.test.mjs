@@ -177,6 +177,8 @@ test('values that cannot be used', async () => {
     [{ revokeUrl: '::' }, /revoke_url "::"/],
     [{ issuer: 'http://example.com' }, /use https/],
     [{ tokenUrl: 'http://example.com/token' }, /use https, or http on loopback/],
+    [{ userAgent: 'a\nb' }, /user_agent/],
+    [{ proxy: 'socks5://proxy' }, /proxy .*http or https/],
     [{ winnerWaitMs: -1 }, /winnerWaitMs is -1;/],
     [{ refreshWindowMs: NaN }, /refreshWindowMs/],
     [{ requestTimeoutMs: Infinity }, /requestTimeoutMs/],

@@ -39,6 +39,8 @@ const options: AuthManagerOptions = {
   issuer: 'https://example.com',
   clientId: 'client',
   originator: 'program',
+  userAgent: 'program/1',
+  proxy: 'http://proxy:3128',
   tokenEncoding: 'form',
 };
 const manager = new AuthManager(options);

@@ -23,11 +23,10 @@ READS = 100
 
 def main() -> None:
     home, url, client, *more = sys.argv[1:]
-    options: dict[str, Any] = json.loads(more[0]) if more else {}
+    options: dict[str, Any] = {"token_url": f"{url}/oauth/token"}
+    options |= json.loads(more[0]) if more else {}
     try:
-        manager = AuthManager(
-            codex_home=home, token_url=f"{url}/oauth/token", originator=client, **options
-        )
+        manager = AuthManager(codex_home=home, originator=client, **options)
     except CodexAuthError as error:
         say(failure(error))
         return

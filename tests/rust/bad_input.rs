@@ -87,6 +87,10 @@ async fn options_that_make_no_sense() {
     refused(builder().token_url("http://example.com/"), "invalid_option", &["token_url", "https"])
         .await;
     refused(builder().originator("a\nb: c"), "invalid_option", &["originator"]).await;
+    refused(builder().user_agent("a\nb: c"), "invalid_option", &["user_agent"]).await;
+    for proxy in ["nonsense", "ftp://proxy", "proxy:3128"] {
+        refused(builder().proxy(proxy), "invalid_option", &["proxy", "http"]).await;
+    }
     let soon = seconds("lock_timeout", 1.0).expect("a duration");
     refused(builder().lock_timeout(soon), "invalid_option", &["lock_timeout", "refresh_deadline"])
         .await;
@@ -106,6 +110,10 @@ async fn a_password_in_a_url_is_not_repeated() {
         assert_clear(&error, "invalid_option", &["token_url"]);
         assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
     }
+    let builder = AuthManager::builder().codex_home(home.path()).proxy("user:secret@proxy:1");
+    let error = builder.build().await.expect_err("refused");
+    assert_clear(&error, "invalid_option", &["proxy"]);
+    assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
 }
 
 #[tokio::test]
@@ -118,6 +126,8 @@ async fn an_endpoint_made_by_hand_sends_nothing_unprotected_either() {
         revoke_url: url("/oauth/revoke").parse().expect("a URL"),
         client_id: "client".to_owned(),
         originator: "test".to_owned(),
+        user_agent: None,
+        proxy: None,
         encoding: TokenEncoding::Json,
         ca_certificate: None,
     };

@@ -64,6 +64,8 @@ fn endpoint(port: u16) -> HttpTokenEndpoint {
         revoke_url: url("/oauth/revoke"),
         client_id: "client".to_owned(),
         originator: "test".to_owned(),
+        user_agent: None,
+        proxy: None,
         encoding: TokenEncoding::Json,
         ca_certificate: None,
     };

@@ -28,6 +28,8 @@ pub fn with_option(
         "issuer" => builder.issuer(text),
         "client_id" => builder.client_id(text),
         "originator" => builder.originator(text),
+        "user_agent" => builder.user_agent(text),
+        "proxy" => builder.proxy(text),
         "token_encoding" => builder.token_encoding(text.parse()?),
         "refresh_window" => builder.refresh_window(duration()?),
         "winner_wait" => builder.winner_wait(duration()?),

@@ -213,6 +213,8 @@ class AuthManager:
         issuer: str | None = None,
         client_id: str | None = None,
         originator: str | None = None,
+        user_agent: str | None = None,
+        proxy: str | None = None,
         token_encoding: Literal["json", "form"] | None = None,
         enable_codex_api_key_env: bool | None = None,
         allowed_origins: Sequence[str] | None = None,

@@ -35,6 +35,8 @@ class ManagerOptions(TypedDict, total=False):
     issuer: str | None
     client_id: str | None
     originator: str | None
+    user_agent: str | None
+    proxy: str | None
     token_encoding: Literal["json", "form"] | None
     enable_codex_api_key_env: bool | None
     allowed_origins: Sequence[str] | None

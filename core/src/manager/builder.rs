@@ -43,6 +43,8 @@ pub struct AuthManagerBuilder {
     client_id: Option<String>,
     originator: Option<String>,
     allowed_origins: Vec<String>,
+    user_agent: Option<String>,
+    proxy: Option<Secret>,
     token_encoding: TokenEncoding,
     enable_codex_api_key_env: bool,
     options: Options,
@@ -90,6 +92,8 @@ impl AuthManagerBuilder {
         /// The name of your program in requests; default `$CODEX_INTERNAL_ORIGINATOR_OVERRIDE`,
         /// else `codex_auth_sdk`.
         originator: String => originator;
+        /// What token requests name as their `User-Agent`; default the originator.
+        user_agent: String => user_agent;
         /// The only account whose login is ever published.
         account_id: String => options.account_id;
     }
@@ -128,6 +132,15 @@ impl AuthManagerBuilder {
         request_timeout: Duration => options.request_timeout;
         /// How long to wait for the refresh lock; default 60 s. It must exceed the deadline.
         lock_timeout: Duration => options.lock_timeout;
+    }
+
+    /// The proxy of token requests by https, `http://user:password@host:port`; default what the
+    /// environment (`$HTTPS_PROXY`, `$ALL_PROXY`, but for `$NO_PROXY` and loopback) or the system
+    /// says. It takes the place of all of these.
+    #[must_use]
+    pub fn proxy(mut self, proxy: impl Into<String>) -> Self {
+        self.proxy = Some(Secret::new(proxy));
+        self
     }
 
     /// Builds the manager and reads the store, waiting for it if need be.
@@ -175,15 +188,11 @@ impl AuthManagerBuilder {
         }
         let originator =
             self.originator.take().or_else(|| variable("CODEX_INTERNAL_ORIGINATOR_OVERRIDE"));
-        if let Some(originator) = originator {
-            if !is_header_value(&originator) {
-                return Err(invalid(format!(
-                    "originator is {originator:?}; it must be printable ASCII text"
-                )));
-            }
+        if let Some(originator) = header_value("originator", originator)? {
             self.options.originator = originator.into();
         }
         self.options.allowed_origins = AllowedOrigins::with(&self.allowed_origins)?;
+        self.user_agent = header_value("user_agent", self.user_agent.take())?;
         let storage = match self.storage.take() {
             Some(storage) => storage,
             None => self.open_store()?,
@@ -305,8 +314,12 @@ impl AuthManagerBuilder {
             revoke_url,
             client_id: client_id.unwrap_or_else(|| CLIENT_ID.to_owned()),
             originator: self.options.originator.to_string(),
+            user_agent: self.user_agent.clone(),
             encoding: self.token_encoding,
-            ca_certificate: variable("CODEX_CA_CERTIFICATE").map(PathBuf::from),
+            proxy: self.proxy.as_ref().map(|proxy| proxy.expose().parse()).transpose()?,
+            ca_certificate: variable("CODEX_CA_CERTIFICATE")
+                .or_else(|| variable("SSL_CERT_FILE"))
+                .map(PathBuf::from),
         })
     }
 }
@@ -322,6 +335,15 @@ fn parse_url(option: &str, text: &str) -> Result<Url> {
         }
         Ok(url) if is_protected(&url) => Ok(url),
         Ok(_) => refuse("would send tokens unprotected; use https, or http on loopback".to_owned()),
+    }
+}
+
+fn header_value(option: &str, text: Option<String>) -> Result<Option<String>> {
+    match text {
+        Some(text) if !is_header_value(&text) => {
+            Err(invalid(format!("{option} is {text:?}; it must be printable ASCII text")))
+        }
+        text => Ok(text),
     }
 }
 

@@ -4,20 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{HeaderValue, RETRY_AFTER, USER_AGENT};
-use reqwest::{Client, RequestBuilder, Response, redirect};
-use rustls::ClientConfig;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls_platform_verifier::Verifier;
+use reqwest::{Client, RequestBuilder, Response};
 use tokio::time::{self, Instant};
 use url::Url;
 use zeroize::Zeroizing;
 
 use super::classify::{Reply, classify, retry_after};
+use super::client::{self, ProxyUrl, is_protected};
 use super::{NoAnswer, Redemption, TokenEndpoint, TokenTypeHint};
 use crate::environment::{BoxFuture, Environment};
 use crate::error::{Error, ErrorKind, Result};
@@ -49,15 +45,19 @@ pub struct HttpTokenEndpointConfig {
     pub revoke_url: Url,
     /// The client that the login was made for.
     pub client_id: String,
-    /// The program's name, sent as `originator` and `User-Agent`.
+    /// The program's name, sent as `originator`.
     pub originator: String,
+    /// What is sent as `User-Agent`; the originator where it is none.
+    pub user_agent: Option<String>,
     /// How request bodies are written.
     pub encoding: TokenEncoding,
+    /// The proxy of requests by https; none: what the environment or the system says.
+    pub proxy: Option<ProxyUrl>,
     /// A PEM file of certificate authorities to trust besides the system's.
     pub ca_certificate: Option<PathBuf>,
 }
 
-/// A [`TokenEndpoint`] over HTTP/1.1 and TLS. Nothing is opened before the first request.
+/// A [`TokenEndpoint`] over HTTP/2 or HTTP/1.1, and TLS. Nothing is opened before the first request.
 pub struct HttpTokenEndpoint {
     config: HttpTokenEndpointConfig,
     environment: Environment,
@@ -94,14 +94,14 @@ impl HttpTokenEndpoint {
         if !is_protected(url) {
             return Err("tokens are sent by https only, or by http on loopback".to_owned());
         }
-        let originator = HeaderValue::from_str(&self.config.originator)
-            .map_err(|_| "the originator is not a header value".to_owned())?;
+        let HttpTokenEndpointConfig { originator, user_agent, .. } = &self.config;
+        let user_agent = user_agent.as_ref().unwrap_or(originator);
         let request = self
             .client
-            .get_or_try_make(|| self.build_client())?
+            .get_or_try_make(|| client::build(&self.config))?
             .post(url.clone())
-            .header("originator", &originator)
-            .header(USER_AGENT, originator);
+            .header("originator", header("originator", originator)?)
+            .header(USER_AGENT, header("user agent", user_agent)?);
         Ok(match self.config.encoding {
             TokenEncoding::Form => request.form(fields),
             // From the fields as they are: no copy of a token is left behind by us.
@@ -109,50 +109,6 @@ impl HttpTokenEndpoint {
                 request.json(&fields.iter().copied().collect::<BTreeMap<_, _>>())
             }
         })
-    }
-
-    fn build_client(&self) -> std::result::Result<Client, String> {
-        let urls = [&self.config.token_url, &self.config.revoke_url];
-        let tls = if urls.iter().any(|url| url.scheme() == "https") {
-            self.tls()?
-        } else {
-            without_trust()?
-        };
-        let mut builder = Client::builder()
-            .tls_backend_preconfigured(tls)
-            .redirect(redirect::Policy::none())
-            // Redemptions are rare, and a request on a connection that the server is closing is
-            // one whose fate is unknown.
-            .pool_max_idle_per_host(0)
-            .connect_timeout(Duration::from_secs(10));
-        if urls.iter().all(|url| is_loopback(url)) {
-            builder = builder.no_proxy();
-        }
-        builder.build().map_err(|error| format!("cannot set up HTTP: {error}"))
-    }
-
-    fn tls(&self) -> std::result::Result<ClientConfig, String> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let failed = |error: &dyn fmt::Display| format!("cannot set up TLS: {error}");
-        let verifier = match &self.config.ca_certificate {
-            None => Verifier::new(Arc::clone(&provider)),
-            Some(path) => {
-                let unreadable = |error: &dyn fmt::Display| {
-                    format!("cannot read the certificates of {}: {error}", path.display())
-                };
-                let roots = CertificateDer::pem_file_iter(path)
-                    .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
-                    .map_err(|error| unreadable(&error))?;
-                Verifier::new_with_extra_roots(roots, Arc::clone(&provider))
-            }
-        }
-        .map_err(|error| failed(&error))?;
-        Ok(ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| failed(&error))?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_no_client_auth())
     }
 
     async fn read(
@@ -234,31 +190,6 @@ impl fmt::Debug for HttpTokenEndpoint {
     }
 }
 
-/// Whether nobody on the way can read what is sent to `url`.
-pub(crate) fn is_protected(url: &Url) -> bool {
-    url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url))
-}
-
-/// Whether `url` stays on this machine.
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
-
-/// A TLS set-up that trusts nobody, for plain HTTP: reading the system's authorities takes longer
-/// than a refresh on loopback, and fails where there are none.
-fn without_trust() -> std::result::Result<ClientConfig, String> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| format!("cannot set up TLS: {error}"))?;
-    Ok(config.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
-}
-
 /// What `reply` comes to within `timeout`, or a moment later; none after that.
 ///
 /// A program that was stopped (`SIGSTOP`, a frozen container) wakes up when its time is over, with
@@ -282,6 +213,10 @@ async fn body(mut response: Response) -> Option<Zeroizing<Vec<u8>>> {
         body.extend_from_slice(&chunk);
     }
     Some(body)
+}
+
+fn header(name: &str, value: &str) -> std::result::Result<HeaderValue, String> {
+    HeaderValue::from_str(value).map_err(|_| format!("the {name} is not a header value"))
 }
 
 fn host(url: &Url) -> &str {

@@ -95,6 +95,8 @@ pub(super) fn endpoint(url: &str) -> HttpTokenEndpoint {
         revoke_url: at("/oauth/revoke"),
         client_id: "client".to_owned(),
         originator: "endpoint_failure".to_owned(),
+        user_agent: None,
+        proxy: None,
         encoding: TokenEncoding::Json,
         ca_certificate: None,
     };

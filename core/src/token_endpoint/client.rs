@@ -1,0 +1,123 @@
+//! The HTTP client of a token endpoint: by which way it goes, and whom it trusts.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::{Client, Proxy, redirect};
+use rustls::ClientConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls_platform_verifier::Verifier;
+use url::Url;
+
+use super::http::HttpTokenEndpointConfig;
+use crate::error::{Error, ErrorKind};
+use crate::secret::Secret;
+
+type Result<T> = std::result::Result<T, String>;
+
+/// Where a proxy is. It may hold a user and a password, and is never shown.
+#[derive(Debug, Clone)]
+pub struct ProxyUrl(Secret);
+
+impl FromStr for ProxyUrl {
+    type Err = Error;
+
+    fn from_str(text: &str) -> std::result::Result<Self, Error> {
+        let is_proxy = |url: Url| matches!(url.scheme(), "http" | "https");
+        if Url::parse(text).is_ok_and(is_proxy) {
+            return Ok(Self(Secret::new(text)));
+        }
+        Err(Error::new(
+            ErrorKind::InvalidOption,
+            "proxy (not shown: there may be a password in it) is not an http or https URL",
+        ))
+    }
+}
+
+/// A client for the URLs of `config`. This reads the system's authorities, if they are needed.
+pub(super) fn build(config: &HttpTokenEndpointConfig) -> Result<Client> {
+    let urls = [&config.token_url, &config.revoke_url];
+    let tls = if urls.iter().any(|url| url.scheme() == "https") {
+        tls(config.ca_certificate.as_deref())?
+    } else {
+        without_trust()?
+    };
+    let failed = |error| format!("cannot set up HTTP: {error}");
+    let mut builder = Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(redirect::Policy::none())
+        // Redemptions are rare, and a request on a connection that the server is closing is one
+        // whose fate is unknown.
+        .pool_max_idle_per_host(0)
+        .connect_timeout(Duration::from_secs(10));
+    if let Some(proxy) = &config.proxy {
+        // By https only: of the plain http that loopback may use, a proxy would read the tokens.
+        builder = builder.proxy(Proxy::https(proxy.0.expose()).map_err(failed)?);
+    } else if urls.iter().any(|url| is_loopback(url)) {
+        // The environment's proxy, which may be elsewhere, is for what is elsewhere.
+        builder = builder.no_proxy();
+    }
+    builder.build().map_err(failed)
+}
+
+/// Whether nobody on the way can read what is sent to `url`.
+pub(crate) fn is_protected(url: &Url) -> bool {
+    url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url))
+}
+
+/// Whether `url` stays on this machine.
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// Trusts the system's authorities, and those in the file `extra`.
+fn tls(extra: Option<&Path>) -> Result<ClientConfig> {
+    let provider = Arc::new(ring::default_provider());
+    let authorities = extra.map(read_authorities).transpose()?.unwrap_or_default();
+    let verifier =
+        Verifier::new_with_extra_roots(authorities, Arc::clone(&provider)).map_err(no_tls)?;
+    let mut tls = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(no_tls)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(tls)
+}
+
+/// A TLS set-up that trusts nobody, for plain HTTP: reading the system's authorities takes longer
+/// than a refresh on loopback, and fails where there are none.
+fn without_trust() -> Result<ClientConfig> {
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(no_tls)?;
+    Ok(config.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
+}
+
+fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let unusable = |why: &dyn fmt::Display| {
+        format!("cannot read the certificates of {}: {why}", path.display())
+    };
+    let authorities = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
+        .map_err(|error| unusable(&error))?;
+    if authorities.is_empty() {
+        return Err(unusable(&"there are none"));
+    }
+    Ok(authorities)
+}
+
+fn no_tls(error: impl fmt::Display) -> String {
+    format!("cannot set up TLS: {error}")
+}
