@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use codex_auth_sdk::{AuthManager, BoxFuture, Error};
 use pyo3::prelude::*;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::bridge::is_ending;
@@ -100,27 +101,42 @@ pub(crate) fn subscribe_on_demand(manager: &AuthManager, deliver: Py<PyAny>) -> 
 }
 
 fn deliver_on(manager: &AuthManager, deliver: Py<PyAny>, demand: Arc<Semaphore>) -> Subscription {
-    let (deliver, asked) = (Arc::new(deliver), Arc::clone(&demand));
+    let (deliver, asked) = (Arc::new(Callback(Some(deliver))), Arc::clone(&demand));
     let delivery = manager.deliver_events(move |event| -> BoxFuture<'static, ()> {
         let (deliver, asked) = (Arc::clone(&deliver), Arc::clone(&asked));
         Box::pin(async move {
             let Ok(permit) = asked.acquire().await else { return };
             permit.forget();
-            // The core's thread must never wait for the interpreter.
-            drop(tokio::task::spawn_blocking(move || call(&deliver, event)).await);
+            drop(tokio::task::spawn_blocking(move || deliver.call(event)).await);
         })
     });
     Subscription { delivery, demand }
 }
 
-fn call(deliver: &Py<PyAny>, event: codex_auth_sdk::Event) {
-    // A thread that attaches to an ending interpreter crashes or hangs.
-    if is_ending() {
-        return;
+/// What is called with events. It is let go of as it is called: the core's thread must never wait for
+/// the interpreter.
+struct Callback(Option<Py<PyAny>>);
+
+impl Callback {
+    fn call(&self, event: codex_auth_sdk::Event) {
+        let Some(callback) = self.0.as_ref().filter(|_| !is_ending()) else { return };
+        Python::try_attach(|py| {
+            if let Err(error) = callback.call1(py, (Event::from(event),)) {
+                error.write_unraisable(py, Some(callback.bind(py)));
+            }
+        });
     }
-    Python::try_attach(|py| {
-        if let Err(error) = deliver.call1(py, (Event::from(event),)) {
-            error.write_unraisable(py, Some(deliver.bind(py)));
+}
+
+impl Drop for Callback {
+    fn drop(&mut self) {
+        let callback = self.0.take();
+        match Handle::try_current() {
+            // A thread that attaches to an ending interpreter crashes or hangs.
+            Ok(worker) if !is_ending() => {
+                drop(worker.spawn_blocking(move || Python::try_attach(move |_| drop(callback))));
+            }
+            _ => drop(callback),
         }
-    });
+    }
 }

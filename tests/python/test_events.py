@@ -16,7 +16,7 @@ from support import Child
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support import Realm
+    from support import Issuer, Realm
 
 WAIT_S = 30
 
@@ -116,12 +116,11 @@ def test_a_slow_iterator_is_told_what_it_missed(realm: Realm, home: Path) -> Non
     assert sum(event.missed for event in read) > 0
 
 
-def test_the_guardian_refreshes_without_anybody_asking(realm: Realm, home: Path) -> None:
-    realm.call("configure", access_ttl_ms=3_600_000)
+def test_the_guardian_refreshes_without_anybody_asking(issuer: Issuer, home: Path) -> None:
+    realm = issuer.realm(logins={"a": {"access_age_s": 3590}})
+    (home / "auth.json").write_text(realm.logins["a"]["text"])
     events: queue.Queue[str] = queue.Queue()
-    # Due from the start: the first pair is five minutes old.
-    options = realm.options(codex_home=home, refresh_window=3400)
-    manager = AuthManager(**options)
+    manager = AuthManager(**realm.options(codex_home=home))
     subscription = manager.subscribe(lambda event: events.put(event.kind))
     manager.keep_fresh()
     gc.collect()
