@@ -22,6 +22,7 @@ mod recovery;
 mod refresh;
 mod save;
 mod shared;
+mod spans;
 mod stats;
 mod store_watch;
 mod sync;
@@ -56,6 +57,22 @@ use crate::storage::StoreHolder;
 /// store. All methods take `&self` and may be called from any thread and any async runtime, or
 /// none: what touches the network runs on a thread of this crate's own, so dropping a future never
 /// stops a refresh whose token the server has already rotated.
+///
+/// # Spans
+///
+/// For subscribers of `tracing`, all with the target `codex_auth_sdk`, the level `INFO` and a field
+/// `outcome`, which is recorded at the end: one of these codes, or that of an [`Error`]. There are
+/// no secrets and no account in them.
+///
+/// | Name | What | `outcome` |
+/// |---|---|---|
+/// | `codex_auth.recovery` | a call of [`recover_from_unauthorized`](Self::recover_from_unauthorized) | `retry`, or a [`GiveUpReason`] |
+/// | `codex_auth.refresh` | a refresh, one for all who wait for it; `purpose` is `rejected`, `proactive` or `repair`. It follows from the span in which it was started | `fresh`, or a [`GiveUpReason`] |
+/// | `codex_auth.lock_wait` | in a refresh, the way to its turn | `locked`, or `answered` by somebody else's refresh |
+/// | `codex_auth.redemption` | one request to the token endpoint | `granted`, `declined`, `not_spent`, `in_doubt`, or why it was refused |
+/// | `codex_auth.commit` | a save of refreshed tokens | `saved`, `superseded` |
+///
+/// [`Error`]: crate::Error
 ///
 /// ```no_run
 /// use codex_auth_sdk::{AuthManager, UnauthorizedRecoveryDecision};

@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::attempt::Attempt;
 use super::shared::Shared;
+use super::spans::{self, traced};
 use super::store_watch::StoreWatch;
 use crate::error::{Error, Result, transient};
 use crate::secret::Secret;
@@ -129,7 +130,8 @@ impl Attempt<'_> {
                 ));
             }
             let timeout = self.shared.options.request_timeout.min(self.left());
-            let answer = match self.shared.endpoint.redeem(token, timeout).await {
+            let redemption = self.shared.endpoint.redeem(token, timeout);
+            let answer = match traced(spans::redemption(), redemption).await {
                 Redemption::Granted(grant) => return Ok(Exchange::Granted(grant)),
                 Redemption::Refused(_) if tally.is_in_doubt() => {
                     return Ok(Exchange::Refused(RefusalReason::OutcomeUnknown));

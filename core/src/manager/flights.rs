@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::demand::{Demand, Key, Outcome};
 use super::process::{Answer, Task};
 use super::shared::{Shared, interrupted};
+use super::spans::{self, traced};
 use crate::error::Result;
 
 /// A flight's place among the others, given up however it ends.
@@ -51,8 +52,9 @@ impl Shared {
         drop(flights);
         let flight = Flight { task: process.task(), key };
         let shared = Arc::clone(self);
+        let span = spans::refresh(demand.purpose);
         self.spawn(Box::pin(async move {
-            let result = shared.fulfil(&demand).await;
+            let result = traced(span, shared.fulfil(&demand)).await;
             // Whoever comes now reads the store, which has the answer.
             drop(flight);
             sender.send_replace(Some(result));

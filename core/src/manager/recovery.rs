@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 use super::decision::{GiveUpReason, UnauthorizedRecoveryDecision};
 use super::demand::{Demand, Purpose};
 use super::shared::Shared;
+use super::spans::{self, traced};
 use super::sync::SyncOutcome;
 use crate::error::Result;
 use crate::per_process::PerProcess;
@@ -49,13 +50,16 @@ impl Shared {
         auth: &CodexAuth,
         recovery: &UnauthorizedRecovery,
     ) -> Result<UnauthorizedRecoveryDecision> {
-        let turn = recovery.0.turn.get_or_default();
-        let _held = turn.lock().await;
-        let end = self.next_step(auth, &recovery.0).await?;
-        if end.is_ok() {
-            self.counters.recoveries.count();
-        }
-        Ok(recovery.decide(end))
+        let decided = async {
+            let turn = recovery.0.turn.get_or_default();
+            let _held = turn.lock().await;
+            let end = self.next_step(auth, &recovery.0).await?;
+            if end.is_ok() {
+                self.counters.recoveries.count();
+            }
+            Ok(recovery.decide(end))
+        };
+        traced(spans::recovery(), decided).await
     }
 
     async fn next_step(

@@ -10,6 +10,7 @@ use super::decision::GiveUpReason;
 use super::demand::{Demand, Outcome, Purpose};
 use super::events::Event;
 use super::shared::Shared;
+use super::spans::{self, Code, traced};
 use super::store_watch::StoreWatch;
 use super::sync::View;
 use crate::error::{Error, ErrorKind, Result};
@@ -21,6 +22,15 @@ enum Admission {
     /// The store had the answer.
     Answered(Outcome),
     Locked(Box<dyn RefreshLock>),
+}
+
+impl Code for Admission {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Answered(_) => "answered",
+            Self::Locked(_) => "locked",
+        }
+    }
 }
 
 impl Shared {
@@ -43,7 +53,7 @@ impl Shared {
     }
 
     async fn refresh(self: &Arc<Self>, demand: &Demand) -> Result<Outcome> {
-        match self.admit(demand).await? {
+        match traced(spans::lock_wait(), self.admit(demand)).await? {
             Admission::Answered(outcome) => Ok(outcome),
             Admission::Locked(lock) => Attempt::new(self, demand, lock).run().await,
         }

@@ -12,6 +12,7 @@ use super::events::Event;
 use super::memory::Rotated;
 use super::process::Unsaved;
 use super::shared::Shared;
+use super::spans::{self, traced};
 use super::sync::View;
 use crate::auth_dot_json::AuthDotJson;
 use crate::claims::IdTokenClaims;
@@ -87,6 +88,14 @@ impl Shared {
     /// the `redeemed` tokens, or already the pair's own: then an earlier try failed after it had
     /// written, and only another one can show that it is durable.
     pub(super) async fn commit_pair(
+        &self,
+        pair: &Arc<AuthDotJson>,
+        redeemed: &[Fingerprint],
+    ) -> Result<SaveOutcome> {
+        traced(spans::commit(), self.try_commit(pair, redeemed)).await
+    }
+
+    async fn try_commit(
         &self,
         pair: &Arc<AuthDotJson>,
         redeemed: &[Fingerprint],

@@ -7,6 +7,7 @@ mod events;
 mod following;
 mod guardian;
 mod refusals;
+mod spans;
 mod stats;
 mod unsaved;
 mod world;
