@@ -7,9 +7,10 @@ use serde_json::json;
 
 fn threads() -> Vec<String> {
     let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
-    let names =
-        tasks.map(|task| std::fs::read_to_string(task.expect("a task").path().join("comm")));
-    names.map(|name| name.expect("a name").trim().to_owned()).collect()
+    // One that has ended meanwhile has no name any more.
+    let names = tasks
+        .filter_map(|task| std::fs::read_to_string(task.expect("a task").path().join("comm")).ok());
+    names.map(|name| name.trim().to_owned()).collect()
 }
 
 fn sockets() -> usize {

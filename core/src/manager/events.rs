@@ -78,8 +78,9 @@ pub struct Events {
 }
 
 impl Events {
-    /// Waits for the next event; none once the manager, its clones and what they have in flight
-    /// are gone, and in a forked child, which subscribes for itself.
+    /// Waits for the next event; none once the manager, its clones, what they have in flight and
+    /// what keeps them fresh or has them follow the store are gone, and in a forked child, which
+    /// subscribes for itself.
     ///
     /// Dropping the future loses no event.
     pub async fn next(&mut self) -> Option<Event> {
