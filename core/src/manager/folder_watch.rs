@@ -50,8 +50,7 @@ impl Folder {
 fn watch(folders: &[Folder], signal: &Arc<Signal>) -> notify::Result<RecommendedWatcher> {
     let signal = Arc::clone(signal);
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-        // Who only reads, as we do, changes nothing. An error may hide a change.
-        if !event.is_ok_and(|event| event.kind.is_access()) {
+        if may_be_change(&event) {
             signal.wake();
         }
     })?;
@@ -59,6 +58,12 @@ fn watch(folders: &[Folder], signal: &Arc<Signal>) -> notify::Result<Recommended
         watcher.watch(&folder.path, RecursiveMode::NonRecursive)?;
     }
     Ok(watcher)
+}
+
+/// Who only reads, as we do, changes nothing: to read again for that would never end. An error may
+/// hide a change.
+fn may_be_change(event: &notify::Result<Event>) -> bool {
+    !event.as_ref().is_ok_and(|event| event.kind.is_access())
 }
 
 #[cfg(unix)]
@@ -70,4 +75,22 @@ fn folder_id(folder: &Metadata) -> Option<(u64, u64)> {
 #[cfg(not(unix))]
 fn folder_id(_folder: &Metadata) -> Option<(u64, u64)> {
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::EventKind;
+    use notify::event::{AccessKind, AccessMode, ModifyKind};
+
+    use super::*;
+
+    #[test]
+    fn who_only_reads_wakes_nobody() {
+        let event = |kind| Ok(Event::new(kind));
+        for access in [AccessKind::Read, AccessKind::Open(AccessMode::Any)] {
+            assert!(!may_be_change(&event(EventKind::Access(access))), "{access:?}");
+        }
+        assert!(may_be_change(&event(EventKind::Modify(ModifyKind::Any))));
+        assert!(may_be_change(&Err(notify::Error::generic("overflow"))));
+    }
 }
