@@ -60,8 +60,7 @@ impl NativeCodexAuth {
     #[napi]
     pub fn headers(&self) -> Outcome<Vec<NativeHeader>> {
         outcome(self.0.headers().map(|headers| {
-            let header = |(name, value)| NativeHeader { name, value: text(&value) };
-            headers.into_iter().map(header).collect()
+            headers.iter().map(|(name, value)| NativeHeader { name, value: text(value) }).collect()
         }))
     }
 

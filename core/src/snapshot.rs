@@ -109,7 +109,8 @@ struct Inner {
     times: AccessTokenTimes,
     /// When the access token ends, by this machine's clock; none where nobody can tell.
     valid_until: Option<DateTime<Utc>>,
-    originator: Arc<str>,
+    /// Made once: a snapshot is sent many times.
+    headers: Result<Vec<(&'static str, Secret)>>,
 }
 
 impl CodexAuth {
@@ -138,10 +139,13 @@ impl CodexAuth {
         let times = tokens.map_or_else(AccessTokenTimes::default, |tokens| {
             AccessTokenTimes::parse(tokens.access_token.expose())
         });
+        let identity =
+            tokens.map_or_else(Identity::default, |tokens| Identity::of(tokens, &claims));
+        let sender = Sender { mode, bearer: bearer.as_ref(), identity: &identity, originator };
         Some(Self(Arc::new(Inner {
-            identity: tokens.map_or_else(Identity::default, |tokens| Identity::of(tokens, &claims)),
+            headers: sender.headers(claims.is_fedramp),
             valid_until: valid_until(times, record.last_refresh, now),
-            originator: Arc::clone(originator),
+            identity,
             mode,
             bearer,
             claims,
@@ -214,29 +218,8 @@ impl CodexAuth {
     ///
     /// `unsupported_mode` where the credential is not a bearer token, or where it or the account id
     /// cannot stand in a header: without the id the request would be for another workspace.
-    pub fn headers(&self) -> Result<Vec<(&'static str, Secret)>> {
-        let Some(bearer) = self.access_token() else {
-            return Err(Error::new(
-                ErrorKind::UnsupportedMode,
-                format!(
-                    "a credential of mode {} has no bearer token to send",
-                    self.0.mode.as_str()
-                ),
-            ));
-        };
-        let bearer = header_value("bearer token", bearer.expose())?;
-        let mut headers = vec![("Authorization", Secret::new(format!("Bearer {bearer}")))];
-        if self.0.mode != AuthMode::ApiKey {
-            if let Some(id) = self.account_id() {
-                let id = header_value("account id", id)?;
-                headers.push(("ChatGPT-Account-ID", Secret::new(id)));
-            }
-            if self.is_fedramp() {
-                headers.push(("X-OpenAI-Fedramp", Secret::new("true")));
-            }
-            headers.push(("originator", Secret::new(&*self.0.originator)));
-        }
-        Ok(headers)
+    pub fn headers(&self) -> Result<&[(&'static str, Secret)]> {
+        self.0.headers.as_deref().map_err(Clone::clone)
     }
 
     pub(crate) fn record(&self) -> &Arc<AuthDotJson> {
@@ -349,6 +332,39 @@ fn life(times: AccessTokenTimes) -> Option<TimeDelta> {
 }
 
 /// `text`, which is the `what` of a login, if a header can carry it.
+/// Who a request is from.
+struct Sender<'a> {
+    mode: AuthMode,
+    bearer: Option<&'a Secret>,
+    identity: &'a Identity,
+    originator: &'a str,
+}
+
+impl Sender<'_> {
+    fn headers(&self, is_fedramp: bool) -> Result<Vec<(&'static str, Secret)>> {
+        let Some(bearer) = self.bearer else {
+            let mode = self.mode.as_str();
+            return Err(Error::new(
+                ErrorKind::UnsupportedMode,
+                format!("a credential of mode {mode} has no bearer token to send"),
+            ));
+        };
+        let bearer = header_value("bearer token", bearer.expose())?;
+        let mut headers = vec![("Authorization", Secret::new(format!("Bearer {bearer}")))];
+        if self.mode != AuthMode::ApiKey {
+            if let Some(id) = self.identity.account_id() {
+                let id = header_value("account id", id)?;
+                headers.push(("ChatGPT-Account-ID", Secret::new(id)));
+            }
+            if is_fedramp {
+                headers.push(("X-OpenAI-Fedramp", Secret::new("true")));
+            }
+            headers.push(("originator", Secret::new(self.originator)));
+        }
+        Ok(headers)
+    }
+}
+
 fn header_value<'a>(what: &str, text: &'a str) -> Result<&'a str> {
     is_header_value(text).then_some(text).ok_or_else(|| {
         Error::new(
@@ -441,7 +457,8 @@ mod tests {
         }
         refused("", "acct-1");
         let record = json!({"tokens": {"access_token": "a", "account_id": ""}});
-        let headers = auth(&record, 0).expect("a login").headers().expect("no id, no header");
+        let auth = auth(&record, 0).expect("a login");
+        let headers = auth.headers().expect("no id, no header");
         let names: Vec<_> = headers.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, ["Authorization", "originator"]);
     }

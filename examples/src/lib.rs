@@ -32,7 +32,7 @@ pub async fn call_api(
 ) -> Result<StatusCode, Box<dyn std::error::Error>> {
     let mut request = client.get(format!("{url}/api/me"));
     for (name, value) in auth.headers()? {
-        request = request.header(name, value.expose());
+        request = request.header(*name, value.expose());
     }
     Ok(request.send().await?.status())
 }

@@ -17,7 +17,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     while let Some(auth) = manager.fresh_auth().await? {
         let mut request = client.get(&url);
         for (name, value) in auth.headers()? {
-            request = request.header(name, value.expose());
+            request = request.header(*name, value.expose());
         }
         let reply = request.send().await?;
         if reply.status() != 401 {
