@@ -31,6 +31,11 @@ export declare class NativeAuthManager {
   unauthorizedRecovery(): NativeRecovery
   /** What to do about a 401: `retry` or `give_up`. */
   recoverFromUnauthorized(auth: NativeCodexAuth, recovery: NativeRecovery): Outcome<'retry' | 'give_up'> | Promise<Outcome<'retry' | 'give_up'>>
+  /**
+   * The authorization of a request to `url` with the header `authorization`; null where it gets
+   * none.
+   */
+  authorize(url: string, authorization?: string | undefined | null): NativeRequestAuthorization | null
   /** Removes the login from the store, and revokes it first if asked to. */
   logout(revoke: boolean): Outcome<NativeLogout> | Promise<Outcome<NativeLogout>>
   /** Waits for refreshes in flight and tokens that are still to be saved. */
@@ -87,6 +92,16 @@ export declare class NativeRecovery {
   get giveUpReason(): string | null
 }
 
+/** Behind the HTTP integrations: what one request is sent with, and whether it is sent again. */
+export declare class NativeRequestAuthorization {
+  /** The snapshot to send the request with, if that is at hand: `known` itself if it is that. */
+  authIfReady(known?: NativeCodexAuth | undefined | null): Outcome<NativeCodexAuth | null>
+  /** The snapshot to send the request with, refreshed first where needed. */
+  auth(): Outcome<NativeCodexAuth> | Promise<Outcome<NativeCodexAuth>>
+  /** The snapshot to send the request again with, after it was answered with `status`. */
+  retryAuth(auth: NativeCodexAuth, status: number): Outcome<NativeCodexAuth | null> | Promise<Outcome<NativeCodexAuth | null>>
+}
+
 /** Runs the suite that every store must pass; what this one breaks, if anything. */
 export declare function brokenBy(connection: NativeConnection): Promise<Outcome<string | null>>
 
@@ -116,6 +131,9 @@ export declare function finish(longestMs: number): boolean
 
 /** The same without blocking, for stores that need the event loop. */
 export declare function finished(): Promise<Outcome<boolean>>
+
+/** The API key of a client whose requests a manager authorizes. */
+export declare const MANAGED_API_KEY: string
 
 /** What a snapshot says of itself; times in milliseconds since 1970. */
 export interface NativeFields {
@@ -161,6 +179,7 @@ export interface NativeOptions {
   originator?: string
   userAgent?: string
   proxy?: string
+  allowedOrigins?: Array<string>
   tokenEncoding?: string
   enableCodexApiKeyEnv?: boolean
 }

@@ -2,12 +2,15 @@ import { inspect } from 'node:util';
 
 import { NativeAuthManager } from '../native.js';
 import type { NativeCodexAuth } from '../native.js';
-import { CodexAuth, codexAuthOf, nativeAuth } from './codex-auth.js';
+import { nativeAuth } from './codex-auth.js';
+import type { CodexAuth } from './codex-auth.js';
 import { finishAtExit } from './custom-store.js';
-import { unwrap } from './error.js';
+import { mistake, unwrap } from './error.js';
 import { checked, nativeOptions } from './options.js';
 import type { AuthManagerOptions, Kinds } from './options.js';
 import { UnauthorizedRecovery, nativeRecovery, recoveryOf } from './recovery.js';
+import { RequestAuthorization } from './request-authorization.js';
+import { Snapshots } from './snapshots.js';
 import { wait } from './wait.js';
 
 /** Options of a call that may have to wait. */
@@ -77,6 +80,20 @@ const LOGOUT: Kinds<LogoutOptions> = { signal: 'signal', revoke: 'boolean' };
 const CLOSE: Kinds<CloseOptions> = { timeoutMs: 'number' };
 
 /**
+ * The authorization of a request to `url` with the header `authorization`; null where it gets none.
+ *
+ * @internal
+ */
+export let authorize: (
+  manager: AuthManager,
+  url: string,
+  authorization: string | null,
+) => RequestAuthorization | null;
+
+/** @internal */
+export let checkManager: (manager: AuthManager) => void;
+
+/**
  * Owns a Codex login: hands out snapshots of it, keeps it fresh, and recovers from 401.
  *
  * Any number of managers, in any number of threads and processes, may share a store. What touches
@@ -97,9 +114,7 @@ const CLOSE: Kinds<CloseOptions> = { timeoutMs: 'number' };
  */
 export class AuthManager {
   readonly #native: NativeAuthManager;
-  /** The last snapshot, so that it crosses once and not with every call. */
-  #known: NativeCodexAuth | null = null;
-  #auth: CodexAuth | null = null;
+  readonly #snapshots = new Snapshots();
 
   /**
    * Reads the store once, without waiting: for file and ephemeral stores. The others need
@@ -119,6 +134,18 @@ export class AuthManager {
     finishesAtExit();
   }
 
+  static {
+    checkManager = (manager) => {
+      if (typeof manager !== 'object' || manager === null || !(#native in manager)) {
+        throw mistake('manager must be an AuthManager');
+      }
+    };
+    authorize = (manager, url, authorization) => {
+      const native = manager.#native.authorize(url, authorization);
+      return native && new RequestAuthorization(native, manager.#snapshots);
+    };
+  }
+
   /**
    * Reads the store, waiting for it if need be: also for a half-written file to become whole.
    *
@@ -136,7 +163,7 @@ export class AuthManager {
 
   /** The snapshot in memory; null while nobody is signed in. No I/O and no lock. */
   auth(): CodexAuth | null {
-    return this.#snapshot(this.#native.auth(this.#known));
+    return this.#snapshots.current(this.#native.auth(this.#snapshots.known));
   }
 
   /**
@@ -144,7 +171,7 @@ export class AuthManager {
    * nobody is signed in.
    */
   freshAuthIfReady(): CodexAuth | null {
-    return this.#snapshot(this.#native.freshAuthIfReady(this.#known));
+    return this.#snapshots.current(this.#native.freshAuthIfReady(this.#snapshots.known));
   }
 
   /**
@@ -278,21 +305,10 @@ export class AuthManager {
     return `AuthManager ${inspect(this.toJSON(), options)}`;
   }
 
-  #snapshot(native: NativeCodexAuth | null): CodexAuth | null {
-    if (native !== this.#known) {
-      this.#known = native;
-      this.#auth = native && codexAuthOf(native);
-    }
-    return this.#auth;
-  }
-
   /** The manager's own object for a snapshot that a promise brought, if it is the current one. */
   #own(native: NativeCodexAuth | null): CodexAuth | null {
-    const current = this.auth();
-    if (native === null || current === null || !nativeAuth(current).isSame(native)) {
-      return native && codexAuthOf(native);
-    }
-    return current;
+    this.auth();
+    return native && this.#snapshots.brought(native);
   }
 }
 

@@ -21,6 +21,9 @@ export let codexAuthOf: (native: NativeCodexAuth) => CodexAuth;
 /** @internal */
 export let nativeAuth: (auth: CodexAuth) => NativeCodexAuth;
 
+/** @internal */
+export let headerPairs: (auth: CodexAuth) => readonly (readonly [name: string, value: string])[];
+
 /**
  * What a program sends its requests with: one login as it was at one moment. Immutable.
  *
@@ -33,6 +36,8 @@ export let nativeAuth: (auth: CodexAuth) => NativeCodexAuth;
 export class CodexAuth {
   readonly #native: NativeCodexAuth;
   readonly #fields: NativeFields;
+  /** Once they are asked for. */
+  #headers: readonly (readonly [name: string, value: string])[] | null = null;
 
   private constructor(native: NativeCodexAuth) {
     this.#native = native;
@@ -47,6 +52,10 @@ export class CodexAuth {
         throw mistake('auth must be a CodexAuth, such as auth() returns');
       }
       return auth.#native;
+    };
+    headerPairs = (auth) => {
+      auth.#headers ??= unwrap(auth.#native.headers()).map(({ name, value }) => [name, value]);
+      return auth.#headers;
     };
   }
 
@@ -114,8 +123,7 @@ export class CodexAuth {
    * const response = await fetch(`${auth.baseUrl}/models`, { headers: auth.headers() });
    */
   headers(): Record<string, string> {
-    const headers = unwrap(this.#native.headers());
-    return Object.fromEntries(headers.map(({ name, value }) => [name, value]));
+    return Object.fromEntries(headerPairs(this));
   }
 
   /** What may be shown: mode, account and times. */

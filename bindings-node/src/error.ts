@@ -17,8 +17,13 @@ export type ErrorCode =
   | 'invalid_option'
   | 'identity_mismatch'
   | 'unsupported_mode'
+  | 'origin_not_allowed'
+  | 'login_required'
   // Codes may be added; the known ones are still completed by editors.
   | (string & {});
+
+/** @internal */
+export let attach: (error: CodexAuthError, response: Response) => void;
 
 /**
  * Every error of this package, except for a `TypeError` where an argument has the wrong type and
@@ -43,6 +48,8 @@ export class CodexAuthError extends Error {
   /** How long to wait before trying again, in milliseconds; null where that is not known. */
   readonly retryAfterMs: number | null;
 
+  #response: Response | null = null;
+
   /** @internal */
   constructor(failure: Failure) {
     super(failure.message, options(failure));
@@ -52,7 +59,18 @@ export class CodexAuthError extends Error {
     this.retryAfterMs = failure.retryAfterMs ?? null;
   }
 
+  /**
+   * The 401 of a request about which nothing could be done, where an HTTP integration says so; else
+   * null. Its body is still to be read.
+   */
+  get response(): Response | null {
+    return this.#response;
+  }
+
   static {
+    attach = (error, response) => {
+      error.#response = response;
+    };
     Object.defineProperty(this.prototype, 'name', {
       value: 'CodexAuthError',
       configurable: true,
@@ -67,6 +85,14 @@ export function unwrap<T>(outcome: T | Failure): T {
     throw new CodexAuthError(outcome);
   }
   return outcome;
+}
+
+/** Throws `error`; a failed recovery with the 401 that it was for. */
+export function withResponse(error: unknown, response: Response): never {
+  if (error instanceof CodexAuthError) {
+    attach(error, response);
+  }
+  throw error;
 }
 
 /** A `TypeError` for a mistake in the calling code. */

@@ -3,6 +3,7 @@ export {
   CodexAuth,
   CodexAuthError,
   EphemeralStorage,
+  MANAGED_API_KEY,
   UnauthorizedRecovery,
   checkStore,
 } from './index.js';

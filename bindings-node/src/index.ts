@@ -27,3 +27,4 @@ export type { ErrorCode } from './error.js';
 export type { AuthManagerOptions } from './options.js';
 export { UnauthorizedRecovery } from './recovery.js';
 export type { GiveUpReason } from './recovery.js';
+export { MANAGED_API_KEY } from './request-authorization.js';

@@ -3,6 +3,7 @@
 //! Nothing is decided here, and errors cross as plain data: the TypeScript facade in this folder
 //! makes exceptions of them and is the only user of this addon.
 
+mod authorization;
 mod custom;
 mod exit;
 mod failure;
@@ -13,6 +14,7 @@ mod recovery;
 mod snapshot;
 mod storage;
 
+pub use self::authorization::{MANAGED_API_KEY, NativeRequestAuthorization};
 pub use self::custom::{
     NativeConnection, NativeCustomStore, NativeStoreCall, NativeStoreReply, broken_by,
 };

@@ -1,17 +1,16 @@
 //! The manager of a login.
 
-use codex_auth_sdk::{
-    AuthManager, AuthManagerBuilder, CodexAuth, LogoutOutcome, StoreHolder, SyncOutcome,
-};
+use codex_auth_sdk::{AuthManager, AuthManagerBuilder, LogoutOutcome, StoreHolder, SyncOutcome};
 use napi::Env;
-use napi::bindgen_prelude::{ClassInstance, Either, Result, Unknown};
+use napi::bindgen_prelude::{ClassInstance, Result, Unknown};
 use napi_derive::napi;
 
+use crate::authorization::NativeRequestAuthorization;
 use crate::failure::{Outcome, outcome};
 use crate::options::{NativeOptions, Storage, milliseconds};
 use crate::promise::answer;
 use crate::recovery::NativeRecovery;
-use crate::snapshot::NativeCodexAuth;
+use crate::snapshot::{Known, NativeCodexAuth, or_known};
 
 /// Behind `AuthManager`. What may have to wait returns its answer, or a promise of it.
 #[napi]
@@ -41,9 +40,6 @@ pub struct NativeStoreHolder {
     pub kind: &'static str,
     pub reason: Option<String>,
 }
-
-/// The snapshot that the caller knows, or another one.
-type Known<'env> = Either<ClassInstance<'env, NativeCodexAuth>, NativeCodexAuth>;
 
 #[expect(clippy::use_self, reason = "the macro takes signatures out of the impl")]
 #[napi]
@@ -151,6 +147,18 @@ impl NativeAuthManager {
         })
     }
 
+    /// The authorization of a request to `url` with the header `authorization`; null where it gets
+    /// none.
+    #[napi]
+    pub fn authorize(
+        &self,
+        url: String,
+        authorization: Option<String>,
+    ) -> Option<NativeRequestAuthorization> {
+        let authorization = authorization.as_deref().map(str::as_bytes);
+        self.0.authorize(&url, authorization).map(NativeRequestAuthorization)
+    }
+
     /// Removes the login from the store, and revokes it first if asked to.
     #[napi(ts_return_type = "Outcome<NativeLogout> | Promise<Outcome<NativeLogout>>")]
     pub fn logout<'env>(&self, env: &'env Env, revoke: bool) -> Result<Unknown<'env>> {
@@ -189,12 +197,5 @@ impl From<SyncOutcome> for NativeSync {
 impl From<LogoutOutcome> for NativeLogout {
     fn from(outcome: LogoutOutcome) -> Self {
         Self { removed: outcome.removed, revoked: outcome.revoked }
-    }
-}
-
-fn or_known(auth: CodexAuth, known: Option<ClassInstance<'_, NativeCodexAuth>>) -> Known<'_> {
-    match known {
-        Some(known) if known.0 == auth => Either::A(known),
-        _ => Either::B(NativeCodexAuth(auth)),
     }
 }

@@ -36,6 +36,7 @@ pub struct NativeOptions {
     pub originator: Option<String>,
     pub user_agent: Option<String>,
     pub proxy: Option<String>,
+    pub allowed_origins: Option<Vec<String>>,
     pub token_encoding: Option<String>,
     pub enable_codex_api_key_env: Option<bool>,
 }
@@ -69,6 +70,7 @@ impl NativeOptions {
             originator: self.originator;
             user_agent: self.user_agent;
             proxy: self.proxy;
+            allowed_origins: self.allowed_origins;
             enable_codex_api_key_env: self.enable_codex_api_key_env;
             token_encoding: self.token_encoding.as_deref().map(str::parse).transpose()?;
         }

@@ -75,6 +75,11 @@ export interface AuthManagerOptions {
    * It takes the place of all of these.
    */
   proxy?: string | undefined;
+  /**
+   * The origins that get requests with a credential besides those of ChatGPT and the API: `https`,
+   * or `http` on loopback.
+   */
+  allowedOrigins?: string[] | undefined;
   /** How token requests are written; default `json`. */
   tokenEncoding?: 'json' | 'form' | undefined;
   /**
@@ -89,6 +94,8 @@ const KINDS = {
   string: ['string', (value: unknown) => typeof value === 'string'],
   number: ['number', (value: unknown) => typeof value === 'number'],
   boolean: ['boolean', (value: unknown) => typeof value === 'boolean'],
+  strings: ['array of strings', isStrings],
+  function: ['function', (value: unknown) => typeof value === 'function'],
   signal: ['AbortSignal', isSignal],
   store: ['string, EphemeralStorage or object with load, save and delete', isStore],
 } as const;
@@ -110,6 +117,7 @@ const OPTIONS: Kinds<AuthManagerOptions> = {
   originator: 'string',
   userAgent: 'string',
   proxy: 'string',
+  allowedOrigins: 'strings',
   tokenEncoding: 'string',
   enableCodexApiKeyEnv: 'boolean',
 };
@@ -148,6 +156,10 @@ export function checked<T extends object>(options: T, kinds: Kinds<T>): T {
 
 function isStore(value: unknown): boolean {
   return typeof value === 'string' || isStorage(value) || isCustomStore(value);
+}
+
+function isStrings(value: unknown): boolean {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string');
 }
 
 /** By its form: a signal may come from another realm. */

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use codex_auth_sdk::{CodexAuth, Secret};
+use napi::bindgen_prelude::{ClassInstance, Either};
 use napi_derive::napi;
 
 use crate::failure::{Outcome, outcome};
@@ -10,6 +11,9 @@ use crate::failure::{Outcome, outcome};
 #[napi]
 #[derive(Debug)]
 pub struct NativeCodexAuth(pub(crate) CodexAuth);
+
+/// The snapshot that the caller knows, or another one.
+pub(crate) type Known<'env> = Either<ClassInstance<'env, NativeCodexAuth>, NativeCodexAuth>;
 
 /// What a snapshot says of itself; times in milliseconds since 1970.
 #[napi(object, object_from_js = false)]
@@ -68,6 +72,16 @@ impl NativeCodexAuth {
     #[napi]
     pub fn is_same(&self, other: &NativeCodexAuth) -> bool {
         self.0 == other.0
+    }
+}
+
+pub(crate) fn or_known(
+    auth: CodexAuth,
+    known: Option<ClassInstance<'_, NativeCodexAuth>>,
+) -> Known<'_> {
+    match known {
+        Some(known) if known.0 == auth => Either::A(known),
+        _ => Either::B(NativeCodexAuth(auth)),
     }
 }
 
