@@ -6,5 +6,7 @@ export {
   MANAGED_API_KEY,
   UnauthorizedRecovery,
   checkStore,
+  createAuthFetch,
+  createAuthInterceptor,
 } from './index.js';
 export type * from './index.js';

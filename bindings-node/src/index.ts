@@ -6,6 +6,9 @@
  * @module codex-auth-sdk
  */
 
+export { createAuthFetch } from './auth-fetch.js';
+export type { AuthFetchOptions } from './auth-fetch.js';
+export { createAuthInterceptor } from './auth-interceptor.js';
 export { AuthManager } from './auth-manager.js';
 export type {
   CloseOptions,

@@ -9,7 +9,7 @@ import { PACKAGE, child, codexHome } from './support.mjs';
 
 const NAMES = [
   ...['AuthManager', 'CodexAuth', 'CodexAuthError', 'EphemeralStorage', 'MANAGED_API_KEY'],
-  ...['UnauthorizedRecovery', 'checkStore'],
+  ...['UnauthorizedRecovery', 'checkStore', 'createAuthFetch', 'createAuthInterceptor'],
 ];
 
 /** Runs `code` in a project that has installed the package; what it prints as JSON. */
