@@ -179,6 +179,7 @@ test('values that cannot be used', async () => {
     [{ tokenUrl: 'http://example.com/token' }, /use https, or http on loopback/],
     [{ userAgent: 'a\nb' }, /user_agent/],
     [{ proxy: 'socks5://proxy' }, /proxy .*http or https/],
+    [{ allowedOrigins: ['https://x/v1'] }, /allowed_origins names "https:..x.v1"/],
     [{ winnerWaitMs: -1 }, /winnerWaitMs is -1;/],
     [{ refreshWindowMs: NaN }, /refreshWindowMs/],
     [{ requestTimeoutMs: Infinity }, /requestTimeoutMs/],
@@ -204,6 +205,8 @@ test('mistakes in names and types', async () => {
     [{ codexHome: null }, /codexHome must be of type string, not null/],
     [{ store: {} }, /store must be of type string, EphemeralStorage or object with load, save and delete, not obj/],
     [{ winnerWaitMs: '1' }, /winnerWaitMs must be of type number, not string/],
+    [{ allowedOrigins: 'https://x' }, /allowedOrigins must be of type array of strings, not string/],
+    [{ allowedOrigins: [1] }, /allowedOrigins must be of type array of strings/],
     [{ winnerWaitMs: 1n }, /winnerWaitMs must be of type number, not bigint/],
   ];
   for (const [options, message] of bad) {

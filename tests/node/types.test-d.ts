@@ -5,8 +5,11 @@ import {
   CodexAuth,
   CodexAuthError,
   EphemeralStorage,
+  MANAGED_API_KEY,
   UnauthorizedRecovery,
   checkStore,
+  createAuthFetch,
+  createAuthInterceptor,
   type AuthManagerOptions,
   type AuthMode,
   type CustomStore,
@@ -18,6 +21,8 @@ import {
   type SyncKind,
   type SyncOutcome,
 } from 'codex-auth-sdk';
+import { OpenAI } from 'openai';
+import { Agent, type Dispatcher } from 'undici';
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 
@@ -41,6 +46,7 @@ const options: AuthManagerOptions = {
   originator: 'program',
   userAgent: 'program/1',
   proxy: 'http://proxy:3128',
+  allowedOrigins: ['https://gateway.example'],
   tokenEncoding: 'form',
 };
 const manager = new AuthManager(options);
@@ -86,7 +92,14 @@ same<CodexAuthError['code'], ErrorCode>();
 same<CodexAuthError['reason'], string | null>();
 same<CodexAuthError['isTransient'], boolean>();
 same<CodexAuthError['retryAfterMs'], number | null>();
+same<CodexAuthError['response'], Response | null>();
+same<ReturnType<typeof createAuthFetch>, typeof fetch>();
+same<typeof MANAGED_API_KEY, string>();
 same<ReturnType<EphemeralStorage['record']>, string | null>();
+
+export const authFetch: typeof fetch = createAuthFetch(manager, { fetch });
+export const openai = new OpenAI({ apiKey: MANAGED_API_KEY, fetch: authFetch });
+export const agent: Dispatcher = new Agent().compose(createAuthInterceptor(manager));
 
 export async function request(url: string): Promise<Response> {
   await using own = await AuthManager.open({}, { signal });
@@ -124,6 +137,10 @@ export async function rest(): Promise<void> {
   new AuthManager({ store: 'vault' });
   // @ts-expect-error A store has three methods.
   new AuthManager({ store: { load: () => null } });
+  // @ts-expect-error Origins come as a list.
+  new AuthManager({ allowedOrigins: 'https://gateway.example' });
+  // @ts-expect-error A fetch is needed.
+  createAuthFetch(manager, { fetch: (url: number) => url });
   // @ts-expect-error There is no such option.
   new AuthManager({ codexhome: 'x' });
   // @ts-expect-error Durations are numbers.

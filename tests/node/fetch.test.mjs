@@ -1,0 +1,315 @@
+// What `createAuthFetch` and the interceptor must do beyond the shared cases of `requests.test.mjs`.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
+
+import {
+  AuthManager,
+  createAuthFetch,
+  createAuthInterceptor,
+} from '../../bindings-node/dist/index.mjs';
+import { PACKAGE, refreshToken, signedIn } from './support.mjs';
+
+const undici = createRequire(join(PACKAGE, 'package.json'))('undici');
+
+/** A server that answers by `answer`, and what it was sent. */
+async function server(answer) {
+  const seen = [];
+  const listening = createServer((request, response) => {
+    const chunks = [];
+    request.on('data', (chunk) => chunks.push(chunk));
+    request.on('end', () => {
+      const { method, url, headers } = request;
+      seen.push({ method, url, headers, body: Buffer.concat(chunks).toString() });
+      answer(request, response, seen);
+    });
+  });
+  listening.listen(0, '127.0.0.1');
+  await once(listening, 'listening');
+  after(() => {
+    listening.close();
+    listening.closeAllConnections();
+  });
+  const origin = `http://127.0.0.1:${listening.address().port}`;
+  return { origin, other: origin.replace('127.0.0.1', 'localhost'), seen };
+}
+
+/** A server that leads where the query of a URL says, and echoes bodies. */
+function leading() {
+  return server((request, response) => {
+    const query = new URL(request.url, 'http://x').searchParams;
+    const [status = 200, to] = [query.get('status') ?? undefined, query.get('to')];
+    response.writeHead(Number(status), to === null ? {} : { location: to });
+    response.end('end');
+  });
+}
+
+/** A manager with a login that may go to these servers, and its realm. */
+async function managing(...servers) {
+  const { issuer, options, stored } = await signedIn();
+  const allowedOrigins = [issuer, ...servers].map(({ origin }) => origin);
+  return { issuer, stored, manager: new AuthManager({ ...options, allowedOrigins }) };
+}
+
+describe('redirects', () => {
+  const POST = { method: 'POST', body: 'hello', headers: { 'content-type': 'text/x', 'x-own': '1' } };
+
+  test('301, 302 and 303 make a GET of a POST, without its body', async () => {
+    const api = await leading();
+    const send = createAuthFetch((await managing(api)).manager);
+    for (const status of [301, 302, 303]) {
+      await (await send(`${api.origin}/?status=${status}&to=/end`, POST)).text();
+      const { method, body, headers } = api.seen.at(-1);
+      assert.deepEqual([method, body], ['GET', ''], status);
+      assert.deepEqual([headers['content-type'], headers['x-own']], [undefined, '1']);
+      assert.match(headers.authorization, /^Bearer ./);
+    }
+    await (await send(`${api.origin}/?status=303&to=/end`, { ...POST, method: 'PUT' })).text();
+    assert.equal(api.seen.at(-1).method, 'GET');
+  });
+
+  test('307 and 308 keep method and body, and so do others for a PUT', async () => {
+    const api = await leading();
+    const send = createAuthFetch((await managing(api)).manager);
+    for (const [status, method] of [[307, 'POST'], [308, 'POST'], [301, 'PUT'], [302, 'PUT']]) {
+      const url = `${api.origin}/?status=${status}&to=/end`;
+      for (const input of [[url, { ...POST, method }], [new Request(url, { ...POST, method })]]) {
+        await (await send(...input)).text();
+        const { body, headers, ...sent } = api.seen.at(-1);
+        assert.deepEqual([sent.method, sent.url, body], [method, '/end', 'hello']);
+        assert.equal(headers['content-type'], 'text/x');
+      }
+    }
+  });
+
+  test('the response tells where it comes from', async () => {
+    const api = await leading();
+    const send = createAuthFetch((await managing(api)).manager);
+    const response = await send(`${api.origin}/a?status=302&to=b%3Fx#part`);
+    const bare = await fetch(`${api.origin}/a?status=302&to=b%3Fx#part`);
+    assert.deepEqual([response.url, response.redirected], [bare.url, bare.redirected]);
+    const straight = await send(`${api.origin}/end`);
+    assert.equal(straight.redirected, false);
+  });
+
+  test('g9 nothing of the credential goes to another origin, nor comes back with it', async () => {
+    const api = await leading();
+    const { manager } = await managing(api, { origin: api.other });
+    const back = encodeURIComponent(`${api.origin}/end`);
+    const there = encodeURIComponent(`${api.other}/there?status=302&to=${back}`);
+    const headers = { cookie: 'a=b', 'x-own': '1' };
+    await (await createAuthFetch(manager)(`${api.origin}/?status=302&to=${there}`, { headers })).text();
+    assert.equal(api.seen.length, 3);
+    assert.match(api.seen[0].headers.authorization, /^Bearer ./);
+    for (const { headers } of api.seen.slice(1)) {
+      const ours = ['authorization', 'chatgpt-account-id', 'originator', 'cookie'];
+      assert.deepEqual(ours.filter((name) => name in headers), []);
+      assert.equal(headers['x-own'], '1');
+    }
+  });
+
+  test('20 are followed, 21 are not', async () => {
+    const api = await server(({ url }, response) => {
+      const left = Number(url.slice(1));
+      response.writeHead(left === 0 ? 200 : 302, { location: `/${left - 1}` }).end();
+    });
+    const send = createAuthFetch((await managing(api)).manager);
+    assert.equal((await send(`${api.origin}/20`)).status, 200);
+    await assert.rejects(send(`${api.origin}/21`), TypeError);
+    assert.equal(api.seen.at(-1).url, '/1');
+  });
+
+  test('what the caller wants done about them is done', async () => {
+    const api = await leading();
+    const send = createAuthFetch((await managing(api)).manager);
+    const url = `${api.origin}/?status=302&to=/end`;
+    assert.equal((await send(url, { redirect: 'manual' })).status, 302);
+    assert.equal((await send(new Request(url, { redirect: 'manual' }))).status, 302);
+    await assert.rejects(send(url, { redirect: 'error' }), TypeError);
+    for (const to of ['ftp://x', 'http://']) {
+      await assert.rejects(send(`${api.origin}/?status=302&to=${encodeURIComponent(to)}`), TypeError);
+    }
+    assert.equal((await send(`${api.origin}/?status=302`)).status, 302);
+    const body = new Blob(['hello']).stream();
+    const streamed = { method: 'POST', body, duplex: 'half' };
+    await assert.rejects(send(`${api.origin}/?status=307&to=/end`, streamed), TypeError);
+  });
+});
+
+describe('bodies', () => {
+  const form = () => {
+    const data = new FormData();
+    data.append('greeting', 'hello');
+    return data;
+  };
+  const bytes = new TextEncoder().encode('hello');
+  const stream = () => new Blob([bytes]).stream();
+  const REPEATED = {
+    text: () => 'hello',
+    bytes: () => bytes,
+    'an ArrayBuffer': () => bytes.buffer,
+    'a Blob': () => new Blob([bytes]),
+    parameters: () => new URLSearchParams({ greeting: 'hello' }),
+    'a form': form,
+  };
+
+  for (const [name, body] of Object.entries(REPEATED)) {
+    for (const asRequest of [false, true]) {
+      test(`${name} is sent again${asRequest ? ' by a Request' : ''}`, async () => {
+        const { issuer, manager } = await managing();
+        await issuer.call('kill_access');
+        const url = `${issuer.url}/api/echo`;
+        const init = { method: 'PUT', body: body() };
+        const send = createAuthFetch(manager);
+        const response = await (asRequest ? send(new Request(url, init)) : send(url, init));
+        assert.equal(response.status, 200);
+        assert.match(await response.text(), /hello/);
+      });
+    }
+  }
+
+  test('a stream is not, not even in a Request, and its 401 comes back', async () => {
+    for (const asRequest of [false, true]) {
+      const { issuer, manager, stored } = await managing();
+      await issuer.call('kill_access');
+      const url = `${issuer.url}/api/echo`;
+      const init = { method: 'POST', body: stream(), duplex: 'half' };
+      const send = createAuthFetch(manager);
+      const response = await (asRequest ? send(new Request(url, init)) : send(url, init));
+      assert.equal(response.status, 401);
+      assert.match(await response.text(), /token_/);
+      assert.equal(await refreshToken(issuer, stored()), 'refresh:a1');
+    }
+  });
+
+  test('headers of every form arrive', async () => {
+    const api = await leading();
+    const send = createAuthFetch((await managing(api)).manager);
+    const forms = [
+      { 'X-Own': 'me' },
+      [['X-Own', 'me']],
+      new Headers({ 'X-Own': 'me' }),
+      new Map([['X-Own', 'me']]).entries(),
+    ];
+    const urls = [api.origin, api.other];
+    for (const headers of forms.slice(0, 3)) {
+      for (const url of urls) {
+        await send(url, { headers });
+        assert.equal(api.seen.at(-1).headers['x-own'], 'me');
+      }
+    }
+    await send(api.other, { headers: forms[3] });
+    assert.equal(api.seen.at(-1).headers['x-own'], 'me');
+    // A Request is a dictionary, too.
+    await send(`${api.origin}/x`, new Request(api.origin, { method: 'PUT', headers: forms[0] }));
+    assert.deepEqual([api.seen.at(-1).method, api.seen.at(-1).headers['x-own']], ['PUT', 'me']);
+  });
+});
+
+/** Both clients, each as a function that gives the status. */
+const CLIENTS = {
+  fetch: (manager) => {
+    const send = createAuthFetch(manager);
+    return async (url, init) => (await send(url, init)).status;
+  },
+  interceptor: (manager) => {
+    const dispatcher = new undici.Agent({ connections: 1 }).compose(createAuthInterceptor(manager));
+    return async (url, options) => {
+      const { statusCode, body } = await undici.request(url, { ...options, dispatcher });
+      await body.dump();
+      return statusCode;
+    };
+  },
+};
+
+for (const [name, client] of Object.entries(CLIENTS)) {
+  describe(`an abort of the ${name}`, () => {
+    const reason = new Error('changed my mind');
+
+    /** Sends, aborts once `begun` is over, and expects nothing but the reason. */
+    async function aborted(manager, url, begun) {
+      const controller = new AbortController();
+      const { signal } = controller;
+      const sending = client(manager)(url, { method: 'POST', body: 'hello', signal });
+      sending.catch(() => undefined);
+      await begun();
+      controller.abort(reason);
+      await assert.rejects(sending, (error) => error === reason);
+    }
+
+    test('before it starts sends nothing', async () => {
+      const { issuer, manager } = await managing();
+      const signal = AbortSignal.abort(reason);
+      const sending = client(manager)(`${issuer.url}/api/me`, { signal });
+      await assert.rejects(sending, (error) => error === reason);
+      assert.deepEqual((await issuer.stats()).api, {});
+    });
+
+    test('in flight ends the request', async () => {
+      let arrived;
+      const begun = new Promise((resolve) => (arrived = resolve));
+      const api = await server(() => arrived());
+      await aborted((await managing(api)).manager, api.origin, () => begun);
+    });
+
+    test('while an expired token is refreshed ends the waiting only', async () => {
+      const { issuer, options, stored } = await signedIn({ logins: { a: { access_age_s: 4000 } } });
+      const manager = new AuthManager({ ...options, allowedOrigins: [issuer.origin] });
+      await issuer.call('hold', { at: 'reply' });
+      await aborted(manager, `${issuer.url}/api/me`, () => issuer.wait({ held: 1 }));
+      await issuer.call('release');
+      assert.equal(await manager.close(), true);
+      assert.equal(await refreshToken(issuer, stored()), 'refresh:a1');
+      assert.deepEqual((await issuer.stats()).api, {});
+    });
+
+    test('while a 401 is recovered from ends the waiting only', async () => {
+      const { issuer, manager, stored } = await managing();
+      await issuer.call('kill_access');
+      await issuer.call('hold', { at: 'reply' });
+      await aborted(manager, `${issuer.url}/api/me`, () => issuer.wait({ held: 1 }));
+      await issuer.call('release');
+      assert.equal(await manager.close(), true);
+      assert.equal(await refreshToken(issuer, stored()), 'refresh:a1');
+      assert.equal((await issuer.stats()).api_ok, 0);
+    });
+
+    test('while it is sent again ends it', async () => {
+      let arrived;
+      const begun = new Promise((resolve) => (arrived = resolve));
+      const api = await server((_, response, seen) => {
+        if (seen.length === 1) return response.writeHead(401).end('no');
+        arrived();
+      });
+      await aborted((await managing(api)).manager, api.origin, () => begun);
+    });
+  });
+
+  test(`a 401 that is not used holds no connection of the ${name}`, async () => {
+    const closed = [];
+    const api = await server((request, response, seen) => {
+      if (seen.length > 1) return response.end('yes');
+      closed.push(once(request.socket, 'close'));
+      // Its end never comes.
+      response.writeHead(401).write('no');
+    });
+    const { manager } = await managing(api);
+    assert.equal(await client(manager)(api.origin, { method: 'POST', body: 'hello' }), 200);
+    await closed[0];
+    assert.deepEqual(api.seen.map(({ body }) => body), ['hello', 'hello']);
+  });
+}
+
+test('what is no manager, and no fetch, is a mistake', async () => {
+  const { manager } = await managing();
+  for (const wrong of [null, undefined, {}, Object.create(manager)]) {
+    assert.throws(() => createAuthFetch(wrong), TypeError);
+    assert.throws(() => createAuthInterceptor(wrong), TypeError);
+  }
+  assert.throws(() => createAuthFetch(manager, { fetch: 'fetch' }), TypeError);
+  assert.throws(() => createAuthFetch(manager, { fetsh: fetch }), TypeError);
+});
