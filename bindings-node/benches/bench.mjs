@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 
 import { AuthManager } from '../dist/index.mjs';
+import { record } from './record.mjs';
 
 const ROUNDS = 15;
 const home = mkdtempSync(join(tmpdir(), 'codex-auth-sdk-bench-'));
@@ -77,21 +78,6 @@ function requireTime() {
   };
   const median = (code) => Array.from({ length: ROUNDS }, () => time(code)).sort((a, b) => a - b)[ROUNDS >> 1];
   return median(`require(${package_})`) - median('');
-}
-
-function record(number) {
-  const claims = { exp: Math.floor(Date.now() / 1000) + 3600, iat: Math.floor(Date.now() / 1000), number };
-  const account = { chatgpt_account_id: 'acct', chatgpt_user_id: 'user', chatgpt_plan_type: 'plus' };
-  const jwt = (payload) => `e30.${Buffer.from(JSON.stringify(payload)).toString('base64url')}.c2ln`;
-  const padding = 'x'.repeat(1_100);
-  const tokens = {
-    id_token: jwt({ email: 'me@example.com', 'https://api.openai.com/auth': account, padding }),
-    access_token: jwt({ ...claims, padding }),
-    refresh_token: `rt_${number}`,
-    account_id: 'acct',
-  };
-  const text = { auth_mode: 'chatgpt', OPENAI_API_KEY: null, tokens, last_refresh: new Date() };
-  return JSON.stringify(text, null, 2).padEnd(4096);
 }
 
 function print(what, value, unit) {

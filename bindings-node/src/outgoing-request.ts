@@ -144,7 +144,6 @@ export class OutgoingRequest {
       // Header values are bytes; those of a location are UTF-8.
       const url = new URL(Buffer.from(location, 'latin1').toString(), this.#url);
       if (!['http:', 'https:'].includes(url.protocol)) throw new Error(`not HTTP: ${url.protocol}`);
-      url.hash ||= new URL(this.#url).hash;
       return url;
     } catch (cause) {
       throw failed('a redirect leads to no URL that can be fetched', { cause });

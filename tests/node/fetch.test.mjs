@@ -12,7 +12,7 @@ import {
   createAuthFetch,
   createAuthInterceptor,
 } from '../../bindings-node/dist/index.mjs';
-import { PACKAGE, refreshToken, signedIn } from './support.mjs';
+import { PACKAGE, refreshToken, signedIn, within } from './support.mjs';
 
 const undici = createRequire(join(PACKAGE, 'package.json'))('undici');
 
@@ -210,10 +210,20 @@ describe('bodies', () => {
   });
 });
 
+const LONGEST = 20_000;
+
+/** The responses of `fetch`: one that is collected as garbage frees its connection, too. */
+const kept = [];
+
 /** Both clients, each as a function that gives the status. */
 const CLIENTS = {
   fetch: (manager) => {
-    const send = createAuthFetch(manager);
+    const keeping = async (...request) => {
+      const response = await fetch(...request);
+      kept.push(response);
+      return response;
+    };
+    const send = createAuthFetch(manager, { fetch: keeping });
     return async (url, init) => (await send(url, init)).status;
   },
   interceptor: (manager) => {
@@ -238,7 +248,8 @@ for (const [name, client] of Object.entries(CLIENTS)) {
       sending.catch(() => undefined);
       await begun();
       controller.abort(reason);
-      await assert.rejects(sending, (error) => error === reason);
+      const ended = within(LONGEST, 'an aborted request', sending);
+      await assert.rejects(ended, (error) => error === reason);
     }
 
     test('before it starts sends nothing', async () => {
@@ -298,11 +309,32 @@ for (const [name, client] of Object.entries(CLIENTS)) {
       response.writeHead(401).write('no');
     });
     const { manager } = await managing(api);
-    assert.equal(await client(manager)(api.origin, { method: 'POST', body: 'hello' }), 200);
-    await closed[0];
+    const sending = client(manager)(api.origin, { method: 'POST', body: 'hello' });
+    assert.equal(await within(LONGEST, 'the second request', sending), 200);
+    await within(LONGEST, 'the connection of the 401', closed[0]);
     assert.deepEqual(api.seen.map(({ body }) => body), ['hello', 'hello']);
   });
 }
+
+test('whoever only listens to a dispatcher hears the whole of a final 401', async () => {
+  const { issuer, options } = await signedIn({ config: { api_reject_all: true } });
+  const manager = new AuthManager({ ...options, allowedOrigins: [issuer.origin] });
+  const dispatcher = new undici.Agent().compose(createAuthInterceptor(manager));
+  const heard = new Promise((resolve, reject) => {
+    const heard = [];
+    const path = `${new URL(issuer.url).pathname}/api/me`;
+    dispatcher.dispatch({ origin: issuer.origin, path, method: 'GET' }, {
+      onRequestStart() {},
+      onResponseStart: (_, status) => heard.push(status),
+      onResponseData: (_, chunk) => heard.push(String(chunk)),
+      onResponseEnd: () => resolve(heard),
+      onResponseError: (_, error) => reject(error),
+    });
+  });
+  const [status, text] = await within(LONGEST, 'a final 401', heard);
+  assert.equal(status, 401);
+  assert.match(text, /token_rejected/);
+});
 
 test('what is no manager, and no fetch, is a mistake', async () => {
   const { manager } = await managing();
