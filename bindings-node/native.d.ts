@@ -32,6 +32,11 @@ export declare class NativeAuthManager {
   /** What to do about a 401: `retry` or `give_up`. */
   recoverFromUnauthorized(auth: NativeCodexAuth, recovery: NativeRecovery): Outcome<'retry' | 'give_up'> | Promise<Outcome<'retry' | 'give_up'>>
   /**
+   * The snapshot to send a request to `url` with, which has the header `authorization`: `known`
+   * itself if it is that; null if it has to be waited for, false where the request gets none.
+   */
+  requestAuthIfReady(url: string, authorization?: string | undefined | null, known?: NativeCodexAuth | undefined | null): Outcome<NativeCodexAuth | null | false>
+  /**
    * The authorization of a request to `url` with the header `authorization`; null where it gets
    * none.
    */
@@ -94,8 +99,6 @@ export declare class NativeRecovery {
 
 /** Behind the HTTP integrations: what one request is sent with, and whether it is sent again. */
 export declare class NativeRequestAuthorization {
-  /** The snapshot to send the request with, if that is at hand: `known` itself if it is that. */
-  authIfReady(known?: NativeCodexAuth | undefined | null): Outcome<NativeCodexAuth | null>
   /** The snapshot to send the request with, refreshed first where needed. */
   auth(): Outcome<NativeCodexAuth> | Promise<Outcome<NativeCodexAuth>>
   /** The snapshot to send the request again with, after it was answered with `status`. */

@@ -4,6 +4,7 @@ import { withResponse } from './error.js';
 import { checked } from './options.js';
 import type { Kinds } from './options.js';
 import { OutgoingRequest } from './outgoing-request.js';
+import { mayRetry } from './request-authorization.js';
 
 /** Options of {@link createAuthFetch}. */
 export interface AuthFetchOptions {
@@ -47,7 +48,7 @@ export function createAuthFetch(
       return request.sendPlain(send);
     }
     const { signal } = request;
-    let auth = authorization.authIfReady() ?? (await authorization.auth(signal));
+    let auth = authorization.ready ?? (await authorization.auth(signal));
     let isWithin = true;
     for (;;) {
       const response = await request.send(send, isWithin ? auth : null);
@@ -57,8 +58,11 @@ export function createAuthFetch(
         isWithin = (await request.follow(url, response.status)) && isWithin;
         continue;
       }
-      const retry = isWithin ? authorization.retryAuth(auth, response.status, signal) : null;
-      const next = retry && (await retry.catch((error) => withResponse(error, response)));
+      if (!isWithin || !mayRetry(response.status)) {
+        return request.answered(response);
+      }
+      const retry = authorization.retryAuth(auth, response.status, signal);
+      const next = await retry.catch((error) => withResponse(error, response));
       if (next === null || !request.canRepeat) {
         return request.answered(response);
       }

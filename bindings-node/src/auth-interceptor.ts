@@ -6,6 +6,7 @@ import type { CodexAuth } from './codex-auth.js';
 import { withResponse } from './error.js';
 import { authorizationIn, headersOf, withAuth } from './headers.js';
 import type { Header } from './headers.js';
+import { mayRetry } from './request-authorization.js';
 import type { RequestAuthorization } from './request-authorization.js';
 
 type Controller = Dispatcher.DispatchController;
@@ -37,8 +38,14 @@ export function createAuthInterceptor(
   const intercept = (dispatch: Dispatcher.Dispatch): Dispatcher.Dispatch => {
     return (options, handler) => {
       const headers = pairs(options.headers);
-      const origin = String(options.origin ?? '');
-      const authorization = authorize(manager, origin, authorizationIn(headers));
+      let authorization: RequestAuthorization | null;
+      try {
+        const origin = String(options.origin ?? '');
+        authorization = authorize(manager, origin, authorizationIn(headers));
+      } catch (error) {
+        handler.onResponseError?.(new Waiting(), error as Error);
+        return true;
+      }
       return authorization === null
         ? dispatch(options, handler)
         : new AuthorizedDispatch({ authorization, dispatch, options, headers, handler }).start();
@@ -74,16 +81,10 @@ class AuthorizedDispatch implements Handler {
   /** Sends it, at once if that is possible. */
   start(): boolean {
     const { authorization, handler } = this.#parts;
-    const waiting = new Waiting();
-    try {
-      const auth = authorization.authIfReady();
-      if (auth !== null) {
-        return this.#send(auth);
-      }
-    } catch (error) {
-      handler.onResponseError?.(waiting, error as Error);
-      return true;
+    if (authorization.ready !== null) {
+      return this.#send(authorization.ready);
     }
+    const waiting = new Waiting();
     handler.onRequestStart?.(waiting, {});
     authorization
       .auth(waiting.signal)
@@ -107,17 +108,14 @@ class AuthorizedDispatch implements Handler {
     message?: string,
   ): void {
     const { authorization, handler } = this.#parts;
-    const waiting = new AbortController();
-    const retry =
-      this.#auth && authorization.retryAuth(this.#auth, status, waiting.signal);
-    if (retry === null) {
-      handler.onResponseStart?.(controller, status, headers, message);
-      return;
+    const answered = () => handler.onResponseStart?.(controller, status, headers, message);
+    if (this.#auth === null || !mayRetry(status)) {
+      return answered();
     }
     controller.pause();
-    this.#waiting = waiting;
-    const answered = () => handler.onResponseStart?.(controller, status, headers, message);
-    retry
+    this.#waiting = new AbortController();
+    authorization
+      .retryAuth(this.#auth, status, this.#waiting.signal)
       .finally(() => (this.#waiting = null))
       .catch((error) => withResponse(error, unauthorized(status, headers)))
       .then((next) => this.#decided(controller, next, answered))

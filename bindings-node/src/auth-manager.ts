@@ -81,6 +81,7 @@ const CLOSE: Kinds<CloseOptions> = { timeoutMs: 'number' };
 
 /**
  * The authorization of a request to `url` with the header `authorization`; null where it gets none.
+ * Throws where its credential may not go there.
  *
  * @internal
  */
@@ -141,8 +142,15 @@ export class AuthManager {
       }
     };
     authorize = (manager, url, authorization) => {
-      const native = manager.#native.authorize(url, authorization);
-      return native && new RequestAuthorization(native, manager.#snapshots);
+      const native = manager.#native;
+      const snapshots = manager.#snapshots;
+      const ready = unwrap(native.requestAuthIfReady(url, authorization, snapshots.known));
+      if (ready === false) {
+        return null;
+      }
+      const start = () => native.authorize(url, authorization)!;
+      const auth = ready && snapshots.current(ready);
+      return new RequestAuthorization(auth, snapshots, start);
     };
   }
 

@@ -2,12 +2,11 @@
 
 use codex_auth_sdk::RequestAuthorization;
 use napi::Env;
-use napi::bindgen_prelude::{ClassInstance, Result, Unknown};
+use napi::bindgen_prelude::{Result, Unknown};
 use napi_derive::napi;
 
-use crate::failure::{Outcome, outcome};
 use crate::promise::answer;
-use crate::snapshot::{Known, NativeCodexAuth, or_known};
+use crate::snapshot::NativeCodexAuth;
 
 /// The API key of a client whose requests a manager authorizes.
 #[napi]
@@ -20,15 +19,6 @@ pub struct NativeRequestAuthorization(pub(crate) RequestAuthorization);
 
 #[napi]
 impl NativeRequestAuthorization {
-    /// The snapshot to send the request with, if that is at hand: `known` itself if it is that.
-    #[napi(ts_return_type = "Outcome<NativeCodexAuth | null>")]
-    pub fn auth_if_ready<'env>(
-        &self,
-        known: Option<ClassInstance<'env, NativeCodexAuth>>,
-    ) -> Outcome<Option<Known<'env>>> {
-        outcome(self.0.auth_if_ready().map(|auth| auth.map(|auth| or_known(auth, known))))
-    }
-
     /// The snapshot to send the request with, refreshed first where needed.
     #[napi(ts_return_type = "Outcome<NativeCodexAuth> | Promise<Outcome<NativeCodexAuth>>")]
     pub fn auth<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {

@@ -39,6 +39,7 @@ function isNamed(name: string, other: string): boolean {
   return name.length === other.length && name.toLowerCase() === other.toLowerCase();
 }
 
-function isIterable<T>(value: Iterable<T> | object): value is Iterable<T> {
+/** Whether headers are an iterable, not an object. */
+export function isIterable<T>(value: Iterable<T> | object): value is Iterable<T> {
   return Symbol.iterator in value;
 }

@@ -2,7 +2,7 @@
 
 use codex_auth_sdk::{AuthManager, AuthManagerBuilder, LogoutOutcome, StoreHolder, SyncOutcome};
 use napi::Env;
-use napi::bindgen_prelude::{ClassInstance, Result, Unknown};
+use napi::bindgen_prelude::{ClassInstance, Either, Result, Unknown};
 use napi_derive::napi;
 
 use crate::authorization::NativeRequestAuthorization;
@@ -145,6 +145,22 @@ impl NativeAuthManager {
         answer(env, async move {
             Ok(manager.recover_from_unauthorized(&auth, &recovery).await?.as_str())
         })
+    }
+
+    /// The snapshot to send a request to `url` with, which has the header `authorization`: `known`
+    /// itself if it is that; null if it has to be waited for, false where the request gets none.
+    #[napi(ts_return_type = "Outcome<NativeCodexAuth | null | false>")]
+    pub fn request_auth_if_ready<'env>(
+        &self,
+        url: String,
+        authorization: Option<String>,
+        known: Option<ClassInstance<'env, NativeCodexAuth>>,
+    ) -> Outcome<Either<bool, Option<Known<'env>>>> {
+        let Some(authorization) = self.authorize(url, authorization) else {
+            return Either::A(Either::A(false));
+        };
+        let auth = authorization.0.auth_if_ready();
+        outcome(auth.map(|auth| Either::B(auth.map(|auth| or_known(auth, known)))))
     }
 
     /// The authorization of a request to `url` with the header `authorization`; null where it gets

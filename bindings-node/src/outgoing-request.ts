@@ -1,5 +1,5 @@
 import type { CodexAuth } from './codex-auth.js';
-import { authorizationIn, headersOf, withAuth, without } from './headers.js';
+import { authorizationIn, headersOf, isIterable, withAuth, without } from './headers.js';
 import type { Header } from './headers.js';
 
 type Fetch = typeof fetch;
@@ -26,6 +26,7 @@ export class OutgoingRequest {
   #request: Request | null;
   #init: RequestInit;
   #headers: Header[];
+  readonly #areRecord: boolean;
   #canRepeat: boolean | null = null;
   #redirects = 0;
 
@@ -35,6 +36,7 @@ export class OutgoingRequest {
     this.#init = membersOf(init);
     const headers = this.#init.headers ?? this.#request?.headers;
     this.#headers = headersOf(headers as Iterable<Header> | undefined);
+    this.#areRecord = !isIterable(headers ?? {});
   }
 
   get url(): string {
@@ -61,13 +63,17 @@ export class OutgoingRequest {
 
   /** Sends it as the caller made it. */
   sendPlain(send: Fetch): Promise<Response> {
-    return this.#send(send, this.#headers, this.#redirect);
+    // Headers may have been an iterator, which is used up.
+    const headers = this.#init.headers && { headers: this.#sendable(this.#headers) };
+    return send(this.#request ?? this.#url, { ...this.#init, ...headers });
   }
 
   /** Sends it with `auth`, if any. Redirects come back: see {@link OutgoingRequest.redirection}. */
   send(send: Fetch, auth: CodexAuth | null): Promise<Response> {
     const headers = auth === null ? this.#headers : withAuth(this.#headers, auth);
-    return this.#send(send, headers, this.#redirect === 'follow' ? 'manual' : this.#redirect);
+    const redirect = this.#redirect === 'follow' ? 'manual' : this.#redirect;
+    const init = { ...this.#init, headers: this.#sendable(headers), redirect };
+    return send(this.#taken() ?? this.#url, init);
   }
 
   /** Where `response` leads, if it is a redirect that the caller wants to be followed. */
@@ -117,9 +123,11 @@ export class OutgoingRequest {
     return method.toUpperCase() === 'POST' ? 'POST' : method;
   }
 
-  #send(send: Fetch, headers: readonly Header[], redirect: Redirect): Promise<Response> {
-    const init = { ...this.#init, headers: headers as unknown as [string, string][], redirect };
-    return send(this.#taken() ?? this.#url, init);
+  /** A record, which is read faster than pairs, where the caller's were one. */
+  #sendable(headers: readonly Header[]): Record<string, string> | [string, string][] {
+    return this.#areRecord
+      ? Object.fromEntries(headers)
+      : (headers as unknown as [string, string][]);
   }
 
   /** The caller's `Request`, of which another one is kept if this one is used up. */

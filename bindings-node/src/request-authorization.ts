@@ -14,51 +14,56 @@ export const MANAGED_API_KEY: string = KEY;
 
 const UNAUTHORIZED = 401;
 
+/** Whether it is worth asking after a response: the addon says no to all others. */
+export function mayRetry(status: number): boolean {
+  return status === UNAUTHORIZED;
+}
+
 /**
  * What an HTTP integration goes by from a request to its final response.
  *
  * @internal
  */
 export class RequestAuthorization {
-  readonly #native: NativeRequestAuthorization;
-  readonly #snapshots: Snapshots;
-
-  constructor(native: NativeRequestAuthorization, snapshots: Snapshots) {
-    this.#native = native;
-    this.#snapshots = snapshots;
-  }
-
   /** The snapshot to send the request with; null if it has to be waited for. */
-  authIfReady(): CodexAuth | null {
-    const native = unwrap(this.#native.authIfReady(this.#snapshots.known));
-    return native && this.#snapshots.current(native);
+  readonly ready: CodexAuth | null;
+  readonly #snapshots: Snapshots;
+  /** Most requests need it for nothing more, and it is not made for them. */
+  readonly #start: () => NativeRequestAuthorization;
+  #native: NativeRequestAuthorization | null = null;
+
+  constructor(
+    ready: CodexAuth | null,
+    snapshots: Snapshots,
+    start: () => NativeRequestAuthorization,
+  ) {
+    this.ready = ready;
+    this.#snapshots = snapshots;
+    this.#start = start;
   }
 
   /** The snapshot to send the request with, refreshed first where needed. */
   async auth(signal: AbortSignal | undefined): Promise<CodexAuth> {
-    return this.#snapshots.brought(unwrap(await wait(signal, () => this.#native.auth())));
+    return this.#snapshots.brought(unwrap(await wait(signal, () => this.#started().auth())));
   }
 
   /**
    * The snapshot to send the request again with, after it was sent with `auth` and answered with
    * `status`; null where that is the final response.
    */
-  retryAuth(
-    auth: CodexAuth,
-    status: number,
-    signal: AbortSignal | undefined,
-  ): Promise<CodexAuth | null> | null {
-    // The addon would say the same, for the price of a crossing.
-    return status === UNAUTHORIZED ? this.#retryAuth(auth, status, signal) : null;
-  }
-
-  async #retryAuth(
+  async retryAuth(
     auth: CodexAuth,
     status: number,
     signal: AbortSignal | undefined,
   ): Promise<CodexAuth | null> {
-    const retry = () => this.#native.retryAuth(nativeAuth(auth), status);
+    const retry = () => this.#started().retryAuth(nativeAuth(auth), status);
     const native = unwrap(await wait(signal, retry));
     return native && this.#snapshots.brought(native);
+  }
+
+  /** One for all tries: it counts them. */
+  #started(): NativeRequestAuthorization {
+    this.#native ??= this.#start();
+    return this.#native;
   }
 }
