@@ -166,6 +166,7 @@ impl NativeAuthManager {
     /// The authorization of a request to `url` with the header `authorization`; null where it gets
     /// none.
     #[napi]
+    #[allow(clippy::needless_pass_by_value, reason = "what comes from JavaScript is owned")]
     pub fn authorize(
         &self,
         url: String,
