@@ -3,16 +3,15 @@
 #[cfg(feature = "reqwest-middleware")]
 mod middleware;
 
-use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::redirect::{Action, Attempt, Policy};
 use reqwest::{Client, ClientBuilder, Request, RequestBuilder, Response};
 use thiserror::Error as ThisError;
 
 #[cfg(feature = "reqwest-middleware")]
 pub use self::middleware::AuthMiddleware;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::manager::{AuthManager, RequestAuthorization};
-use crate::snapshot::CodexAuth;
 
 /// As many as `reqwest` follows by default.
 const MOST_REDIRECTS: usize = 10;
@@ -159,7 +158,8 @@ async fn send_authorized<S: Sender>(
     let mut auth = authorization.auth().await.map_err(RequestError::unsent)?;
     loop {
         let again = request.try_clone();
-        put_headers(&mut request, &auth).map_err(RequestError::unsent)?;
+        let headers = auth.header_map().map_err(RequestError::unsent)?;
+        request.headers_mut().extend(headers.clone());
         let response = sender.send(request).await?;
         let next = match authorization.retry_auth(&auth, response.status().as_u16()).await {
             Ok(next) => next,
@@ -171,15 +171,4 @@ async fn send_authorized<S: Sender>(
         let (Some(next), Some(again)) = (next, again) else { return Ok(response) };
         (auth, request) = (next, again);
     }
-}
-
-fn put_headers(request: &mut Request, auth: &CodexAuth) -> Result<(), Error> {
-    for (name, value) in auth.headers()? {
-        let invalid = |_| Error::new(ErrorKind::UnsupportedMode, "the login fits no header");
-        let mut value = HeaderValue::from_str(value.expose()).map_err(invalid)?;
-        value.set_sensitive(true);
-        let name = HeaderName::from_bytes(name.as_bytes()).expect("a constant");
-        request.headers_mut().insert(name, value);
-    }
-    Ok(())
 }

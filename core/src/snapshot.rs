@@ -1,14 +1,19 @@
 //! What a program sends its requests with: one login as it was at one moment.
 
+mod headers;
+
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use reqwest::header::HeaderMap;
 
+pub(crate) use self::headers::is_header_value;
+use self::headers::{Header, Sender, header_map};
 use crate::auth_dot_json::{AuthDotJson, TokenData};
 use crate::claims::{AccessTokenTimes, IdTokenClaims};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::identity::Identity;
 use crate::secret::{Fingerprint, Secret};
 
@@ -110,7 +115,9 @@ struct Inner {
     /// When the access token ends, by this machine's clock; none where nobody can tell.
     valid_until: Option<DateTime<Utc>>,
     /// Made once: a snapshot is sent many times.
-    headers: Result<Vec<(&'static str, Secret)>>,
+    headers: Result<Vec<Header>>,
+    /// Made where the HTTP client is `reqwest`.
+    header_map: OnceLock<HeaderMap>,
 }
 
 impl CodexAuth {
@@ -144,6 +151,7 @@ impl CodexAuth {
         let sender = Sender { mode, bearer: bearer.as_ref(), identity: &identity, originator };
         Some(Self(Arc::new(Inner {
             headers: sender.headers(claims.is_fedramp),
+            header_map: OnceLock::new(),
             valid_until: valid_until(times, record.last_refresh, now),
             identity,
             mode,
@@ -220,6 +228,17 @@ impl CodexAuth {
     /// cannot stand in a header: without the id the request would be for another workspace.
     pub fn headers(&self) -> Result<&[(&'static str, Secret)]> {
         self.0.headers.as_deref().map_err(Clone::clone)
+    }
+
+    /// The same [`headers`](Self::headers) as `reqwest` and the crate `http` have them, marked as
+    /// sensitive. They are kept with the snapshot, and not wiped when it goes.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`headers`](Self::headers).
+    pub fn header_map(&self) -> Result<&HeaderMap> {
+        let headers = self.headers()?;
+        Ok(self.0.header_map.get_or_init(|| header_map(headers)))
     }
 
     pub(crate) fn record(&self) -> &Arc<AuthDotJson> {
@@ -331,58 +350,11 @@ fn life(times: AccessTokenTimes) -> Option<TimeDelta> {
     (1..=most).contains(&seconds).then(|| TimeDelta::seconds(seconds))
 }
 
-/// `text`, which is the `what` of a login, if a header can carry it.
-/// Who a request is from.
-struct Sender<'a> {
-    mode: AuthMode,
-    bearer: Option<&'a Secret>,
-    identity: &'a Identity,
-    originator: &'a str,
-}
-
-impl Sender<'_> {
-    fn headers(&self, is_fedramp: bool) -> Result<Vec<(&'static str, Secret)>> {
-        let Some(bearer) = self.bearer else {
-            let mode = self.mode.as_str();
-            return Err(Error::new(
-                ErrorKind::UnsupportedMode,
-                format!("a credential of mode {mode} has no bearer token to send"),
-            ));
-        };
-        let bearer = header_value("bearer token", bearer.expose())?;
-        let mut headers = vec![("Authorization", Secret::new(format!("Bearer {bearer}")))];
-        if self.mode != AuthMode::ApiKey {
-            if let Some(id) = self.identity.account_id() {
-                let id = header_value("account id", id)?;
-                headers.push(("ChatGPT-Account-ID", Secret::new(id)));
-            }
-            if is_fedramp {
-                headers.push(("X-OpenAI-Fedramp", Secret::new("true")));
-            }
-            headers.push(("originator", Secret::new(self.originator)));
-        }
-        Ok(headers)
-    }
-}
-
-fn header_value<'a>(what: &str, text: &'a str) -> Result<&'a str> {
-    is_header_value(text).then_some(text).ok_or_else(|| {
-        Error::new(
-            ErrorKind::UnsupportedMode,
-            format!("the login's {what} is empty or holds what no header may have; sign in again"),
-        )
-    })
-}
-
-/// Whether `text` can stand in a header without ending it.
-pub(crate) fn is_header_value(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
-}
-
 #[cfg(test)]
 mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use reqwest::header::HeaderValue;
     use serde_json::{Value, json};
 
     use super::*;
@@ -461,5 +433,17 @@ mod tests {
         let headers = auth.headers().expect("no id, no header");
         let names: Vec<_> = headers.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, ["Authorization", "originator"]);
+    }
+
+    #[test]
+    fn a_map_has_the_same_headers_and_prints_none() {
+        let record = json!({"tokens": {"access_token": "sesame", "account_id": "acct-1"}});
+        let auth = auth(&record, 0).expect("a login");
+        let (headers, map) = (auth.headers().expect("headers"), auth.header_map().expect("a map"));
+        assert_eq!(map.len(), headers.len());
+        for (name, value) in headers {
+            assert_eq!(map.get(*name).map(HeaderValue::as_bytes), Some(value.expose().as_bytes()));
+        }
+        assert!(!format!("{map:?}").contains("sesame"));
     }
 }
