@@ -18,6 +18,7 @@ mod reply;
 mod request;
 mod server;
 mod sign_in;
+mod socket;
 mod state;
 mod stats;
 mod token_endpoint;

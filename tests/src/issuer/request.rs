@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
+use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request as HyperRequest};
 use serde_json::Value;
 
@@ -17,6 +18,8 @@ pub(super) struct Request {
     pub(super) path: String,
     pub(super) query: String,
     pub(super) body: Bytes,
+    /// Becomes the connection, after a reply that switches to another protocol.
+    pub(super) upgrade: OnUpgrade,
     headers: HeaderMap,
 }
 
@@ -27,7 +30,8 @@ pub(super) struct Form {
 }
 
 impl Request {
-    pub(super) async fn read(request: HyperRequest<Incoming>) -> Result<Self, Dropped> {
+    pub(super) async fn read(mut request: HyperRequest<Incoming>) -> Result<Self, Dropped> {
+        let upgrade = hyper::upgrade::on(&mut request);
         let (head, body) = request.into_parts();
         // Most likely a client that went away in the middle.
         let body = Limited::new(body, LARGEST_BODY).collect().await.map_err(|_| Dropped)?;
@@ -36,6 +40,7 @@ impl Request {
             path: head.uri.path().to_owned(),
             query: head.uri.query().unwrap_or_default().to_owned(),
             body: body.to_bytes(),
+            upgrade,
             headers: head.headers,
         })
     }

@@ -15,7 +15,7 @@ use super::config::Config;
 use super::realm::Realm;
 use super::reply::{self, Dropped, Reply};
 use super::request::Request;
-use super::{api, control, sign_in, token_endpoint};
+use super::{api, control, sign_in, socket, token_endpoint};
 
 /// All realms of one process.
 pub(super) struct World {
@@ -64,7 +64,8 @@ pub(super) async fn serve(listener: TcpListener, world: Arc<World>) {
             let service = service_fn(|request| handle(&world, request));
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
-                .serve_connection(TokioIo::new(stream), service);
+                .serve_connection(TokioIo::new(stream), service)
+                .with_upgrades();
             // Dropped replies end here, on purpose.
             drop(connection.await);
         });
@@ -87,6 +88,7 @@ async fn route(realm: &Arc<Realm>, request: &Request) -> Result<Reply, Dropped> 
         ("POST", "/oauth/token") => return token_endpoint::token(realm, request).await,
         ("POST", "/oauth/revoke") => api::revoke(realm, request).await,
         ("GET", "/oauth/authorize") => sign_in::authorize(realm, request),
+        ("GET", "/api/socket") => socket::socket(realm, request),
         (_, "/oauth/stolen") => api::stolen(realm, request),
         ("POST", "/api/accounts/deviceauth/usercode") => sign_in::begin_device(realm),
         ("POST", "/api/accounts/deviceauth/token") => sign_in::poll_device(realm, &request.form()),
