@@ -123,7 +123,7 @@ sizes: $(VENV)/bin/maturin bindings-node/node_modules/ready
 python: $(VENV)/bin/maturin
 	$(VENV)/bin/maturin develop --quiet -m bindings-python/Cargo.toml
 
-node: bindings-node/node_modules/ready
+node: bindings-node/node_modules/ready examples/node/node_modules/ready
 	npm --prefix bindings-node run build:debug
 
 programs:
@@ -148,4 +148,4 @@ $(CURDIR)/target/codex-%/codex:
 	cd $(@D) && ln -sf "$$(find node_modules -path '*/vendor/*' -name codex -type f)" codex
 
 clean:
-	rm -rf target $(VENV) bindings-node/node_modules bindings-node/dist $(AUTHORIZATION_SERVER)/node_modules
+	rm -rf target $(VENV) bindings-node/node_modules bindings-node/dist $(AUTHORIZATION_SERVER)/node_modules examples/node/node_modules

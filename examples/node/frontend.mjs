@@ -4,7 +4,7 @@
 
 import { setTimeout as pause } from 'node:timers/promises';
 
-import { AuthManager } from '../../bindings-node/dist/index.mjs';
+import { AuthManager } from 'codex-auth-sdk';
 
 const [codexHome, url, originator] = process.argv.slice(2);
 const manager = new AuthManager({ codexHome, tokenUrl: `${url}/oauth/token`, originator });

@@ -1,7 +1,7 @@
 // One request with the Codex login of this machine, recovering from 401.
 // Usage: retry-on-401.mjs URL
 
-import { AuthManager } from '../../bindings-node/dist/index.mjs';
+import { AuthManager } from 'codex-auth-sdk';
 
 const url = process.argv[2];
 

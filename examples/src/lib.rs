@@ -7,6 +7,28 @@ use rustls::{ClientConfig, RootCertStore, crypto::ring};
 
 use codex_auth_sdk::CodexAuth;
 
+/// Has `reqwest` use the one TLS library of this workspace, where it is built without any. With its
+/// default features a program needs no such call.
+pub fn install_tls() {
+    // Fails where it has been called before.
+    drop(ring::default_provider().install_default());
+}
+
+/// Waits for SIGTERM, or for Ctrl-C.
+///
+/// # Panics
+///
+/// If signals cannot be listened to.
+#[cfg(unix)]
+pub async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut sigterm = signal(SignalKind::terminate()).expect("signals");
+    tokio::select! {
+        _ = sigterm.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
 /// A client for plain HTTP on loopback, which is all that the examples talk to.
 ///
 /// # Errors
@@ -30,9 +52,6 @@ pub async fn call_api(
     url: &str,
     auth: &CodexAuth,
 ) -> Result<StatusCode, Box<dyn std::error::Error>> {
-    let mut request = client.get(format!("{url}/api/me"));
-    for (name, value) in auth.headers()? {
-        request = request.header(*name, value.expose());
-    }
+    let request = client.get(format!("{url}/api/me")).headers(auth.header_map()?.clone());
     Ok(request.send().await?.status())
 }

@@ -1,51 +1,135 @@
-//! The example programs do what they say: one request, and a recovery from 401 in between.
-//! Needs the bindings; see `contention.rs`.
+//! The example programs do what they say, and recover from a 401 in between.
+//! They must have been built.
 
-use std::path::Path;
-use std::process::Command;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
 
-use codex_auth_tests::issuer::Issuer;
+use codex_auth_tests::issuer::{Issuer, Realm};
 use serde_json::json;
+use tempfile::TempDir;
 
-fn run(mut command: Command) {
-    let issuer = Issuer::start().expect("an issuer");
-    let realm = issuer.realm("");
-    let login = realm.call("login", &json!({"name": "a"}));
-    let home = tempfile::tempdir().expect("a folder");
-    std::fs::write(home.path().join("auth.json"), login["text"].as_str().expect("a record"))
-        .expect("written");
-    realm.run("kill_access", &json!({}));
-    let output = command
-        .arg(format!("{}/api/me", realm.url()))
-        .env("CODEX_HOME", home.path())
-        .env("CODEX_REFRESH_TOKEN_URL_OVERRIDE", format!("{}/oauth/token", realm.url()))
-        .output()
+/// A login whose access token is dead.
+struct Scene {
+    issuer: Issuer,
+    home: TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let scene = Self {
+            issuer: Issuer::start().expect("an issuer"),
+            home: tempfile::tempdir().expect("a folder"),
+        };
+        let login = scene.realm().call("login", &json!({"name": "a"}));
+        let text = login["text"].as_str().expect("a record");
+        std::fs::write(scene.home.path().join("auth.json"), text).expect("written");
+        scene.realm().run("kill_access", &json!({}));
+        scene
+    }
+
+    fn realm(&self) -> Realm {
+        self.issuer.realm("")
+    }
+
+    fn origin(&self) -> String {
+        self.realm().url().to_owned()
+    }
+
+    /// An example program, as its user would have it.
+    fn example(&self, name: &str) -> Command {
+        let program = std::env::current_exe().expect("a path");
+        let folder = program.ancestors().nth(2).expect("a folder");
+        let mut command = Command::new(folder.join(name));
+        command
+            .env("CODEX_HOME", self.home.path())
+            .env("CODEX_REFRESH_TOKEN_URL_OVERRIDE", format!("{}/oauth/token", self.origin()))
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs an example to its end: what it printed.
+    fn run(&self, name: &str, arguments: &[&str]) -> String {
+        let output = self.example(name).args(arguments).output().expect("started");
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name}: {}: {complaint}", output.status);
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    fn assert_refreshed_once(&self) {
+        let stats = self.realm().stats();
+        assert_eq!((&stats["requests"], &stats["grants"]), (&json!(1), &json!(1)), "{stats}");
+    }
+}
+
+#[test]
+fn quickstart() {
+    let scene = Scene::new();
+    let url = format!("{}/api/me", scene.origin());
+    assert_eq!(scene.run("quickstart", &[&url, &scene.origin()]), "200");
+    scene.assert_refreshed_once();
+}
+
+#[test]
+fn retry_on_401() {
+    let scene = Scene::new();
+    assert_eq!(scene.run("retry_on_401", &[&format!("{}/api/me", scene.origin())]), "200");
+    scene.assert_refreshed_once();
+}
+
+#[test]
+fn websocket() {
+    let scene = Scene::new();
+    let url = format!("{}/api/socket", scene.origin().replace("http:", "ws:"));
+    assert_eq!(scene.run("websocket", &[&url, "hello"]), "hello");
+    scene.assert_refreshed_once();
+}
+
+#[test]
+fn custom_store() {
+    let scene = Scene::new();
+    let database = scene.home.path().join("login.redb");
+    let database = database.to_str().expect("a name");
+    let record = scene.home.path().join("auth.json");
+    scene.run("custom_store", &["import", database, record.to_str().expect("a name")]);
+    assert!(!record.exists());
+    let url = format!("{}/api/me", scene.origin());
+    for _ in 0..2 {
+        assert_eq!(scene.run("custom_store", &[database, &url, &scene.origin()]), "200");
+    }
+    // The second run sends the token that the first one has saved.
+    scene.assert_refreshed_once();
+}
+
+#[test]
+fn server() {
+    let scene = Scene::new();
+    let url = format!("{}/api/me", scene.origin());
+    let mut server = scene
+        .example("server")
+        .args(["0", &url, &scene.origin()])
+        .stdout(Stdio::piped())
+        .spawn()
         .expect("started");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(said.trim(), "200", "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    let stats = realm.stats();
-    assert_eq!((&stats["api_unauthorized"], &stats["grants"]), (&json!(1), &json!(1)), "{stats}");
+    let mut address = String::new();
+    let said = BufReader::new(server.stdout.take().expect("piped")).read_line(&mut address);
+    said.expect("a line");
+    let address = address.trim().trim_start_matches("http://");
+    assert!(get(address).ends_with("20 of 20"));
+    scene.assert_refreshed_once();
+    terminate(server.id());
+    assert!(server.wait().expect("waited for").success());
 }
 
-fn script(variable: &str, default: &str, path: &str) -> Command {
-    let mut command = Command::new(std::env::var_os(variable).unwrap_or_else(|| default.into()));
-    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(path));
-    command
+fn get(address: &str) -> String {
+    let mut connection = TcpStream::connect(address).expect("it listens");
+    connection.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("sent");
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).expect("answered");
+    answer
 }
 
-#[test]
-fn rust() {
-    let program = std::env::current_exe().expect("a path");
-    let folder = program.ancestors().nth(2).expect("a folder");
-    run(Command::new(folder.join("retry_on_401")));
-}
-
-#[test]
-fn python() {
-    run(script("PYTHON", "python3", "python/retry_on_401.py"));
-}
-
-#[test]
-fn node() {
-    run(script("NODE", "node", "node/retry-on-401.mjs"));
+fn terminate(id: u32) {
+    let killed = Command::new("kill").arg(id.to_string()).status().expect("kill");
+    assert!(killed.success());
 }

@@ -4,22 +4,20 @@
 
 #![allow(clippy::print_stdout, reason = "printing is what it is for")]
 
-use codex_auth_examples::loopback_client;
+use codex_auth_examples::install_tls;
 use codex_auth_sdk::{AuthManager, UnauthorizedRecoveryDecision};
+use reqwest::Client;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = std::env::args().nth(1).ok_or("usage: retry_on_401 URL")?;
-    let client = loopback_client()?;
+    install_tls();
+    let client = Client::new();
 
     let manager = AuthManager::builder().build().await?;
     let recovery = manager.unauthorized_recovery();
     while let Some(auth) = manager.fresh_auth().await? {
-        let mut request = client.get(&url);
-        for (name, value) in auth.headers()? {
-            request = request.header(*name, value.expose());
-        }
-        let reply = request.send().await?;
+        let reply = client.get(&url).headers(auth.header_map()?.clone()).send().await?;
         if reply.status() != 401 {
             println!("{}", reply.status().as_u16());
             return Ok(());
