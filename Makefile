@@ -112,6 +112,7 @@ bench: $(VENV)/tools bindings-node/node_modules/ready
 	cargo bench -p codex-auth-sdk --features test-util
 	$(VENV)/bin/maturin develop --quiet --release -m bindings-python/Cargo.toml
 	$(VENV)/bin/python bindings-python/benches/bench.py
+	$(VENV)/bin/python bindings-python/benches/http_clients.py
 	npm --prefix bindings-node run bench
 	$(MAKE) sizes
 
