@@ -1,5 +1,7 @@
 //! Where credentials may go.
 
+use std::sync::Arc;
+
 use url::{Origin, Url};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -13,15 +15,38 @@ const API: &str = "https://api.openai.com";
 /// The origins that requests with a credential may go to.
 #[derive(Debug, Clone)]
 pub(crate) struct AllowedOrigins {
-    chatgpt: Origin,
-    api: Origin,
-    named: Vec<Origin>,
+    chatgpt: Arc<AllowedOrigin>,
+    api: Arc<AllowedOrigin>,
+    named: Vec<Arc<AllowedOrigin>>,
+}
+
+#[derive(Debug)]
+struct AllowedOrigin {
+    origin: Arc<Origin>,
+    /// What URLs of it begin with, as they are normally written.
+    text: String,
+}
+
+impl From<Origin> for AllowedOrigin {
+    fn from(origin: Origin) -> Self {
+        Self { text: origin.ascii_serialization(), origin: Arc::new(origin) }
+    }
+}
+
+impl AllowedOrigin {
+    /// Whether `url` is of this origin, by its text alone: false where only parsing it can tell.
+    fn begins(&self, url: &str) -> bool {
+        let rest = url.strip_prefix(&self.text);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']))
+    }
 }
 
 impl Default for AllowedOrigins {
     fn default() -> Self {
-        let known =
-            |text| Url::parse(text).map_or_else(|_| Origin::new_opaque(), |url| url.origin());
+        let known = |text| {
+            let origin = Url::parse(text).map_or_else(|_| Origin::new_opaque(), |url| url.origin());
+            Arc::new(origin.into())
+        };
         Self { chatgpt: known(CHATGPT), api: known(API), named: Vec::new() }
     }
 }
@@ -29,13 +54,23 @@ impl Default for AllowedOrigins {
 impl AllowedOrigins {
     /// The known ones, and those that are named.
     pub(crate) fn with(names: &[String]) -> Result<Self> {
-        let named = names.iter().map(|name| parse(name)).collect::<Result<_>>()?;
+        let parse = |name: &String| Ok(Arc::new(parse(name)?.into()));
+        let named = names.iter().map(parse).collect::<Result<_>>()?;
         Ok(Self { named, ..Self::default() })
+    }
+
+    /// The origin of `url`, if that is a URL. Most requests go to allowed ones, whose URLs need no
+    /// parsing.
+    pub(crate) fn origin_of(&self, url: &str) -> Option<Arc<Origin>> {
+        match self.all().find(|allowed| allowed.begins(url)) {
+            Some(allowed) => Some(Arc::clone(&allowed.origin)),
+            None => Url::parse(url).ok().map(|url| Arc::new(url.origin())),
+        }
     }
 
     /// Whether credentials of any kind may go there.
     pub(crate) fn is_any(&self, origin: &Origin) -> bool {
-        self.is_named(origin) || *origin == self.chatgpt || *origin == self.api
+        self.all().any(|allowed| *allowed.origin == *origin)
     }
 
     /// Fails where a credential of `mode` may not go to `origin`.
@@ -44,20 +79,20 @@ impl AllowedOrigins {
             AuthMode::ApiKey => &self.api,
             _ => &self.chatgpt,
         };
-        if origin == own || self.is_named(origin) {
+        if self.named.iter().chain([own]).any(|allowed| *allowed.origin == *origin) {
             return Ok(());
         }
         Err(refused(&format!(
             "a credential of mode {} is for {}, not for {}; name that in allowed_origins if it may \
              have it",
             mode.as_str(),
-            own.ascii_serialization(),
+            own.text,
             origin.ascii_serialization(),
         )))
     }
 
-    fn is_named(&self, origin: &Origin) -> bool {
-        self.named.contains(origin)
+    fn all(&self) -> impl Iterator<Item = &Arc<AllowedOrigin>> {
+        self.named.iter().chain([&self.chatgpt, &self.api])
     }
 }
 
@@ -138,6 +173,32 @@ mod tests {
             let error = AllowedOrigins::with(&[name.to_owned()]).expect_err(name);
             assert_eq!(error.code(), "invalid_option", "{name}");
             assert!(!error.to_string().contains("pass@"), "{error}");
+        }
+    }
+
+    #[test]
+    fn no_way_of_writing_a_url_makes_its_origin_another_one() {
+        let allowed = AllowedOrigins::with(&["http://127.0.0.1:8080".to_owned()]).expect("fine");
+        for url in [
+            "https://chatgpt.com",
+            "https://chatgpt.com/backend-api",
+            "https://chatgpt.com?q",
+            "https://chatgpt.com#f",
+            "https://chatgpt.com:443/",
+            "https://chatgpt.com.evil.example/",
+            "https://chatgpt.com@evil.example/",
+            "https://chatgpt.com:x@evil.example/",
+            "https://chatgpt.com\\@evil.example/",
+            "https://chatgpt.com\t.evil.example/",
+            "https://chatgpt.com%2eevil.example/",
+            " https://chatgpt.com/",
+            "HTTPS://ChatGPT.com/",
+            "http://127.0.0.1:8080/v1",
+            "http://127.0.0.1:80801/v1",
+            "no url",
+        ] {
+            let parsed = Url::parse(url).ok().map(|url| url.origin());
+            assert_eq!(allowed.origin_of(url).as_deref(), parsed.as_ref(), "{url:?}");
         }
     }
 }

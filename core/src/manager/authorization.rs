@@ -2,8 +2,9 @@
 //! again. What every HTTP integration is made of.
 
 use std::fmt;
+use std::sync::Arc;
 
-use url::{Origin, Url};
+use url::Origin;
 
 use super::AuthManager;
 use super::decision::UnauthorizedRecoveryDecision;
@@ -43,7 +44,7 @@ const UNAUTHORIZED: u16 = 401;
 pub struct RequestAuthorization {
     manager: AuthManager,
     /// None where the URL is none.
-    origin: Option<Origin>,
+    origin: Option<Arc<Origin>>,
     recovery: UnauthorizedRecovery,
 }
 
@@ -120,11 +121,11 @@ impl AuthManager {
         url: &str,
         authorization: Option<&[u8]>,
     ) -> Option<RequestAuthorization> {
-        let origin = Url::parse(url).ok().map(|url| url.origin());
-        let is_known = |origin: &Origin| self.shared.options.allowed_origins.is_any(origin);
+        let allowed = &self.shared.options.allowed_origins;
+        let origin = allowed.origin_of(url);
         let is_ours = match authorization {
             Some(own) => is_placeholder(own),
-            None => origin.as_ref().is_some_and(is_known),
+            None => origin.as_ref().is_some_and(|origin| allowed.is_any(origin)),
         };
         is_ours.then(|| RequestAuthorization {
             manager: self.clone(),
