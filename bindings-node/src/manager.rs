@@ -1,6 +1,8 @@
 //! The manager of a login.
 
-use codex_auth_sdk::{AuthManager, AuthManagerBuilder, LogoutOutcome, StoreHolder, SyncOutcome};
+use codex_auth_sdk::{
+    AuthManager, AuthManagerBuilder, LogoutOptions, LogoutOutcome, StoreHolder, SyncOutcome,
+};
 use napi::Env;
 use napi::bindgen_prelude::{ClassInstance, Either, Result, Unknown};
 use napi_derive::napi;
@@ -180,7 +182,8 @@ impl NativeAuthManager {
     #[napi(ts_return_type = "Outcome<NativeLogout> | Promise<Outcome<NativeLogout>>")]
     pub fn logout<'env>(&self, env: &'env Env, revoke: bool) -> Result<Unknown<'env>> {
         let manager = self.0.clone();
-        answer(env, async move { manager.logout(revoke).await.map(NativeLogout::from) })
+        let options = LogoutOptions { revoke, ..LogoutOptions::default() };
+        answer(env, async move { manager.logout(options).await.map(NativeLogout::from) })
     }
 
     /// Waits for refreshes in flight and tokens that are still to be saved.

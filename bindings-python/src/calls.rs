@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use codex_auth_sdk::{AuthManager, AuthManagerBuilder, RequestAuthorization, Result};
+use codex_auth_sdk::{
+    AuthManager, AuthManagerBuilder, LogoutOptions, RequestAuthorization, Result,
+};
 
 use crate::outcomes::{LogoutOutcome, SyncOutcome};
 use crate::recovery::{Decision, UnauthorizedRecovery};
@@ -56,7 +58,8 @@ pub(crate) async fn retry_auth(
 }
 
 pub(crate) async fn logout(manager: AuthManager, revoke: bool) -> Result<LogoutOutcome> {
-    manager.logout(revoke).await.map(LogoutOutcome::from)
+    let options = LogoutOptions { revoke, ..LogoutOptions::default() };
+    manager.logout(options).await.map(LogoutOutcome::from)
 }
 
 pub(crate) async fn close(manager: AuthManager, timeout: Duration) -> Result<bool> {

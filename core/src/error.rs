@@ -46,6 +46,28 @@ pub enum ErrorKind {
     OriginNotAllowed,
     /// A request needs a credential, and nobody is signed in.
     LoginRequired,
+    /// The user, or the server for them, has said no.
+    LoginDenied,
+    /// A redirect answers another sign-in.
+    LoginStateMismatch,
+    /// Nobody has signed in for as long as was waited.
+    LoginTimeout,
+    /// The program has ended the sign-in.
+    LoginCancelled,
+    /// No port is free for the browser to come back to.
+    LoginPortBusy,
+    /// The login is of another workspace than the ones that are allowed.
+    LoginWorkspaceNotAllowed,
+    /// The authorization server, or this machine, has no such way to sign in.
+    LoginNotSupported,
+    /// A key or token that is no such thing.
+    LoginInvalidCredential,
+    /// The authorization server has refused, or answered what cannot be used.
+    LoginFailed,
+    /// No answer from the authorization server; try again.
+    LoginTransient,
+    /// A new login could not be saved.
+    SaveFailed,
 }
 
 impl ErrorKind {
@@ -69,6 +91,17 @@ impl ErrorKind {
             Self::UnsupportedMode => "unsupported_mode",
             Self::OriginNotAllowed => "origin_not_allowed",
             Self::LoginRequired => "login_required",
+            Self::LoginDenied => "login_denied",
+            Self::LoginStateMismatch => "login_state_mismatch",
+            Self::LoginTimeout => "login_timeout",
+            Self::LoginCancelled => "login_cancelled",
+            Self::LoginPortBusy => "login_port_busy",
+            Self::LoginWorkspaceNotAllowed => "login_workspace_not_allowed",
+            Self::LoginNotSupported => "login_not_supported",
+            Self::LoginInvalidCredential => "login_invalid_credential",
+            Self::LoginFailed => "login_failed",
+            Self::LoginTransient => "login_transient",
+            Self::SaveFailed => "save_failed",
         }
     }
 
@@ -81,6 +114,8 @@ impl ErrorKind {
                 | Self::StoreUnavailable
                 | Self::KeyringUnavailable
                 | Self::KeyringLocked
+                | Self::LoginPortBusy
+                | Self::LoginTransient
         )
     }
 }

@@ -9,6 +9,7 @@ mod error;
 #[cfg(feature = "test-util")]
 pub mod hostile;
 mod identity;
+mod login;
 mod manager;
 mod origin;
 mod per_process;
@@ -30,7 +31,8 @@ pub use environment::{BoxFuture, Clock, Environment, Random, Spawner, SystemCloc
 pub use error::{Error, ErrorKind, Result};
 pub use identity::Identity;
 pub use manager::{
-    AuthManager, AuthManagerBuilder, Event, Events, FollowStore, GiveUpReason, KeepFresh,
+    AuthManager, AuthManagerBuilder, BrowserLogin, DeviceLogin, Event, Events, FollowStore,
+    GiveUpReason, IdTokenValidation, KeepFresh, LoginOptions, LoginProtocol, LogoutOptions,
     LogoutOutcome, MANAGED_API_KEY, RefreshMode, RequestAuthorization, Stats, Subscription,
     SyncOutcome, UnauthorizedRecovery, UnauthorizedRecoveryDecision, milliseconds, seconds,
 };

@@ -14,6 +14,7 @@ mod folder_watch;
 mod follow;
 mod fresh;
 mod guardian;
+mod login;
 mod logout;
 mod memory;
 mod options;
@@ -40,7 +41,8 @@ use self::demand::{Demand, Purpose};
 pub use self::events::{Event, Events, Subscription};
 pub use self::follow::FollowStore;
 pub use self::guardian::KeepFresh;
-pub use self::logout::LogoutOutcome;
+pub use self::login::{BrowserLogin, DeviceLogin, IdTokenValidation, LoginOptions, LoginProtocol};
+pub use self::logout::{LogoutOptions, LogoutOutcome};
 pub use self::options::{RefreshMode, milliseconds, seconds};
 pub use self::recovery::UnauthorizedRecovery;
 use self::shared::Shared;
@@ -48,6 +50,8 @@ pub use self::stats::Stats;
 pub use self::sync::SyncOutcome;
 use crate::environment::BoxFuture;
 use crate::error::Result;
+use crate::login::{access_token_record, api_key_record};
+use crate::secret::Secret;
 use crate::snapshot::CodexAuth;
 use crate::storage::StoreHolder;
 
@@ -221,17 +225,80 @@ impl AuthManager {
         self.shared.recover(auth, recovery).await
     }
 
-    /// Removes the login from the store, and asks the server to revoke it first if `revoke` is
-    /// set. Revoking is best effort and may end other sessions of the account.
+    /// Begins to sign in with a browser: RFC 8252, an authorization code with PKCE (RFC 7636), and a
+    /// redirect to this machine. The user goes to
+    /// [`authorization_url`](BrowserLogin::authorization_url); what is returned waits for them.
+    ///
+    /// The new login takes the place of whatever is stored when it is complete, and not before: a
+    /// sign-in that is cancelled or fails changes nothing. A refresh in flight in any process does
+    /// not undo it. From the end of the program, or in a forked child, nobody goes on with it.
+    ///
+    /// # Errors
+    ///
+    /// `login_port_busy`; `login_failed` and `login_transient` where the protocol is the standard
+    /// one; `store_read_only`, `store_corrupt`, `store_unavailable`, `lock_timeout` where the login
+    /// could not be saved.
+    ///
+    /// ```no_run
+    /// use codex_auth_sdk::{AuthManager, LoginOptions};
+    ///
+    /// # async fn example() -> codex_auth_sdk::Result<()> {
+    /// let manager = AuthManager::builder().build().await?;
+    /// let login = manager.login_with_browser(LoginOptions::default()).await?;
+    /// println!("Open {}", login.authorization_url());
+    /// println!("Signed in as {:?}", login.wait().await?.email());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn login_with_browser(&self, options: LoginOptions) -> Result<BrowserLogin> {
+        self.shared.login_with_browser(options).await
+    }
+
+    /// Begins to sign in on another device: its user types the
+    /// [`user_code`](DeviceLogin::user_code) in at the
+    /// [`verification_uri`](DeviceLogin::verification_uri). Otherwise as
+    /// [`login_with_browser`](Self::login_with_browser). [`subscribe`](Self::subscribe) tells each
+    /// time that the server was asked in vain.
+    ///
+    /// # Errors
+    ///
+    /// `login_not_supported` where the server has no device codes, else those of
+    /// [`login_with_browser`](Self::login_with_browser).
+    pub async fn login_with_device_code(&self, options: LoginOptions) -> Result<DeviceLogin> {
+        self.shared.login_with_device_code(options).await
+    }
+
+    /// Stores a login by API key. Nobody is asked whether the key is good.
+    ///
+    /// # Errors
+    ///
+    /// `login_invalid_credential` where it cannot be a key, `login_workspace_not_allowed` where the
+    /// manager is for one account, `save_failed`.
+    pub async fn login_with_api_key(&self, api_key: &Secret) -> Result<CodexAuth> {
+        self.shared.sign_in(api_key_record(api_key)?, &LoginOptions::default()).await
+    }
+
+    /// Stores a login by personal access token, or by the token of an agent. Nobody is asked
+    /// whether it is good.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`login_with_api_key`](Self::login_with_api_key).
+    pub async fn login_with_access_token(&self, access_token: &Secret) -> Result<CodexAuth> {
+        self.shared.sign_in(access_token_record(access_token)?, &LoginOptions::default()).await
+    }
+
+    /// Removes the login from the store, and asks the server to revoke it first unless told not to.
+    /// Revoking is best effort and may end other sessions of the account.
     ///
     /// A refresh in flight in any process does not bring the login back.
     ///
     /// # Errors
     ///
     /// `identity_mismatch` where the store holds another account's login than this manager, which
-    /// is left alone; `store_read_only`, `store_unavailable`, `lock_timeout`.
-    pub async fn logout(&self, revoke: bool) -> Result<LogoutOutcome> {
-        self.shared.logout(revoke).await
+    /// is left alone unless the options say otherwise; `store_read_only`, `store_unavailable`, `lock_timeout`.
+    pub async fn logout(&self, options: LogoutOptions) -> Result<LogoutOutcome> {
+        self.shared.logout(options).await
     }
 
     /// What happens to the login from now on, for those who want to know without asking. Any number
@@ -239,7 +306,7 @@ impl AuthManager {
     /// it, and a slow subscriber holds nothing up.
     ///
     /// ```
-    /// use codex_auth_sdk::{AuthDotJson, AuthManager, EphemeralStorage, Event};
+    /// use codex_auth_sdk::{AuthDotJson, AuthManager, EphemeralStorage, Event, LogoutOptions};
     /// use std::sync::Arc;
     ///
     /// # #[tokio::main(flavor = "current_thread")]
@@ -248,7 +315,7 @@ impl AuthManager {
     /// let storage = Arc::new(EphemeralStorage::new(Some(login)));
     /// let manager = AuthManager::builder().storage(storage).build().await?;
     /// let mut events = manager.subscribe();
-    /// manager.logout(false).await?;
+    /// manager.logout(LogoutOptions::default()).await?;
     /// drop(manager);
     /// while let Some(event) = events.next().await {
     ///     match event {

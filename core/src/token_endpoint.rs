@@ -19,7 +19,8 @@ use crate::secret::Secret;
 #[cfg(feature = "test-util")]
 pub(crate) use classify::{Reply, classify, retry_after};
 pub use client::ProxyUrl;
-pub(crate) use client::is_protected;
+pub(crate) use client::{http_client, is_protected};
+pub(crate) use http::read_body;
 pub use http::{HttpTokenEndpoint, HttpTokenEndpointConfig, TokenEncoding};
 
 /// The authorization server, as far as a stored login needs it.

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use codex_auth_sdk::AuthManager;
+use codex_auth_sdk::{AuthManager, LogoutOptions};
 use codex_auth_tests::codex_cli::{CodexCli, installed};
 use codex_auth_tests::contender::{Contender, Language};
 use codex_auth_tests::issuer::{Issuer, Realm};
@@ -83,7 +83,7 @@ async fn signing_out_of_this_session() {
         .build()
         .await
         .expect("a manager");
-    assert!(manager.logout(true).await.expect("signed out").removed);
+    assert!(manager.logout(LogoutOptions::default()).await.expect("signed out").removed);
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! Work that goes on until its handle is stopped or dropped.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -68,6 +71,16 @@ impl Signal {
         while !self.is_stopped() {
             self.wake.notified().await;
         }
+    }
+
+    /// What `future` comes to; none once this says to stop.
+    pub(super) async fn unless_stopped<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        let (mut future, mut stopped) = (pin!(future), pin!(self.stopped()));
+        poll_fn(|context| match stopped.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(None),
+            Poll::Pending => future.as_mut().poll(context).map(Some),
+        })
+        .await
     }
 
     /// Waits, unless woken; whether it was.

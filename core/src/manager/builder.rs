@@ -11,6 +11,7 @@ use super::options::{Options, RefreshMode, invalid};
 use super::shared::Shared;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
+use crate::login::AuthorizationServer;
 use crate::origin::AllowedOrigins;
 use crate::secret::Secret;
 use crate::snapshot::is_header_value;
@@ -197,13 +198,13 @@ impl AuthManagerBuilder {
             Some(storage) => storage,
             None => self.open_store()?,
         };
-        let endpoint = match self.endpoint.take() {
-            Some(endpoint) => endpoint,
-            None => {
-                Arc::new(HttpTokenEndpoint::new(self.endpoint_config()?, self.environment.clone()))
-            }
-        };
-        let shared = Shared::new(self.options, storage, endpoint, self.environment);
+        let config = self.endpoint_config()?;
+        let server = AuthorizationServer::new(self.issuer_url(), config.clone());
+        let endpoint = self
+            .endpoint
+            .take()
+            .unwrap_or_else(|| Arc::new(HttpTokenEndpoint::new(config, self.environment.clone())));
+        let shared = Shared::new(self.options, storage, endpoint, server, self.environment);
         Ok(AuthManager { shared: Arc::new(shared) })
     }
 
@@ -289,8 +290,13 @@ impl AuthManagerBuilder {
         })
     }
 
+    fn issuer_url(&self) -> &str {
+        self.issuer.as_deref().unwrap_or(ISSUER).trim_end_matches('/')
+    }
+
     fn endpoint_config(&self) -> Result<HttpTokenEndpointConfig> {
-        let issuer = self.issuer.as_deref().unwrap_or(ISSUER).trim_end_matches('/');
+        let issuer = self.issuer_url();
+        parse_url("issuer", issuer)?;
         let token_override = non_empty(self.token_url.clone())
             .or_else(|| variable("CODEX_REFRESH_TOKEN_URL_OVERRIDE"));
         let token_url = token_override.clone().unwrap_or_else(|| format!("{issuer}/oauth/token"));

@@ -1,14 +1,11 @@
 //! What a manager tells its subscribers. Nothing is made for it before there is one.
 
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::{Arc, OnceLock};
-use std::task::Poll;
 
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{Receiver, Sender};
 
-use super::background::{Background, Signal};
+use super::background::Background;
 use super::shared::Shared;
 use super::sync::View;
 use crate::environment::BoxFuture;
@@ -46,6 +43,13 @@ pub enum Event {
     /// Another kind of store holds the login than at the last look, or for another reason: once for
     /// every change. Only of a store that chooses, `auto`.
     StoreChanged(StoreHolder),
+    /// This manager has stored a new login. Where it is another one than before, that is told by
+    /// [`IdentityChanged`](Self::IdentityChanged) besides.
+    LoggedIn,
+    /// A sign-in by device code still waits for its user: once for each time that was asked.
+    LoginPending,
+    /// A sign-in with a browser or a device code has failed or was cancelled.
+    LoginFailed(Error),
     /// This subscriber has read too late: in this place so many events are missing.
     Missed(u64),
 }
@@ -62,6 +66,9 @@ impl Event {
             Self::SaveFailed(_) => "save_failed",
             Self::SaveRecovered => "save_recovered",
             Self::StoreChanged(_) => "store_changed",
+            Self::LoggedIn => "logged_in",
+            Self::LoginPending => "login_pending",
+            Self::LoginFailed(_) => "login_failed",
             Self::Missed(_) => "missed",
         }
     }
@@ -122,16 +129,6 @@ impl Subscription {
     }
 }
 
-/// The next event; none once `signal` says to stop.
-async fn next_unless_stopped(events: &mut Events, signal: &Signal) -> Option<Event> {
-    let (mut next, mut stopped) = (pin!(events.next()), pin!(signal.stopped()));
-    poll_fn(|context| match stopped.as_mut().poll(context) {
-        Poll::Ready(()) => Poll::Ready(None),
-        Poll::Pending => next.as_mut().poll(context),
-    })
-    .await
-}
-
 /// The subscribers of one process.
 #[derive(Debug, Default)]
 pub(super) struct Subscribers(OnceLock<Sender<Event>>);
@@ -162,7 +159,7 @@ impl Shared {
         let mut events = self.subscribe();
         // It does not hold the manager, with which it ends.
         Subscription(Background::start(self, |signal| async move {
-            while let Some(event) = next_unless_stopped(&mut events, &signal).await {
+            while let Some(event) = signal.unless_stopped(events.next()).await.flatten() {
                 deliver(event).await;
             }
         }))

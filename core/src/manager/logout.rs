@@ -17,6 +17,21 @@ const REVOKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A login that is rotated while it is being revoked is revoked again, this often.
 const MOST_TRIES: usize = 3;
 
+/// How to sign out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogoutOptions {
+    /// Whether the server is asked to revoke the login; default true.
+    pub revoke: bool,
+    /// Whether the login is removed whosever it is by now; default false.
+    pub any_account: bool,
+}
+
+impl Default for LogoutOptions {
+    fn default() -> Self {
+        Self { revoke: true, any_account: false }
+    }
+}
+
 /// What a logout did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -28,13 +43,17 @@ pub struct LogoutOutcome {
 }
 
 impl Shared {
-    pub(super) async fn logout(self: &Arc<Self>, revoke: bool) -> Result<LogoutOutcome> {
+    pub(super) async fn logout(self: &Arc<Self>, options: LogoutOptions) -> Result<LogoutOutcome> {
         let (shared, own) = (Arc::clone(self), self.current.auth());
-        self.on_worker(async move { shared.log_out(own, revoke).await }).await?
+        self.on_worker(async move { shared.log_out(own, options).await }).await?
     }
 
     /// Signs `own` out, and nobody who signs in meanwhile.
-    async fn log_out(&self, mut own: Option<CodexAuth>, revoke: bool) -> Result<LogoutOutcome> {
+    async fn log_out(
+        &self,
+        mut own: Option<CodexAuth>,
+        options: LogoutOptions,
+    ) -> Result<LogoutOutcome> {
         let mut outcome = LogoutOutcome::default();
         for _ in 0..MOST_TRIES {
             let loaded = self.storage.load().await?;
@@ -42,9 +61,11 @@ impl Shared {
                 return self.logged_out(outcome).await;
             };
             let stored = self.login(&record);
-            self.refuse_other_account(own.as_ref(), stored.as_ref())?;
+            if !options.any_account {
+                self.refuse_other_account(own.as_ref(), stored.as_ref())?;
+            }
             own = own.or(stored);
-            if revoke {
+            if options.revoke {
                 outcome.revoked |= self.revoke(&record).await;
             }
             // No lock is held while the server is asked, so the record may be another one now.
@@ -82,7 +103,7 @@ impl Shared {
     }
 
     /// Best effort: the login is removed whatever the server says.
-    async fn revoke(&self, record: &Arc<AuthDotJson>) -> bool {
+    pub(super) async fn revoke(&self, record: &Arc<AuthDotJson>) -> bool {
         let unsaved = self.memory.rotated().filter(|rotated| {
             rotated.unsaved && self.is_replaceable(record, &rotated.record, &rotated.redeemed)
         });

@@ -15,6 +15,7 @@ use super::stats::Counters;
 use crate::auth_dot_json::AuthDotJson;
 use crate::environment::{BoxFuture, Environment};
 use crate::error::{Error, Result, transient};
+use crate::login::AuthorizationServer;
 use crate::per_process::PerProcess;
 use crate::snapshot::CodexAuth;
 use crate::storage::{AuthStorage, Loaded, StoreHolder};
@@ -25,6 +26,7 @@ pub(super) struct Shared {
     pub(super) options: Options,
     pub(super) storage: Arc<dyn AuthStorage>,
     pub(super) endpoint: Arc<dyn TokenEndpoint>,
+    pub(super) server: AuthorizationServer,
     pub(super) environment: Environment,
     pub(super) current: CurrentCell,
     pub(super) memory: Memory,
@@ -39,12 +41,14 @@ impl Shared {
         options: Options,
         storage: Arc<dyn AuthStorage>,
         endpoint: Arc<dyn TokenEndpoint>,
+        server: AuthorizationServer,
         environment: Environment,
     ) -> Self {
         Self {
             options,
             storage,
             endpoint,
+            server,
             environment,
             current: CurrentCell::default(),
             memory: Memory::default(),

@@ -6,11 +6,9 @@ use super::{AuthStorage, Loaded, Readiness, RefreshLock, Swap, Version};
 use crate::auth_dot_json::AuthDotJson;
 use crate::environment::BoxFuture;
 use crate::error::{Error, ErrorKind, Result};
+use crate::login::unchecked_access_token_record;
 use crate::secret::Secret;
 use crate::sidecar::Sidecar;
-
-/// What every personal access token starts with.
-const PERSONAL_ACCESS_TOKEN: &str = "at-";
 
 /// A store that cannot be changed: what a variable of this process said when it was opened.
 #[derive(Debug)]
@@ -32,15 +30,7 @@ impl EnvironmentVariable {
 
     /// A personal access token, or else the token of an agent, in the variable `name`.
     pub(crate) fn access_token(name: &'static str, token: &Secret) -> Self {
-        let is_personal = token.expose().starts_with(PERSONAL_ACCESS_TOKEN);
-        let (mode, field) = if is_personal {
-            (None, "personal_access_token")
-        } else {
-            (Some("agentIdentity".to_owned()), "agent_identity")
-        };
-        let mut record = AuthDotJson { auth_mode: mode, ..AuthDotJson::default() };
-        record.extra.set_text(field, token);
-        Self { name, record: Arc::new(record) }
+        Self { name, record: Arc::new(unchecked_access_token_record(token)) }
     }
 
     fn loaded(&self) -> Loaded {

@@ -39,9 +39,11 @@ impl FromStr for ProxyUrl {
     }
 }
 
-/// A client for the URLs of `config`. This reads the system's authorities, if they are needed.
-pub(super) fn build(config: &HttpTokenEndpointConfig) -> Result<Client> {
-    let urls = [&config.token_url, &config.revoke_url];
+/// A client for the URLs of `config`, and for `more`. This reads the system's authorities, if they
+/// are needed.
+pub(crate) fn http_client(config: &HttpTokenEndpointConfig, more: &[&Url]) -> Result<Client> {
+    let urls = [&config.token_url, &config.revoke_url].into_iter().chain(more.iter().copied());
+    let urls: Vec<_> = urls.collect();
     let tls = if urls.iter().any(|url| url.scheme() == "https") {
         tls(config.ca_certificate.as_deref())?
     } else {

@@ -13,7 +13,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::classify::{Reply, classify, retry_after};
-use super::client::{self, ProxyUrl, is_protected};
+use super::client::{ProxyUrl, http_client, is_protected};
 use super::{NoAnswer, Redemption, TokenEndpoint, TokenTypeHint};
 use crate::environment::{BoxFuture, Environment};
 use crate::error::{Error, ErrorKind, Result};
@@ -98,7 +98,7 @@ impl HttpTokenEndpoint {
         let user_agent = user_agent.as_ref().unwrap_or(originator);
         let request = self
             .client
-            .get_or_try_make(|| client::build(&self.config))?
+            .get_or_try_make(|| http_client(&self.config, &[]))?
             .post(url.clone())
             .header("originator", header("originator", originator)?)
             .header(USER_AGENT, header("user agent", user_agent)?);
@@ -120,7 +120,7 @@ impl HttpTokenEndpoint {
         let after = response.headers().get(RETRY_AFTER);
         let now = self.environment.clock.now();
         let after = after.and_then(|value| retry_after(value.as_bytes(), now));
-        (status, after, listen(timeout, body(response)).await.flatten())
+        (status, after, listen(timeout, read_body(response)).await.flatten())
     }
 }
 
@@ -204,7 +204,7 @@ async fn listen<T>(timeout: Duration, reply: impl Future<Output = T>) -> Option<
 }
 
 /// The body, up to the limit; none where it is larger or was cut short.
-async fn body(mut response: Response) -> Option<Zeroizing<Vec<u8>>> {
+pub(crate) async fn read_body(mut response: Response) -> Option<Zeroizing<Vec<u8>>> {
     let mut body = Zeroizing::new(Vec::with_capacity(16 * 1024));
     while let Some(chunk) = response.chunk().await.ok()? {
         if body.len() + chunk.len() > LARGEST_BODY {

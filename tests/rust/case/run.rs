@@ -7,7 +7,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use codex_auth_sdk::{AuthManager, AuthManagerBuilder, CodexAuth, Error, UnauthorizedRecovery};
+use codex_auth_sdk::{
+    AuthManager, AuthManagerBuilder, CodexAuth, Error, LogoutOptions, UnauthorizedRecovery,
+};
 use codex_auth_tests::issuer::{Issuer, Realm};
 use codex_auth_tests::options::with_option;
 use serde_json::{Map, Value, json};
@@ -236,7 +238,8 @@ impl Run {
             }
             "logout" => {
                 let revoke = fields.take("revoke") != json!(false);
-                let result = manager.logout(revoke).await;
+                let options = LogoutOptions { revoke, ..LogoutOptions::default() };
+                let result = manager.logout(options).await;
                 Ok(self.result(
                     result,
                     |done| json!({"removed": done.removed, "revoked": done.revoked}),

@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use codex_auth_sdk::simulation::Condition;
 use codex_auth_sdk::{
-    AuthManager, AuthStorage, Environment, KeyringItem, Secret, Swap, Version, conformance,
+    AuthManager, AuthStorage, Environment, KeyringItem, LogoutOptions, Secret, Swap, Version,
+    conformance,
 };
 use codex_auth_tests::issuer::Issuer;
 use codex_auth_tests::log::Log;
@@ -213,7 +214,13 @@ async fn a_manager_refreshes_and_signs_out() {
     assert_eq!((&stats["grants"], &stats["max_redemptions"]), (&json!(1), &json!(1)), "{stats}");
     let stored = machine.contents()["secrets"]["global/CODEX_AUTH"].to_string();
     assert!(stored.contains(&tokens[0]));
-    assert!(manager.logout(false).await.expect("signed out").removed);
+    assert!(
+        manager
+            .logout(LogoutOptions { revoke: false, ..LogoutOptions::default() })
+            .await
+            .expect("signed out")
+            .removed
+    );
     assert_eq!(machine.contents(), json!({"version": 1, "secrets": {"global/OTHER": "not ours"}}));
 }
 

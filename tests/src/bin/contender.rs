@@ -9,7 +9,7 @@ use std::error::Error;
 use std::io::{self, BufRead, Write};
 use std::time::Duration;
 
-use codex_auth_sdk::{AuthManager, CodexAuth, Events, UnauthorizedRecoveryDecision};
+use codex_auth_sdk::{AuthManager, CodexAuth, Events, LogoutOptions, UnauthorizedRecoveryDecision};
 use codex_auth_tests::issuer::Realm;
 use codex_auth_tests::options::with_option;
 use serde_json::{Map, Value, json};
@@ -98,7 +98,7 @@ async fn read(manager: &AuthManager) -> codex_auth_sdk::Result<Value> {
 }
 
 async fn log_out(manager: &AuthManager) -> codex_auth_sdk::Result<Value> {
-    let outcome = manager.logout(true).await?;
+    let outcome = manager.logout(LogoutOptions::default()).await?;
     Ok(json!({"removed": outcome.removed, "revoked": outcome.revoked}))
 }
 

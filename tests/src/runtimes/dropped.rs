@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use codex_auth_sdk::{
-    AuthManager, BoxFuture, CodexAuth, SyncOutcome, UnauthorizedRecoveryDecision,
+    AuthManager, BoxFuture, CodexAuth, LogoutOptions, SyncOutcome, UnauthorizedRecoveryDecision,
 };
 use serde_json::json;
 
@@ -104,10 +104,11 @@ fn is_over(
 fn is_logged_out(issuer: &Issuer, trial: &mut Trial, store: Store, most: usize) -> bool {
     let world = World::new(issuer, &format!("t{}", trial.tried), &json!({}));
     let (manager, auth) = world.manager(store);
-    let logout = manager.logout(false);
+    let logout = manager.logout(LogoutOptions { revoke: false, ..LogoutOptions::default() });
     let is_over = poll_while(logout, |polls| polls < most).is_some();
     // One that was begun goes on; one that was not is made up for.
-    let again = block_on(manager.logout(false));
+    let again =
+        block_on(manager.logout(LogoutOptions { revoke: false, ..LogoutOptions::default() }));
     trial.tried += 1;
     let what = || format!("logout on a {store:?} store, dropped after {most} polls");
     trial.check(again.is_ok(), what);

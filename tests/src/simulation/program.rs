@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use codex_auth_sdk::{
-    AuthManager, CodexAuth, RefreshMode, Result, SyncOutcome, UnauthorizedRecoveryDecision,
+    AuthManager, CodexAuth, LogoutOptions, RefreshMode, Result, SyncOutcome,
+    UnauthorizedRecoveryDecision,
 };
 
 use super::executor::{First, ProcessId, first};
@@ -245,7 +246,8 @@ impl Program {
                 foreign::sign_in(&world, person, false);
             });
         }
-        let outcome = manager.logout(self.world.chance.happens(0.5)).await;
+        let revoke = self.world.chance.happens(0.5);
+        let outcome = manager.logout(LogoutOptions { revoke, ..LogoutOptions::default() }).await;
         guard.end(outcome.as_ref().map_or_else(codex_auth_sdk::Error::code, |_| "ok"));
         if let Some(member) = self.world.state().members.get_mut(&self.process) {
             member.signs_out = None;

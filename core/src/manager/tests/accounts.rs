@@ -1,5 +1,6 @@
 //! No account is ever mixed with another.
 
+use crate::LogoutOptions;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -64,7 +65,7 @@ async fn g3_a_logout_during_the_exchange_is_not_undone() {
     let auth = manager.auth().expect("signed in");
     let task = start_recovery(&manager, &auth);
     world.pass(Duration::from_millis(50)).await;
-    let outcome = world.manager().await.logout(true).await.expect("signed out");
+    let outcome = world.manager().await.logout(LogoutOptions::default()).await.expect("signed out");
     assert!(outcome.removed);
     let decision = task.await.expect("no panic").expect("an outcome");
     assert_eq!(decision, UnauthorizedRecoveryDecision::GiveUp(GiveUpReason::LoggedOut));
@@ -170,7 +171,7 @@ async fn g3_a_logout_revokes_what_is_logged_out_and_nothing_else() {
             manager.reload().await.expect("read");
         }
         let current = manager.auth().expect("signed in");
-        assert!(manager.logout(true).await.expect("signed out").revoked);
+        assert!(manager.logout(LogoutOptions::default()).await.expect("signed out").revoked);
         assert!(!world.issuer.is_live(refresh_token(&current)));
         assert_eq!(world.issuer.is_live(refresh_token(&unsaved)), switches);
     }
@@ -182,7 +183,7 @@ async fn g3_a_logout_signs_nobody_out_who_signed_in_meanwhile() {
     let manager = world.manager().await;
     world.issuer.revocation_takes.set(Duration::ZERO, Duration::from_millis(100));
     let hand = manager.clone();
-    let task = tokio::spawn(async move { hand.logout(true).await });
+    let task = tokio::spawn(async move { hand.logout(LogoutOptions::default()).await });
     world.pass(Duration::from_millis(50)).await;
     world.sign_in("acct-b");
     manager.reload().await.expect("read");

@@ -1,5 +1,6 @@
 //! What subscribers are told: one event per fact, in order, and nothing that is held up by them.
 
+use crate::LogoutOptions;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -35,7 +36,10 @@ async fn events_are_delivered_in_order_until_that_is_stopped() {
     });
     let auth = manager.auth().expect("signed in");
     manager.refresh_token(&auth).await.expect("refreshed").expect("signed in");
-    manager.logout(false).await.expect("signed out");
+    manager
+        .logout(LogoutOptions { revoke: false, ..LogoutOptions::default() })
+        .await
+        .expect("signed out");
     assert_eq!(delivered.recv().await, Some("refreshed"));
     assert_eq!(delivered.recv().await, Some("logged_out"));
     delivery.stop();
@@ -131,7 +135,10 @@ async fn a_logout_and_another_login_are_told_once_whoever_does_it() {
     let (manager, other) = (world.manager().await, world.manager().await);
     let pinned = world.builder().account_id("acct-a").build().await.expect("a manager");
     let mut events = [manager.subscribe(), other.subscribe(), pinned.subscribe()];
-    manager.logout(false).await.expect("logged out");
+    manager
+        .logout(LogoutOptions { revoke: false, ..LogoutOptions::default() })
+        .await
+        .expect("logged out");
     for _ in 0..2 {
         other.reload().await.expect("read");
         pinned.reload().await.expect("read");
@@ -174,7 +181,10 @@ async fn events_end_with_the_manager_and_survive_a_cancelled_wait() {
     let (clone, mut events) = (manager.clone(), manager.subscribe());
     assert!(timeout(Duration::from_secs(1), events.next()).await.is_err(), "nothing happened");
     drop(manager);
-    clone.logout(false).await.expect("logged out");
+    clone
+        .logout(LogoutOptions { revoke: false, ..LogoutOptions::default() })
+        .await
+        .expect("logged out");
     drop(clone);
     assert!(matches!(events.next().await, Some(Event::LoggedOut)));
     assert!(events.next().await.is_none());

@@ -1,5 +1,6 @@
 //! What a subscriber of `tracing` sees: names, fields and outcomes, and nothing secret.
 
+use crate::LogoutOptions;
 use std::fmt::Debug;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -180,7 +181,7 @@ async fn g9_nothing_that_is_traced_names_a_token_or_an_account() {
     let fresh = manager.auth().expect("signed in");
     world.issuer.fail_with([Fault::Refused(RefusalReason::Invalidated)]);
     recover(&manager, &fresh).await.expect_err("refused");
-    manager.logout(true).await.expect("signed out");
+    manager.logout(LogoutOptions::default()).await.expect("signed out");
     let said = collector.said.lock().expect("no panic").clone();
     assert!(said.contains("the refresh token is refused"), "events are collected: {said}");
     for auth in [&auth, &fresh] {

@@ -1,0 +1,199 @@
+//! Signing in on another device: by Codex's own endpoints, or by the standard's (RFC 8628).
+
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::json;
+
+use super::server::AuthorizationServer;
+use super::token_reply::{Tokens, error_in};
+use crate::error::{Error, ErrorKind, Result};
+use crate::secret::Secret;
+
+/// What the standard takes where the server says nothing (RFC 8628, section 3.2).
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long a code of Codex's is good.
+const CODEX_LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+
+/// What the user types in, and where.
+#[derive(Debug)]
+pub(crate) struct DeviceCode {
+    pub(crate) user_code: String,
+    pub(crate) verification_uri: String,
+    /// The same with the code in it.
+    pub(crate) verification_uri_complete: Option<String>,
+    pub(crate) lifetime: Duration,
+    /// How long to wait before each question.
+    pub(crate) interval: Duration,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Codex { device_auth_id: Secret },
+    Standard { device_code: Secret },
+}
+
+/// The answer to "has the user agreed?".
+#[derive(Debug)]
+pub(crate) enum DeviceAnswer {
+    Granted(Tokens),
+    Pending,
+    /// And it asks for longer pauses.
+    SlowDown,
+}
+
+#[derive(Deserialize)]
+struct CodexReply {
+    device_auth_id: Secret,
+    #[serde(alias = "usercode")]
+    user_code: String,
+    #[serde(default, deserialize_with = "seconds")]
+    interval: Option<Duration>,
+}
+
+#[derive(Deserialize)]
+struct CodexGrant {
+    authorization_code: Secret,
+    code_verifier: Secret,
+}
+
+#[derive(Deserialize)]
+struct StandardReply {
+    device_code: Secret,
+    user_code: String,
+    verification_uri: String,
+    verification_uri_complete: Option<String>,
+    expires_in: u64,
+    #[serde(default, deserialize_with = "seconds")]
+    interval: Option<Duration>,
+}
+
+impl AuthorizationServer {
+    /// Asks for a code.
+    ///
+    /// # Errors
+    ///
+    /// `login_not_supported` where the server has no such thing, else `login_failed` or
+    /// `login_transient`.
+    pub(crate) async fn device_code(
+        &self,
+        is_standard: bool,
+        scope: Option<&str>,
+    ) -> Result<DeviceCode> {
+        if is_standard { self.standard_code(scope).await } else { self.codex_code().await }
+    }
+
+    async fn codex_code(&self) -> Result<DeviceCode> {
+        let url = self.url("api/accounts/deviceauth/usercode")?;
+        let reply = self.post_json(&url, &json!({"client_id": self.client_id()})).await?;
+        if reply.status == 404 {
+            return Err(not_supported());
+        }
+        let code: CodexReply = parsed(reply.status, &reply.body)?;
+        Ok(DeviceCode {
+            user_code: code.user_code,
+            verification_uri: self.url("codex/device")?.into(),
+            verification_uri_complete: None,
+            lifetime: CODEX_LIFETIME,
+            interval: code.interval.unwrap_or(INTERVAL),
+            kind: Kind::Codex { device_auth_id: code.device_auth_id },
+        })
+    }
+
+    async fn standard_code(&self, scope: Option<&str>) -> Result<DeviceCode> {
+        let endpoint = self.metadata().await?.device_authorization_endpoint();
+        let endpoint = endpoint.ok_or_else(not_supported)?;
+        let fields = [("client_id", self.client_id()), ("scope", Self::standard_scope(scope))];
+        let reply = self.post_form(endpoint, &fields).await?;
+        let code: StandardReply = parsed(reply.status, &reply.body)?;
+        Ok(DeviceCode {
+            user_code: code.user_code,
+            verification_uri: code.verification_uri,
+            verification_uri_complete: code.verification_uri_complete,
+            lifetime: Duration::from_secs(code.expires_in),
+            interval: code.interval.unwrap_or(INTERVAL),
+            kind: Kind::Standard { device_code: code.device_code },
+        })
+    }
+
+    /// Asks whether the user has agreed.
+    ///
+    /// # Errors
+    ///
+    /// `login_denied`, `login_timeout` where the code has expired, `login_failed`; `login_transient`
+    /// where there was no answer.
+    pub(crate) async fn poll_device(&self, code: &DeviceCode) -> Result<DeviceAnswer> {
+        match &code.kind {
+            Kind::Codex { device_auth_id } => self.poll_codex(device_auth_id, code).await,
+            Kind::Standard { device_code } => self.poll_standard(device_code).await,
+        }
+    }
+
+    async fn poll_codex(&self, device_auth_id: &Secret, code: &DeviceCode) -> Result<DeviceAnswer> {
+        let url = self.url("api/accounts/deviceauth/token")?;
+        let body = json!({"device_auth_id": device_auth_id, "user_code": code.user_code});
+        let reply = self.post_json(&url, &body).await?;
+        if matches!(reply.status, 403 | 404) {
+            return Ok(DeviceAnswer::Pending);
+        }
+        let grant: CodexGrant = parsed(reply.status, &reply.body)?;
+        let redirect_uri = self.url("deviceauth/callback")?;
+        let CodexGrant { authorization_code, code_verifier } = grant;
+        let tokens =
+            self.exchange(&authorization_code, &code_verifier, redirect_uri.as_str(), false);
+        Ok(DeviceAnswer::Granted(tokens.await?))
+    }
+
+    async fn poll_standard(&self, device_code: &Secret) -> Result<DeviceAnswer> {
+        let fields = [
+            ("grant_type", GRANT_TYPE),
+            ("device_code", device_code.expose()),
+            ("client_id", self.client_id()),
+        ];
+        let reply = self.post_form(&self.token_url(true).await?, &fields).await?;
+        let error = if reply.status == 200 { None } else { error_in(&reply.body) };
+        match error {
+            Some("authorization_pending") => Ok(DeviceAnswer::Pending),
+            Some("slow_down") => Ok(DeviceAnswer::SlowDown),
+            Some("access_denied") => Err(Error::new(
+                ErrorKind::LoginDenied,
+                "signing in was declined on the other device",
+            )
+            .with_reason("access_denied")),
+            Some("expired_token") => Err(expired()),
+            _ => Tokens::parse(reply.status, &reply.body).map(DeviceAnswer::Granted),
+        }
+    }
+}
+
+/// Nobody has typed the code in.
+pub(crate) fn expired() -> Error {
+    Error::new(ErrorKind::LoginTimeout, "nobody has agreed in time; sign in again")
+}
+
+fn not_supported() -> Error {
+    Error::new(
+        ErrorKind::LoginNotSupported,
+        "this authorization server does not let other devices sign in; use a browser",
+    )
+}
+
+fn parsed<T: for<'de> Deserialize<'de>>(status: u16, body: &[u8]) -> Result<T> {
+    let reply = if status == 200 { serde_json::from_slice(body).ok() } else { None };
+    reply.ok_or_else(|| {
+        let what = error_in(body).unwrap_or("nothing that can be used");
+        let message = format!("the authorization server answered {what} (HTTP {status})");
+        Error::new(ErrorKind::LoginFailed, message)
+    })
+}
+
+/// A number, or one as text: Codex's.
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    let number = value.as_u64().or_else(|| value.as_str()?.trim().parse().ok());
+    Ok(number.map(Duration::from_secs))
+}

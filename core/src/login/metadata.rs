@@ -1,0 +1,46 @@
+//! What an authorization server publishes of itself (OpenID Connect Discovery 1.0, RFC 8414).
+
+use serde::Deserialize;
+use url::Url;
+
+use crate::token_endpoint::is_protected;
+
+/// The metadata of an issuer, as far as signing in needs it.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Metadata {
+    pub(super) issuer: String,
+    authorization_endpoint: Option<Url>,
+    token_endpoint: Option<Url>,
+    device_authorization_endpoint: Option<Url>,
+    jwks_uri: Option<Url>,
+}
+
+impl Metadata {
+    /// The metadata in `body` if it is that of `issuer`: an issuer speaks for nobody else (section
+    /// 4.3).
+    pub(super) fn parse(body: &[u8], issuer: &str) -> Option<Self> {
+        let metadata: Self = serde_json::from_slice(body).ok()?;
+        (metadata.issuer.trim_end_matches('/') == issuer).then_some(metadata)
+    }
+
+    pub(super) fn authorization_endpoint(&self) -> Option<&Url> {
+        protected(self.authorization_endpoint.as_ref())
+    }
+
+    pub(super) fn token_endpoint(&self) -> Option<&Url> {
+        protected(self.token_endpoint.as_ref())
+    }
+
+    pub(super) fn device_authorization_endpoint(&self) -> Option<&Url> {
+        protected(self.device_authorization_endpoint.as_ref())
+    }
+
+    /// Where its keys are, if it publishes any.
+    pub(super) fn jwks_uri(&self) -> Option<&Url> {
+        protected(self.jwks_uri.as_ref())
+    }
+}
+
+fn protected(url: Option<&Url>) -> Option<&Url> {
+    url.filter(|url| is_protected(url))
+}

@@ -1,0 +1,53 @@
+//! Proof Key for Code Exchange (RFC 7636), and other texts that nobody can guess.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::digest::{SHA256, digest};
+use ring::rand::{SecureRandom as _, SystemRandom};
+use zeroize::Zeroizing;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::secret::Secret;
+
+/// As many random bytes as the Codex CLI takes for a verifier.
+const VERIFIER: usize = 64;
+
+/// A verifier, and the challenge that shows nothing of it.
+#[derive(Debug)]
+pub(crate) struct Pkce {
+    pub(crate) verifier: Secret,
+    /// `code_challenge`, by the method S256.
+    pub(crate) challenge: String,
+}
+
+impl Pkce {
+    pub(crate) fn new() -> Result<Self> {
+        let verifier = random_text::<VERIFIER>()?;
+        let challenge = URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.expose().as_bytes()));
+        Ok(Self { verifier, challenge })
+    }
+}
+
+/// `BYTES` random bytes, in base64url.
+pub(crate) fn random_text<const BYTES: usize>() -> Result<Secret> {
+    let mut bytes = Zeroizing::new([0; BYTES]);
+    SystemRandom::new().fill(&mut *bytes).map_err(|_| {
+        Error::new(ErrorKind::LoginFailed, "the system has no random numbers to sign in with")
+    })?;
+    Ok(Secret::new(URL_SAFE_NO_PAD.encode(*bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_challenge_is_the_verifiers_digest_and_no_two_are_alike() {
+        let (one, other) = (Pkce::new().expect("chance"), Pkce::new().expect("chance"));
+        assert_ne!(one.verifier, other.verifier);
+        // RFC 7636, section 4.1.
+        assert!((43..=128).contains(&one.verifier.expose().len()));
+        let digest = digest(&SHA256, one.verifier.expose().as_bytes());
+        assert_eq!(URL_SAFE_NO_PAD.decode(&one.challenge).expect("base64url"), digest.as_ref());
+    }
+}

@@ -1,0 +1,230 @@
+//! The authorization server, as far as signing in needs it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use reqwest::header::USER_AGENT;
+use reqwest::{Client, RequestBuilder};
+use serde::Serialize;
+use tokio::sync::OnceCell;
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::id_token::Expected;
+use super::jws::JwkSet;
+use super::metadata::Metadata;
+use super::request::AuthorizationRequest;
+use super::token_reply::Tokens;
+use crate::error::{Error, ErrorKind, Result};
+use crate::per_process::PerProcess;
+use crate::secret::Secret;
+use crate::token_endpoint::{HttpTokenEndpointConfig, http_client, read_body};
+
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+const CONFIGURATION: &str = ".well-known/openid-configuration";
+
+/// The scope that the Codex CLI asks for.
+const CODEX_SCOPE: &str =
+    "openid profile email offline_access api.connectors.read api.connectors.invoke";
+
+const STANDARD_SCOPE: &str = "openid profile email offline_access";
+
+/// Where and how logins are made.
+pub(crate) struct AuthorizationServer {
+    /// Without a slash at its end.
+    issuer: String,
+    config: HttpTokenEndpointConfig,
+    client: PerProcess<Client>,
+    metadata: OnceCell<Metadata>,
+}
+
+/// A status and a body.
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) body: Zeroizing<Vec<u8>>,
+}
+
+impl AuthorizationServer {
+    pub(crate) fn new(issuer: &str, config: HttpTokenEndpointConfig) -> Self {
+        let issuer = issuer.trim_end_matches('/').to_owned();
+        Self { issuer, config, client: PerProcess::new(), metadata: OnceCell::new() }
+    }
+
+    pub(super) fn client_id(&self) -> &str {
+        &self.config.client_id
+    }
+
+    /// The URL of `path` of the issuer's.
+    pub(super) fn url(&self, path: &str) -> Result<Url> {
+        Url::parse(&format!("{}/{path}", self.issuer)).map_err(|error| {
+            let message = format!("the issuer {} is no URL: {error}", self.issuer);
+            Error::new(ErrorKind::InvalidOption, message)
+        })
+    }
+
+    /// Its published metadata.
+    ///
+    /// # Errors
+    ///
+    /// `login_failed` where it publishes none.
+    pub(super) async fn metadata(&self) -> Result<&Metadata> {
+        let fetch = async || {
+            let reply = self.get(&self.url(CONFIGURATION)?).await?;
+            let is_there = reply.status == 200;
+            let metadata = Metadata::parse(&reply.body, &self.issuer).filter(|_| is_there);
+            metadata.ok_or_else(|| {
+                let message = format!("{} publishes no metadata under that name", self.issuer);
+                Error::new(ErrorKind::LoginFailed, message)
+            })
+        };
+        self.metadata.get_or_try_init(fetch).await
+    }
+
+    /// The URL for the browser.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`metadata`](Self::metadata), and `login_failed` where it has no such endpoint.
+    pub(crate) async fn authorization_url(
+        &self,
+        request: &AuthorizationRequest,
+        is_standard: bool,
+        scope: Option<&str>,
+        workspaces: &[String],
+    ) -> Result<Url> {
+        if is_standard {
+            let endpoint = self.metadata().await?.authorization_endpoint();
+            let endpoint = endpoint.ok_or_else(|| self.lacks("authorization endpoint"))?;
+            // Else no refresh token comes (OpenID Connect Core, section 11).
+            let consent = [("prompt", "consent")];
+            let scope = scope.unwrap_or(STANDARD_SCOPE);
+            return Ok(request.url(endpoint, self.client_id(), scope, &consent));
+        }
+        let workspaces = workspaces.join(",");
+        let mut more = vec![
+            ("id_token_add_organizations", "true"),
+            ("codex_cli_simplified_flow", "true"),
+            ("originator", self.config.originator.as_str()),
+        ];
+        if !workspaces.is_empty() {
+            more.push(("allowed_workspace_id", &workspaces));
+        }
+        let endpoint = self.url("oauth/authorize")?;
+        Ok(request.url(&endpoint, self.client_id(), scope.unwrap_or(CODEX_SCOPE), &more))
+    }
+
+    pub(super) fn standard_scope(scope: Option<&str>) -> &str {
+        scope.unwrap_or(STANDARD_SCOPE)
+    }
+
+    /// The tokens for an authorization code (RFC 6749, section 4.1.3).
+    pub(crate) async fn exchange(
+        &self,
+        code: &Secret,
+        verifier: &Secret,
+        redirect_uri: &str,
+        is_standard: bool,
+    ) -> Result<Tokens> {
+        let fields = [
+            ("grant_type", "authorization_code"),
+            ("code", code.expose()),
+            ("redirect_uri", redirect_uri),
+            ("client_id", self.client_id()),
+            ("code_verifier", verifier.expose()),
+        ];
+        let reply = self.post_form(&self.token_url(is_standard).await?, &fields).await?;
+        Tokens::parse(reply.status, &reply.body)
+    }
+
+    pub(super) async fn token_url(&self, is_standard: bool) -> Result<Url> {
+        if !is_standard {
+            return Ok(self.config.token_url.clone());
+        }
+        let endpoint = self.metadata().await?.token_endpoint();
+        endpoint.cloned().ok_or_else(|| self.lacks("token endpoint"))
+    }
+
+    /// Checks the id token of `tokens` by the keys that the issuer publishes. Where it publishes
+    /// none, nothing is checked unless that `is_required`.
+    ///
+    /// # Errors
+    ///
+    /// `login_failed`.
+    pub(crate) async fn check_id_token(
+        &self,
+        tokens: &Tokens,
+        nonce: Option<&Secret>,
+        is_required: bool,
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        let keys = match self.metadata().await {
+            Ok(metadata) => metadata.jwks_uri().ok_or_else(|| self.lacks("keys")),
+            Err(error) => Err(error),
+        };
+        let keys = match keys {
+            Ok(keys) => keys,
+            Err(error) if is_required => return Err(error),
+            Err(_) => return Ok(()),
+        };
+        let reply = self.get(keys).await?;
+        let keys: JwkSet = serde_json::from_slice(&reply.body).map_err(|_| self.lacks("keys"))?;
+        let expected = Expected { issuer: &self.issuer, client_id: self.client_id(), nonce, now };
+        expected.check(&tokens.id_token, &keys)
+    }
+
+    pub(super) fn lacks(&self, what: &str) -> Error {
+        Error::new(ErrorKind::LoginFailed, format!("{} publishes no {what}", self.issuer))
+    }
+
+    pub(super) async fn post_form(&self, url: &Url, fields: &[(&str, &str)]) -> Result<Reply> {
+        self.ask(url, self.http()?.post(url.clone()).form(fields)).await
+    }
+
+    pub(super) async fn post_json(&self, url: &Url, body: &impl Serialize) -> Result<Reply> {
+        self.ask(url, self.http()?.post(url.clone()).json(body)).await
+    }
+
+    async fn get(&self, url: &Url) -> Result<Reply> {
+        self.ask(url, self.http()?.get(url.clone())).await
+    }
+
+    fn http(&self) -> Result<Arc<Client>> {
+        let issuer = self.url("")?;
+        self.client.get_or_try_make(|| http_client(&self.config, &[&issuer])).map_err(no_answer)
+    }
+
+    async fn ask(&self, url: &Url, request: RequestBuilder) -> Result<Reply> {
+        let host = url.host_str().unwrap_or_default();
+        let user_agent = self.config.user_agent.as_ref().unwrap_or(&self.config.originator);
+        let answered = async {
+            let response = request
+                .header("originator", &self.config.originator)
+                .header(USER_AGENT, user_agent)
+                .send()
+                .await
+                .map_err(|error| {
+                    no_answer(format!("no answer from {host}: {}", error.without_url()))
+                })?;
+            let status = response.status().as_u16();
+            let body = read_body(response).await;
+            let body =
+                body.ok_or_else(|| no_answer(format!("the answer of {host} was cut off")))?;
+            Ok(Reply { status, body })
+        };
+        let late = |_| no_answer(format!("no answer from {host} in time"));
+        tokio::time::timeout(REQUEST_TIMEOUT, answered).await.map_err(late)?
+    }
+}
+
+fn no_answer(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::LoginTransient, message)
+}
+
+impl fmt::Debug for AuthorizationServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthorizationServer").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,57 @@
+//! What the token endpoint answers to a new login (RFC 6749, sections 5.1 and 5.2).
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::callback::known_error;
+use crate::error::{Error, ErrorKind, Result};
+use crate::secret::Secret;
+
+/// The tokens of a new login.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Tokens {
+    pub(crate) id_token: Secret,
+    pub(crate) access_token: Secret,
+    pub(crate) refresh_token: Secret,
+}
+
+impl Tokens {
+    /// Reads a reply with `status`.
+    ///
+    /// # Errors
+    ///
+    /// `login_failed` where it has not all three.
+    pub(super) fn parse(status: u16, body: &[u8]) -> Result<Self> {
+        if status != 200 {
+            return Err(refused(status, body));
+        }
+        let tokens: Option<Self> = serde_json::from_slice(body).ok();
+        tokens.filter(Self::are_all).ok_or_else(|| {
+            let message = "the token endpoint left out the id, access or refresh token; was \
+                           offline_access among the scopes?";
+            Error::new(ErrorKind::LoginFailed, message)
+        })
+    }
+
+    fn are_all(&self) -> bool {
+        [&self.id_token, &self.access_token, &self.refresh_token]
+            .iter()
+            .all(|token| !token.is_empty())
+    }
+}
+
+fn refused(status: u16, body: &[u8]) -> Error {
+    let what = match error_in(body) {
+        Some(error) => format!("{error} (HTTP {status})"),
+        None => format!("HTTP {status}"),
+    };
+    Error::new(ErrorKind::LoginFailed, format!("the token endpoint answered {what}; sign in again"))
+}
+
+/// The error code in a reply: RFC 6749's `error`, or Codex's `error.code`. Only known ones: the
+/// others are the server's text.
+pub(super) fn error_in(body: &[u8]) -> Option<&'static str> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let error = &body["error"];
+    known_error(error.as_str().or_else(|| error["code"].as_str())?)
+}

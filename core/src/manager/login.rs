@@ -1,0 +1,120 @@
+//! Signing in: what a login must be before it takes the place of whatever the store holds.
+
+mod browser;
+mod device;
+mod options;
+mod pending;
+
+use std::sync::Arc;
+
+pub use self::browser::BrowserLogin;
+pub use self::device::DeviceLogin;
+pub use self::options::{IdTokenValidation, LoginOptions, LoginProtocol};
+use super::events::Event;
+use super::shared::Shared;
+use crate::auth_dot_json::AuthDotJson;
+use crate::error::{Error, ErrorKind, Result};
+use crate::login::{Tokens, chatgpt_record};
+use crate::secret::Secret;
+use crate::snapshot::CodexAuth;
+use crate::storage::Swap;
+
+/// Writers that come between a load and its commit before a login is given up.
+const MOST_CONFLICTS: usize = 20;
+
+/// More than the record of a login takes.
+const LARGEST_RECORD: usize = 16 * 1024;
+
+impl Shared {
+    /// Fails where a login could not be saved in the end: nobody is asked to sign in for nothing.
+    async fn prove_savable(&self) -> Result<()> {
+        self.storage.load().await?;
+        self.storage.ready(LARGEST_RECORD).await.map(drop)
+    }
+
+    /// Checks the tokens of a new login, and stores them.
+    async fn sign_in_with(
+        self: &Arc<Self>,
+        tokens: Tokens,
+        nonce: Option<&Secret>,
+        options: &LoginOptions,
+    ) -> Result<CodexAuth> {
+        let now = self.environment.clock.now();
+        match options.id_token_validation {
+            IdTokenValidation::Off => {}
+            validation => {
+                let is_required = validation == IdTokenValidation::Required;
+                self.server.check_id_token(&tokens, nonce, is_required, now).await?;
+            }
+        }
+        self.sign_in(chatgpt_record(tokens, now), options).await
+    }
+
+    /// Stores the login in `record`, if it is one that may be used here.
+    pub(super) async fn sign_in(
+        self: &Arc<Self>,
+        record: AuthDotJson,
+        options: &LoginOptions,
+    ) -> Result<CodexAuth> {
+        let record = Arc::new(record);
+        let auth = self.login(&record).ok_or_else(|| failed("there is no login in the answer"))?;
+        self.require_wanted(&auth, options)?;
+        let (shared, revoke_replaced) = (Arc::clone(self), options.revoke_replaced);
+        // From here on nothing stops it.
+        self.on_worker(async move { shared.save_login(auth, revoke_replaced).await }).await?
+    }
+
+    fn require_wanted(&self, auth: &CodexAuth, options: &LoginOptions) -> Result<()> {
+        if auth.is_mixed() {
+            return Err(failed("the tokens are of two accounts; nothing was saved"));
+        }
+        let allowed = &options.allowed_workspaces;
+        let is_allowed = |id: &str| allowed.iter().any(|allowed| allowed == id);
+        let is_wanted = allowed.is_empty() || auth.account_id().is_some_and(is_allowed);
+        if is_wanted && self.is_pinned(auth) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::LoginWorkspaceNotAllowed,
+            "this is a login of another workspace than the ones that are allowed; nothing was \
+             saved, sign in again and choose one of those",
+        ))
+    }
+
+    /// Takes the commit locks only: a refresh in flight finds that the store has changed.
+    async fn save_login(
+        self: Arc<Self>,
+        auth: CodexAuth,
+        revoke_replaced: bool,
+    ) -> Result<CodexAuth> {
+        let replaced = self.replace_login(&auth).await.map_err(not_saved)?;
+        self.memory.forget_rotation();
+        let stored = self.follow_store().await?.auth;
+        self.announce(Event::LoggedIn);
+        if let Some(replaced) = replaced.filter(|_| revoke_replaced) {
+            self.revoke(&replaced).await;
+        }
+        let is_it = |stored: &CodexAuth| stored.record() == auth.record();
+        Ok(stored.filter(is_it).unwrap_or(auth))
+    }
+
+    /// What the login has taken the place of.
+    async fn replace_login(&self, auth: &CodexAuth) -> Result<Option<Arc<AuthDotJson>>> {
+        for _ in 0..MOST_CONFLICTS {
+            let loaded = self.storage.load().await?;
+            if self.storage.commit(&loaded.version, auth.record()).await? == Swap::Done {
+                return Ok(loaded.record);
+            }
+        }
+        Err(Error::new(ErrorKind::StoreUnavailable, "other programs keep changing the store"))
+    }
+}
+
+fn failed(message: &str) -> Error {
+    Error::new(ErrorKind::LoginFailed, message)
+}
+
+fn not_saved(error: Error) -> Error {
+    let message = format!("the new login could not be saved ({error}); sign in again after that");
+    Error::new(ErrorKind::SaveFailed, message).with_reason(error.code()).with_source(error)
+}
