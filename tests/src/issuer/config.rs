@@ -32,6 +32,8 @@ pub(super) struct Config {
     pub(super) api_reject_all: bool,
     pub(super) revoke: RevokeBehaviour,
     pub(super) device_pending_polls: u32,
+    /// What the authorization page sends the browser back with instead of a code.
+    pub(super) sign_in_error: Option<String>,
     /// Who signs in by browser or device code.
     pub(super) account: Account,
 }
@@ -68,6 +70,7 @@ impl Default for Config {
             api_reject_all: false,
             revoke: RevokeBehaviour::Ok,
             device_pending_polls: 0,
+            sign_in_error: None,
             account: Account::named("device"),
         }
     }

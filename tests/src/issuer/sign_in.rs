@@ -66,13 +66,16 @@ pub(super) fn authorize(realm: &Realm, request: &Request) -> Reply {
     let fields = request.query_fields();
     let field = |name: &str| fields.get(name).map_or("", String::as_str);
     let code = random_text();
-    realm.update(|state| {
+    let error = realm.update(|state| {
         let codes = &mut state.sign_ins.codes;
         codes.insert(code.clone(), field("code_challenge").to_owned());
+        state.config.sign_in_error.clone()
     });
     match url::Url::parse(field("redirect_uri")) {
         Ok(mut back) => {
-            let answer = BTreeMap::from([("code", code.as_str()), ("state", field("state"))]);
+            let outcome = error.as_ref().map_or(("code", &code), |error| ("error", error));
+            let answer =
+                BTreeMap::from([(outcome.0, outcome.1.as_str()), ("state", field("state"))]);
             back.query_pairs_mut().extend_pairs(answer);
             reply::redirect(302, back.as_str())
         }
