@@ -47,16 +47,16 @@ test-node: node programs
 
 # Processes in three languages race for one login and are killed over it, and the examples run.
 test-contention: python node programs $(VENV)/tools $(AUTHORIZATION_SERVER)/node_modules/ready
-	PYTHON=$(VIRTUAL_ENV)/bin/python $(CARGO_TEST) -p codex-auth-tests --features bindings --test contention --test authorization_server --test networks --test crash --test session_keyring --test endpoint_crowds --test examples --test foreign
+	PYTHON=$(VIRTUAL_ENV)/bin/python $(CARGO_TEST) -p codex-auth-tests --features bindings --test contention --test authorization_server --test networks --test crash --test session_keyring --test endpoint_crowds --test examples --test guardian_examples --test foreign
 
 # The real Codex CLI on the same login.
 test-foreign: python node programs $(CODEX_PROGRAMS)
-	PYTHON=$(VIRTUAL_ENV)/bin/python $(CARGO_TEST) -p codex-auth-tests --features codex-cli --test codex_cli --test codex_stores --test codex_encrypted
+	PYTHON=$(VIRTUAL_ENV)/bin/python $(CARGO_TEST) -p codex-auth-tests --features codex-cli --test codex_cli --test codex_stores --test codex_encrypted --test guardian
 
 ## What the tests try briefly, at length: a table of what was tried, how often, and what was lost.
 ## SCENARIOS picks some.
 torture: python node programs $(VENV)/tools $(CODEX_PROGRAMS)
-	cargo build --quiet --release -p codex-auth-tests
+	cargo build --quiet --release -p codex-auth-tests -p codex-auth-examples
 	PYTHON=$(VIRTUAL_ENV)/bin/python target/$(CARGO_BUILD_TARGET)/release/torture $(SCENARIOS)
 
 ## What must hold of hostile input, with input that nobody thought of: each target for FUZZ_SECONDS.

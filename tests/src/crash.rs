@@ -7,7 +7,7 @@ mod kill;
 pub mod kills;
 mod lanes;
 mod processes;
-mod signal;
+pub(crate) mod signal;
 mod step;
 pub mod stops;
 mod trace;

@@ -7,6 +7,7 @@ pub mod contender;
 pub mod crash;
 pub mod endpoint_failure;
 pub mod foreign;
+pub mod guarded;
 pub mod issuer;
 pub mod log;
 pub mod options;

@@ -8,7 +8,7 @@ use codex_auth_tests::contender::Language;
 use codex_auth_tests::log::Log;
 use codex_auth_tests::simulation::{self, Kind};
 use codex_auth_tests::torture::{Trial, Trials, head};
-use codex_auth_tests::{crash, endpoint_failure, foreign, runtimes, store_failure};
+use codex_auth_tests::{crash, endpoint_failure, foreign, guarded, runtimes, store_failure};
 
 /// A scenario's name and its run at full length.
 type Scenario = (&'static str, fn() -> Trials);
@@ -20,6 +20,7 @@ const SCENARIOS: &[Scenario] = &[
     ("store", store_failure::torture),
     ("foreign", foreign::at_length::with_scripts),
     ("codex", foreign::at_length::with_clis),
+    ("guardian", guarded::at_length),
     ("runtimes", || Box::new(runtimes::at_length().into_iter())),
     ("accounts", || Box::new(std::iter::once_with(accounts))),
     ("simulation", simulated),

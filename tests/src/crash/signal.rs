@@ -32,7 +32,7 @@ impl Signal {
 }
 
 /// Sends the signal of this name to children that have not been waited for, at once.
-pub(super) fn send(name: &str, processes: &[u32]) {
+pub(crate) fn send(name: &str, processes: &[u32]) {
     let mut kill = Command::new("sh");
     kill.args(["-c", "kill -s \"$0\" \"$@\"", name]).args(processes.iter().map(u32::to_string));
     let status = kill.status().expect("a shell");
@@ -61,6 +61,6 @@ fn is_stopped(process: &Child) -> bool {
 }
 
 #[expect(clippy::disallowed_methods, reason = "between two looks, and for a random instant")]
-pub(super) fn pause(duration: Duration) {
+pub(crate) fn pause(duration: Duration) {
     thread::sleep(duration);
 }

@@ -56,6 +56,15 @@ impl SharedLogin {
         self.sign_in_with(json!({"name": name, "account_id": account}))
     }
 
+    /// The same with an access token that was made just now.
+    ///
+    /// # Panics
+    ///
+    /// If the record cannot be written.
+    pub fn sign_in_new(&self, name: &str, account: &str) {
+        drop(self.sign_in_with(json!({"name": name, "account_id": account, "access_age_s": 0})));
+    }
+
     /// The same with an access token that has expired.
     ///
     /// # Panics

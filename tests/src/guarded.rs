@@ -1,0 +1,193 @@
+//! A machine of idle Codex CLIs whose access token ends again and again: with a guardian, and
+//! without.
+
+mod guardian;
+
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use chrono::Utc;
+use codex_auth_sdk::{AccessTokenTimes, AuthDotJson};
+use serde_json::json;
+
+use crate::codex_cli::{AppServer, CodexCli, installed};
+use crate::crash::signal::pause;
+use crate::foreign::SharedLogin;
+use crate::program;
+use crate::torture::{Trial, Trials};
+
+pub use guardian::Guardian;
+
+/// How long before the end of an access token a CLI redeems the refresh token. Releases before
+/// 0.166 wait for the end.
+const CODEX_WINDOW: Duration = Duration::from_secs(300);
+
+/// How long after a rotation the CLIs would make the next one.
+const CODEX_DUE: Duration = Duration::from_secs(12);
+
+/// How long after it the guardian does: later than the 5 s in which it leaves a record alone.
+const GUARDIAN_DUE: Duration = Duration::from_secs(6);
+
+/// A guardian that has not acted by then never will.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How many `codex exec` follow each round of turns, one after the other.
+const EXECS: usize = 2;
+
+/// Idle `codex app-server` processes with one login, which a spent refresh token ends.
+#[derive(Debug)]
+pub struct Machine {
+    what: String,
+    window: Duration,
+    login: SharedLogin,
+    cli: CodexCli,
+    servers: Vec<AppServer>,
+    turns: usize,
+    failed: Vec<String>,
+}
+
+impl Machine {
+    /// A round of turns after each of so many rotations by the guardian of the examples. The CLIs
+    /// must redeem nothing, and no turn may fail.
+    ///
+    /// # Panics
+    ///
+    /// If a program does not start, or the guardian ends by itself.
+    #[must_use]
+    pub fn guarded(program: &Path, servers: usize, rotations: u64) -> Trial {
+        let mut machine = Self::new(program, "guarded");
+        let mut guardian = machine.guardian();
+        machine.start(servers);
+        let mut rounds = 0..rotations;
+        while rounds.next().is_some() && machine.is_rotated() {
+            machine.turns();
+        }
+        guardian.signal("TERM");
+        let end = guardian.end();
+        let (ours, theirs) = machine.redemptions();
+        let mut trial = machine.trial();
+        trial.check(end.success(), || format!("the guardian ended with {end}"));
+        trial.check(ours >= rotations, || format!("{ours} rotations by the guardian"));
+        trial.check(theirs == 0, || format!("{theirs} redemptions by the CLIs"));
+        trial.check(machine.login.is_live(), || "the login is dead".to_owned());
+        trial.lost.append(&mut machine.failed);
+        trial
+    }
+
+    /// The same without a guardian, until the turns in the first window: the login must be lost.
+    ///
+    /// # Panics
+    ///
+    /// If a program does not start.
+    #[must_use]
+    pub fn unguarded(program: &Path, servers: usize) -> Trial {
+        let mut machine = Self::new(program, "alone");
+        machine.start(servers);
+        machine.wait_for_window();
+        machine.turns();
+        let mut trial = machine.trial();
+        trial.check(!machine.login.is_live(), || "the login needs no guardian".to_owned());
+        trial
+    }
+
+    /// Signs in with a token as old as one that was just rotated.
+    fn new(program: &Path, how: &str) -> Self {
+        let window = window(program);
+        let life = (window + CODEX_DUE).as_millis() as u64;
+        // Long enough for all to have read what is about to be spent.
+        let login = SharedLogin::new(&json!({"policy": "revoke_family", "access_ttl_ms": life,
+            "grant_latency_ms": 300, "refusal_latency_ms": 300}));
+        login.sign_in_new("b", "acct-a");
+        let name = program.parent().and_then(Path::file_name).unwrap_or_default();
+        let what = format!("{}, {how}", name.to_string_lossy());
+        let cli = CodexCli::new(program, login.home(), login.realm(), "codex").expect("configured");
+        Self { what, window, login, cli, servers: Vec::new(), turns: 0, failed: Vec::new() }
+    }
+
+    fn guardian(&self) -> Guardian {
+        let program = program::beside_this_one("guardian").expect("it has been built");
+        let window = self.window + CODEX_DUE - GUARDIAN_DUE;
+        let mut command = Command::new(program);
+        command.args(["--refresh-window", &window.as_secs().to_string()]);
+        Guardian::start(command, self.login.home(), self.login.realm())
+    }
+
+    fn start(&mut self, servers: usize) {
+        let start = || self.cli.app_server().expect("it starts");
+        self.servers = std::iter::repeat_with(start).take(servers).collect();
+    }
+
+    /// Whether the login is rotated once more, in good time.
+    fn is_rotated(&self) -> bool {
+        let realm = self.login.realm();
+        let grants = realm.stats()["grants"].as_u64().unwrap_or_default();
+        let until = json!({"grants": {"$at_least": grants + 1}});
+        let wait = json!({"until": until, "timeout_ms": PATIENCE.as_millis() as u64});
+        realm.post("/control/wait", &wait).0 == 200
+    }
+
+    /// Waits until the CLIs find that the stored token is about to end.
+    fn wait_for_window(&self) {
+        let stored = self.login.stored().unwrap_or_default();
+        let record = AuthDotJson::parse(stored.as_bytes()).expect("a record");
+        let token = record.tokens.expect("a login").access_token;
+        let ends = AccessTokenTimes::parse(token.expose()).expires_at.expect("it ends");
+        let opens = ends - i64::try_from(self.window.as_secs()).expect("some minutes");
+        while Utc::now().timestamp() <= opens {
+            pause(Duration::from_millis(10));
+        }
+    }
+
+    /// A turn of every server at once, and a few programs one after the other.
+    fn turns(&mut self) {
+        thread::scope(|scope| {
+            let turn = |server| scope.spawn(|| AppServer::turn(server));
+            let turns: Vec<_> = self.servers.iter_mut().map(turn).collect();
+            self.turns += turns.len();
+            let ends = turns.into_iter().map(|turn| turn.join().expect("no panic"));
+            self.failed.extend(ends.filter_map(Result::err));
+        });
+        self.turns += EXECS;
+        self.failed.extend((0..EXECS).filter_map(|_| self.cli.exec().err()));
+    }
+
+    /// How often the guardian redeemed a refresh token, and how often a CLI presented one.
+    fn redemptions(&self) -> (u64, u64) {
+        let stats = self.login.realm().stats();
+        let ours = stats["redeemers"][guardian::NAME].as_u64().unwrap_or_default();
+        (ours, stats["requests"].as_u64().unwrap_or_default() - ours)
+    }
+
+    fn trial(&self) -> Trial {
+        let (ours, theirs) = self.redemptions();
+        let mut trial = Trial::new(format!("{} {}", self.servers.len(), self.what));
+        trial.tried = self.turns as u64;
+        trial.detail = format!(
+            "{ours} rotations by the guardian, {theirs} redemptions by CLIs; \
+             {} of {} turns failed; login {}",
+            self.failed.len(),
+            self.turns,
+            if self.login.is_live() { "alive" } else { "dead" }
+        );
+        trial
+    }
+}
+
+/// All of it at length.
+#[must_use]
+pub fn at_length() -> Trials {
+    let rows: [fn(&Path) -> Trial; 2] =
+        [|program| Machine::guarded(program, 16, 50), |program| Machine::unguarded(program, 16)];
+    let clis = installed().into_iter();
+    Box::new(clis.flat_map(move |program| rows.into_iter().map(move |row| row(&program))))
+}
+
+/// The window of this release.
+fn window(program: &Path) -> Duration {
+    let output = Command::new(program).arg("--version").output().expect("started");
+    let version = String::from_utf8_lossy(&output.stdout);
+    let minor = version.split('.').nth(1).and_then(|minor| minor.parse().ok());
+    if minor.is_some_and(|minor: u32| minor < 166) { Duration::ZERO } else { CODEX_WINDOW }
+}
