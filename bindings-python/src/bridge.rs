@@ -17,6 +17,7 @@ use codex_auth_sdk::{BoxFuture, Error, ErrorKind, Result, Spawner};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::{IntoPyObject, IntoPyObjectExt};
+use tokio::sync::oneshot;
 
 use crate::errors::to_py;
 
@@ -133,6 +134,26 @@ fn hand_over(py: Python<'_>, deliver: &Py<PyAny>, answer: Convert) {
     if let Err(error) = deliver.call1(py, arguments) {
         error.write_unraisable(py, None);
     }
+}
+
+/// Makes `call` in a thread of its own, since the core's must never wait for the interpreter; not at
+/// all once that is ending. The end of the process waits for what has begun.
+pub(crate) fn visit(
+    call: impl FnOnce(Python<'_>) + Send + 'static,
+) -> impl Future<Output = ()> + Send {
+    let (done, ended) = oneshot::channel::<()>();
+    let attach = move || {
+        if !is_ending() {
+            Python::try_attach(call);
+        }
+    };
+    let task = async move {
+        drop(tokio::task::spawn_blocking(attach).await);
+        drop(done);
+    };
+    // Without a thread there is no call.
+    drop(OwnThread.spawn(Box::pin(task)));
+    async { ended.await.unwrap_or_default() }
 }
 
 fn convert<T>(py: Python<'_>, answer: Result<T>) -> PyResult<Py<PyAny>>

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use crate::bridge::is_ending;
+use crate::bridge::visit;
 use crate::errors::to_py;
 use crate::outcomes::StoreHolder;
 
@@ -107,7 +107,7 @@ fn deliver_on(manager: &AuthManager, deliver: Py<PyAny>, demand: Arc<Semaphore>)
         Box::pin(async move {
             let Ok(permit) = asked.acquire().await else { return };
             permit.forget();
-            drop(tokio::task::spawn_blocking(move || deliver.call(event)).await);
+            visit(move |py| deliver.call(py, event)).await;
         })
     });
     Subscription { delivery, demand }
@@ -118,13 +118,11 @@ fn deliver_on(manager: &AuthManager, deliver: Py<PyAny>, demand: Arc<Semaphore>)
 struct Callback(Option<Py<PyAny>>);
 
 impl Callback {
-    fn call(&self, event: codex_auth_sdk::Event) {
-        let Some(callback) = self.0.as_ref().filter(|_| !is_ending()) else { return };
-        Python::try_attach(|py| {
-            if let Err(error) = callback.call1(py, (Event::from(event),)) {
-                error.write_unraisable(py, Some(callback.bind(py)));
-            }
-        });
+    fn call(&self, py: Python<'_>, event: codex_auth_sdk::Event) {
+        let Some(callback) = &self.0 else { return };
+        if let Err(error) = callback.call1(py, (Event::from(event),)) {
+            error.write_unraisable(py, Some(callback.bind(py)));
+        }
     }
 }
 
@@ -132,11 +130,8 @@ impl Drop for Callback {
     fn drop(&mut self) {
         let callback = self.0.take();
         match Handle::try_current() {
-            // A thread that attaches to an ending interpreter crashes or hangs.
-            Ok(worker) if !is_ending() => {
-                drop(worker.spawn_blocking(move || Python::try_attach(move |_| drop(callback))));
-            }
-            _ => drop(callback),
+            Ok(_) => drop(visit(move |_| drop(callback))),
+            Err(_) => drop(callback),
         }
     }
 }

@@ -1,4 +1,4 @@
-"""However a program ends on its own account, a rotated pair is saved first."""
+"""However a program ends on its own account, a rotated pair is saved first, and nothing crashes."""
 
 from __future__ import annotations
 
@@ -73,3 +73,31 @@ realm.wait(held=1)
     assert realm.stored((home / "auth.json").read_text()) == "refresh:a1"
     # There are no hooks of Python's after libc's.
     assert after == "" if way == "exit" else realm.stored(after) == "refresh:a1"
+
+
+def test_an_end_waits_for_a_callback(realm: Realm, home: Path) -> None:
+    body = """
+import atexit
+def callback(event):
+    realm.call("mark", name="called")
+    realm.wait(marks={"released": 1})
+    print(event.kind)
+manager = AuthManager(**realm.options(codex_home=home))
+subscription = manager.subscribe(callback)
+manager.logout(revoke=False)
+realm.wait(marks={"called": 1})
+atexit.register(realm.call, "mark", name="leaving")
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", script(realm, home, body)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        realm.wait(marks={"leaving": 1})
+        realm.call("mark", name="released")
+        said = process.communicate(timeout=WATCHDOG_S)
+    finally:
+        process.kill()
+    assert (process.returncode, *said) == (0, "logged_out\n", "")
