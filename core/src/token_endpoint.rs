@@ -20,8 +20,8 @@ use crate::secret::Secret;
 pub(crate) use classify::{Reply, classify, retry_after};
 pub use client::ProxyUrl;
 pub(crate) use client::{http_client, is_protected};
-pub(crate) use http::read_body;
 pub use http::{HttpTokenEndpoint, HttpTokenEndpointConfig, TokenEncoding};
+pub(crate) use http::{describe, read_body};
 
 /// The authorization server, as far as a stored login needs it.
 pub trait TokenEndpoint: Send + Sync + fmt::Debug {

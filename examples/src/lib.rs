@@ -1,5 +1,6 @@
 //! What the example programs share.
 
+use std::io;
 use std::sync::Arc;
 
 use reqwest::{Client, StatusCode};
@@ -14,19 +15,32 @@ pub fn install_tls() {
     drop(ring::default_provider().install_default());
 }
 
-/// Waits for SIGTERM, or for Ctrl-C.
+/// Waits for what a service manager or a terminal sends to end a program, from now on.
 ///
-/// # Panics
+/// # Errors
 ///
 /// If signals cannot be listened to.
 #[cfg(unix)]
-pub async fn terminated() {
+pub fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
-    let mut sigterm = signal(SignalKind::terminate()).expect("signals");
-    tokio::select! {
-        _ = sigterm.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Waits for Ctrl-C.
+///
+/// # Errors
+///
+/// None.
+#[cfg(not(unix))]
+pub fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    Ok(async { tokio::signal::ctrl_c().await.unwrap_or_default() })
 }
 
 /// A client for plain HTTP on loopback, which is all that the examples talk to.

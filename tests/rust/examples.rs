@@ -86,6 +86,15 @@ fn websocket() {
 }
 
 #[test]
+fn login_by_device_code() {
+    let scene = Scene::new();
+    let said = scene.run("login", &["device", &scene.origin()]);
+    assert!(said.contains("│ T ││ E ││ S ││ T │"), "{said}");
+    assert!(said.ends_with("Signed in as device@example.com."), "{said}");
+    assert_eq!(scene.realm().stats()["sign_ins"], 1);
+}
+
+#[test]
 fn custom_store() {
     let scene = Scene::new();
     let database = scene.home.path().join("login.redb");

@@ -20,7 +20,7 @@ use super::token_reply::Tokens;
 use crate::error::{Error, ErrorKind, Result};
 use crate::per_process::PerProcess;
 use crate::secret::Secret;
-use crate::token_endpoint::{HttpTokenEndpointConfig, http_client, read_body};
+use crate::token_endpoint::{HttpTokenEndpointConfig, describe, http_client, read_body};
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -205,9 +205,7 @@ impl AuthorizationServer {
                 .header(USER_AGENT, user_agent)
                 .send()
                 .await
-                .map_err(|error| {
-                    no_answer(format!("no answer from {host}: {}", error.without_url()))
-                })?;
+                .map_err(|error| no_answer(describe(url, &error.without_url())))?;
             let status = response.status().as_u16();
             let body = read_body(response).await;
             let body =

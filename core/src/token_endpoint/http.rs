@@ -224,7 +224,7 @@ fn host(url: &Url) -> &str {
 }
 
 /// What went wrong on the way, with its causes, in one line.
-fn describe(url: &Url, error: &reqwest::Error) -> String {
+pub(crate) fn describe(url: &Url, error: &reqwest::Error) -> String {
     use std::error::Error as _;
     let mut text = format!("no answer from {}: {error}", host(url));
     let mut cause = error.source();

@@ -6,11 +6,11 @@
 
 #![allow(clippy::print_stdout, reason = "printing is what it is for")]
 
-use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
 use chrono::{SecondsFormat, Utc};
+use codex_auth_examples::stop_signal;
 use codex_auth_sdk::{AuthManager, AuthManagerBuilder, Event, seconds};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -56,23 +56,4 @@ fn builder() -> Result<AuthManagerBuilder> {
 
 fn say(what: &str) {
     println!("{} {what}", Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true));
-}
-
-/// Waits for what a service manager or a terminal sends to end a program, from now on.
-#[cfg(unix)]
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
-}
-
-#[cfg(not(unix))]
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
-    Ok(async { tokio::signal::ctrl_c().await.unwrap_or_default() })
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
-use codex_auth_examples::{install_tls, terminated};
+use codex_auth_examples::{install_tls, stop_signal};
 use codex_auth_sdk::{AuthClient, AuthManager, RequestError};
 use futures_util::future::join_all;
 use reqwest::{Client, Response};
@@ -43,7 +43,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         Router::new().route("/", get(call_at_once)).with_state(Arc::new(Service { client, url }));
     let listener = TcpListener::bind(("127.0.0.1", port.parse()?)).await?;
     println!("http://{}", listener.local_addr()?);
-    axum::serve(listener, routes).with_graceful_shutdown(terminated()).await?;
+    axum::serve(listener, routes).with_graceful_shutdown(stop_signal()?).await?;
     Ok(())
 }
 
