@@ -10,6 +10,8 @@ mod error;
 pub mod hostile;
 mod identity;
 mod login;
+#[cfg(feature = "log-hook")]
+mod log_hook;
 mod manager;
 mod origin;
 mod per_process;
@@ -30,6 +32,8 @@ pub use client::{AuthClient, RequestError, redirect_policy};
 pub use environment::{BoxFuture, Clock, Environment, Random, Spawner, SystemClock};
 pub use error::{Error, ErrorKind, Result};
 pub use identity::Identity;
+#[cfg(feature = "log-hook")]
+pub use log_hook::{LogRecord, LogRecords};
 pub use manager::{
     AuthManager, AuthManagerBuilder, BrowserLogin, DeviceLogin, Event, Events, FollowStore,
     GiveUpReason, IdTokenValidation, KeepFresh, LoginOptions, LoginProtocol, LogoutOptions,

@@ -1,0 +1,337 @@
+//! What this crate traces, as plain records: for the bindings, whose users have no subscriber of
+//! `tracing`'s.
+//!
+//! A forked child must find no lock that a thread of its parent may have held. That is why the
+//! subscriber is one of our own, and why its queues and spans belong to a process.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::mem;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::{Interest, set_global_default};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+use crate::per_process::PerProcess;
+
+/// The most records that wait to be taken.
+const LONGEST_QUEUE: usize = 1024;
+
+const CRATE: &str = "codex_auth_sdk";
+
+/// An event that was traced, or a span that is over. No secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LogRecord {
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: &'static str,
+    /// The part of this crate that it comes from.
+    pub target: &'static str,
+    /// What happened; the name of a span.
+    pub message: String,
+    /// More about it, in the order in which it was said. [`AuthManager`](crate::AuthManager) lists
+    /// what spans say.
+    pub fields: Vec<(&'static str, String)>,
+    /// How long a span took; none for an event.
+    pub duration: Option<Duration>,
+}
+
+/// Collects what this crate traces in this process until it is stopped or dropped, for one reader.
+///
+/// In a program that has a subscriber of `tracing`'s already nothing comes here. At most 1024
+/// records wait; then the oldest give way, and a record tells how many.
+pub struct LogRecords(Arc<Reader>);
+
+impl LogRecords {
+    /// Starts collecting. `wake` is called when there is something to [`take`](Self::take), once
+    /// until nothing was found: on the thread that traces, which it must not hold up. In a forked
+    /// child it is called for what the child traces.
+    pub fn start(wake: impl Fn() + Send + Sync + 'static) -> Self {
+        // Fails where it is installed already, or another one.
+        drop(set_global_default(Hook));
+        let reader = Arc::new(Reader { queue: PerProcess::new(), wake: Box::new(wake) });
+        change_readers(|readers| readers.push(Arc::clone(&reader)));
+        Self(reader)
+    }
+
+    /// The oldest record that waits.
+    pub fn take(&self) -> Option<LogRecord> {
+        self.0.queue.get().and_then(|queue| lock(&queue).take())
+    }
+
+    /// Ends it, as dropping it does. What waits can still be taken.
+    pub fn stop(&self) {
+        change_readers(|readers| readers.retain(|reader| !Arc::ptr_eq(reader, &self.0)));
+    }
+}
+
+impl fmt::Debug for LogRecords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogRecords").finish_non_exhaustive()
+    }
+}
+
+impl Drop for LogRecords {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// None where nobody reads.
+static READERS: ArcSwapOption<Vec<Arc<Reader>>> = ArcSwapOption::const_empty();
+
+struct Reader {
+    queue: PerProcess<Mutex<Queue>>,
+    wake: Box<dyn Fn() + Send + Sync>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    records: VecDeque<LogRecord>,
+    missed: u64,
+    /// Whether the reader was woken and has not found the end since.
+    is_awake: bool,
+}
+
+impl Queue {
+    /// Whether the reader is to be woken.
+    fn add(&mut self, record: LogRecord) -> bool {
+        if self.records.len() == LONGEST_QUEUE {
+            self.records.pop_front();
+            self.missed += 1;
+        }
+        self.records.push_back(record);
+        !mem::replace(&mut self.is_awake, true)
+    }
+
+    fn take(&mut self) -> Option<LogRecord> {
+        match mem::take(&mut self.missed) {
+            0 => {
+                let record = self.records.pop_front();
+                self.is_awake = record.is_some();
+                record
+            }
+            missed => Some(LogRecord {
+                level: "warn",
+                target: CRATE,
+                message: "log records are missing".to_owned(),
+                fields: vec![("missed", missed.to_string())],
+                duration: None,
+            }),
+        }
+    }
+}
+
+fn change_readers(change: impl Fn(&mut Vec<Arc<Reader>>)) {
+    READERS.rcu(|readers| {
+        let mut readers = readers.as_deref().cloned().unwrap_or_default();
+        change(&mut readers);
+        (!readers.is_empty()).then(|| Arc::new(readers))
+    });
+}
+
+fn deliver(record: &LogRecord) {
+    let Some(readers) = READERS.load_full() else { return };
+    for reader in readers.iter() {
+        let is_to_wake = lock(&reader.queue.get_or_default()).add(record.clone());
+        if is_to_wake {
+            (reader.wake)();
+        }
+    }
+}
+
+/// What `tracing` hands everything to, once somebody has asked for it.
+struct Hook;
+
+/// A span that is not over yet.
+struct OpenSpan {
+    handles: usize,
+    since: Instant,
+    record: LogRecord,
+}
+
+static SPANS: PerProcess<Mutex<HashMap<u64, OpenSpan>>> = PerProcess::new();
+
+/// Goes on in a forked child, for which the spans of its parent are none.
+static LAST_ID: AtomicU64 = AtomicU64::new(0);
+
+fn with_span<T>(id: &Id, work: impl FnOnce(&mut OpenSpan) -> T) -> Option<T> {
+    lock(&SPANS.get_or_default()).get_mut(&id.into_u64()).map(work)
+}
+
+impl Subscriber for Hook {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if is_ours(metadata) { Interest::sometimes() } else { Interest::never() }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        is_ours(metadata) && READERS.load().is_some()
+    }
+
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        let mut record = LogRecord::new(span.metadata());
+        span.metadata().name().clone_into(&mut record.message);
+        span.record(&mut Fields(&mut record));
+        let id = LAST_ID.fetch_add(1, Ordering::Relaxed) + 1;
+        let open = OpenSpan { handles: 1, since: Instant::now(), record };
+        lock(&SPANS.get_or_default()).insert(id, open);
+        Id::from_u64(id)
+    }
+
+    fn record(&self, id: &Id, values: &Record<'_>) {
+        with_span(id, |span| values.record(&mut Fields(&mut span.record)));
+    }
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut record = LogRecord::new(event.metadata());
+        event.record(&mut Fields(&mut record));
+        deliver(&record);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+
+    fn clone_span(&self, id: &Id) -> Id {
+        with_span(id, |span| span.handles += 1);
+        id.clone()
+    }
+
+    fn try_close(&self, id: Id) -> bool {
+        let is_over = with_span(&id, |span| {
+            span.handles -= 1;
+            span.handles == 0
+        });
+        if is_over != Some(true) {
+            return false;
+        }
+        let span = lock(&SPANS.get_or_default()).remove(&id.into_u64());
+        if let Some(OpenSpan { since, mut record, .. }) = span {
+            record.duration = Some(since.elapsed());
+            deliver(&record);
+        }
+        true
+    }
+}
+
+fn is_ours(metadata: &Metadata<'_>) -> bool {
+    let rest = metadata.target().strip_prefix(CRATE);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+impl LogRecord {
+    fn new(metadata: &Metadata<'static>) -> Self {
+        let level = match *metadata.level() {
+            Level::ERROR => "error",
+            Level::WARN => "warn",
+            Level::INFO => "info",
+            Level::DEBUG => "debug",
+            Level::TRACE => "trace",
+        };
+        let (message, fields) = (String::new(), Vec::new());
+        Self { level, target: metadata.target(), message, fields, duration: None }
+    }
+}
+
+/// Notes what is said in a record.
+struct Fields<'a>(&'a mut LogRecord);
+
+impl Visit for Fields<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "message" {
+            value.clone_into(&mut self.0.message);
+        } else {
+            self.0.fields.push((field.name(), value.to_owned()));
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.record_str(field, &format!("{value:?}"));
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use tracing::field::Empty;
+    use tracing::info_span;
+
+    use super::*;
+
+    /// Other tests of this process trace, too.
+    fn take_own(records: &LogRecords) -> Vec<LogRecord> {
+        let taken = std::iter::from_fn(|| records.take());
+        taken.filter(|record| record.target == "codex_auth_sdk::a_test").collect()
+    }
+
+    #[test]
+    fn events_and_spans_that_are_over_come_as_records_until_they_are_stopped() {
+        let (sender, woken) = mpsc::channel();
+        let records = LogRecords::start(move || sender.send(()).unwrap_or_default());
+        let span =
+            info_span!(target: "codex_auth_sdk::a_test", "work", number = 7, outcome = Empty);
+        let clone = span.clone();
+        drop(span);
+        tracing::error!(target: "codex_auth_sdk::a_test", reason = "broken", "it {}", "failed");
+        tracing::error!(target: "codex_auth_sdk_of_others", "somebody else's");
+        clone.record("outcome", "done");
+        drop(clone);
+        woken.recv().expect("woken");
+        let own = take_own(&records);
+        let expected = LogRecord {
+            level: "error",
+            target: "codex_auth_sdk::a_test",
+            message: "it failed".to_owned(),
+            fields: vec![("reason", "broken".to_owned())],
+            duration: None,
+        };
+        assert_eq!(own[0], expected, "while a handle of the span is left");
+        assert_eq!((own[1].level, own[1].message.as_str()), ("info", "work"));
+        let fields = vec![("number", "7".to_owned()), ("outcome", "done".to_owned())];
+        assert_eq!((&own[1].fields, own[1].duration.is_some()), (&fields, true));
+        assert_eq!(own.len(), 2);
+        records.stop();
+        tracing::error!(target: "codex_auth_sdk::a_test", "it is over");
+        assert_eq!(take_own(&records), []);
+    }
+
+    fn numbered(number: usize) -> LogRecord {
+        let (message, fields) = (number.to_string(), Vec::new());
+        LogRecord { level: "info", target: CRATE, message, fields, duration: None }
+    }
+
+    #[test]
+    fn a_reader_is_woken_once_until_it_has_found_the_end() {
+        let mut queue = Queue::default();
+        assert!(queue.add(numbered(0)));
+        assert!(!queue.add(numbered(1)));
+        assert!(queue.take().is_some() && !queue.add(numbered(2)));
+        assert!(queue.take().is_some() && queue.take().is_some() && !queue.add(numbered(3)));
+        assert!(queue.take().is_some() && queue.take().is_none());
+        assert!(queue.add(numbered(4)));
+    }
+
+    #[test]
+    fn a_late_reader_is_told_how_many_records_are_missing() {
+        let mut queue = Queue::default();
+        for number in 0..LONGEST_QUEUE + 3 {
+            queue.add(numbered(number));
+        }
+        let first = queue.take().expect("a record");
+        assert_eq!((first.level, first.fields), ("warn", vec![("missed", "3".to_owned())]));
+        let rest: Vec<_> = std::iter::from_fn(|| queue.take()).collect();
+        assert_eq!((rest.len(), rest[0].message.as_str()), (LONGEST_QUEUE, "3"));
+    }
+}
