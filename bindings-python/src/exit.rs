@@ -7,6 +7,7 @@ use pyo3::exceptions::PySystemExit;
 use pyo3::prelude::*;
 
 use crate::bridge::{SLICE, set_ending};
+use crate::log;
 
 /// For a process that is about to end: waits until no refresh is in flight, at most `timeout`
 /// seconds; whether that is so. Ctrl-C ends the waiting. `sys.exit` in a signal's handler does not,
@@ -15,6 +16,12 @@ use crate::bridge::{SLICE, set_ending};
 #[pyo3(signature = (timeout=10.0))]
 pub(crate) fn finish(py: Python<'_>, timeout: f64) -> PyResult<bool> {
     set_ending(true);
+    let is_finished = wait_until_finished(py, timeout);
+    log::deliver_rest(py);
+    is_finished
+}
+
+fn wait_until_finished(py: Python<'_>, timeout: f64) -> PyResult<bool> {
     let start = Instant::now();
     let timeout = Duration::try_from_secs_f64(timeout).unwrap_or(Duration::ZERO);
     while !py.detach(|| worker::finish(SLICE)) {

@@ -11,6 +11,7 @@ mod errors;
 mod events;
 mod exit;
 mod interpreter;
+mod log;
 mod manager;
 mod options;
 mod outcomes;
@@ -46,5 +47,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<storage::EphemeralStorage>()?;
     module.add_function(wrap_pyfunction!(custom::broken_by, module)?)?;
     module.add_function(wrap_pyfunction!(exit::after_fork, module)?)?;
-    module.add_function(wrap_pyfunction!(exit::finish, module)?)
+    module.add_function(wrap_pyfunction!(exit::finish, module)?)?;
+    module.add_function(wrap_pyfunction!(log::deliver_log, module)?)
 }

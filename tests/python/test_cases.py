@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import logging
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,9 @@ from codex_auth_sdk import (
     AuthManager,
     CodexAuth,
     CodexAuthError,
+    Event,
+    Subscription,
+    enable_logging,
 )
 from support import (
     ROOT,
@@ -64,8 +68,11 @@ def test_case(
     issuer: Issuer,
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
     request: pytest.FixtureRequest,
 ) -> None:
+    enable_logging()
+    caplog.set_level(logging.NOTSET + 1, "codex_auth_sdk")
     assert set(case) <= CASE_FIELDS
     if store == "keyring":
         request.getfixturevalue("keyring")
@@ -86,7 +93,8 @@ def test_case(
         runner.run(step)
     for name in runner.managers:
         runner.do_close(manager=name)
-    output = "\n".join([*runner.output, *capfd.readouterr()])
+    logged = [repr(vars(record)) for record in caplog.records]
+    output = "\n".join([*runner.output, *capfd.readouterr(), *logged])
     expect = case.get("expect", {})
     ended = realm.call("finish", text=runner.store.read(), output=output, expect=expect)
     assert ended["mismatches"] == [], ended
@@ -115,6 +123,7 @@ class Runner:
         self._close = "close" if manager == "blocking" else "aclose"
         self._names: dict[str, Any] = {}
         self._threads = ThreadPoolExecutor(8)
+        self._subscriptions: list[Subscription] = []
         usual = {"token_url": "{url}/oauth/token", "revoke_url": "{url}/oauth/revoke"}
         self._options = {**usual, "issuer": "{url}", **case.get("options", {})}
 
@@ -147,6 +156,8 @@ class Runner:
         opened = _answer(self._open(**self.store.options, **given))
         self.managers[manager] = opened
         self.output.append(repr(opened))
+        if isinstance(opened, AuthManager):
+            self._subscriptions.append(opened.subscribe(self._hear))
         return self._seen(opened.auth())
 
     def do_auth(self, *, name: str, manager: str = "main") -> Any:
@@ -238,6 +249,9 @@ class Runner:
 
         self._names[name] = Child(work)
         return {}
+
+    def _hear(self, event: Event) -> None:
+        self.output += [repr(event), repr(event.error), repr(event.store_holder)]
 
     def _kept(self, name: str | None, auth: CodexAuth | None) -> Any:
         if name is not None:

@@ -69,6 +69,7 @@ from codex_auth_sdk._native import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from codex_auth_sdk._httpx import HttpxAuth
+    from codex_auth_sdk._logging import enable_logging
     from codex_auth_sdk._requests import RequestsAuth
     from codex_auth_sdk._store import CustomStore
     from codex_auth_sdk.aio import AsyncAuthManager, AsyncRequestAuthorization, Events
@@ -116,6 +117,7 @@ __all__ = [
     "UnauthorizedRecovery",
     "UnauthorizedRecoveryDecision",
     "UnsupportedMode",
+    "enable_logging",
 ]
 
 _process.register()
@@ -129,6 +131,7 @@ _LATER = {
     "Events": "codex_auth_sdk.aio",
     "HttpxAuth": "codex_auth_sdk._httpx",
     "RequestsAuth": "codex_auth_sdk._requests",
+    "enable_logging": "codex_auth_sdk._logging",
 }
 
 

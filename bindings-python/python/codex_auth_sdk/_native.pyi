@@ -36,6 +36,7 @@ __all__ = [
     "UnauthorizedRecovery",
     "after_fork",
     "broken_by",
+    "deliver_log",
     "finish",
 ]
 
@@ -408,3 +409,8 @@ def finish(timeout: float = 10.0) -> bool:
 
 def after_fork() -> None:
     """Gives up, in a forked child, what belongs to its parent."""
+
+def deliver_log(
+    deliver: Callable[[str, str, str, dict[str, str], float | None], object],
+) -> None:
+    """Calls `deliver(level, target, message, fields, duration)` with all that is traced."""
