@@ -41,6 +41,14 @@ export declare class NativeAuthManager {
    * none.
    */
   authorize(url: string, authorization?: string | undefined | null): NativeRequestAuthorization | null
+  /** Refreshes when it is due, until it is stopped or what is returned is gone. */
+  keepFresh(): NativeKeepFresh
+  /** Adopts what others store, until it is stopped or what is returned is gone. */
+  followStore(): NativeFollowStore
+  /** Calls `deliver` with each event. */
+  subscribe(deliver: (event: NativeEvent) => void): NativeSubscription
+  /** What this manager has done so far. */
+  stats(): NativeStats
   /** Removes the login from the store, and revokes it first if asked to. */
   logout(revoke: boolean): Outcome<NativeLogout> | Promise<Outcome<NativeLogout>>
   /** Waits for refreshes in flight and tokens that are still to be saved. */
@@ -91,6 +99,28 @@ export declare class NativeEphemeralStorage {
   replace(json?: string | undefined | null): Failure | null
 }
 
+/** Behind `FollowStore`. */
+export declare class NativeFollowStore {
+  /** Ends it. */
+  stop(): void
+}
+
+/** Behind `KeepFresh`. */
+export declare class NativeKeepFresh {
+  /** Ends it. */
+  stop(): void
+}
+
+/** Behind `enableLogging`: what was traced and is still to be delivered. */
+export declare class NativeLog {
+  /** Collects from now on; `wake` is called when there is something to `take`. */
+  constructor(wake: () => void)
+  /** The next record. */
+  take(): NativeLogRecord | null
+  /** Ends it. */
+  stop(): void
+}
+
 /** Behind `UnauthorizedRecovery`. */
 export declare class NativeRecovery {
   /** Why the last call gave up. */
@@ -103,6 +133,12 @@ export declare class NativeRequestAuthorization {
   auth(): Outcome<NativeCodexAuth> | Promise<Outcome<NativeCodexAuth>>
   /** The snapshot to send the request again with, after it was answered with `status`. */
   retryAuth(auth: NativeCodexAuth, status: number): Outcome<NativeCodexAuth | null> | Promise<Outcome<NativeCodexAuth | null>>
+}
+
+/** Behind the events of a manager. It lives until it is stopped or the manager is gone. */
+export declare class NativeSubscription {
+  /** Ends it. */
+  stop(): void
 }
 
 /** Runs the suite that every store must pass; what this one breaks, if anything. */
@@ -138,6 +174,14 @@ export declare function finished(): Promise<Outcome<boolean>>
 /** The API key of a client whose requests a manager authorizes. */
 export declare const MANAGED_API_KEY: string
 
+/** Something that happened to a manager's login. */
+export interface NativeEvent {
+  kind: string
+  error?: Failure
+  storeHolder?: NativeStoreHolder
+  missed?: number
+}
+
 /** What a snapshot says of itself; times in milliseconds since 1970. */
 export interface NativeFields {
   mode: string
@@ -158,10 +202,25 @@ export interface NativeHeader {
   value: string
 }
 
+/** A field of a record. */
+export interface NativeLogField {
+  name: string
+  value: string
+}
+
 /** What a logout did. */
 export interface NativeLogout {
   removed: boolean
   revoked: boolean
+}
+
+/** An event, or a span that is over. */
+export interface NativeLogRecord {
+  level: string
+  target: string
+  message: string
+  fields: Array<NativeLogField>
+  durationMs?: number
 }
 
 /** The options as JavaScript names them; the facade documents them. */
@@ -185,6 +244,16 @@ export interface NativeOptions {
   allowedOrigins?: Array<string>
   tokenEncoding?: string
   enableCodexApiKeyEnv?: boolean
+}
+
+/** The numbers as JavaScript counts. */
+export interface NativeStats {
+  adoptions: number
+  redemptions: number
+  recoveries: number
+  waits: number
+  failures: number
+  lockWaitMs: number
 }
 
 /** A method that is to be called, and the number to answer by. */

@@ -2,15 +2,21 @@ import { inspect } from 'node:util';
 
 import { NativeAuthManager } from '../native.js';
 import type { NativeCodexAuth } from '../native.js';
+import { authEvents } from './auth-events.js';
+import type { AuthEvents } from './auth-events.js';
+import { Background } from './background.js';
+import type { FollowStore, KeepFresh } from './background.js';
 import { nativeAuth } from './codex-auth.js';
 import type { CodexAuth } from './codex-auth.js';
-import { finishAtExit } from './custom-store.js';
+import { finishesAtExit } from './custom-store.js';
 import { mistake, unwrap } from './error.js';
 import { checked, nativeOptions } from './options.js';
 import type { AuthManagerOptions, Kinds } from './options.js';
 import { UnauthorizedRecovery, nativeRecovery, recoveryOf } from './recovery.js';
 import { RequestAuthorization } from './request-authorization.js';
 import { Snapshots } from './snapshots.js';
+import { storeHolder } from './store-holder.js';
+import type { StoreHolder } from './store-holder.js';
 import { wait } from './wait.js';
 
 /** Options of a call that may have to wait. */
@@ -64,12 +70,20 @@ export interface LogoutOutcome {
   revoked: boolean;
 }
 
-/** Where a store that chooses, `auto`, has found the login. */
-export interface StoreHolder {
-  /** The kind of store that holds it, or would be written next. */
-  kind: 'file' | 'keyring' | 'encrypted';
-  /** Why it is not the preferred one; null if it is. */
-  reason: string | null;
+/** What a manager has done since it was made, in numbers that only grow. */
+export interface Stats {
+  /** Replacements of the snapshot by tokens of the same login that somebody else got. */
+  adoptions: number;
+  /** Refresh tokens that the server has taken from this manager for new ones. */
+  redemptions: number;
+  /** Recoveries from a 401 that came to a retry. */
+  recoveries: number;
+  /** Waits for somebody else's refresh. */
+  waits: number;
+  /** Refreshes that ended in an error, once for all who waited for one. */
+  failures: number;
+  /** How long refreshes have waited for the lock, all together, in milliseconds. */
+  lockWaitMs: number;
 }
 
 /** What to do about a 401: send the request again with the manager's snapshot, or hand it on. */
@@ -266,6 +280,36 @@ export class AuthManager {
   }
 
   /**
+   * Does what {@link AuthManager.freshAuth} does in the background, without anybody asking: the
+   * token is refreshed once it is due, well before the Codex CLI would, and logins and logouts by
+   * others are followed. Nothing ends it but `stop()` of what is returned: as with a timer, nobody
+   * has to hold that, nor the manager. Unlike a timer it does not keep the process alive, which has
+   * to be there for something else.
+   */
+  keepFresh(): KeepFresh {
+    return new Background(this.#native.keepFresh());
+  }
+
+  /**
+   * Has the snapshot in memory follow the store: a rotation, a login or a logout by another program
+   * is adopted at once, without a request failing first. For a file the system tells of changes;
+   * the store is looked at every second besides. It lasts as {@link AuthManager.keepFresh} does.
+   */
+  followStore(): FollowStore {
+    return new Background(this.#native.followStore());
+  }
+
+  /** What happens to the login from now on, for those who want to know without asking. */
+  subscribe(): AuthEvents {
+    return authEvents((deliver) => this.#native.subscribe(deliver));
+  }
+
+  /** What this manager has done so far, in numbers. */
+  stats(): Stats {
+    return this.#native.stats();
+  }
+
+  /**
    * Removes the login from the store, and asks the server to revoke it first unless `revoke` is
    * false. A refresh in flight in any process does not bring the login back.
    *
@@ -295,7 +339,7 @@ export class AuthManager {
    */
   get storeHolder(): StoreHolder | null {
     const holder = this.#native.storeHolder;
-    return holder && { kind: holder.kind as StoreHolder['kind'], reason: holder.reason ?? null };
+    return holder && storeHolder(holder);
   }
 
   /** Whether rotated tokens are in use that could not be saved yet. */
@@ -331,14 +375,4 @@ if (Symbol.asyncDispose !== undefined) {
     configurable: true,
     writable: true,
   });
-}
-
-let isHooked = false;
-
-/** `process.exit` runs no hooks of the addon, so this waits for a refresh in flight there. */
-function finishesAtExit(): void {
-  if (!isHooked) {
-    isHooked = true;
-    process.on('exit', finishAtExit);
-  }
 }

@@ -232,11 +232,21 @@ function serveUntilTheEnd(server: Server): void {
   serving.add(new WeakRef(server));
 }
 
+let isHooked = false;
+
+/** `process.exit` runs no hooks of the addon, so this waits for a refresh in flight there. */
+export function finishesAtExit(): void {
+  if (!isHooked) {
+    isHooked = true;
+    process.on('exit', finishAtExit);
+  }
+}
+
 /**
  * Waits for what is in flight, where no event loop runs any more: custom stores are still called,
  * and what they return is used unless it is a promise.
  */
-export function finishAtExit(): void {
+function finishAtExit(): void {
   const end = performance.now() + LONGEST_WAIT_MS;
   while (!finish(SLICE_MS) && performance.now() < end) {
     for (const server of serving) server.deref()?.serve();

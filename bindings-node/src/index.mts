@@ -1,4 +1,5 @@
 export {
+  AuthEvents,
   AuthManager,
   CodexAuth,
   CodexAuthError,
@@ -8,5 +9,6 @@ export {
   checkStore,
   createAuthFetch,
   createAuthInterceptor,
+  enableLogging,
 } from './index.js';
 export type * from './index.js';

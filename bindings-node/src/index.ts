@@ -6,6 +6,8 @@
  * @module codex-auth-sdk
  */
 
+export { AuthEvents } from './auth-events.js';
+export type { AuthEventMap } from './auth-events.js';
 export { createAuthFetch } from './auth-fetch.js';
 export type { AuthFetchOptions } from './auth-fetch.js';
 export { createAuthInterceptor } from './auth-interceptor.js';
@@ -15,11 +17,12 @@ export type {
   LogoutOptions,
   LogoutOutcome,
   RecoveryDecision,
-  StoreHolder,
+  Stats,
   SyncKind,
   SyncOutcome,
   WaitOptions,
 } from './auth-manager.js';
+export type { FollowStore, KeepFresh } from './background.js';
 export { CodexAuth } from './codex-auth.js';
 export type { AuthMode } from './codex-auth.js';
 export { checkStore } from './custom-store.js';
@@ -27,7 +30,10 @@ export type { CustomStore, StoredLogin } from './custom-store.js';
 export { EphemeralStorage } from './ephemeral-storage.js';
 export { CodexAuthError } from './error.js';
 export type { ErrorCode } from './error.js';
+export { enableLogging } from './logging.js';
+export type { LogRecord, Logging } from './logging.js';
 export type { AuthManagerOptions } from './options.js';
 export { UnauthorizedRecovery } from './recovery.js';
 export type { GiveUpReason } from './recovery.js';
 export { MANAGED_API_KEY } from './request-authorization.js';
+export type { StoreHolder } from './store-holder.js';

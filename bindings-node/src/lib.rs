@@ -4,24 +4,32 @@
 //! makes exceptions of them and is the only user of this addon.
 
 mod authorization;
+mod background;
 mod custom;
+mod events;
 mod exit;
 mod failure;
+mod log;
 mod manager;
 mod options;
 mod promise;
 mod recovery;
 mod snapshot;
+mod stats;
 mod storage;
 
 pub use self::authorization::{MANAGED_API_KEY, NativeRequestAuthorization};
+pub use self::background::{NativeFollowStore, NativeKeepFresh};
 pub use self::custom::{
     NativeConnection, NativeCustomStore, NativeStoreCall, NativeStoreReply, broken_by,
 };
+pub use self::events::{NativeEvent, NativeSubscription};
 pub use self::exit::{finish, finished, init};
 pub use self::failure::{Failure, Outcome};
+pub use self::log::{NativeLog, NativeLogField, NativeLogRecord};
 pub use self::manager::{NativeAuthManager, NativeLogout, NativeStoreHolder, NativeSync};
 pub use self::options::NativeOptions;
 pub use self::recovery::NativeRecovery;
 pub use self::snapshot::{NativeCodexAuth, NativeFields, NativeHeader};
+pub use self::stats::NativeStats;
 pub use self::storage::NativeEphemeralStorage;

@@ -8,11 +8,14 @@ use napi::bindgen_prelude::{ClassInstance, Either, Result, Unknown};
 use napi_derive::napi;
 
 use crate::authorization::NativeRequestAuthorization;
+use crate::background::{NativeFollowStore, NativeKeepFresh};
+use crate::events::{self, Deliver, NativeSubscription};
 use crate::failure::{Outcome, outcome};
 use crate::options::{NativeOptions, Storage, milliseconds};
 use crate::promise::answer;
 use crate::recovery::NativeRecovery;
 use crate::snapshot::{Known, NativeCodexAuth, or_known};
+use crate::stats::NativeStats;
 
 /// Behind `AuthManager`. What may have to wait returns its answer, or a promise of it.
 #[napi]
@@ -178,6 +181,30 @@ impl NativeAuthManager {
         self.0.authorize(&url, authorization).map(NativeRequestAuthorization)
     }
 
+    /// Refreshes when it is due, until it is stopped or what is returned is gone.
+    #[napi]
+    pub fn keep_fresh(&self) -> NativeKeepFresh {
+        NativeKeepFresh(self.0.keep_fresh())
+    }
+
+    /// Adopts what others store, until it is stopped or what is returned is gone.
+    #[napi]
+    pub fn follow_store(&self) -> NativeFollowStore {
+        NativeFollowStore(self.0.follow_store())
+    }
+
+    /// Calls `deliver` with each event.
+    #[napi(ts_args_type = "deliver: (event: NativeEvent) => void")]
+    pub fn subscribe(&self, deliver: Deliver) -> NativeSubscription {
+        events::subscribe(&self.0, deliver)
+    }
+
+    /// What this manager has done so far.
+    #[napi]
+    pub fn stats(&self) -> NativeStats {
+        self.0.stats().into()
+    }
+
     /// Removes the login from the store, and revokes it first if asked to.
     #[napi(ts_return_type = "Outcome<NativeLogout> | Promise<Outcome<NativeLogout>>")]
     pub fn logout<'env>(&self, env: &'env Env, revoke: bool) -> Result<Unknown<'env>> {
@@ -197,8 +224,7 @@ impl NativeAuthManager {
     /// Which kind of store held the login when it was last read.
     #[napi(getter)]
     pub fn store_holder(&self) -> Option<NativeStoreHolder> {
-        let StoreHolder { kind, reason, .. } = self.0.store_holder()?;
-        Some(NativeStoreHolder { kind: kind.name(), reason })
+        self.0.store_holder().map(NativeStoreHolder::from)
     }
 
     /// Whether rotated tokens are in use that could not be saved yet.
@@ -211,6 +237,12 @@ impl NativeAuthManager {
 impl From<SyncOutcome> for NativeSync {
     fn from(outcome: SyncOutcome) -> Self {
         Self { kind: outcome.kind(), changed: outcome.changed() }
+    }
+}
+
+impl From<StoreHolder> for NativeStoreHolder {
+    fn from(holder: StoreHolder) -> Self {
+        Self { kind: holder.kind.name(), reason: holder.reason }
     }
 }
 

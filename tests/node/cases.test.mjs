@@ -3,16 +3,22 @@
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
+import { setImmediate, setTimeout as delay } from 'node:timers/promises';
 import { inspect } from 'node:util';
 
-import { AuthManager, CodexAuthError } from '../../bindings-node/dist/index.mjs';
+import { AuthManager, CodexAuthError, enableLogging } from '../../bindings-node/dist/index.mjs';
 import { nodeOptions } from './options.mjs';
 import { Store, enterSession, realm, within } from './support.mjs';
 
 const CASES = new URL('../cases/', import.meta.url);
 const FIELDS = fields('name doc stores needs options issuer logins faults store open steps expect');
 const LONGEST = 60_000;
+const EVENTS = fields('adopted refreshed logged_out identity_changed refresh_failed save_failed ' +
+  'save_recovered store_changed missed');
+
+/** What all cases have logged. */
+const logged = [];
+enableLogging((record) => logged.push(inspect(record)));
 
 /** Each kind of step: its fields, and how it is done. */
 const STEPS = {
@@ -50,6 +56,7 @@ class Run {
   constructor(kase, store) {
     Object.assign(this, { kase, names: new Map(), managers: new Map(), output: [], healing: [] });
     this.store = new Store(store);
+    this.loggedBefore = logged.length;
   }
 
   async whole() {
@@ -71,6 +78,9 @@ class Run {
       await manager.close({ timeoutMs: 30_000 });
       this.output.push(inspect(manager, { depth: 9, showHidden: true }), JSON.stringify(manager));
     }
+    // What was traced by now is delivered by then.
+    await setImmediate();
+    this.output.push(...logged.slice(this.loggedBefore));
     const end = { text: this.store.read(), output: this.output.join('\n'), expect };
     const { mismatches, stats } = await this.issuer.call('finish', end);
     assert.deepEqual(mismatches, [], inspect(stats, { depth: 9 }));
@@ -99,6 +109,8 @@ class Run {
     const options = { ...this.store.options, ...this.issuer.options, ...Object.fromEntries(given.map(filled)) };
     const manager = await AuthManager.open(options);
     this.managers.set(name, manager);
+    const events = manager.subscribe();
+    for (const kind of EVENTS) events.on(kind, (detail) => this.output.push(inspect(detail)));
     return this.keep({}, manager.auth());
   }
 

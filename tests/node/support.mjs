@@ -79,7 +79,7 @@ export async function enterSession() {
 }
 
 /** An item of the session's keyring, as a foreign program sees it. */
-class KeyringItem {
+export class KeyringItem {
   #account;
 
   constructor(home) {

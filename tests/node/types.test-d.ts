@@ -1,6 +1,9 @@
 // What a program in TypeScript relies on; checked, never run.
 
+import { on, once } from 'node:events';
+
 import {
+  AuthEvents,
   AuthManager,
   CodexAuth,
   CodexAuthError,
@@ -10,13 +13,20 @@ import {
   checkStore,
   createAuthFetch,
   createAuthInterceptor,
+  enableLogging,
+  type AuthEventMap,
   type AuthManagerOptions,
   type AuthMode,
   type CustomStore,
   type ErrorCode,
+  type FollowStore,
   type GiveUpReason,
+  type KeepFresh,
+  type LogRecord,
+  type Logging,
   type LogoutOutcome,
   type RecoveryDecision,
+  type Stats,
   type StoreHolder,
   type SyncKind,
   type SyncOutcome,
@@ -79,6 +89,15 @@ same<ReturnType<AuthManager['logout']>, Promise<LogoutOutcome>>();
 same<ReturnType<AuthManager['close']>, Promise<boolean>>();
 same<AuthManager['pendingSave'], boolean>();
 same<AuthManager['storeHolder'], StoreHolder | null>();
+same<ReturnType<AuthManager['keepFresh']>, KeepFresh>();
+same<ReturnType<AuthManager['followStore']>, FollowStore>();
+same<ReturnType<AuthManager['subscribe']>, AuthEvents>();
+same<ReturnType<AuthManager['stats']>, Stats>();
+same<Stats['lockWaitMs'], number>();
+same<ReturnType<typeof enableLogging>, Logging>();
+same<LogRecord['fields'], Record<string, string>>();
+same<LogRecord['durationMs'], number | null>();
+same<AuthEventMap['refresh_failed'], [error: CodexAuthError]>();
 same<ReturnType<typeof checkStore>, Promise<void>>();
 same<RecoveryDecision, 'retry' | 'give_up'>();
 same<SyncOutcome['kind'], SyncKind>();
@@ -119,6 +138,32 @@ export async function request(url: string): Promise<Response> {
 
 export function handle(error: unknown): ErrorCode | undefined {
   return error instanceof CodexAuthError && !error.isTransient ? error.code : undefined;
+}
+
+export async function watch(): Promise<void> {
+  const events = manager.subscribe();
+  events.on('refreshed', () => {});
+  events.on('store_changed', (holder) => same<typeof holder, StoreHolder>());
+  events.once('save_failed', ({ code }) => same<typeof code, ErrorCode>());
+  events.off('missed', (count) => same<typeof count, number>());
+  await once(events, 'adopted', { signal });
+  for await (const [error] of on(events, 'refresh_failed', { signal, close: ['close'] })) {
+    handle(error);
+  }
+  events.stop();
+  const logging = enableLogging(({ level, message }) => console[level](message));
+  logging.stop();
+  manager.keepFresh().stop();
+  manager.followStore().stop();
+
+  // @ts-expect-error There is no such event.
+  events.on('refreshing', () => {});
+  // @ts-expect-error It has no number.
+  events.on('refreshed', (count: number) => count);
+  // @ts-expect-error Events are made by managers.
+  new AuthEvents();
+  // @ts-expect-error A listener is needed.
+  enableLogging();
 }
 
 export async function rest(): Promise<void> {

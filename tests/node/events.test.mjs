@@ -1,0 +1,306 @@
+// What a manager tells, counts and does while nobody asks.
+
+import assert from 'node:assert/strict';
+import { on, once } from 'node:events';
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+
+import { AuthEvents, AuthManager, CodexAuthError } from '../../bindings-node/dist/index.mjs';
+import {
+  KeyringItem, child, codexHome, enterSession, realm, refreshToken, signedIn, within,
+} from './support.mjs';
+
+const KINDS = [
+  'adopted', 'refreshed', 'logged_out', 'identity_changed', 'refresh_failed', 'save_failed',
+  'save_recovered', 'store_changed', 'missed',
+];
+
+const refresh = (manager) => manager.refreshToken(manager.auth());
+
+const next = (events, kind) => within(20_000, kind, once(events, kind));
+
+/** The kinds that are emitted, in order. */
+function heard(events) {
+  const kinds = [];
+  for (const kind of KINDS) events.on(kind, () => kinds.push(kind));
+  return kinds;
+}
+
+test('listeners get every event in order, with what belongs to it', async () => {
+  const { issuer, options } = await signedIn();
+  const manager = new AuthManager(options);
+  const events = manager.subscribe();
+  assert.ok(events instanceof AuthEvents);
+  const kinds = heard(events);
+  const refreshed = next(events, 'refreshed');
+  await refresh(manager);
+  assert.deepEqual(await refreshed, []);
+  await issuer.call('invalidate_refresh', { token: 'a1' });
+  const failed = next(events, 'refresh_failed');
+  const thrown = await refresh(manager).catch((error) => error);
+  const [error] = await failed;
+  assert.ok(error instanceof CodexAuthError);
+  assert.deepEqual([error.code, error.message], ['refresh_token_invalidated', thrown.message]);
+  const gone = next(events, 'logged_out');
+  await manager.logout({ revoke: false });
+  await gone;
+  events.stop();
+  assert.deepEqual(kinds, ['refreshed', 'refresh_failed', 'logged_out']);
+  const { lockWaitMs, ...stats } = manager.stats();
+  const counted = { adoptions: 0, redemptions: 1, recoveries: 0, waits: 0, failures: 1 };
+  assert.deepEqual(stats, counted);
+  assert.ok(lockWaitMs >= 0);
+});
+
+const hasKeyring = await enterSession();
+const skip = !hasKeyring && 'there is no gnome-keyring here';
+
+test('a store that chooses tells where the login is now', { skip }, async () => {
+  const { options, home, stored } = await signedIn();
+  const manager = await AuthManager.open({ ...options, store: 'auto' });
+  assert.equal(manager.storeHolder.kind, 'file');
+  const events = manager.subscribe();
+  const changed = next(events, 'store_changed');
+  new KeyringItem(home).write(stored());
+  await manager.reload();
+  const [holder] = await changed;
+  assert.deepEqual(holder, { kind: 'keyring', reason: null });
+  assert.deepEqual(holder, manager.storeHolder);
+  events.stop();
+});
+
+test('a kind can be iterated until it is stopped', async () => {
+  const { issuer, options } = await signedIn();
+  const manager = new AuthManager(options);
+  const events = manager.subscribe();
+  const kinds = [];
+  const iterate = async () => {
+    for await (const args of on(events, 'refreshed', { close: ['close'] })) kinds.push(args);
+  };
+  const iterated = iterate();
+  for (let count = 0; count < 2; count += 1) {
+    const told = next(events, 'refreshed');
+    await refresh(manager);
+    await told;
+  }
+  events.stop();
+  events.stop();
+  await within(20_000, 'the end of the iteration', iterated);
+  assert.deepEqual(kinds, [[], []]);
+  await refresh(manager);
+  await setImmediate();
+  assert.equal(events.listenerCount('refreshed'), 0);
+  assert.equal((await issuer.stats()).grants, 3);
+});
+
+test('nothing comes after a stop, not even what was on its way', async () => {
+  const { options } = await signedIn();
+  const manager = new AuthManager(options);
+  const [stopped, going] = [manager.subscribe(), manager.subscribe()];
+  const kinds = heard(stopped);
+  stopped.once('refreshed', () => stopped.stop());
+  const gone = next(going, 'logged_out');
+  await refresh(manager);
+  await manager.logout({ revoke: false });
+  await gone;
+  assert.deepEqual(kinds, ['refreshed']);
+  going.stop();
+});
+
+test('what a listener throws is an uncaught exception, and the next event comes', async () => {
+  const { options } = await signedIn();
+  const code = `
+    const { AuthManager } = await import('./dist/index.mjs');
+    const manager = new AuthManager(JSON.parse(process.argv[1]));
+    const events = manager.subscribe();
+    process.on('uncaughtException', (error, origin) => console.log(error.message, origin));
+    events.on('refreshed', () => { throw new Error('on purpose'); });
+    events.on('logged_out', () => { console.log('logged out'); clearInterval(alive); });
+    const alive = setInterval(() => {}, 1_000);
+    await manager.refreshToken(manager.auth());
+    await manager.logout({ revoke: false });
+  `;
+  const { ended } = child(code, { args: [JSON.stringify(options)] });
+  const end = await within(20_000, 'the end of the process', ended);
+  const stdout = 'on purpose uncaughtException\nlogged out\n';
+  assert.deepEqual(end, { code: 0, signal: null, stdout, stderr: '' });
+});
+
+test('a busy event loop is told what it missed', async () => {
+  const { options, home, stored } = await signedIn();
+  const manager = await AuthManager.open(options);
+  const events = manager.subscribe();
+  const missed = next(events, 'missed');
+  const login = stored();
+  // Reading the store needs no event loop.
+  for (let count = 0; count < 40; count += 1) {
+    rmSync(join(home, 'auth.json'));
+    void manager.reload();
+    writeFileSync(join(home, 'auth.json'), login);
+    void manager.reload();
+  }
+  const [count] = await missed;
+  assert.ok(count > 0, String(count));
+  events.stop();
+});
+
+/** Runs `code` with a `gc()` and the options of a login that is due in 10 s. */
+async function collected(code) {
+  const issuer = await realm({ logins: { a: { access_age_s: 3590 } } });
+  const home = codexHome(issuer.logins.a.text);
+  const start = `
+    import { once } from 'node:events';
+    import v8 from 'node:v8';
+    import vm from 'node:vm';
+    import { AuthManager } from './dist/index.mjs';
+    v8.setFlagsFromString('--expose-gc');
+    const gc = vm.runInNewContext('gc');
+    const options = JSON.parse(process.argv[1]);
+    const collecting = setInterval(gc, 10);
+    // Nothing of what a function of its own made is held on the stack.
+    const run = (work) => new Promise((resolve) => setImmediate(() => resolve(work())));
+  `;
+  const args = [JSON.stringify({ ...issuer.options, codexHome: home })];
+  const { ended } = child(start + code, { args });
+  const end = await within(60_000, 'the end of the process', ended);
+  return { ...end, stored: readFileSync(join(home, 'auth.json'), 'utf8'), issuer };
+}
+
+test('the guardian refreshes without anybody asking or holding it', async () => {
+  const { issuer, stored, ...end } = await collected(`
+    await run(() => {
+      const manager = new AuthManager(options);
+      const events = manager.subscribe();
+      events.on('refreshed', () => {
+        console.log('refreshed');
+        clearInterval(collecting);
+      });
+      manager.keepFresh();
+    });
+  `);
+  assert.deepEqual(end, { code: 0, signal: null, stdout: 'refreshed\n', stderr: '' });
+  assert.equal(await refreshToken(issuer, stored), 'refresh:a1');
+});
+
+test('a manager that is gone leaves no subscription behind', async () => {
+  const { code, stdout, stderr } = await collected(`
+    const registry = new FinalizationRegistry(() => {
+      console.log('gone');
+      clearInterval(collecting);
+    });
+    await run(() => {
+      const manager = new AuthManager(options);
+      const events = manager.subscribe();
+      registry.register(events, '');
+      manager.followStore().stop();
+    });
+  `);
+  assert.deepEqual([code, stdout, stderr], [0, 'gone\n', '']);
+});
+
+test('the store is followed until that is stopped', async () => {
+  const { issuer, options, home } = await signedIn();
+  const manager = new AuthManager(options);
+  const events = manager.subscribe();
+  const following = manager.followStore();
+  const adopted = next(events, 'adopted');
+  const { text } = await issuer.call('rotate', { token: 'a0' });
+  writeFileSync(join(home, 'foreign'), text, { mode: 0o600 });
+  renameSync(join(home, 'foreign'), join(home, 'auth.json'));
+  await adopted;
+  assert.equal(manager.stats().adoptions, 1);
+  const gone = next(events, 'logged_out');
+  rmSync(join(home, 'auth.json'));
+  await gone;
+  assert.equal(manager.auth(), null);
+  following.stop();
+  following.stop();
+  events.stop();
+});
+
+/** Everything at once, of a manager whose store changes all the time. */
+const BUSY = `
+  const storage = new EphemeralStorage(login);
+  const manager = new AuthManager({ store: storage, refresh: 'never' });
+  const events = manager.subscribe();
+  const told = new Promise((resolve) => events.once('logged_out', resolve));
+  manager.keepFresh();
+  manager.followStore();
+  enableLogging(() => {});
+  const change = async () => {
+    const auth = manager.auth();
+    storage.replace(null);
+    await manager.recoverFromUnauthorized(auth, manager.unauthorizedRecovery());
+    storage.replace(login);
+    await manager.reload();
+    setImmediate(change);
+  };
+`;
+
+test('none of it keeps a process alive', async () => {
+  const { stored } = await signedIn();
+  const code = `
+    import { AuthManager, EphemeralStorage, enableLogging } from './dist/index.mjs';
+    const login = process.argv[1];
+    ${BUSY}
+    console.log('done');
+  `;
+  const { ended } = child(code, { args: [stored()] });
+  const end = await within(20_000, 'the end of the process', ended);
+  assert.deepEqual(end, { code: 0, signal: null, stdout: 'done\n', stderr: '' });
+});
+
+for (const [name, leave] of [['are terminated', ''], ['end', 'process.exit(0);']]) {
+  test(`workers that ${name} in the middle of it crash nothing`, async () => {
+    const { stored } = await signedIn();
+    const worker = `
+      const { parentPort, workerData: login } = require('node:worker_threads');
+      const { AuthManager, EphemeralStorage, enableLogging } = require('./dist/index.js');
+      ${BUSY}
+      change();
+      told.then(() => {
+        parentPort.postMessage('told');
+        ${leave}
+      });
+    `;
+    const code = `
+      const { once } = await import('node:events');
+      const { Worker } = await import('node:worker_threads');
+      const [code, workerData] = process.argv.slice(1);
+      const options = { eval: true, execArgv: [], workerData };
+      for (let count = 0; count < 10; count += 1) {
+        const workers = Array.from({ length: 4 }, () => new Worker(code, options));
+        await Promise.all(workers.map((worker) => once(worker, 'message')));
+        await Promise.all(workers.map((worker) => worker.terminate()));
+      }
+      console.log('done');
+    `;
+    const { process: running, ended } = child(code, { args: [worker, stored()] });
+    try {
+      const end = await within(60_000, 'the end of the process', ended);
+      assert.deepEqual(end, { code: 0, signal: null, stdout: 'done\n', stderr: '' });
+    } finally {
+      running.kill('SIGKILL');
+    }
+  });
+}
+
+test('process.exit in the middle of it crashes nothing', async () => {
+  const { stored } = await signedIn();
+  const code = `
+    import { AuthManager, EphemeralStorage, enableLogging } from './dist/index.mjs';
+    const login = process.argv[1];
+    ${BUSY}
+    change();
+    events.on('logged_out', () => process.exit(3));
+  `;
+  const { process: running, ended } = child(code, { args: [stored()] });
+  try {
+    const end = await within(20_000, 'the end of the process', ended);
+    assert.deepEqual(end, { code: 3, signal: null, stdout: '', stderr: '' });
+  } finally {
+    running.kill('SIGKILL');
+  }
+});
