@@ -6,11 +6,17 @@ import logging
 import queue
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from codex_auth_sdk import AuthManager, RefreshTokenInvalidated, enable_logging
+from codex_auth_sdk import (
+    AuthManager,
+    EphemeralStorage,
+    RefreshTokenInvalidated,
+    enable_logging,
+)
 from support import WATCHDOG_S, Child, Realm, script
 
 if TYPE_CHECKING:
@@ -207,3 +213,38 @@ def test_a_forked_child_logs_what_it_does_itself(realm: Realm, home: Path, log: 
     recover(manager)
     outcomes = [said(record)["outcome"] for record in log.until("codex_auth.recovery")]
     assert outcomes == ["retry"], "the parent adopts what its child got, and logs no more"
+
+
+def test_forks_in_the_middle_of_logging_hang_no_child(log: Log, realm: Realm) -> None:
+    """What is given up at once is logged without any request."""
+    login = realm.logins["a"]["text"]
+    auth = AuthManager(store=EphemeralStorage(login)).auth()
+    assert auth is not None
+    manager = AuthManager(store=EphemeralStorage())
+    is_over = threading.Event()
+
+    def give_up() -> None:
+        manager.recover_from_unauthorized(auth, manager.unauthorized_recovery())
+
+    def give_up_all_the_time() -> None:
+        while not is_over.is_set():
+            give_up()
+
+    def child() -> str:
+        # The parent's handler may be in the middle of a record, for ever.
+        logger = logging.getLogger("codex_auth_sdk")
+        logger.removeHandler(log)
+        own = Log()
+        logger.addHandler(own)
+        give_up()
+        return str(said(own.until("codex_auth.recovery")[0])["outcome"])
+
+    threads = [threading.Thread(target=give_up_all_the_time) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        assert [Child(child).result() for _ in range(40)] == ["logged_out"] * 40
+    finally:
+        is_over.set()
+        for thread in threads:
+            thread.join()
