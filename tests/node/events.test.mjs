@@ -1,13 +1,16 @@
 // What a manager tells, counts and does while nobody asks.
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { on, once } from 'node:events';
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 
-import { AuthEvents, AuthManager, CodexAuthError } from '../../bindings-node/dist/index.mjs';
+import {
+  AuthEvents, AuthManager, CodexAuthError, EphemeralStorage,
+} from '../../bindings-node/dist/index.mjs';
 import {
   KeyringItem, child, codexHome, enterSession, realm, refreshToken, signedIn, within,
 } from './support.mjs';
@@ -96,16 +99,21 @@ test('a kind can be iterated until it is stopped', async () => {
 });
 
 test('nothing comes after a stop, not even what was on its way', async () => {
-  const { options } = await signedIn();
-  const manager = new AuthManager(options);
+  const { options, stored } = await signedIn();
+  const storage = new EphemeralStorage(stored());
+  const manager = new AuthManager({ ...options, store: storage });
   const [stopped, going] = [manager.subscribe(), manager.subscribe()];
-  const kinds = heard(stopped);
-  stopped.once('refreshed', () => stopped.stop());
-  const gone = next(going, 'logged_out');
-  await refresh(manager);
-  await manager.logout({ revoke: false });
-  await gone;
-  assert.deepEqual(kinds, ['refreshed']);
+  const [kinds, others] = [heard(stopped), heard(going)];
+  storage.replace(null);
+  void manager.reload();
+  // The event comes while the event loop is busy.
+  spawnSync(process.execPath, ['--eval', '']);
+  stopped.stop();
+  const changed = next(going, 'identity_changed');
+  storage.replace(stored());
+  await manager.reload();
+  await changed;
+  assert.deepEqual([kinds, others], [[], ['logged_out', 'identity_changed']]);
   going.stop();
 });
 
@@ -146,58 +154,72 @@ test('a busy event loop is told what it missed', async () => {
   events.stop();
 });
 
-/** Runs `code` with a `gc()` and the options of a login that is due in 10 s. */
+/** Runs `code`, in which garbage is collected until `collecting` is cleared. */
 async function collected(code) {
-  const issuer = await realm({ logins: { a: { access_age_s: 3590 } } });
-  const home = codexHome(issuer.logins.a.text);
+  const { issuer, options } = await signedIn();
   const start = `
-    import { once } from 'node:events';
+    import { writeFileSync } from 'node:fs';
     import v8 from 'node:v8';
     import vm from 'node:vm';
     import { AuthManager } from './dist/index.mjs';
     v8.setFlagsFromString('--expose-gc');
-    const gc = vm.runInNewContext('gc');
-    const options = JSON.parse(process.argv[1]);
-    const collecting = setInterval(gc, 10);
-    // Nothing of what a function of its own made is held on the stack.
-    const run = (work) => new Promise((resolve) => setImmediate(() => resolve(work())));
+    const collecting = setInterval(vm.runInNewContext('gc'), 10);
+    const [options, url] = process.argv.slice(1);
+    let registry;
+    const gone = (what) => new Promise((resolve) => {
+      registry = new FinalizationRegistry(resolve);
+      registry.register(what, '');
+    });
   `;
-  const args = [JSON.stringify({ ...issuer.options, codexHome: home })];
-  const { ended } = child(start + code, { args });
-  const end = await within(60_000, 'the end of the process', ended);
-  return { ...end, stored: readFileSync(join(home, 'auth.json'), 'utf8'), issuer };
+  const { ended } = child(start + code, { args: [JSON.stringify(options), issuer.url] });
+  return within(60_000, 'the end of the process', ended);
 }
 
-test('the guardian refreshes without anybody asking or holding it', async () => {
-  const { issuer, stored, ...end } = await collected(`
-    await run(() => {
-      const manager = new AuthManager(options);
-      const events = manager.subscribe();
-      events.on('refreshed', () => {
-        console.log('refreshed');
-        clearInterval(collecting);
-      });
-      manager.keepFresh();
-    });
-  `);
-  assert.deepEqual(end, { code: 0, signal: null, stdout: 'refreshed\n', stderr: '' });
+test('the guardian refreshes without anybody asking', async () => {
+  const issuer = await realm({ logins: { a: { access_age_s: 3590 } } });
+  const home = codexHome(issuer.logins.a.text);
+  const manager = new AuthManager({ ...issuer.options, codexHome: home });
+  const events = manager.subscribe();
+  const refreshed = next(events, 'refreshed');
+  const guardian = manager.keepFresh();
+  await refreshed;
+  guardian.stop();
+  events.stop();
+  const stored = readFileSync(join(home, 'auth.json'), 'utf8');
   assert.equal(await refreshToken(issuer, stored), 'refresh:a1');
 });
 
-test('a manager that is gone leaves no subscription behind', async () => {
-  const { code, stdout, stderr } = await collected(`
-    const registry = new FinalizationRegistry(() => {
-      console.log('gone');
-      clearInterval(collecting);
-    });
-    await run(() => {
-      const manager = new AuthManager(options);
-      const events = manager.subscribe();
-      registry.register(events, '');
-      manager.followStore().stop();
-    });
+test('what goes on in the background needs nobody to hold it', async () => {
+  const end = await collected(`
+    const start = () => {
+      const manager = new AuthManager(JSON.parse(options));
+      manager.followStore();
+      manager.subscribe().on('adopted', () => {
+        console.log('adopted');
+        clearInterval(collecting);
+      });
+      return gone(manager);
+    };
+    await start();
+    for (let round = 0; round < 5; round += 1) await gone({});
+    const body = '{"token": "a0"}';
+    const rotated = await fetch(url + '/control/rotate', { method: 'POST', body });
+    writeFileSync(JSON.parse(options).codexHome + '/auth.json', (await rotated.json()).text);
   `);
-  assert.deepEqual([code, stdout, stderr], [0, 'gone\n', '']);
+  assert.deepEqual(end, { code: 0, signal: null, stdout: 'adopted\n', stderr: '' });
+});
+
+test('a manager that is gone leaves no subscription behind', async () => {
+  const end = await collected(`
+    const start = () => {
+      const manager = new AuthManager(JSON.parse(options));
+      manager.followStore().stop();
+      return gone(manager.subscribe());
+    };
+    await start();
+    clearInterval(collecting);
+  `);
+  assert.deepEqual(end, { code: 0, signal: null, stdout: '', stderr: '' });
 });
 
 test('the store is followed until that is stopped', async () => {
