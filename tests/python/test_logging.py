@@ -200,6 +200,27 @@ realm.wait(held=1)
     assert steps == [f"codex_auth.{step}" for step in STEPS[:-1]]
 
 
+def test_the_end_waits_for_a_record_that_is_being_logged(realm: Realm, home: Path) -> None:
+    # `logging` itself waits for handlers, but not for filters.
+    body = """
+codex_auth_sdk.enable_logging()
+import atexit
+def slow(record):
+    if record.getMessage().startswith("codex_auth.recovery"):
+        realm.call("mark", name="logging")
+        realm.wait(marks={"ending": 1})
+        realm.call("mark", name="late")
+    return True
+logging.getLogger("codex_auth_sdk").addFilter(slow)
+atexit.register(realm.call, "mark", name="ending")
+manager.recover_from_unauthorized(manager.auth(), manager.unauthorized_recovery())
+realm.wait(marks={"logging": 1})
+"""
+    _, stderr = run(realm, home, body)
+    steps = [line.split()[1] for line in stderr.splitlines()]
+    assert steps == [f"codex_auth.{step}" for step in STEPS]
+
+
 def test_a_forked_child_logs_what_it_does_itself(realm: Realm, home: Path, log: Log) -> None:
     manager = AuthManager(**realm.options(codex_home=home))
     recover(manager)
