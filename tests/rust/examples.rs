@@ -78,6 +78,31 @@ fn retry_on_401() {
 }
 
 #[test]
+fn opentelemetry() {
+    let scene = Scene::new();
+    let said = scene.run("opentelemetry", &[&format!("{}/api/me", scene.origin())]);
+    let values = |label| {
+        let lines = said.lines().filter_map(move |line| line.trim().strip_prefix(label));
+        lines.map(|value| value.trim().to_owned()).collect::<Vec<_>>()
+    };
+    let steps = ["lock_wait", "redemption", "commit", "refresh", "recovery"];
+    let mut names: Vec<_> = steps.iter().map(|step| format!("codex_auth.{step}")).collect();
+    names.push("request".to_owned());
+    // The names of scopes are quoted.
+    let mut told = values("Name         :");
+    told.retain(|name| !name.starts_with('"'));
+    assert_eq!(told, names, "{said}");
+    let outcomes = ["locked", "granted", "saved", "fresh", "retry"];
+    let expected: Vec<_> = outcomes.iter().map(|code| format!("String(Owned({code:?}))")).collect();
+    assert_eq!(values("->  outcome:"), expected, "{said}");
+    let ids = values("SpanId       :");
+    let parents = values("ParentSpanId :");
+    assert_eq!((&parents[4], &parents[0]), (&ids[5], &ids[3]), "{said}");
+    assert!(values("SpanId :").contains(&ids[4]), "the refresh has a link to the recovery: {said}");
+    scene.assert_refreshed_once();
+}
+
+#[test]
 fn websocket() {
     let scene = Scene::new();
     let url = format!("{}/api/socket", scene.origin().replace("http:", "ws:"));
