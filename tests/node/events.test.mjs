@@ -136,6 +136,26 @@ test('what a listener throws is an uncaught exception, and the next event comes'
   assert.deepEqual(end, { code: 0, signal: null, stdout, stderr: '' });
 });
 
+test('a failure that nobody listens for ends no process', async () => {
+  const { issuer, options } = await signedIn();
+  await issuer.call('invalidate_refresh', { token: 'a0' });
+  const code = `
+    const { once } = await import('node:events');
+    const { AuthManager } = await import('./dist/index.mjs');
+    const manager = new AuthManager(JSON.parse(process.argv[1]));
+    const [unheard, events] = [manager.subscribe(), manager.subscribe()];
+    const failed = once(events, 'refresh_failed');
+    const alive = setInterval(() => {}, 1_000);
+    await manager.refreshToken(manager.auth()).catch(() => {});
+    await failed;
+    clearInterval(alive);
+    unheard.stop();
+  `;
+  const { ended } = child(code, { args: [JSON.stringify(options)] });
+  const end = await within(20_000, 'the end of the process', ended);
+  assert.deepEqual(end, { code: 0, signal: null, stdout: '', stderr: '' });
+});
+
 test('a busy event loop is told what it missed', async () => {
   const { options, home, stored } = await signedIn();
   const manager = await AuthManager.open(options);
