@@ -36,6 +36,18 @@ fn wait_until_finished(py: Python<'_>, timeout: f64) -> PyResult<bool> {
     Ok(true)
 }
 
+/// Waits until nothing is half set up that a forked child would miss.
+#[pyfunction]
+pub(crate) fn before_fork() {
+    worker::before_fork();
+}
+
+/// Goes on, in the parent.
+#[pyfunction]
+pub(crate) fn after_fork_in_parent() {
+    worker::after_fork_in_parent();
+}
+
 /// Gives up, in a forked child, what belongs to its parent.
 #[pyfunction]
 pub(crate) fn after_fork() {

@@ -47,6 +47,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<storage::EphemeralStorage>()?;
     module.add_function(wrap_pyfunction!(custom::broken_by, module)?)?;
     module.add_function(wrap_pyfunction!(exit::after_fork, module)?)?;
+    module.add_function(wrap_pyfunction!(exit::after_fork_in_parent, module)?)?;
+    module.add_function(wrap_pyfunction!(exit::before_fork, module)?)?;
     module.add_function(wrap_pyfunction!(exit::finish, module)?)?;
     module.add_function(wrap_pyfunction!(log::deliver_log, module)?)
 }

@@ -6,12 +6,13 @@ mod claims;
 mod client;
 mod environment;
 mod error;
+mod fork_gate;
 #[cfg(feature = "test-util")]
 pub mod hostile;
 mod identity;
-mod login;
 #[cfg(feature = "log-hook")]
 mod log_hook;
+mod login;
 mod manager;
 mod origin;
 mod per_process;

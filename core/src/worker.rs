@@ -17,8 +17,9 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 use crate::environment::{BoxFuture, Spawner};
+use crate::fork_gate;
 use crate::per_process::PerProcess;
-use crate::storage::lock_file;
+use crate::storage::lock_file::close_inherited;
 
 /// How long the end of a process waits, unless it was told how long by [`finish`].
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
@@ -62,10 +63,24 @@ extern "C" fn finish_at_exit() {
     }
 }
 
+/// To be called right before a fork, in a program that forks while other threads may start a
+/// refresh: a child would wait for ever for what they were setting up. Nothing is set up from now
+/// on until [`after_fork_in_parent`].
+pub fn before_fork() {
+    fork_gate::close();
+}
+
+/// Ends what [`before_fork`] began, in the parent.
+pub fn after_fork_in_parent() {
+    fork_gate::open();
+}
+
 /// Closes what a forked child has inherited: its parent's locks must end with the parent. Called
-/// by itself before the child's first task; call it sooner where a child may never have one.
+/// by itself before the child's first task; call it sooner where a child may never have one, and
+/// after [`before_fork`].
 pub fn after_fork() {
-    lock_file::close_inherited();
+    fork_gate::open();
+    close_inherited();
 }
 
 /// The runtime of this crate's own thread, which is started if need be. For the bindings, which
@@ -80,9 +95,9 @@ pub fn handle() -> io::Result<Handle> {
 
 fn current() -> io::Result<Arc<Worker>> {
     WORKER.get_or_try_make(|| {
-        after_fork();
+        close_inherited();
         wait_at_exit();
-        Worker::start()
+        fork_gate::set_up(Worker::start)
     })
 }
 

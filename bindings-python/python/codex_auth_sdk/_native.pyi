@@ -35,6 +35,8 @@ __all__ = [
     "SyncOutcome",
     "UnauthorizedRecovery",
     "after_fork",
+    "after_fork_in_parent",
+    "before_fork",
     "broken_by",
     "deliver_log",
     "finish",
@@ -406,6 +408,12 @@ def broken_by(store: CustomStore) -> str | None:
 
 def finish(timeout: float = 10.0) -> bool:
     """For a process that is about to end: waits, at most `timeout` seconds, for its refreshes."""
+
+def before_fork() -> None:
+    """Waits until nothing is half set up that a forked child would miss."""
+
+def after_fork_in_parent() -> None:
+    """Goes on, in the parent."""
 
 def after_fork() -> None:
     """Gives up, in a forked child, what belongs to its parent."""

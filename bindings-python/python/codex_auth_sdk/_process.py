@@ -11,7 +11,11 @@ def register() -> None:
     """See that no rotated tokens are lost at the end of this process or of its forked children."""
     atexit.register(_native.finish)
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_after_fork)
+        os.register_at_fork(
+            before=_native.before_fork,
+            after_in_parent=_native.after_fork_in_parent,
+            after_in_child=_after_fork,
+        )
     # A child of multiprocessing that imports the package by itself.
     process = sys.modules.get("multiprocessing.process")
     if process is not None and process.parent_process() is not None:
