@@ -20,7 +20,7 @@ import requests
 from codex_auth_sdk import AuthManager, RequestsAuth
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 TABLE = "CREATE TABLE IF NOT EXISTS login (id INTEGER PRIMARY KEY, record TEXT, version TEXT)"
 
@@ -52,7 +52,7 @@ class Row:
             return db.execute(statement, values).rowcount == 1
 
     @contextlib.contextmanager
-    def _database(self) -> Iterator[sqlite3.Connection]:
+    def _database(self) -> Generator[sqlite3.Connection]:
         with contextlib.closing(sqlite3.connect(self._path)) as db, db:
             db.execute(TABLE)
             yield db

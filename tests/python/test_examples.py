@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from support import Realm
 
@@ -44,7 +44,7 @@ def run(name: str, *arguments: object) -> list[str]:
 
 
 @contextmanager
-def running(name: str, *arguments: object) -> Iterator[str]:
+def running(name: str, *arguments: object) -> Generator[str]:
     """An example until the end of the block: the line that it printed."""
     program = subprocess.Popen(command(name, *arguments), stdout=subprocess.PIPE, text=True)
     with program:
