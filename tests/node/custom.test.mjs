@@ -11,7 +11,7 @@ import { Worker } from 'node:worker_threads';
 
 import { AuthManager, CodexAuthError, checkStore } from '../../bindings-node/dist/index.mjs';
 import { AsyncRowStore, RowStore } from './row-store.mjs';
-import { PACKAGE as PACKAGE_FOLDER, child, codexHome, realm, refreshToken, within } from './support.mjs';
+import { ROOT, child, codexHome, realm, refreshToken, within } from './support.mjs';
 
 const ROW_STORE = new URL('row-store.mjs', import.meta.url).href;
 const PACKAGE = new URL('../../bindings-node/dist/index.mjs', import.meta.url).href;
@@ -258,14 +258,9 @@ test('a store and its managers are collected', async () => {
 
 const sqlite = await import('node:sqlite').catch(() => null);
 
-test('the store of the README conforms', { skip: sqlite === null }, async () => {
-  const readme = readFileSync(join(PACKAGE_FOLDER, 'README.md'), 'utf8');
-  const code = readme.split('## A store of your own')[1].split('```')[1];
-  const row = code.slice(code.indexOf('class Row'), code.indexOf('const manager'));
-  const make = new Function('DatabaseSync', 'randomUUID', `${row}; return new Row();`);
-  await checkStore(make(class extends sqlite.DatabaseSync {
-    constructor() {
-      super(':memory:');
-    }
-  }, randomUUID));
+test('the store of the examples conforms', { skip: sqlite === null }, async () => {
+  const example = readFileSync(join(ROOT, 'examples/node/custom-store.mjs'), 'utf8');
+  const row = example.slice(example.indexOf('class Row'), example.indexOf('\nif (process.argv'));
+  const make = new Function('DatabaseSync', 'randomUUID', `${row}; return new Row(':memory:');`);
+  await checkStore(make(sqlite.DatabaseSync, randomUUID));
 });

@@ -24,7 +24,7 @@ import { fileURLToPath } from 'node:url';
 import { EphemeralStorage } from '../../bindings-node/dist/index.mjs';
 import { AsyncRowStore } from './row-store.mjs';
 
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
 export const PACKAGE = join(ROOT, 'bindings-node');
 

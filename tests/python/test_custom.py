@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import weakref
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -397,9 +398,9 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_store_of_the_readme_conforms(tmp_path: Path) -> None:
-    readme = (ROOT / "bindings-python" / "README.md").read_text()
-    code = readme.split("## A store of your own")[1].split("```")[1].removeprefix("python")
-    names: dict[str, Any] = {}
-    exec(code.split("\nmanager =")[0], names)  # noqa: S102
-    check_store(names["Row"](tmp_path / "login.db"))
+def test_the_store_of_the_examples_conforms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("requests")
+    monkeypatch.syspath_prepend(ROOT / "examples" / "python")
+    check_store(import_module("custom_store").Row(str(tmp_path / "login.db")))
