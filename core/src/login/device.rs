@@ -108,7 +108,7 @@ impl AuthorizationServer {
         let endpoint = self.metadata().await?.device_authorization_endpoint();
         let endpoint = endpoint.ok_or_else(not_supported)?;
         let fields = [("client_id", self.client_id()), ("scope", Self::standard_scope(scope))];
-        let reply = self.post_form(endpoint, &fields).await?;
+        let reply = self.post_form(&endpoint, &fields).await?;
         let code: StandardReply = parsed(reply.status, &reply.body)?;
         Ok(DeviceCode {
             user_code: code.user_code,

@@ -23,24 +23,24 @@ impl Metadata {
         (metadata.issuer.trim_end_matches('/') == issuer).then_some(metadata)
     }
 
-    pub(super) fn authorization_endpoint(&self) -> Option<&Url> {
+    pub(super) fn authorization_endpoint(&self) -> Option<Url> {
         protected(self.authorization_endpoint.as_ref())
     }
 
-    pub(super) fn token_endpoint(&self) -> Option<&Url> {
+    pub(super) fn token_endpoint(&self) -> Option<Url> {
         protected(self.token_endpoint.as_ref())
     }
 
-    pub(super) fn device_authorization_endpoint(&self) -> Option<&Url> {
+    pub(super) fn device_authorization_endpoint(&self) -> Option<Url> {
         protected(self.device_authorization_endpoint.as_ref())
     }
 
     /// Where its keys are, if it publishes any.
-    pub(super) fn jwks_uri(&self) -> Option<&Url> {
+    pub(super) fn jwks_uri(&self) -> Option<Url> {
         protected(self.jwks_uri.as_ref())
     }
 }
 
-fn protected(url: Option<&Url>) -> Option<&Url> {
-    url.filter(|url| is_protected(url))
+fn protected(url: Option<&Url>) -> Option<Url> {
+    url.filter(|url| is_protected(url)).cloned()
 }

@@ -4,11 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use chrono::{DateTime, Utc};
 use reqwest::header::USER_AGENT;
 use reqwest::{Client, RequestBuilder};
 use serde::Serialize;
-use tokio::sync::OnceCell;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -38,7 +38,8 @@ pub(crate) struct AuthorizationServer {
     issuer: String,
     config: HttpTokenEndpointConfig,
     client: PerProcess<Client>,
-    metadata: OnceCell<Metadata>,
+    /// Once it was fetched.
+    metadata: ArcSwapOption<Metadata>,
 }
 
 /// A status and a body.
@@ -50,7 +51,7 @@ pub(super) struct Reply {
 impl AuthorizationServer {
     pub(crate) fn new(issuer: &str, config: HttpTokenEndpointConfig) -> Self {
         let issuer = issuer.trim_end_matches('/').to_owned();
-        Self { issuer, config, client: PerProcess::new(), metadata: OnceCell::new() }
+        Self { issuer, config, client: PerProcess::new(), metadata: ArcSwapOption::empty() }
     }
 
     pub(super) fn client_id(&self) -> &str {
@@ -70,17 +71,16 @@ impl AuthorizationServer {
     /// # Errors
     ///
     /// `login_failed` where it publishes none.
-    pub(super) async fn metadata(&self) -> Result<&Metadata> {
-        let fetch = async || {
-            let reply = self.get(&self.url(CONFIGURATION)?).await?;
-            let is_there = reply.status == 200;
-            let metadata = Metadata::parse(&reply.body, &self.issuer).filter(|_| is_there);
-            metadata.ok_or_else(|| {
-                let message = format!("{} publishes no metadata under that name", self.issuer);
-                Error::new(ErrorKind::LoginFailed, message)
-            })
-        };
-        self.metadata.get_or_try_init(fetch).await
+    pub(super) async fn metadata(&self) -> Result<Arc<Metadata>> {
+        if let Some(metadata) = self.metadata.load_full() {
+            return Ok(metadata);
+        }
+        let reply = self.get(&self.url(CONFIGURATION)?).await?;
+        let is_there = reply.status == 200;
+        let metadata = Metadata::parse(&reply.body, &self.issuer).filter(|_| is_there);
+        let metadata = Arc::new(metadata.ok_or_else(|| self.lacks("metadata under that name"))?);
+        self.metadata.store(Some(Arc::clone(&metadata)));
+        Ok(metadata)
     }
 
     /// The URL for the browser.
@@ -101,7 +101,7 @@ impl AuthorizationServer {
             // Else no refresh token comes (OpenID Connect Core, section 11).
             let consent = [("prompt", "consent")];
             let scope = scope.unwrap_or(STANDARD_SCOPE);
-            return Ok(request.url(endpoint, self.client_id(), scope, &consent));
+            return Ok(request.url(&endpoint, self.client_id(), scope, &consent));
         }
         let workspaces = workspaces.join(",");
         let mut more = vec![
@@ -144,7 +144,7 @@ impl AuthorizationServer {
             return Ok(self.config.token_url.clone());
         }
         let endpoint = self.metadata().await?.token_endpoint();
-        endpoint.cloned().ok_or_else(|| self.lacks("token endpoint"))
+        endpoint.ok_or_else(|| self.lacks("token endpoint"))
     }
 
     /// Checks the id token of `tokens` by the keys that the issuer publishes. Where it publishes
@@ -169,7 +169,7 @@ impl AuthorizationServer {
             Err(error) if is_required => return Err(error),
             Err(_) => return Ok(()),
         };
-        let reply = self.get(keys).await?;
+        let reply = self.get(&keys).await?;
         let keys: JwkSet = serde_json::from_slice(&reply.body).map_err(|_| self.lacks("keys"))?;
         let expected = Expected { issuer: &self.issuer, client_id: self.client_id(), nonce, now };
         expected.check(&tokens.id_token, &keys)
