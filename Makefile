@@ -47,7 +47,7 @@ test-node: node programs
 
 # Processes in three languages race for one login and are killed over it, and the examples run.
 test-contention: python node programs $(VENV)/tools $(AUTHORIZATION_SERVER)/node_modules/ready
-	PYTHON=$(VIRTUAL_ENV)/bin/python $(CARGO_TEST) -p codex-auth-tests --features bindings --test contention --test authorization_server --test networks --test crash --test session_keyring --test endpoint_crowds --test examples --test guardian_examples --test foreign
+	PYTHON=$(VIRTUAL_ENV)/bin/python $(CARGO_TEST) -p codex-auth-tests --features bindings --test contention --test authorization_server --test real_login --test networks --test crash --test session_keyring --test endpoint_crowds --test examples --test guardian_examples --test foreign
 
 # The real Codex CLI on the same login.
 test-foreign: python node programs $(CODEX_PROGRAMS)

@@ -1,9 +1,9 @@
 // An authorization server that is not ours: oidc-provider, with rotation and with reuse detection
-// that revokes the whole grant, and an API that asks it what a token is worth. Like test-issuer it
-// listens on a free port of 127.0.0.1, says so in one line, `{"port": N}`, and ends with its
+// that revokes the whole grant, with its own pages to sign in, to agree and to type in a device's
+// code, and an API that asks it what a token is worth. Like test-issuer it listens on a free port of 127.0.0.1, says so in one line, `{"port": N}`, and ends with its
 // standard input; its control calls are those of that issuer that make sense here.
 
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { json } from 'node:stream/consumers';
@@ -18,20 +18,31 @@ await once(server, 'listening');
 const { port } = server.address();
 const url = `http://127.0.0.1:${port}`;
 
-const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+// Standard output is for one line, and the pages are said not to be for production.
+console.info = console.warn;
+
+const newKey = () => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+const key = newKey();
 const provider = new Provider(url, {
   clients: [{
     client_id: CLIENT_ID,
     application_type: 'native',
     token_endpoint_auth_method: 'none',
-    grant_types: ['authorization_code', 'refresh_token'],
-    redirect_uris: ['http://127.0.0.1/callback'],
+    grant_types: [
+      'authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code',
+    ],
+    redirect_uris: ['http://localhost/auth/callback'],
     id_token_signed_response_alg: 'ES256',
   }],
+  claims: { profile: ['name'], email: ['email'] },
+  // The claims of a scope belong into the id token, which is all that the login keeps.
+  conformIdTokenClaims: false,
   cookies: { keys: [randomBytes(16).toString('hex')] },
-  features: { devInteractions: { enabled: false } },
-  findAccount: (_, sub) => ({ accountId: sub, claims: () => ({ sub }) }),
-  jwks: { keys: [privateKey.export({ format: 'jwk' })] },
+  features: { deviceFlow: { enabled: true } },
+  findAccount: (_, sub) => ({
+    accountId: sub, claims: () => ({ sub, name: sub, email: `${sub}@example.com` }),
+  }),
+  jwks: { keys: [key.export({ format: 'jwk' })] },
   rotateRefreshToken: true,
   routes: { token: '/oauth/token' },
   ttl: { AccessToken: 3600, Grant: 86_400, IdToken: 3600, RefreshToken: 86_400 },
@@ -47,6 +58,24 @@ provider.on('grant.error', (_, error) => { stats.refused.push(error.error_detail
 /** The access tokens that nobody has killed yet. */
 const accessTokens = [];
 provider.on('access_token.saved', (token) => { accessTokens.push(token); });
+
+const deviceCodes = [];
+provider.on('device_code.saved', (code) => { deviceCodes.push(code); });
+
+/** What is wrong with the id tokens from now on: `claims` that replace theirs, `key` that signs. */
+let forgery;
+
+/** How many of the next questions of devices come too soon. */
+let hurries = 0;
+
+/** `token` with the forgery in it. */
+function forged(token) {
+  const [header, payload] = token.split('.');
+  const claims = { ...JSON.parse(Buffer.from(payload, 'base64url')), ...forgery.claims };
+  const signed = `${header}.${Buffer.from(JSON.stringify(claims)).toString('base64url')}`;
+  const signature = sign('sha256', signed, { key: forgery.key, dsaEncoding: 'ieee-p1363' });
+  return `${signed}.${signature.toString('base64url')}`;
+}
 
 const CONTROL = {
   /** The token endpoint's reply for a grant that the user `name` has just given. */
@@ -78,6 +107,27 @@ const CONTROL = {
     return { refresh: Boolean(token?.isValid && await provider.Grant.find(token.grantId)) };
   },
 
+  /** Id tokens say `claims` from now on, and are signed by a key that nobody knows if `strange`. */
+  forge({ claims, strange }) {
+    forgery = { claims, key: strange ? newKey() : key };
+    return {};
+  },
+
+  /** The next `times` questions of devices come too soon (RFC 8628, section 3.5). */
+  hurry({ times }) {
+    hurries = times;
+    return {};
+  },
+
+  /** The codes of all devices are too old. */
+  async expire_devices() {
+    await Promise.all(deviceCodes.splice(0).map(async (code) => {
+      const { payload } = await code.getValueAndPayload();
+      await code.adapter.upsert(code.jti, { ...payload, exp: payload.iat }, 3600);
+    }));
+    return {};
+  },
+
   stats: () => stats,
 };
 
@@ -90,8 +140,15 @@ provider.use(async (ctx, next) => {
     const token = await provider.AccessToken.find(bearer);
     ctx.status = token === undefined ? 401 : 200;
     ctx.body = { user: token?.accountId ?? null };
+  } else if (ctx.path === '/oauth/token' && hurries > 0) {
+    hurries -= 1;
+    ctx.status = 400;
+    ctx.body = { error: 'slow_down' };
   } else {
     await next();
+    if (forgery && ctx.body?.id_token) {
+      ctx.body.id_token = forged(ctx.body.id_token);
+    }
   }
 });
 

@@ -1,24 +1,15 @@
-//! The whole recovery against an authorization server that others wrote and use: oidc-provider,
-//! which rotates, and revokes the grant of whoever presents a refresh token twice. Its access tokens
-//! are opaque, and its id tokens name an issuer and a subject and no ChatGPT account.
+//! The whole recovery against an authorization server that others wrote and use.
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use chrono::{TimeDelta, Utc};
 use codex_auth_tests::contender::{Contender, Language};
-use codex_auth_tests::issuer::IssuerProcess;
+use codex_auth_tests::oidc_provider;
 use serde_json::{Value, json};
 
 const PROCESSES: usize = 32;
 const ROTATIONS: u64 = 10;
-
-fn start_server() -> IssuerProcess {
-    let node = std::env::var_os("NODE").unwrap_or_else(|| "node".into());
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("oidc-provider/server.mjs");
-    IssuerProcess::spawn_by(Command::new(node).arg(script)).expect("a server (npm install)")
-}
 
 /// Stores `tokens` as if they had been granted an hour ago: API servers that reject new tokens are
 /// soon left alone.
@@ -35,7 +26,7 @@ fn stored_tokens(file: &Path) -> Value {
 
 #[test]
 fn g1_a_grant_outlives_ten_rotations_among_32_processes_of_three_languages() {
-    let server = start_server();
+    let server = oidc_provider::start();
     let server = server.realm("");
     let home = tempfile::tempdir().expect("a folder");
     let file = home.path().join("auth.json");
@@ -43,7 +34,7 @@ fn g1_a_grant_outlives_ten_rotations_among_32_processes_of_three_languages() {
     let tokens = ["id_token", "access_token", "refresh_token"];
     store(&file, &tokens.map(|name| (name, reply[name].clone())).into_iter().collect());
 
-    let options = json!({"client_id": "codex", "token_encoding": "form"});
+    let options = json!({"client_id": oidc_provider::CLIENT_ID, "token_encoding": "form"});
     let languages = Language::ALL.into_iter().cycle().take(PROCESSES);
     let mut contenders: Vec<_> = languages
         .map(|language| Contender::start(language, home.path(), &server, &options))

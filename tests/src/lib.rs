@@ -2,6 +2,8 @@
 //! a login, and the table that long runs print.
 
 pub mod chance;
+#[cfg(target_os = "linux")]
+pub mod chromium;
 pub mod codex_cli;
 pub mod contender;
 pub mod crash;
@@ -10,6 +12,7 @@ pub mod foreign;
 pub mod guarded;
 pub mod issuer;
 pub mod log;
+pub mod oidc_provider;
 pub mod options;
 #[cfg(target_os = "linux")]
 pub mod privilege;
