@@ -49,9 +49,9 @@ test-node: node programs
 test-contention: python node programs $(VENV)/tools $(AUTHORIZATION_SERVER)/node_modules/ready
 	PYTHON=$(VIRTUAL_ENV)/bin/python $(CARGO_TEST) -p codex-auth-tests --features bindings --test contention --test authorization_server --test real_login --test networks --test crash --test session_keyring --test endpoint_crowds --test examples --test guardian_examples --test foreign
 
-# The real Codex CLI on the same login.
+# The real Codex CLI on the same login, whoever made it.
 test-foreign: python node programs $(CODEX_PROGRAMS)
-	PYTHON=$(VIRTUAL_ENV)/bin/python $(CARGO_TEST) -p codex-auth-tests --features codex-cli --test codex_cli --test codex_stores --test codex_encrypted --test guardian
+	PYTHON=$(VIRTUAL_ENV)/bin/python $(CARGO_TEST) -p codex-auth-tests --features codex-cli --test codex_cli --test codex_login --test codex_stores --test codex_encrypted --test guardian
 
 ## What the tests try briefly, at length: a table of what was tried, how often, and what was lost.
 ## SCENARIOS picks some.

@@ -1,0 +1,121 @@
+//! Logins that ours made, in the hands of the real Codex CLI, and the other way round. `make
+//! test-foreign` fetches the CLI.
+#![cfg(target_os = "linux")]
+
+use std::path::Path;
+
+use codex_auth_sdk::{AuthManager, LoginOptions, LogoutOptions};
+use codex_auth_tests::chromium::Chromium;
+use codex_auth_tests::codex_cli::{CodexCli, installed};
+use codex_auth_tests::issuer::{Issuer, Realm};
+use codex_auth_tests::watchdog::Watchdog;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// One home of a CLI and of ours.
+struct Home {
+    folder: TempDir,
+    cli: CodexCli,
+    realm: Realm,
+    _issuer: Issuer,
+}
+
+impl Home {
+    fn new(program: &Path) -> Self {
+        let (issuer, folder) = (Issuer::start().expect("an issuer"), tempfile::tempdir());
+        let (realm, folder) = (issuer.realm(""), folder.expect("a folder"));
+        let cli = CodexCli::new(program, folder.path(), &realm, "codex").expect("configured");
+        Self { folder, cli, realm, _issuer: issuer }
+    }
+
+    async fn manager(&self) -> AuthManager {
+        let builder = AuthManager::builder().codex_home(self.folder.path());
+        let builder = builder.issuer(self.realm.url()).originator("ours");
+        builder.build().await.expect("a manager")
+    }
+
+    /// The stored record, but for what every refresh changes.
+    fn lasting(&self) -> Value {
+        let text = std::fs::read_to_string(self.folder.path().join("auth.json"));
+        let mut record: Value = serde_json::from_str(&text.expect("a record")).expect("JSON");
+        for name in ["id_token", "access_token", "refresh_token"] {
+            assert!(record["tokens"][name].take().is_string(), "{name}");
+        }
+        assert!(record["last_refresh"].take().is_string());
+        record
+    }
+
+    fn redeemers(&self) -> Value {
+        self.realm.stats()["redeemers"].take()
+    }
+
+    /// The CLI works with the login as it finds it.
+    fn assert_used_by_the_cli(&self) {
+        let before = self.redeemers();
+        assert!(self.cli.is_signed_in());
+        assert_eq!(self.cli.exec(), Ok(()));
+        assert_eq!(self.redeemers(), before, "the login was good");
+    }
+
+    /// And renews it, and ours goes on with that.
+    async fn assert_renewed_by_the_cli(&self, manager: &AuthManager) {
+        let auth = manager.auth().expect("signed in");
+        self.realm.run("kill_access", &json!({}));
+        assert_eq!(self.cli.exec(), Ok(()));
+        let redeemers = self.redeemers();
+        assert!(redeemers["codex"].is_u64(), "{redeemers}");
+        assert!(manager.refresh_token(&auth).await.expect("adopted").is_some());
+        assert_eq!(self.redeemers(), redeemers, "ours had no need to");
+    }
+}
+
+#[tokio::test]
+async fn the_cli_goes_on_with_a_login_that_ours_made() {
+    for program in installed() {
+        for by_browser in [true, false] {
+            let _watchdog = Watchdog::over("a login for the CLI");
+            let home = Home::new(&program);
+            let manager = home.manager().await;
+            if by_browser {
+                let Some(mut browser) = Chromium::start().await else { continue };
+                let options = LoginOptions { ports: vec![0], ..LoginOptions::default() };
+                let login = manager.login_with_browser(options).await.expect("begun");
+                browser.open(login.authorization_url()).await;
+                browser.sees("Signed in").await;
+                login.wait().await.expect("signed in");
+            } else {
+                let login = manager.login_with_device_code(LoginOptions::default()).await;
+                login.expect("begun").wait().await.expect("signed in");
+            }
+            let made = home.lasting();
+            home.assert_used_by_the_cli();
+            home.assert_renewed_by_the_cli(&manager).await;
+            assert_eq!(home.lasting(), made, "the CLI knows all of it");
+            assert_eq!(home.cli.logout(), Ok(()));
+            manager.reload().await.expect("read");
+            assert!(manager.auth().is_none(), "the CLI has signed it out");
+        }
+    }
+}
+
+#[tokio::test]
+async fn ours_goes_on_with_a_login_that_the_cli_made() {
+    for program in installed() {
+        let _watchdog = Watchdog::over("a login of the CLI");
+        let home = Home::new(&program);
+        assert_eq!(home.cli.login(), Ok(()));
+        let made = home.lasting();
+        let manager = home.manager().await;
+        let auth = manager.auth().expect("signed in");
+        assert_eq!(auth.account_id(), Some("acct-device"));
+        assert!(manager.refresh_token(&auth).await.expect("renewed").is_some());
+        assert_eq!(home.redeemers(), json!({"ours": 1}));
+        assert_eq!(home.lasting(), made, "ours keeps what the CLI alone knows");
+        home.assert_used_by_the_cli();
+        home.assert_renewed_by_the_cli(&manager).await;
+        let signed_out = manager.logout(LogoutOptions::default()).await.expect("signed out");
+        assert!(signed_out.removed && signed_out.revoked);
+        assert!(!home.cli.is_signed_in());
+        assert!(home.cli.exec().is_err());
+    }
+}
