@@ -49,14 +49,38 @@ export declare class NativeAuthManager {
   subscribe(deliver: (event: NativeEvent) => void): NativeSubscription
   /** What this manager has done so far. */
   stats(): NativeStats
-  /** Removes the login from the store, and revokes it first if asked to. */
-  logout(revoke: boolean): Outcome<NativeLogout> | Promise<Outcome<NativeLogout>>
+  /** Begins to sign in with a browser. */
+  loginWithBrowser(options: NativeLoginOptions): Outcome<NativeBrowserLogin> | Promise<Outcome<NativeBrowserLogin>>
+  /** Begins to sign in on another device. */
+  loginWithDeviceCode(options: NativeLoginOptions): Outcome<NativeDeviceLogin> | Promise<Outcome<NativeDeviceLogin>>
+  /** Stores a login by API key. */
+  loginWithApiKey(apiKey: string): Outcome<NativeCodexAuth> | Promise<Outcome<NativeCodexAuth>>
+  /** Stores a login by access token. */
+  loginWithAccessToken(accessToken: string): Outcome<NativeCodexAuth> | Promise<Outcome<NativeCodexAuth>>
+  /** Removes the login from the store. */
+  logout(revoke?: boolean | undefined | null, anyAccount?: boolean | undefined | null): Outcome<NativeLogout> | Promise<Outcome<NativeLogout>>
   /** Waits for refreshes in flight and tokens that are still to be saved. */
   close(timeoutMs: number): Outcome<boolean> | Promise<Outcome<boolean>>
   /** Which kind of store held the login when it was last read. */
   get storeHolder(): NativeStoreHolder | null
   /** Whether rotated tokens are in use that could not be saved yet. */
   get pendingSave(): boolean
+}
+
+/** Behind `BrowserLogin`. Once it is gone and nothing waits for it, the sign-in is cancelled. */
+export declare class NativeBrowserLogin {
+  /** Where the browser is to go. */
+  get authorizationUrl(): string
+  /** Where it comes back to. */
+  get redirectUri(): string
+  /** Opens the user's browser. */
+  openBrowser(): Failure | null
+  /** Waits until the login is stored. */
+  wait(): Outcome<NativeCodexAuth> | Promise<Outcome<NativeCodexAuth>>
+  /** Goes on with the address that the browser ended up at, and waits. */
+  complete(redirectedUrl: string): Outcome<NativeCodexAuth> | Promise<Outcome<NativeCodexAuth>>
+  /** Ends it. */
+  cancel(): void
 }
 
 /** Behind `CodexAuth`. */
@@ -87,6 +111,22 @@ export declare class NativeCustomStore {
   answer(id: number, reply: NativeStoreReply): void
   /** That the method of call `id` threw; the facade keeps what it threw by the number `thrown`. */
   fail(id: number, thrown: number): void
+}
+
+/** Behind `DeviceLogin`. Once it is gone and nothing waits for it, the sign-in is cancelled. */
+export declare class NativeDeviceLogin {
+  /** What the user types in. */
+  get userCode(): string
+  /** Where. */
+  get verificationUri(): string
+  /** The same with the code in it. */
+  get verificationUriComplete(): string | null
+  /** How long the code is good, from when it was made. */
+  get expiresInMs(): number
+  /** Waits until the login is stored. */
+  wait(): Outcome<NativeCodexAuth> | Promise<Outcome<NativeCodexAuth>>
+  /** Ends it. */
+  cancel(): void
 }
 
 /** Behind `EphemeralStorage`. */
@@ -206,6 +246,18 @@ export interface NativeHeader {
 export interface NativeLogField {
   name: string
   value: string
+}
+
+/** The options as JavaScript names them; the facade documents them. */
+export interface NativeLoginOptions {
+  allowedWorkspaces?: Array<string>
+  revokeReplaced?: boolean
+  timeoutMs?: number
+  ports?: Array<number>
+  manual?: boolean
+  protocol?: string
+  scope?: string
+  idTokenValidation?: string
 }
 
 /** What a logout did. */

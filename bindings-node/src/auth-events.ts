@@ -23,6 +23,15 @@ export interface AuthEventMap {
   save_recovered: [];
   /** Another kind of store holds the login than at the last look, or for another reason. */
   store_changed: [holder: StoreHolder];
+  /**
+   * This manager has stored a new login. Where it is another one than before, that is told by
+   * `identity_changed` besides.
+   */
+  logged_in: [];
+  /** A sign-in by device code still waits for its user: once for each time that was asked. */
+  login_pending: [];
+  /** A sign-in with a browser or a device code has failed or was cancelled. */
+  login_failed: [error: CodexAuthError];
   /** The listeners were too slow: in this place so many events are missing. */
   missed: [count: number];
   /** {@link AuthEvents.stop} was called: nothing comes after it. */

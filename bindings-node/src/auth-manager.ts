@@ -10,23 +10,16 @@ import { nativeAuth } from './codex-auth.js';
 import type { CodexAuth } from './codex-auth.js';
 import { finishesAtExit } from './custom-store.js';
 import { mistake, unwrap } from './error.js';
-import { checked, nativeOptions } from './options.js';
-import type { AuthManagerOptions, Kinds } from './options.js';
+import { begun, browserLogin, deviceLogin } from './login.js';
+import type { BrowserLogin, DeviceLogin, LoginOptions } from './login.js';
+import { WAIT, checkText, checked, nativeOptions } from './options.js';
+import type { AuthManagerOptions, Kinds, WaitOptions } from './options.js';
 import { UnauthorizedRecovery, nativeRecovery, recoveryOf } from './recovery.js';
 import { RequestAuthorization } from './request-authorization.js';
 import { Snapshots } from './snapshots.js';
 import { storeHolder } from './store-holder.js';
 import type { StoreHolder } from './store-holder.js';
 import { wait } from './wait.js';
-
-/** Options of a call that may have to wait. */
-export interface WaitOptions {
-  /**
-   * Ends the waiting: the promise is rejected with the signal's reason. A refresh that is under
-   * way goes on, and its tokens are saved.
-   */
-  signal?: AbortSignal | undefined;
-}
 
 /** Options of {@link AuthManager.logout}. */
 export interface LogoutOptions extends WaitOptions {
@@ -35,6 +28,8 @@ export interface LogoutOptions extends WaitOptions {
    * end other sessions of the account.
    */
   revoke?: boolean | undefined;
+  /** Whether the login is removed whosever it is by now; default false. */
+  anyAccount?: boolean | undefined;
 }
 
 /** Options of {@link AuthManager.close}. */
@@ -89,8 +84,7 @@ export interface Stats {
 /** What to do about a 401: send the request again with the manager's snapshot, or hand it on. */
 export type RecoveryDecision = 'retry' | 'give_up';
 
-const WAIT: Kinds<WaitOptions> = { signal: 'signal' };
-const LOGOUT: Kinds<LogoutOptions> = { signal: 'signal', revoke: 'boolean' };
+const LOGOUT: Kinds<LogoutOptions> = { signal: 'signal', revoke: 'boolean', anyAccount: 'boolean' };
 const CLOSE: Kinds<CloseOptions> = { timeoutMs: 'number' };
 
 /**
@@ -310,16 +304,83 @@ export class AuthManager {
   }
 
   /**
+   * Begins to sign in with a browser: an authorization code with PKCE, and a redirect to this
+   * machine (RFC 8252). The user goes to {@link BrowserLogin.authorizationUrl}; what is returned
+   * waits for them.
+   *
+   * The new login takes the place of whatever is stored when it is complete, and not before: a
+   * sign-in that is cancelled or fails changes nothing. A refresh in flight in any process does not
+   * undo it. From the end of the process or of its worker nobody goes on with it, and that end does
+   * not wait for it.
+   *
+   * @throws {CodexAuthError} `login_port_busy`; `login_failed` and `login_transient` where the
+   * protocol is the standard one; `store_read_only`, `store_corrupt`, `store_unavailable`,
+   * `lock_timeout` where the login could not be saved.
+   *
+   * @example
+   * const login = await manager.loginWithBrowser();
+   * console.log(`Open ${login.authorizationUrl}`);
+   * const auth = await login.wait();
+   */
+  async loginWithBrowser(options: LoginOptions = {}): Promise<BrowserLogin> {
+    const native = await begun(options, (others) => this.#native.loginWithBrowser(others));
+    return browserLogin(native, (auth) => this.#own(auth));
+  }
+
+  /**
+   * Begins to sign in on another device: its user types {@link DeviceLogin.userCode} in at
+   * {@link DeviceLogin.verificationUri}. Otherwise as {@link AuthManager.loginWithBrowser}. The
+   * event `login_pending` tells each time that the server was asked in vain.
+   *
+   * @throws {CodexAuthError} `login_not_supported` where the server has no device codes, else those
+   * of {@link AuthManager.loginWithBrowser}.
+   *
+   * @example
+   * const login = await manager.loginWithDeviceCode();
+   * console.log(`Open ${login.verificationUri} and type in ${login.userCode}`);
+   * const auth = await login.wait();
+   */
+  async loginWithDeviceCode(options: LoginOptions = {}): Promise<DeviceLogin> {
+    const native = await begun(options, (others) => this.#native.loginWithDeviceCode(others));
+    return deviceLogin(native, (auth) => this.#own(auth));
+  }
+
+  /**
+   * Stores a login by API key. Nobody is asked whether the key is good.
+   *
+   * @throws {CodexAuthError} `login_invalid_credential` where it cannot be a key,
+   * `login_workspace_not_allowed` where the manager is for one account, `save_failed`.
+   */
+  async loginWithApiKey(apiKey: string, options: WaitOptions = {}): Promise<CodexAuth> {
+    checkText('apiKey', apiKey);
+    const { signal } = checked(options, WAIT);
+    return this.#own(unwrap(await wait(signal, () => this.#native.loginWithApiKey(apiKey))));
+  }
+
+  /**
+   * Stores a login by personal access token, or by the token of an agent. Nobody is asked whether
+   * it is good.
+   *
+   * @throws {CodexAuthError} Those of {@link AuthManager.loginWithApiKey}.
+   */
+  async loginWithAccessToken(accessToken: string, options: WaitOptions = {}): Promise<CodexAuth> {
+    checkText('accessToken', accessToken);
+    const { signal } = checked(options, WAIT);
+    const native = await wait(signal, () => this.#native.loginWithAccessToken(accessToken));
+    return this.#own(unwrap(native));
+  }
+
+  /**
    * Removes the login from the store, and asks the server to revoke it first unless `revoke` is
    * false. A refresh in flight in any process does not bring the login back.
    *
    * @throws {CodexAuthError} `identity_mismatch` where the store holds another account's login
-   * than this manager, which is left alone; `store_read_only`, `store_unavailable`,
-   * `lock_timeout`.
+   * than this manager, which is left alone unless `anyAccount` is true; `store_read_only`,
+   * `store_unavailable`, `lock_timeout`.
    */
   async logout(options: LogoutOptions = {}): Promise<LogoutOutcome> {
-    const { signal, revoke = true } = checked(options, LOGOUT);
-    return unwrap(await wait(signal, () => this.#native.logout(revoke)));
+    const { signal, revoke, anyAccount } = checked(options, LOGOUT);
+    return unwrap(await wait(signal, () => this.#native.logout(revoke, anyAccount)));
   }
 
   /**
@@ -358,6 +419,8 @@ export class AuthManager {
   }
 
   /** The manager's own object for a snapshot that a promise brought, if it is the current one. */
+  #own(native: NativeCodexAuth): CodexAuth;
+  #own(native: NativeCodexAuth | null): CodexAuth | null;
   #own(native: NativeCodexAuth | null): CodexAuth | null {
     this.auth();
     return native && this.#snapshots.brought(native);

@@ -19,6 +19,17 @@ export type ErrorCode =
   | 'unsupported_mode'
   | 'origin_not_allowed'
   | 'login_required'
+  | 'login_denied'
+  | 'login_state_mismatch'
+  | 'login_timeout'
+  | 'login_cancelled'
+  | 'login_port_busy'
+  | 'login_workspace_not_allowed'
+  | 'login_not_supported'
+  | 'login_invalid_credential'
+  | 'login_failed'
+  | 'login_transient'
+  | 'save_failed'
   // Codes may be added; the known ones are still completed by editors.
   | (string & {});
 

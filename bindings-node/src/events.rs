@@ -54,7 +54,7 @@ impl From<Event> for NativeEvent {
         let mut converted =
             Self { kind: event.kind(), error: None, store_holder: None, missed: None };
         match event {
-            Event::RefreshFailed(error) | Event::SaveFailed(error) => {
+            Event::RefreshFailed(error) | Event::SaveFailed(error) | Event::LoginFailed(error) => {
                 converted.error = Some(error.into());
             }
             Event::StoreChanged(holder) => converted.store_holder = Some(holder.into()),

@@ -1,8 +1,10 @@
 export {
   AuthEvents,
   AuthManager,
+  BrowserLogin,
   CodexAuth,
   CodexAuthError,
+  DeviceLogin,
   EphemeralStorage,
   MANAGED_API_KEY,
   UnauthorizedRecovery,

@@ -20,7 +20,6 @@ export type {
   Stats,
   SyncKind,
   SyncOutcome,
-  WaitOptions,
 } from './auth-manager.js';
 export type { FollowStore, KeepFresh } from './background.js';
 export { CodexAuth } from './codex-auth.js';
@@ -32,7 +31,9 @@ export { CodexAuthError } from './error.js';
 export type { ErrorCode } from './error.js';
 export { enableLogging } from './logging.js';
 export type { LogRecord, Logging } from './logging.js';
-export type { AuthManagerOptions } from './options.js';
+export { BrowserLogin, DeviceLogin } from './login.js';
+export type { LoginOptions } from './login.js';
+export type { AuthManagerOptions, WaitOptions } from './options.js';
 export { UnauthorizedRecovery } from './recovery.js';
 export type { GiveUpReason } from './recovery.js';
 export { MANAGED_API_KEY } from './request-authorization.js';

@@ -1,7 +1,7 @@
 //! The manager of a login.
 
 use codex_auth_sdk::{
-    AuthManager, AuthManagerBuilder, LogoutOptions, LogoutOutcome, StoreHolder, SyncOutcome,
+    AuthManager, AuthManagerBuilder, LogoutOptions, LogoutOutcome, Secret, StoreHolder, SyncOutcome,
 };
 use napi::Env;
 use napi::bindgen_prelude::{ClassInstance, Either, Result, Unknown};
@@ -11,6 +11,7 @@ use crate::authorization::NativeRequestAuthorization;
 use crate::background::{NativeFollowStore, NativeKeepFresh};
 use crate::events::{self, Deliver, NativeSubscription};
 use crate::failure::{Outcome, outcome};
+use crate::login::{NativeBrowserLogin, NativeDeviceLogin, NativeLoginOptions};
 use crate::options::{NativeOptions, Storage, milliseconds};
 use crate::promise::answer;
 use crate::recovery::NativeRecovery;
@@ -205,11 +206,70 @@ impl NativeAuthManager {
         self.0.stats().into()
     }
 
-    /// Removes the login from the store, and revokes it first if asked to.
-    #[napi(ts_return_type = "Outcome<NativeLogout> | Promise<Outcome<NativeLogout>>")]
-    pub fn logout<'env>(&self, env: &'env Env, revoke: bool) -> Result<Unknown<'env>> {
+    /// Begins to sign in with a browser.
+    #[napi(ts_return_type = "Outcome<NativeBrowserLogin> | Promise<Outcome<NativeBrowserLogin>>")]
+    pub fn login_with_browser<'env>(
+        &self,
+        env: &'env Env,
+        options: NativeLoginOptions,
+    ) -> Result<Unknown<'env>> {
         let manager = self.0.clone();
-        let options = LogoutOptions { revoke, ..LogoutOptions::default() };
+        answer(env, async move {
+            manager.login_with_browser(options.options()?).await.map(NativeBrowserLogin::from)
+        })
+    }
+
+    /// Begins to sign in on another device.
+    #[napi(ts_return_type = "Outcome<NativeDeviceLogin> | Promise<Outcome<NativeDeviceLogin>>")]
+    pub fn login_with_device_code<'env>(
+        &self,
+        env: &'env Env,
+        options: NativeLoginOptions,
+    ) -> Result<Unknown<'env>> {
+        let manager = self.0.clone();
+        answer(env, async move {
+            manager.login_with_device_code(options.options()?).await.map(NativeDeviceLogin::from)
+        })
+    }
+
+    /// Stores a login by API key.
+    #[napi(ts_return_type = "Outcome<NativeCodexAuth> | Promise<Outcome<NativeCodexAuth>>")]
+    pub fn login_with_api_key<'env>(
+        &self,
+        env: &'env Env,
+        api_key: String,
+    ) -> Result<Unknown<'env>> {
+        let (manager, api_key) = (self.0.clone(), Secret::new(api_key));
+        answer(env, async move { manager.login_with_api_key(&api_key).await.map(NativeCodexAuth) })
+    }
+
+    /// Stores a login by access token.
+    #[napi(ts_return_type = "Outcome<NativeCodexAuth> | Promise<Outcome<NativeCodexAuth>>")]
+    pub fn login_with_access_token<'env>(
+        &self,
+        env: &'env Env,
+        access_token: String,
+    ) -> Result<Unknown<'env>> {
+        let (manager, access_token) = (self.0.clone(), Secret::new(access_token));
+        answer(env, async move {
+            manager.login_with_access_token(&access_token).await.map(NativeCodexAuth)
+        })
+    }
+
+    /// Removes the login from the store.
+    #[napi(ts_return_type = "Outcome<NativeLogout> | Promise<Outcome<NativeLogout>>")]
+    pub fn logout<'env>(
+        &self,
+        env: &'env Env,
+        revoke: Option<bool>,
+        any_account: Option<bool>,
+    ) -> Result<Unknown<'env>> {
+        let manager = self.0.clone();
+        let defaults = LogoutOptions::default();
+        let options = LogoutOptions {
+            revoke: revoke.unwrap_or(defaults.revoke),
+            any_account: any_account.unwrap_or(defaults.any_account),
+        };
         answer(env, async move { manager.logout(options).await.map(NativeLogout::from) })
     }
 

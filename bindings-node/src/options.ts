@@ -95,6 +95,7 @@ const KINDS = {
   number: ['number', (value: unknown) => typeof value === 'number'],
   boolean: ['boolean', (value: unknown) => typeof value === 'boolean'],
   strings: ['array of strings', isStrings],
+  ports: ['array of numbers from 0 to 65535', isPorts],
   function: ['function', (value: unknown) => typeof value === 'function'],
   signal: ['AbortSignal', isSignal],
   store: ['string, EphemeralStorage or object with load, save and delete', isStore],
@@ -125,6 +126,17 @@ const OPTIONS: Kinds<AuthManagerOptions> = {
 /** The kind of every option. */
 export type Kinds<T> = { readonly [name in keyof T]-?: keyof typeof KINDS };
 
+/** Options of a call that may have to wait. */
+export interface WaitOptions {
+  /**
+   * Ends the waiting: the promise is rejected with the signal's reason. A refresh or a sign-in that
+   * is under way goes on, and its tokens are saved.
+   */
+  signal?: AbortSignal | undefined;
+}
+
+export const WAIT: Kinds<WaitOptions> = { signal: 'signal' };
+
 /** The options as the addon takes them, a store object apart. */
 export function nativeOptions(
   options: AuthManagerOptions,
@@ -154,12 +166,24 @@ export function checked<T extends object>(options: T, kinds: Kinds<T>): T {
   return options;
 }
 
+/** Throws where what must be a text is none. */
+export function checkText(name: string, value: unknown): void {
+  if (typeof value !== 'string') {
+    throw mistake(`${name} must be of type string, not ${typeName(value)}`);
+  }
+}
+
 function isStore(value: unknown): boolean {
   return typeof value === 'string' || isStorage(value) || isCustomStore(value);
 }
 
 function isStrings(value: unknown): boolean {
   return Array.isArray(value) && value.every((item) => typeof item === 'string');
+}
+
+function isPorts(value: unknown): boolean {
+  const isPort = (port: number) => Number.isInteger(port) && port >= 0 && port <= 65_535;
+  return Array.isArray(value) && value.every(isPort);
 }
 
 /** By its form: a signal may come from another realm. */

@@ -12,12 +12,12 @@ import {
   AuthEvents, AuthManager, CodexAuthError, EphemeralStorage,
 } from '../../bindings-node/dist/index.mjs';
 import {
-  KeyringItem, child, codexHome, enterSession, realm, refreshToken, signedIn, within,
+  KeyringItem, child, codexHome, collected, enterSession, realm, refreshToken, signedIn, within,
 } from './support.mjs';
 
 const KINDS = [
   'adopted', 'refreshed', 'logged_out', 'identity_changed', 'refresh_failed', 'save_failed',
-  'save_recovered', 'store_changed', 'missed',
+  'save_recovered', 'store_changed', 'logged_in', 'login_pending', 'login_failed', 'missed',
 ];
 
 const refresh = (manager) => manager.refreshToken(manager.auth());
@@ -173,27 +173,6 @@ test('a busy event loop is told what it missed', async () => {
   assert.ok(count > 0, String(count));
   events.stop();
 });
-
-/** Runs `code`, in which garbage is collected until `collecting` is cleared. */
-async function collected(code) {
-  const { issuer, options } = await signedIn();
-  const start = `
-    import { writeFileSync } from 'node:fs';
-    import v8 from 'node:v8';
-    import vm from 'node:vm';
-    import { AuthManager } from './dist/index.mjs';
-    v8.setFlagsFromString('--expose-gc');
-    const collecting = setInterval(vm.runInNewContext('gc'), 10);
-    const [options, url] = process.argv.slice(1);
-    let registry;
-    const gone = (what) => new Promise((resolve) => {
-      registry = new FinalizationRegistry(resolve);
-      registry.register(what, '');
-    });
-  `;
-  const { ended } = child(start + code, { args: [JSON.stringify(options), issuer.url] });
-  return within(60_000, 'the end of the process', ended);
-}
 
 test('the guardian refreshes without anybody asking', async () => {
   const issuer = await realm({ logins: { a: { access_age_s: 3590 } } });

@@ -8,9 +8,9 @@ import { test } from 'node:test';
 import { PACKAGE, child, codexHome } from './support.mjs';
 
 const NAMES = [
-  ...['AuthEvents', 'AuthManager', 'CodexAuth', 'CodexAuthError', 'EphemeralStorage'],
-  ...['MANAGED_API_KEY', 'UnauthorizedRecovery', 'checkStore', 'createAuthFetch'],
-  ...['createAuthInterceptor', 'enableLogging'],
+  ...['AuthEvents', 'AuthManager', 'BrowserLogin', 'CodexAuth', 'CodexAuthError', 'DeviceLogin'],
+  ...['EphemeralStorage', 'MANAGED_API_KEY', 'UnauthorizedRecovery', 'checkStore'],
+  ...['createAuthFetch', 'createAuthInterceptor', 'enableLogging'],
 ];
 
 /** Runs `code` in a project that has installed the package; what it prints as JSON. */

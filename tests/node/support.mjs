@@ -169,6 +169,27 @@ export function child(code, { args = [], cwd, env, type = 'module', ...options }
   return { process: process_, ended };
 }
 
+/** Runs `code`, in which garbage is collected until `collecting` is cleared. */
+export async function collected(code) {
+  const { issuer, options } = await signedIn();
+  const start = `
+    import { writeFileSync } from 'node:fs';
+    import v8 from 'node:v8';
+    import vm from 'node:vm';
+    import { AuthManager } from './dist/index.mjs';
+    v8.setFlagsFromString('--expose-gc');
+    const collecting = setInterval(vm.runInNewContext('gc'), 10);
+    const [options, url] = process.argv.slice(1);
+    let registry;
+    const gone = (what) => new Promise((resolve) => {
+      registry = new FinalizationRegistry(resolve);
+      registry.register(what, '');
+    });
+  `;
+  const { ended } = child(start + code, { args: [JSON.stringify(options), issuer.url] });
+  return within(60_000, 'the end of the process', ended);
+}
+
 /** `promise`, or a failure that says what was waited for. */
 export async function within(ms, what, promise) {
   let timer;

@@ -5,8 +5,10 @@ import { on, once } from 'node:events';
 import {
   AuthEvents,
   AuthManager,
+  BrowserLogin,
   CodexAuth,
   CodexAuthError,
+  DeviceLogin,
   EphemeralStorage,
   MANAGED_API_KEY,
   UnauthorizedRecovery,
@@ -24,6 +26,7 @@ import {
   type KeepFresh,
   type LogRecord,
   type Logging,
+  type LoginOptions,
   type LogoutOutcome,
   type RecoveryDecision,
   type Stats,
@@ -85,6 +88,17 @@ same<ReturnType<AuthManager['reload']>, Promise<boolean>>();
 same<ReturnType<AuthManager['syncFromStorage']>, Promise<SyncOutcome>>();
 same<ReturnType<AuthManager['unauthorizedRecovery']>, UnauthorizedRecovery>();
 same<ReturnType<AuthManager['recoverFromUnauthorized']>, Promise<RecoveryDecision>>();
+same<ReturnType<AuthManager['loginWithBrowser']>, Promise<BrowserLogin>>();
+same<ReturnType<AuthManager['loginWithDeviceCode']>, Promise<DeviceLogin>>();
+same<ReturnType<AuthManager['loginWithApiKey']>, Promise<CodexAuth>>();
+same<ReturnType<AuthManager['loginWithAccessToken']>, Promise<CodexAuth>>();
+same<ReturnType<BrowserLogin['wait']>, Promise<CodexAuth>>();
+same<ReturnType<BrowserLogin['complete']>, Promise<CodexAuth>>();
+same<ReturnType<BrowserLogin['openBrowser']>, void>();
+same<BrowserLogin['authorizationUrl'], string>();
+same<ReturnType<DeviceLogin['wait']>, Promise<CodexAuth>>();
+same<DeviceLogin['verificationUriComplete'], string | null>();
+same<DeviceLogin['expiresInMs'], number>();
 same<ReturnType<AuthManager['logout']>, Promise<LogoutOutcome>>();
 same<ReturnType<AuthManager['close']>, Promise<boolean>>();
 same<AuthManager['pendingSave'], boolean>();
@@ -98,6 +112,7 @@ same<ReturnType<typeof enableLogging>, Logging>();
 same<LogRecord['fields'], Record<string, string>>();
 same<LogRecord['durationMs'], number | null>();
 same<AuthEventMap['refresh_failed'], [error: CodexAuthError]>();
+same<AuthEventMap['login_failed'], [error: CodexAuthError]>();
 same<ReturnType<typeof checkStore>, Promise<void>>();
 same<RecoveryDecision, 'retry' | 'give_up'>();
 same<SyncOutcome['kind'], SyncKind>();
@@ -166,8 +181,43 @@ export async function watch(): Promise<void> {
   enableLogging();
 }
 
+export async function signIn(): Promise<void> {
+  const options: LoginOptions = {
+    allowedWorkspaces: ['acct'],
+    revokeReplaced: true,
+    timeoutMs: 1,
+    ports: [1455, 0],
+    manual: true,
+    protocol: 'standard',
+    scope: 'openid',
+    idTokenValidation: 'required',
+    signal,
+  };
+  using browser = await manager.loginWithBrowser(options);
+  browser.openBrowser();
+  await browser.complete('http://localhost:1455/auth/callback', { signal });
+  using device = await manager.loginWithDeviceCode();
+  console.log(device.userCode, device.verificationUri);
+  await device.wait({ signal });
+  device.cancel();
+  await manager.loginWithApiKey('sk', { signal });
+  await manager.loginWithAccessToken('at', { signal });
+  manager.subscribe().on('login_pending', () => {}).on('login_failed', handle);
+
+  // @ts-expect-error Sign-ins are begun by managers.
+  new BrowserLogin();
+  // @ts-expect-error Sign-ins are begun by managers.
+  new DeviceLogin();
+  // @ts-expect-error There is no such protocol.
+  await manager.loginWithBrowser({ protocol: 'saml' });
+  // @ts-expect-error Ports come as a list.
+  await manager.loginWithBrowser({ ports: 1455 });
+  // @ts-expect-error Nothing is pasted for a device.
+  await device.complete('');
+}
+
 export async function rest(): Promise<void> {
-  await manager.logout({ revoke: false, signal });
+  await manager.logout({ revoke: false, anyAccount: true, signal });
   await manager.close({ timeoutMs: 1 });
 
   // @ts-expect-error A snapshot is immutable.
