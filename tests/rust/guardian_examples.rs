@@ -98,3 +98,8 @@ fn rust() {
 fn python() {
     guard(|| script("PYTHON", "python3", "python/guardian.py"));
 }
+
+#[test]
+fn node() {
+    guard(|| script("NODE", "node", "node/guardian.mjs"));
+}
