@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { get } from 'node:http';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
@@ -89,6 +90,56 @@ test('server', async () => {
   const [code] = await within(20_000, 'the end of server.mjs', ended);
   assert.equal(code, 0);
 });
+
+/** The page at `url`, once it shows what is expected. */
+async function shows(url, expected) {
+  for (;;) {
+    const text = await (await fetch(url)).text();
+    if (expected.test(text)) return text;
+  }
+}
+
+test('login server', async () => {
+  const { issuer, home, stored } = await signedIn();
+  await issuer.call('configure', { device_pending_polls: 1 });
+  const program = start('login-server.mjs', ['0', issuer.url], {
+    CODEX_HOME: home,
+    CODEX_REVOKE_TOKEN_URL_OVERRIDE: `${issuer.url}/oauth/revoke`,
+  });
+  const ended = once(program, 'close');
+  const shown = (url, expected) => within(20_000, String(expected), shows(url, expected));
+  try {
+    const [url] = await once(createInterface(program.stdout), 'line');
+    const submit = (path, origin = url) =>
+      fetch(url + path, { method: 'POST', headers: { origin } });
+    await shown(url, /Signed in as a@example.com/);
+    for (const origin of ['http://example.com', 'null', `${url}.example.com`]) {
+      assert.equal((await submit('/logout', origin)).status, 403);
+    }
+    assert.equal((await fetch(`${url}/logout`, { method: 'POST' })).status, 403);
+    assert.equal((await submit('/toString')).status, 403);
+    assert.equal(await statusWithHost(url, 'example.com'), 421);
+    assert.match(await (await submit('/logout')).text(), /Nobody is signed in/);
+    assert.deepEqual((await issuer.stats()).revocations, ['refresh:a0']);
+    assert.match(await (await submit('/login')).text(), /codex\/device.*TEST-CODE/s);
+    await shown(url, /Signed in as device@example.com/);
+    assert.equal(await refreshToken(issuer, stored()), 'refresh:sign_in_0_0');
+    await issuer.call('configure', { device_pending_polls: 1_000 });
+    const pages = await Promise.all([submit('/login'), submit('/login')]);
+    for (const page of pages) assert.match(await page.text(), /TEST-CODE/);
+  } finally {
+    program.kill();
+  }
+  const [code] = await within(20_000, 'the end of login-server.mjs', ended);
+  assert.equal(code, 0);
+});
+
+/** What is answered to a request to `url` by another name; `fetch` would not say it. */
+async function statusWithHost(url, host) {
+  const [response] = await once(get(url, { headers: { host } }), 'response');
+  response.resume();
+  return response.statusCode;
+}
 
 const isOld = Number(process.versions.node.split('.')[0]) < 22;
 
