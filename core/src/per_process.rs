@@ -65,6 +65,38 @@ impl<T> Owned<T> {
     }
 }
 
+/// A value that only the process that made it uses and lets go of. A forked child forgets its copy:
+/// a lock in it may have been taken by a thread that the child does not have.
+#[derive(Debug)]
+pub(crate) struct NotInherited<T> {
+    /// There until this is dropped.
+    value: Option<T>,
+    process: u32,
+}
+
+impl<T> NotInherited<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self { value: Some(value), process: std::process::id() }
+    }
+
+    /// The value; none in a forked child.
+    pub(crate) fn get(&self) -> Option<&T> {
+        self.value.as_ref().filter(|_| self.is_own())
+    }
+
+    fn is_own(&self) -> bool {
+        self.process == std::process::id()
+    }
+}
+
+impl<T> Drop for NotInherited<T> {
+    fn drop(&mut self) {
+        if !self.is_own() {
+            std::mem::forget(self.value.take());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,5 +123,19 @@ mod tests {
         assert!(cell.get().is_none());
         assert_eq!(*cell.get_or_default(), 0);
         assert_eq!(Arc::strong_count(&inherited), 2);
+    }
+
+    #[test]
+    fn an_inherited_value_is_neither_seen_nor_dropped() {
+        let value = Arc::new(1);
+        let process = std::process::id() + 1;
+        let inherited = NotInherited { value: Some(Arc::clone(&value)), process };
+        assert!(inherited.get().is_none());
+        drop(inherited);
+        assert_eq!(Arc::strong_count(&value), 2);
+        let own = NotInherited::new(Arc::clone(&value));
+        assert_eq!(own.get(), Some(&value));
+        drop(own);
+        assert_eq!(Arc::strong_count(&value), 2);
     }
 }

@@ -116,6 +116,14 @@ impl Listener {
     }
 }
 
+#[cfg(unix)]
+impl Drop for Listener {
+    fn drop(&mut self) {
+        // A forked child has the socket too, which would keep the port as long as the child lives.
+        rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both).unwrap_or_default();
+    }
+}
+
 /// The next connection, and the place that it takes.
 async fn accept(
     listener: &TcpListener,
@@ -199,5 +207,24 @@ impl Desk {
             Ok(()) => decided.await.unwrap_or(Page::Failed),
             Err(_) => Page::NotOurs,
         }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::fd::AsFd as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_child_that_has_the_socket_does_not_keep_the_port() {
+        let listener = Listener::bind(&[0]).await.expect("a port");
+        let port = listener.port();
+        let inherited = listener.listener.as_fd().try_clone_to_owned().expect("a copy");
+        drop(listener);
+        assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_err());
+        let again = Listener::bind(&[port]).await.expect("free again");
+        assert_eq!(again.port(), port);
+        drop(inherited);
     }
 }

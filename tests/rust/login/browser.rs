@@ -103,6 +103,16 @@ async fn cancelling_frees_the_port_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn who_waits_does_not_keep_it_going() {
+    let scene = Scene::new();
+    let manager = scene.manager().await;
+    let login = within(manager.login_with_browser(options())).await.expect("begun");
+    let waiting = login.wait();
+    drop(login);
+    assert_eq!(refused(within(waiting).await).code(), "login_cancelled");
+}
+
+#[tokio::test]
 async fn nobody_is_waited_for_for_ever() {
     let scene = Scene::new();
     let manager = scene.manager().await;

@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::login::{AuthorizationRequest, Callback, Listener, Page, Tokens, Waiting, code_in};
 use crate::manager::background::Signal;
 use crate::manager::shared::Shared;
+use crate::per_process::NotInherited;
 use crate::secret::Secret;
 use crate::snapshot::CodexAuth;
 
@@ -29,7 +30,7 @@ pub struct BrowserLogin {
     authorization_url: Url,
     redirect_uri: String,
     state: Secret,
-    pasted: mpsc::Sender<Callback>,
+    pasted: NotInherited<mpsc::Sender<Callback>>,
     pending: PendingLogin,
 }
 
@@ -58,14 +59,15 @@ impl BrowserLogin {
     }
 
     /// Waits until the login is stored. May be called again, and by several at once. Dropping the
-    /// future ends the waiting, not the sign-in.
+    /// future ends the waiting, not the sign-in; the future does not keep this alive, whose end
+    /// cancels the sign-in.
     ///
     /// # Errors
     ///
     /// `login_denied`, `login_timeout`, `login_cancelled`, `login_workspace_not_allowed`,
     /// `login_failed`, `login_transient`, `save_failed`. In all cases the store is what it was.
-    pub async fn wait(&self) -> Result<CodexAuth> {
-        self.pending.wait().await
+    pub fn wait(&self) -> impl Future<Output = Result<CodexAuth>> + Send + use<> {
+        self.pending.wait()
     }
 
     /// Goes on with the address that the browser ended up at, as its user has pasted it, and waits.
@@ -74,11 +76,22 @@ impl BrowserLogin {
     ///
     /// `login_state_mismatch` where it is of another sign-in, `login_failed` where it is no such
     /// address: both leave this one waiting. Else those of [`wait`](Self::wait).
-    pub async fn complete(&self, redirected_url: &str) -> Result<CodexAuth> {
+    pub fn complete(
+        &self,
+        redirected_url: &str,
+    ) -> impl Future<Output = Result<CodexAuth>> + Send + use<> {
+        let (pasted, outcome) = (self.paste(redirected_url), self.wait());
+        async move {
+            pasted?;
+            outcome.await
+        }
+    }
+
+    fn paste(&self, redirected_url: &str) -> Result<()> {
         let callback = code_in(redirected_url, &self.state)?;
         // A sign-in that has its answer needs no other.
-        drop(self.pasted.try_send(callback));
-        self.wait().await
+        drop(self.pasted.get().map(|pasted| pasted.try_send(callback)));
+        Ok(())
     }
 
     /// Ends it, as dropping it does, unless the login is being stored already. The port is free
@@ -144,6 +157,7 @@ impl Shared {
             .await?;
         let state = request.state.clone();
         let (pasted, pastes) = mpsc::channel(1);
+        let pasted = NotInherited::new(pasted);
         let attempt = Attempt { request, options, listener, pastes };
         let shared = Arc::clone(self);
         let pending = PendingLogin::start(self, |signal| async move {

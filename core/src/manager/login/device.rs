@@ -53,8 +53,8 @@ impl DeviceLogin {
     /// # Errors
     ///
     /// As there; `login_timeout` where the code has expired.
-    pub async fn wait(&self) -> Result<CodexAuth> {
-        self.pending.wait().await
+    pub fn wait(&self) -> impl Future<Output = Result<CodexAuth>> + Send + use<> {
+        self.pending.wait()
     }
 
     /// Ends it, as dropping it does, unless the login is being stored already.

@@ -8,12 +8,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::manager::background::{Background, Signal};
 use crate::manager::events::Event;
 use crate::manager::shared::{Shared, interrupted};
+use crate::per_process::NotInherited;
 use crate::snapshot::CodexAuth;
 
 #[derive(Debug)]
 pub(super) struct PendingLogin {
     work: Background,
-    outcome: watch::Receiver<Option<Result<CodexAuth>>>,
+    outcome: NotInherited<watch::Receiver<Option<Result<CodexAuth>>>>,
 }
 
 impl PendingLogin {
@@ -34,14 +35,17 @@ impl PendingLogin {
                 sender.send_replace(Some(outcome));
             }
         });
-        Self { work, outcome }
+        Self { work, outcome: NotInherited::new(outcome) }
     }
 
-    /// What it came to.
-    pub(super) async fn wait(&self) -> Result<CodexAuth> {
-        let mut outcome = self.outcome.clone();
-        let outcome = outcome.wait_for(Option::is_some).await.map_err(|_| interrupted())?;
-        outcome.clone().unwrap_or_else(|| Err(interrupted()))
+    /// What it came to. Who waits does not keep it going.
+    pub(super) fn wait(&self) -> impl Future<Output = Result<CodexAuth>> + Send + use<> {
+        let outcome = self.outcome.get().cloned();
+        async move {
+            let mut outcome = outcome.ok_or_else(inherited)?;
+            let outcome = outcome.wait_for(Option::is_some).await.map_err(|_| interrupted())?;
+            outcome.clone().unwrap_or_else(|| Err(interrupted()))
+        }
     }
 
     pub(super) fn cancel(&self) {
@@ -51,4 +55,10 @@ impl PendingLogin {
 
 pub(super) fn cancelled() -> Error {
     Error::new(ErrorKind::LoginCancelled, "signing in was cancelled; nothing has changed")
+}
+
+/// Nobody goes on with it here.
+fn inherited() -> Error {
+    let message = "this sign-in is that of the process that was forked; begin one here";
+    Error::new(ErrorKind::LoginCancelled, message)
 }
