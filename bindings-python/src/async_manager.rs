@@ -1,7 +1,7 @@
 //! What `codex_auth_sdk.aio.AsyncAuthManager` is made of: every call answers at once if it can,
 //! else with a `Pending` that the event loop waits for.
 
-use codex_auth_sdk::{AuthManager as Core, Result};
+use codex_auth_sdk::{AuthManager as Core, LogoutOptions, Result};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -14,7 +14,7 @@ use crate::outcomes::StoreHolder;
 use crate::recovery::UnauthorizedRecovery;
 use crate::snapshot::CodexAuth;
 use crate::stats::Stats;
-use crate::{calls, options};
+use crate::{calls, login_options, options};
 
 /// A manager whose calls never wait.
 #[pyclass(frozen, module = "codex_auth_sdk._native")]
@@ -96,8 +96,44 @@ impl AsyncManager {
         self.0.stats().into()
     }
 
-    fn logout(&self, py: Python<'_>, revoke: bool) -> PyResult<Py<PyAny>> {
-        begin(py, calls::logout(self.0.clone(), revoke))
+    #[pyo3(signature = (**options))]
+    fn login_with_browser(
+        &self,
+        py: Python<'_>,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Py<PyAny>> {
+        begin(py, calls::login_with_browser(self.0.clone(), login_options::browser(options)?))
+    }
+
+    #[pyo3(signature = (**options))]
+    fn login_with_device_code(
+        &self,
+        py: Python<'_>,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Py<PyAny>> {
+        begin(py, calls::login_with_device_code(self.0.clone(), login_options::device(options)?))
+    }
+
+    fn login_with_api_key(
+        &self,
+        py: Python<'_>,
+        api_key: &Bound<'_, PyAny>,
+    ) -> PyResult<Py<PyAny>> {
+        let api_key = options::secret("api_key", api_key)?;
+        begin(py, calls::login_with_api_key(self.0.clone(), api_key))
+    }
+
+    fn login_with_access_token(
+        &self,
+        py: Python<'_>,
+        access_token: &Bound<'_, PyAny>,
+    ) -> PyResult<Py<PyAny>> {
+        let access_token = options::secret("access_token", access_token)?;
+        begin(py, calls::login_with_access_token(self.0.clone(), access_token))
+    }
+
+    fn logout(&self, py: Python<'_>, revoke: bool, any_account: bool) -> PyResult<Py<PyAny>> {
+        begin(py, calls::logout(self.0.clone(), LogoutOptions { revoke, any_account }))
     }
 
     fn close(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {

@@ -2,7 +2,8 @@
 //! where a thread that Python does not know talks to Python.
 //!
 //! An answer that is there at once costs no thread. Any other future runs on the core's own
-//! thread, to its end, whatever becomes of the caller.
+//! thread, to its end, whatever becomes of the caller. The end of the process waits for it, unless
+//! it waits for a user, who may never come.
 
 use std::io;
 use std::pin::Pin;
@@ -24,21 +25,68 @@ use crate::errors::to_py;
 /// How often a blocking call looks for Ctrl-C.
 pub(crate) const SLICE: Duration = Duration::from_millis(50);
 
+/// Who is waited for.
+#[derive(Clone, Copy)]
+enum For {
+    /// The core, which is done soon. So the end of the process waits as well.
+    Work,
+    /// A user.
+    User,
+}
+
 /// Waits for `future` with the interpreter free for others. Ctrl-C ends the waiting only.
 pub(crate) fn wait<T: Send + 'static>(
+    py: Python<'_>,
+    future: impl Future<Output = Result<T>> + Send + 'static,
+) -> PyResult<T> {
+    wait_for(For::Work, py, future)
+}
+
+/// The same for a `future` that waits for a user: the end of the process does not wait for it.
+pub(crate) fn wait_for_user<T: Send + 'static>(
+    py: Python<'_>,
+    future: impl Future<Output = Result<T>> + Send + 'static,
+) -> PyResult<T> {
+    wait_for(For::User, py, future)
+}
+
+fn wait_for<T: Send + 'static>(
+    whom: For,
     py: Python<'_>,
     future: impl Future<Output = Result<T>> + Send + 'static,
 ) -> PyResult<T> {
     let mut future = Box::pin(future);
     let answer = match py.detach(|| poll_once(future.as_mut())) {
         Poll::Ready(answer) => answer,
-        Poll::Pending => on_worker(py, future)?,
+        Poll::Pending => on_worker(whom, py, future)?,
     };
     answer.map_err(|error| to_py(py, &error))
 }
 
 /// The answer of `future` if it is there at once, else a [`Pending`].
 pub(crate) fn begin<T>(
+    py: Python<'_>,
+    future: impl Future<Output = Result<T>> + Send + 'static,
+) -> PyResult<Py<PyAny>>
+where
+    T: for<'py> IntoPyObject<'py> + Send + 'static,
+{
+    begin_for(For::Work, py, future)
+}
+
+/// The same for a `future` that waits for a user.
+pub(crate) fn begin_for_user<T>(
+    py: Python<'_>,
+    future: impl Future<Output = Result<T>> + Send + 'static,
+) -> PyResult<Py<PyAny>>
+where
+    T: for<'py> IntoPyObject<'py> + Send + 'static,
+{
+    begin_for(For::User, py, future)
+}
+
+fn begin_for<T>(
+    whom: For,
     py: Python<'_>,
     future: impl Future<Output = Result<T>> + Send + 'static,
 ) -> PyResult<Py<PyAny>>
@@ -53,7 +101,16 @@ where
         let answer = future.await;
         Box::new(|py: Python<'_>| convert(py, answer)) as Convert
     });
-    Pending(Mutex::new(Some(later))).into_py_any(py)
+    Pending { later: Mutex::new(Some(later)), whom }.into_py_any(py)
+}
+
+impl For {
+    fn spawn(self, task: BoxFuture<'static, ()>) -> io::Result<()> {
+        match self {
+            Self::Work => OwnThread.spawn(task),
+            Self::User => OwnThread.spawn_read(task),
+        }
+    }
 }
 
 type Convert = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
@@ -62,26 +119,28 @@ type Later = BoxFuture<'static, Convert>;
 
 /// An answer that is not there yet.
 #[pyclass(frozen, module = "codex_auth_sdk._native")]
-pub(crate) struct Pending(Mutex<Option<Later>>);
+pub(crate) struct Pending {
+    later: Mutex<Option<Later>>,
+    whom: For,
+}
 
 #[pymethods]
 impl Pending {
     /// Calls `deliver(value, error)`, once, from a thread of its own. At the exit of the
     /// interpreter it waits, and calls it from the caller's thread.
     fn start(&self, py: Python<'_>, deliver: Py<PyAny>) -> PyResult<()> {
-        let later = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let later = self.later.lock().unwrap_or_else(PoisonError::into_inner).take();
         let later = later.ok_or_else(|| PyRuntimeError::new_err("this has been started before"))?;
         if is_ending() {
-            hand_over(py, &deliver, on_worker(py, later)?);
+            hand_over(py, &deliver, on_worker(self.whom, py, later)?);
             return Ok(());
         }
         let delivery = Delivery(Some(deliver));
         let task = async move {
             let answer = later.await;
-            // The core's thread must never wait for the interpreter.
-            drop(tokio::task::spawn_blocking(|| delivery.hand_over(answer)).await);
+            visit(move |py| delivery.hand_over(py, answer)).await;
         };
-        OwnThread.spawn(Box::pin(task)).map_err(|error| to_py(py, &no_thread(&error)))
+        self.whom.spawn(Box::pin(task)).map_err(|error| to_py(py, &no_thread(&error)))
     }
 }
 
@@ -101,28 +160,22 @@ static ENDING: AtomicBool = AtomicBool::new(false);
 struct Delivery(Option<Py<PyAny>>);
 
 impl Delivery {
-    fn hand_over(mut self, answer: Convert) {
+    fn hand_over(mut self, py: Python<'_>, answer: Convert) {
+        // What is dropped while attached takes no lock, which a forked child might find taken.
         if let Some(deliver) = self.0.take() {
-            hand_over_if_alive(deliver, answer);
+            hand_over(py, &deliver, answer);
         }
     }
 }
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        if let Some(deliver) = self.0.take() {
-            hand_over_if_alive(deliver, Box::new(|py| Err(to_py(py, &interrupted()))));
+        if let Some(deliver) = self.0.take().filter(|_| !is_ending()) {
+            Python::try_attach(move |py| {
+                let deliver = deliver;
+                hand_over(py, &deliver, Box::new(|py| Err(to_py(py, &interrupted()))));
+            });
         }
-    }
-}
-
-fn hand_over_if_alive(deliver: Py<PyAny>, answer: Convert) {
-    if !is_ending() {
-        // What is dropped while attached takes no lock, which a forked child might find taken.
-        Python::try_attach(move |py| {
-            let deliver = deliver;
-            hand_over(py, &deliver, answer);
-        });
     }
 }
 
@@ -168,13 +221,17 @@ fn poll_once<T>(future: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Poll<T>
 }
 
 /// Runs `future` on the core's thread and waits for it, with an eye on Ctrl-C.
-fn on_worker<T: Send + 'static>(py: Python<'_>, future: BoxFuture<'static, T>) -> PyResult<T> {
+fn on_worker<T: Send + 'static>(
+    whom: For,
+    py: Python<'_>,
+    future: BoxFuture<'static, T>,
+) -> PyResult<T> {
     let (sender, receiver) = mpsc::channel();
     let task = async move {
         // Nobody listens any more after Ctrl-C.
         drop(sender.send(future.await));
     };
-    OwnThread.spawn(Box::pin(task)).map_err(|error| to_py(py, &no_thread(&error)))?;
+    whom.spawn(Box::pin(task)).map_err(|error| to_py(py, &no_thread(&error)))?;
     let receiver = Mutex::new(receiver);
     let slice = || {
         let receiver = receiver.lock().unwrap_or_else(PoisonError::into_inner);

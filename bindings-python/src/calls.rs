@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use codex_auth_sdk::{
-    AuthManager, AuthManagerBuilder, LogoutOptions, RequestAuthorization, Result,
+    AuthManager, AuthManagerBuilder, LoginOptions, LogoutOptions, RequestAuthorization, Result,
+    Secret,
 };
 
+use crate::login::{BrowserLogin, DeviceLogin};
 use crate::outcomes::{LogoutOutcome, SyncOutcome};
 use crate::recovery::{Decision, UnauthorizedRecovery};
 use crate::snapshot::CodexAuth;
@@ -57,8 +59,38 @@ pub(crate) async fn retry_auth(
     Ok(authorization.retry_auth(&auth, status).await?.map(CodexAuth))
 }
 
-pub(crate) async fn logout(manager: AuthManager, revoke: bool) -> Result<LogoutOutcome> {
-    let options = LogoutOptions { revoke, ..LogoutOptions::default() };
+pub(crate) async fn login_with_browser(
+    manager: AuthManager,
+    options: LoginOptions,
+) -> Result<BrowserLogin> {
+    manager.login_with_browser(options).await.map(BrowserLogin)
+}
+
+pub(crate) async fn login_with_device_code(
+    manager: AuthManager,
+    options: LoginOptions,
+) -> Result<DeviceLogin> {
+    manager.login_with_device_code(options).await.map(DeviceLogin)
+}
+
+pub(crate) async fn signed_in(
+    login: impl Future<Output = Result<codex_auth_sdk::CodexAuth>>,
+) -> Result<CodexAuth> {
+    login.await.map(CodexAuth)
+}
+
+pub(crate) async fn login_with_api_key(manager: AuthManager, api_key: Secret) -> Result<CodexAuth> {
+    manager.login_with_api_key(&api_key).await.map(CodexAuth)
+}
+
+pub(crate) async fn login_with_access_token(
+    manager: AuthManager,
+    access_token: Secret,
+) -> Result<CodexAuth> {
+    manager.login_with_access_token(&access_token).await.map(CodexAuth)
+}
+
+pub(crate) async fn logout(manager: AuthManager, options: LogoutOptions) -> Result<LogoutOutcome> {
     manager.logout(options).await.map(LogoutOutcome::from)
 }
 

@@ -18,7 +18,9 @@ pub(crate) struct Event {
     /// What happened: `adopted` (tokens that somebody else got are used now), `refreshed` (this
     /// manager redeemed the refresh token), `logged_out`, `identity_changed` (another login),
     /// `refresh_failed`, `save_failed` (new tokens are used that could not be saved yet),
-    /// `save_recovered` (now they are), `store_changed` (another kind of store holds the login), or
+    /// `save_recovered` (now they are), `store_changed` (another kind of store holds the login),
+    /// `logged_in` (this manager has stored a new login), `login_pending` (a sign-in by device code
+    /// has asked the server in vain), `login_failed` (a sign-in has failed or was cancelled), or
     /// `missed` (this subscriber has read too late: here so many events are missing).
     #[pyo3(get)]
     kind: &'static str,
@@ -33,7 +35,7 @@ pub(crate) struct Event {
 
 #[pymethods]
 impl Event {
-    /// Why, of `refresh_failed` and `save_failed`: the `CodexAuthError`; else `None`.
+    /// Why, of `refresh_failed`, `save_failed` and `login_failed`: the `CodexAuthError`; else `None`.
     #[getter]
     fn error(&self, py: Python<'_>) -> Option<PyErr> {
         self.error.as_ref().map(|error| to_py(py, error))
@@ -52,7 +54,9 @@ impl From<codex_auth_sdk::Event> for Event {
         use codex_auth_sdk::Event as Core;
         let mut converted = Self { kind: event.kind(), error: None, store_holder: None, missed: 0 };
         match event {
-            Core::RefreshFailed(error) | Core::SaveFailed(error) => converted.error = Some(error),
+            Core::RefreshFailed(error) | Core::SaveFailed(error) | Core::LoginFailed(error) => {
+                converted.error = Some(error);
+            }
             Core::StoreChanged(holder) => converted.store_holder = Some(holder.into()),
             Core::Missed(missed) => converted.missed = missed,
             _ => {}

@@ -12,6 +12,8 @@ mod events;
 mod exit;
 mod interpreter;
 mod log;
+mod login;
+mod login_options;
 mod manager;
 mod options;
 mod outcomes;
@@ -37,6 +39,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<custom::StoreReply>()?;
     module.add_class::<events::Event>()?;
     module.add_class::<events::Subscription>()?;
+    module.add_class::<login::BrowserLogin>()?;
+    module.add_class::<login::DeviceLogin>()?;
     module.add_class::<manager::AuthManager>()?;
     module.add_class::<outcomes::LogoutOutcome>()?;
     module.add_class::<outcomes::StoreHolder>()?;

@@ -1,6 +1,6 @@
 //! The blocking manager.
 
-use codex_auth_sdk::AuthManager as Core;
+use codex_auth_sdk::{AuthManager as Core, LogoutOptions};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -8,11 +8,12 @@ use crate::authorization::RequestAuthorization;
 use crate::background::{FollowStore, KeepFresh, Kept};
 use crate::bridge::wait;
 use crate::events::{self, Subscription};
+use crate::login::{BrowserLogin, DeviceLogin};
 use crate::outcomes::{LogoutOutcome, StoreHolder, SyncOutcome};
 use crate::recovery::{Decision, UnauthorizedRecovery};
 use crate::snapshot::CodexAuth;
 use crate::stats::Stats;
-use crate::{calls, options};
+use crate::{calls, login_options, options};
 
 /// Owns a Codex login: hands out snapshots of it, keeps it fresh, and recovers from 401.
 ///
@@ -199,15 +200,104 @@ impl AuthManager {
         self.0.stats().into()
     }
 
+    /// Begins to sign in with a browser. The user goes to `authorization_url` of what is returned,
+    /// which waits for them.
+    ///
+    /// The new login takes the place of whatever is stored when it is complete, and not before: a
+    /// sign-in that is cancelled or fails changes nothing. All options are keywords; `None` is the
+    /// default.
+    ///
+    /// - `allowed_workspaces`: the workspaces (account ids) whose logins are accepted; default any.
+    /// - `revoke_replaced`: whether the login that the new one takes the place of is revoked; default
+    ///   `False`, since servers may end the new one with it.
+    /// - `timeout`: how long to wait for the user, in seconds or as a `timedelta`; default 10 minutes.
+    /// - `ports`: the ports of 127.0.0.1 that the browser may come back to, of which the first free
+    ///   one is taken; default those of the Codex CLI's client, 1455 and 1457. 0 is any.
+    /// - `manual`: whether the browser is elsewhere and comes back to nobody: the user pastes the
+    ///   address that it ends up at, for `complete`. Default `False`.
+    /// - `protocol`: `codex` (default), or `standard` for OpenID Connect at the endpoints that the
+    ///   `issuer` publishes.
+    /// - `scope`: the scope, if it is not the protocol's usual one.
+    /// - `id_token_validation`: `where_published` (default: where the issuer publishes its keys),
+    ///   `required` or `off`.
+    ///
+    /// Raises `InvalidOption`, `TypeError`, `LoginPortBusy`; `LoginFailed` and `LoginTransient` where
+    /// the protocol is the standard one; `StoreReadOnly`, `StoreCorrupt`, `StoreUnavailable`,
+    /// `LockTimeout` where the login could not be saved.
+    ///
+    /// Example:
+    ///
+    ///     with manager.login_with_browser() as login:
+    ///         print(f"Open {login.authorization_url}")
+    ///         print(f"Signed in as {login.wait().email}")
+    #[pyo3(
+        signature = (**options),
+        text_signature = "($self, *, allowed_workspaces=None, revoke_replaced=None, timeout=None, \
+            ports=None, manual=None, protocol=None, scope=None, id_token_validation=None)"
+    )]
+    fn login_with_browser(
+        &self,
+        py: Python<'_>,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<BrowserLogin> {
+        wait(py, calls::login_with_browser(self.0.clone(), login_options::browser(options)?))
+    }
+
+    /// Begins to sign in on another device: its user types `user_code` of what is returned in at
+    /// `verification_uri`. Otherwise as `login_with_browser`, whose options it has but for `ports`
+    /// and `manual`; the `timeout` is at most the life of the code. An event `login_pending` tells each
+    /// time that the server was asked in vain.
+    ///
+    /// Raises `LoginNotSupported` where the server has no device codes, else what
+    /// `login_with_browser` raises.
+    #[pyo3(
+        signature = (**options),
+        text_signature = "($self, *, allowed_workspaces=None, revoke_replaced=None, timeout=None, \
+            protocol=None, scope=None, id_token_validation=None)"
+    )]
+    fn login_with_device_code(
+        &self,
+        py: Python<'_>,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<DeviceLogin> {
+        wait(py, calls::login_with_device_code(self.0.clone(), login_options::device(options)?))
+    }
+
+    /// Stores a login by API key, and returns its snapshot. Nobody is asked whether the key is good.
+    ///
+    /// Raises `LoginInvalidCredential` where it cannot be a key, `LoginWorkspaceNotAllowed` where the
+    /// manager is for one account, `SaveFailed`.
+    fn login_with_api_key(
+        &self,
+        py: Python<'_>,
+        api_key: &Bound<'_, PyAny>,
+    ) -> PyResult<CodexAuth> {
+        let api_key = options::secret("api_key", api_key)?;
+        wait(py, calls::login_with_api_key(self.0.clone(), api_key))
+    }
+
+    /// Stores a login by personal access token, or by the token of an agent, and returns its
+    /// snapshot. Nobody is asked whether it is good.
+    ///
+    /// Raises what `login_with_api_key` raises.
+    fn login_with_access_token(
+        &self,
+        py: Python<'_>,
+        access_token: &Bound<'_, PyAny>,
+    ) -> PyResult<CodexAuth> {
+        let access_token = options::secret("access_token", access_token)?;
+        wait(py, calls::login_with_access_token(self.0.clone(), access_token))
+    }
+
     /// Removes the login from the store; with `revoke` the server is asked to revoke it first,
     /// which is best effort and may end other sessions of the account. A refresh in flight in any
     /// process does not bring the login back.
     ///
     /// Raises `IdentityMismatch` where the store holds another account's login by now, which is
-    /// left alone; `StoreReadOnly`, `StoreUnavailable`, `LockTimeout`.
-    #[pyo3(signature = (*, revoke=true))]
-    fn logout(&self, py: Python<'_>, revoke: bool) -> PyResult<LogoutOutcome> {
-        wait(py, calls::logout(self.0.clone(), revoke))
+    /// left alone unless `any_account` is true; `StoreReadOnly`, `StoreUnavailable`, `LockTimeout`.
+    #[pyo3(signature = (*, revoke=true, any_account=false))]
+    fn logout(&self, py: Python<'_>, revoke: bool, any_account: bool) -> PyResult<LogoutOutcome> {
+        wait(py, calls::logout(self.0.clone(), LogoutOptions { revoke, any_account }))
     }
 
     /// Waits, at most `timeout` (seconds or a `timedelta`; default 10 s), for refreshes in flight

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use codex_auth_sdk::{AuthManager, AuthManagerBuilder, Error, seconds};
+use codex_auth_sdk::{AuthManager, AuthManagerBuilder, Error, Secret, seconds};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -90,24 +90,33 @@ fn set<T>(builder: Builder, value: Option<T>, setter: fn(Builder, T) -> Builder)
     }
 }
 
-fn text(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
+pub(crate) fn text(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
     value.extract().map_err(|_| wrong_type(name, "a str", value))
 }
 
-fn texts(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<Vec<String>>> {
+pub(crate) fn texts(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<Vec<String>>> {
     value.extract().map_err(|_| wrong_type(name, "a list of str", value))
+}
+
+/// A credential: what cannot be one is not shown.
+pub(crate) fn secret(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Secret> {
+    let given = value.extract().map_err(|_| wrong_type(name, "a str of ASCII characters", value));
+    given.map(|given: &str| Secret::new(given))
 }
 
 fn path(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<PathBuf>> {
     value.extract().map_err(|_| wrong_type(name, "a str or an os.PathLike of it", value))
 }
 
-fn flag(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<bool>> {
+pub(crate) fn flag(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<bool>> {
     value.extract().map_err(|_| wrong_type(name, "a bool", value))
 }
 
 /// One of the words that the core knows.
-fn word<T: FromStr<Err = Error>>(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<T>> {
+pub(crate) fn word<T: FromStr<Err = Error>>(
+    name: &str,
+    value: &Bound<'_, PyAny>,
+) -> PyResult<Option<T>> {
     let parsed = text(name, value)?.map(|word| word.parse()).transpose();
     parsed.map_err(|error| to_py(value.py(), &error))
 }

@@ -27,12 +27,16 @@ from codex_auth_sdk import (
     KeyringTooLong,
     KeyringUnavailable,
     LockTimeout,
+    LoginError,
+    LoginPortBusy,
+    LoginTransient,
     RefreshTokenError,
     RefreshTokenExpired,
     RefreshTokenInvalidated,
     RefreshTokenRejected,
     RefreshTokenReused,
     RefreshTransient,
+    SaveFailed,
     StoreCorrupt,
     StoreError,
     StoreReadOnly,
@@ -63,7 +67,7 @@ def raised(call: Callable[[], object]) -> CodexAuthError:
 
 
 def test_every_error_is_a_codex_auth_error_of_this_module() -> None:
-    assert len(EXCEPTIONS) == 21
+    assert len(EXCEPTIONS) == 33
     for exception in EXCEPTIONS:
         assert issubclass(exception, CodexAuthError)
         assert exception.__module__ == "codex_auth_sdk"
@@ -84,13 +88,15 @@ def test_kinds_that_are_handled_alike_have_a_common_parent() -> None:
     for leaf in [StoreUnavailable, KeyringUnavailable, KeyringLocked]:
         assert issubclass(leaf, StoreError)
         assert issubclass(leaf, TransientError)
-    assert all(issubclass(leaf, TransientError) for leaf in [RefreshTransient, LockTimeout])
+    assert all(issubclass(leaf, LoginError) for leaf in [LoginPortBusy, LoginTransient, SaveFailed])
+    transient = [RefreshTransient, LockTimeout, LoginPortBusy, LoginTransient]
+    assert all(issubclass(leaf, TransientError) for leaf in transient)
     assert issubclass(InvalidOption, ValueError)
 
 
 def test_codes_are_unique() -> None:
     codes = [exception.code for exception in EXCEPTIONS if "code" in vars(exception)]
-    assert len(codes) == len(set(codes)) == 18
+    assert len(codes) == len(set(codes)) == 29
 
 
 @pytest.mark.parametrize("exception", EXCEPTIONS)

@@ -20,15 +20,19 @@ import pytest
 import codex_auth_sdk
 from codex_auth_sdk import (
     AsyncAuthManager,
+    AsyncBrowserLogin,
+    AsyncDeviceLogin,
     AuthManager,
+    BrowserLogin,
     CodexAuth,
     CustomStore,
+    DeviceLogin,
     EphemeralStorage,
     UnauthorizedRecovery,
     UnauthorizedRecoveryDecision,
     aio,
 )
-from codex_auth_sdk._options import ManagerOptions
+from codex_auth_sdk._options import BrowserLoginOptions, DeviceLoginOptions, ManagerOptions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,6 +51,10 @@ BOTH = {
     "authorize",
     "fresh_auth",
     "fresh_auth_if_ready",
+    "login_with_access_token",
+    "login_with_api_key",
+    "login_with_browser",
+    "login_with_device_code",
     "logout",
     "pending_save",
     "recover_from_unauthorized",
@@ -67,11 +75,33 @@ def test_the_managers_have_the_same_methods() -> None:
     assert public(AsyncAuthManager) == BOTH | {"open", "aclose"}
     awaited = {"fresh_auth", "logout", "recover_from_unauthorized", "refresh_token", "reload"}
     awaited |= {"sync_from_storage", "open", "aclose"}
+    awaited |= {name for name in BOTH if name.startswith("login_with_")}
     assert {
         name
         for name in public(AsyncAuthManager)
         if inspect.iscoroutinefunction(getattr(AsyncAuthManager, name))
     } == awaited
+
+
+def test_sign_ins_have_the_same_methods() -> None:
+    for blocking, awaited in [(BrowserLogin, AsyncBrowserLogin), (DeviceLogin, AsyncDeviceLogin)]:
+        begun = {name for name in public(blocking) if name.startswith("begin_")}
+        assert public(blocking) - begun == public(awaited)
+        assert {
+            name for name in public(awaited) if inspect.iscoroutinefunction(getattr(awaited, name))
+        } == {name.removeprefix("begin_") for name in begun}
+
+
+def test_the_options_of_logins_are_the_same_everywhere() -> None:
+    ways: list[tuple[Any, type[object]]] = [
+        (AuthManager.login_with_browser, BrowserLoginOptions),
+        (AuthManager.login_with_device_code, DeviceLoginOptions),
+    ]
+    for way, typed in ways:
+        _, *parameters = inspect.signature(way).parameters.values()
+        options = set(typing.get_type_hints(typed, localns=_types()))
+        assert {parameter.name for parameter in parameters} == options
+        assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in parameters)
 
 
 def test_all_names_are_there_and_documented() -> None:
@@ -90,7 +120,7 @@ def test_help_reads_as_documentation() -> None:
     text = pydoc.plain(pydoc.render_doc(codex_auth_sdk))
     for words in ["seconds", "Ctrl-C", "Raises", "Example", "threads", "class AsyncAuthManager"]:
         assert words in text
-    assert "logout(self, /, *, revoke=True)" in text
+    assert "logout(self, /, *, revoke=True, any_account=False)" in text
 
 
 def test_the_options_are_the_same_everywhere() -> None:

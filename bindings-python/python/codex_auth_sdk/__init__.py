@@ -33,7 +33,18 @@ from codex_auth_sdk._errors import (
     KeyringTooLong,
     KeyringUnavailable,
     LockTimeout,
+    LoginCancelled,
+    LoginDenied,
+    LoginError,
+    LoginFailed,
+    LoginInvalidCredential,
+    LoginNotSupported,
+    LoginPortBusy,
     LoginRequired,
+    LoginStateMismatch,
+    LoginTimeout,
+    LoginTransient,
+    LoginWorkspaceNotAllowed,
     OriginNotAllowed,
     RefreshTokenError,
     RefreshTokenExpired,
@@ -41,6 +52,7 @@ from codex_auth_sdk._errors import (
     RefreshTokenRejected,
     RefreshTokenReused,
     RefreshTransient,
+    SaveFailed,
     StoreCorrupt,
     StoreError,
     StoreReadOnly,
@@ -51,7 +63,9 @@ from codex_auth_sdk._errors import (
 from codex_auth_sdk._native import (
     MANAGED_API_KEY,
     AuthManager,
+    BrowserLogin,
     CodexAuth,
+    DeviceLogin,
     EphemeralStorage,
     Event,
     FollowStore,
@@ -68,6 +82,7 @@ from codex_auth_sdk._native import (
 # Importing `typing` would take longer than all the rest.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from codex_auth_sdk._async_login import AsyncBrowserLogin, AsyncDeviceLogin
     from codex_auth_sdk._httpx import HttpxAuth
     from codex_auth_sdk._logging import enable_logging
     from codex_auth_sdk._requests import RequestsAuth
@@ -77,11 +92,15 @@ if TYPE_CHECKING:
 __all__ = [
     "MANAGED_API_KEY",
     "AsyncAuthManager",
+    "AsyncBrowserLogin",
+    "AsyncDeviceLogin",
     "AsyncRequestAuthorization",
     "AuthManager",
+    "BrowserLogin",
     "CodexAuth",
     "CodexAuthError",
     "CustomStore",
+    "DeviceLogin",
     "EphemeralStorage",
     "Event",
     "Events",
@@ -94,7 +113,18 @@ __all__ = [
     "KeyringTooLong",
     "KeyringUnavailable",
     "LockTimeout",
+    "LoginCancelled",
+    "LoginDenied",
+    "LoginError",
+    "LoginFailed",
+    "LoginInvalidCredential",
+    "LoginNotSupported",
+    "LoginPortBusy",
     "LoginRequired",
+    "LoginStateMismatch",
+    "LoginTimeout",
+    "LoginTransient",
+    "LoginWorkspaceNotAllowed",
     "LogoutOutcome",
     "OriginNotAllowed",
     "RefreshTokenError",
@@ -105,6 +135,7 @@ __all__ = [
     "RefreshTransient",
     "RequestAuthorization",
     "RequestsAuth",
+    "SaveFailed",
     "Stats",
     "StoreCorrupt",
     "StoreError",
@@ -126,6 +157,8 @@ _process.register()
 # What takes long to import, or needs a library that is not always there.
 _LATER = {
     "AsyncAuthManager": "codex_auth_sdk.aio",
+    "AsyncBrowserLogin": "codex_auth_sdk._async_login",
+    "AsyncDeviceLogin": "codex_auth_sdk._async_login",
     "AsyncRequestAuthorization": "codex_auth_sdk.aio",
     "CustomStore": "codex_auth_sdk._store",
     "Events": "codex_auth_sdk.aio",

@@ -146,6 +146,76 @@ class LoginRequired(CodexAuthError):
     code = "login_required"
 
 
+class LoginError(CodexAuthError):
+    """Nobody was signed in: the store is what it was, and the user may try again."""
+
+
+class LoginDenied(LoginError):
+    """The user, or the server for them, has said no."""
+
+    code = "login_denied"
+
+
+class LoginStateMismatch(LoginError):
+    """A redirect answers another sign-in."""
+
+    code = "login_state_mismatch"
+
+
+class LoginTimeout(LoginError):
+    """Nobody has signed in for as long as was waited."""
+
+    code = "login_timeout"
+
+
+class LoginCancelled(LoginError):
+    """The program has ended the sign-in."""
+
+    code = "login_cancelled"
+
+
+class LoginPortBusy(LoginError, TransientError):
+    """No port is free for the browser to come back to."""
+
+    code = "login_port_busy"
+
+
+class LoginWorkspaceNotAllowed(LoginError):
+    """The login is of another workspace than the ones that are allowed."""
+
+    code = "login_workspace_not_allowed"
+
+
+class LoginNotSupported(LoginError):
+    """The authorization server, or this machine, has no such way to sign in."""
+
+    code = "login_not_supported"
+
+
+class LoginInvalidCredential(LoginError):
+    """A key or token that is no such thing."""
+
+    code = "login_invalid_credential"
+
+
+class LoginFailed(LoginError):
+    """The authorization server has refused, or answered what cannot be used."""
+
+    code = "login_failed"
+
+
+class LoginTransient(LoginError, TransientError):
+    """There was no answer from the authorization server."""
+
+    code = "login_transient"
+
+
+class SaveFailed(LoginError):
+    """A new login could not be saved; see `reason`, the code of the store's error."""
+
+    code = "save_failed"
+
+
 def _tree(base: type[CodexAuthError]) -> list[type[CodexAuthError]]:
     return [base, *(leaf for child in base.__subclasses__() for leaf in _tree(child))]
 

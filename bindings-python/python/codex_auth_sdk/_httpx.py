@@ -7,7 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from codex_auth_sdk._errors import CodexAuthError
-from codex_auth_sdk.aio import answer, native_of
+from codex_auth_sdk._pending import answer
+from codex_auth_sdk.aio import native_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator

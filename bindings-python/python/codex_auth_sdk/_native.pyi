@@ -12,14 +12,16 @@ from typing_extensions import Self, Unpack
 
 from codex_auth_sdk._decision import UnauthorizedRecoveryDecision
 from codex_auth_sdk._errors import CodexAuthError
-from codex_auth_sdk._options import ManagerOptions
+from codex_auth_sdk._options import BrowserLoginOptions, DeviceLoginOptions, ManagerOptions
 from codex_auth_sdk._store import CustomStore
 
 __all__ = [
     "MANAGED_API_KEY",
     "AsyncManager",
     "AuthManager",
+    "BrowserLogin",
     "CodexAuth",
+    "DeviceLogin",
     "EphemeralStorage",
     "Event",
     "FollowStore",
@@ -250,7 +252,35 @@ class AuthManager:
         """Calls `callback` with every `Event` from now on, in a thread that is not the caller's."""
     def stats(self) -> Stats:
         """What this manager has done so far, in numbers."""
-    def logout(self, *, revoke: bool = True) -> LogoutOutcome:
+    def login_with_browser(
+        self,
+        *,
+        allowed_workspaces: Sequence[str] | None = None,
+        revoke_replaced: bool | None = None,
+        timeout: float | timedelta | None = None,
+        ports: Sequence[int] | None = None,
+        manual: bool | None = None,
+        protocol: Literal["codex", "standard"] | None = None,
+        scope: str | None = None,
+        id_token_validation: Literal["where_published", "required", "off"] | None = None,
+    ) -> BrowserLogin:
+        """Begins to sign in with a browser."""
+    def login_with_device_code(
+        self,
+        *,
+        allowed_workspaces: Sequence[str] | None = None,
+        revoke_replaced: bool | None = None,
+        timeout: float | timedelta | None = None,
+        protocol: Literal["codex", "standard"] | None = None,
+        scope: str | None = None,
+        id_token_validation: Literal["where_published", "required", "off"] | None = None,
+    ) -> DeviceLogin:
+        """Begins to sign in on another device, by a code that its user types in."""
+    def login_with_api_key(self, api_key: str) -> CodexAuth:
+        """Stores a login by API key, unchecked."""
+    def login_with_access_token(self, access_token: str) -> CodexAuth:
+        """Stores a login by personal access token, or by the token of an agent, unchecked."""
+    def logout(self, *, revoke: bool = True, any_account: bool = False) -> LogoutOutcome:
         """Removes the login from the store, and with `revoke` from the server."""
     def close(self, timeout: float | timedelta | None = None) -> bool:
         """Waits, at most `timeout` (default 10 s), for what is in flight or still to be saved."""
@@ -285,12 +315,71 @@ class AsyncManager:
     def follow_store(self) -> FollowStore: ...
     def subscribe(self, deliver: Callable[[Event], object]) -> Subscription: ...
     def stats(self) -> Stats: ...
-    def logout(self, revoke: bool) -> LogoutOutcome | Pending[LogoutOutcome]: ...
+    def login_with_browser(
+        self, **options: Unpack[BrowserLoginOptions]
+    ) -> BrowserLogin | Pending[BrowserLogin]: ...
+    def login_with_device_code(
+        self, **options: Unpack[DeviceLoginOptions]
+    ) -> DeviceLogin | Pending[DeviceLogin]: ...
+    def login_with_api_key(self, api_key: str) -> CodexAuth | Pending[CodexAuth]: ...
+    def login_with_access_token(self, access_token: str) -> CodexAuth | Pending[CodexAuth]: ...
+    def logout(self, revoke: bool, any_account: bool) -> LogoutOutcome | Pending[LogoutOutcome]: ...
     def close(self, timeout: float | timedelta | None) -> bool | Pending[bool]: ...
     @property
     def store_holder(self) -> StoreHolder | None: ...
     @property
     def pending_save(self) -> bool: ...
+
+@final
+class BrowserLogin:
+    """A sign-in that waits for a browser: by `AuthManager.login_with_browser`.
+
+    It goes on in the background until it is done, `cancel()` is called, a `with` block of it is
+    left, or it is garbage.
+    """
+
+    @property
+    def authorization_url(self) -> str:
+        """Where the browser is to go."""
+    @property
+    def redirect_uri(self) -> str:
+        """Where the browser comes back to."""
+    def open_browser(self) -> None:
+        """Opens the user's browser there; raises `LoginNotSupported` where none can be."""
+    def wait(self) -> CodexAuth:
+        """Waits until the login is stored. Raises a `LoginError`."""
+    def begin_wait(self) -> CodexAuth | Pending[CodexAuth]: ...
+    def complete(self, redirected_url: str) -> CodexAuth:
+        """Goes on with the address that the browser ended up at, and waits."""
+    def begin_complete(self, redirected_url: str) -> CodexAuth | Pending[CodexAuth]: ...
+    def cancel(self) -> None:
+        """Ends it, unless the login is being stored already."""
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_exception: object) -> None: ...
+
+@final
+class DeviceLogin:
+    """A sign-in that waits for a code to be typed in: by `AuthManager.login_with_device_code`."""
+
+    @property
+    def user_code(self) -> str:
+        """What the user types in."""
+    @property
+    def verification_uri(self) -> str:
+        """Where."""
+    @property
+    def verification_uri_complete(self) -> str | None:
+        """The same with the code in it; `None` where the server has none."""
+    @property
+    def expires_in(self) -> float:
+        """How many seconds the code is good, from when it was made."""
+    def wait(self) -> CodexAuth:
+        """Waits until the login is stored. Raises a `LoginError`."""
+    def begin_wait(self) -> CodexAuth | Pending[CodexAuth]: ...
+    def cancel(self) -> None:
+        """Ends it, unless the login is being stored already."""
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_exception: object) -> None: ...
 
 @final
 class Event:
@@ -308,12 +397,15 @@ class Event:
         "save_failed",
         "save_recovered",
         "store_changed",
+        "logged_in",
+        "login_pending",
+        "login_failed",
         "missed",
     ]:
         """What happened; see the documentation of the class."""
     @property
     def error(self) -> CodexAuthError | None:
-        """Why, of `refresh_failed` and `save_failed`."""
+        """Why, of `refresh_failed`, `save_failed` and `login_failed`."""
     @property
     def store_holder(self) -> StoreHolder | None:
         """Where the login is now, of `store_changed`."""

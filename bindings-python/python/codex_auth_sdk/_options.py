@@ -1,4 +1,4 @@
-"""The options of a manager, for type checkers."""
+"""The options of managers and logins, for type checkers."""
 
 from __future__ import annotations
 
@@ -40,3 +40,21 @@ class ManagerOptions(TypedDict, total=False):
     token_encoding: Literal["json", "form"] | None
     enable_codex_api_key_env: bool | None
     allowed_origins: Sequence[str] | None
+
+
+class DeviceLoginOptions(TypedDict, total=False):
+    """Keyword options; `AuthManager.login_with_browser` says what they mean."""
+
+    allowed_workspaces: Sequence[str] | None
+    revoke_replaced: bool | None
+    timeout: float | timedelta | None
+    protocol: Literal["codex", "standard"] | None
+    scope: str | None
+    id_token_validation: Literal["where_published", "required", "off"] | None
+
+
+class BrowserLoginOptions(DeviceLoginOptions, total=False):
+    """The same, and where the browser comes back to."""
+
+    ports: Sequence[int] | None
+    manual: bool | None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING
 
-from codex_auth_sdk._native import AsyncManager, Pending
+from codex_auth_sdk._async_login import AsyncBrowserLogin, AsyncDeviceLogin
+from codex_auth_sdk._native import AsyncManager
+from codex_auth_sdk._pending import answer
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -27,9 +29,7 @@ if TYPE_CHECKING:
         SyncOutcome,
         UnauthorizedRecovery,
     )
-    from codex_auth_sdk._options import ManagerOptions
-
-T = TypeVar("T")
+    from codex_auth_sdk._options import BrowserLoginOptions, DeviceLoginOptions, ManagerOptions
 
 
 class AsyncAuthManager:
@@ -176,7 +176,50 @@ class AsyncAuthManager:
         """What this manager has done so far, in numbers."""
         return self._manager.stats()
 
-    async def logout(self, *, revoke: bool = True) -> LogoutOutcome:
+    async def login_with_browser(self, **options: Unpack[BrowserLoginOptions]) -> AsyncBrowserLogin:
+        """Begins to sign in with a browser.
+
+        The user goes to `authorization_url` of what is returned, which waits for them. The options
+        are those of `AuthManager.login_with_browser`. The new login takes the place of whatever is
+        stored when it is complete, and not before: a sign-in that is cancelled or fails changes
+        nothing.
+
+        Raises what `AuthManager.login_with_browser` raises.
+        """
+        return AsyncBrowserLogin(await answer(self._manager.login_with_browser(**options)))
+
+    async def login_with_device_code(
+        self, **options: Unpack[DeviceLoginOptions]
+    ) -> AsyncDeviceLogin:
+        """Begins to sign in on another device.
+
+        Its user types `user_code` of what is returned in at `verification_uri`. The options are
+        those of `AuthManager.login_with_device_code`.
+
+        Raises what `AuthManager.login_with_device_code` raises.
+        """
+        return AsyncDeviceLogin(await answer(self._manager.login_with_device_code(**options)))
+
+    async def login_with_api_key(self, api_key: str) -> CodexAuth:
+        """Stores a login by API key, and returns its snapshot.
+
+        Nobody is asked whether the key is good.
+
+        Raises `LoginInvalidCredential` where it cannot be a key, `LoginWorkspaceNotAllowed` where
+        the manager is for one account, `SaveFailed`.
+        """
+        return await answer(self._manager.login_with_api_key(api_key))
+
+    async def login_with_access_token(self, access_token: str) -> CodexAuth:
+        """Stores a login by personal access token, or by the token of an agent.
+
+        Returns its snapshot. Nobody is asked whether it is good.
+
+        Raises what `login_with_api_key` raises.
+        """
+        return await answer(self._manager.login_with_access_token(access_token))
+
+    async def logout(self, *, revoke: bool = True, any_account: bool = False) -> LogoutOutcome:
         """Removes the login from the store.
 
         With `revoke` the server is asked to revoke it first, which is best effort and may end
@@ -184,9 +227,9 @@ class AsyncAuthManager:
         back.
 
         Raises `IdentityMismatch` where the store holds another account's login by now, which is
-        left alone; `StoreReadOnly`, `StoreUnavailable`, `LockTimeout`.
+        left alone unless `any_account` is true; `StoreReadOnly`, `StoreUnavailable`, `LockTimeout`.
         """
-        return await answer(self._manager.logout(revoke))
+        return await answer(self._manager.logout(revoke, any_account))
 
     async def aclose(self, timeout: float | timedelta | None = None) -> bool:
         """Waits for refreshes in flight and tokens that are still to be saved.
@@ -304,34 +347,3 @@ def native_of(manager: AuthManager | AsyncAuthManager) -> AuthManager | AsyncMan
     if isinstance(manager, AsyncAuthManager):
         return manager._manager  # pyright: ignore[reportPrivateUsage]
     return manager
-
-
-async def answer(outcome: T | Pending[T]) -> T:
-    """What a native call answers, at once or later."""
-    if isinstance(outcome, Pending):
-        return await _wait(cast("Pending[T]", outcome))
-    return outcome
-
-
-async def _wait(pending: Pending[T]) -> T:
-    loop = asyncio.get_running_loop()
-    awaited: asyncio.Future[T] = loop.create_future()
-
-    def deliver(value: T, error: BaseException | None) -> None:
-        try:
-            loop.call_soon_threadsafe(settle, value, error)
-        except RuntimeError:
-            # Nobody waits any more once the loop is closed.
-            if not loop.is_closed():
-                raise
-
-    def settle(value: T, error: BaseException | None) -> None:
-        if awaited.done():
-            return
-        if error is None:
-            awaited.set_result(value)
-        else:
-            awaited.set_exception(error)
-
-    pending.start(deliver)
-    return await awaited

@@ -1,0 +1,560 @@
+"""Signing in and out, with a user who agrees at once, or does not."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.parse
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from codex_auth_sdk import (
+    AsyncAuthManager,
+    AsyncBrowserLogin,
+    AuthManager,
+    CodexAuth,
+    Event,
+    IdentityMismatch,
+    InvalidOption,
+    LoginCancelled,
+    LoginDenied,
+    LoginFailed,
+    LoginInvalidCredential,
+    LoginNotSupported,
+    LoginPortBusy,
+    LoginStateMismatch,
+    LoginTimeout,
+    LoginWorkspaceNotAllowed,
+    LogoutOutcome,
+    StoreCorrupt,
+)
+from support import WATCHDOG_S, Child, script
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from support import Realm
+
+ANY_PORT = (0,)
+
+
+def visit(url: str) -> int:
+    """Goes where it is sent, as a browser: the status of the last page."""
+    with requests.Session() as browser:
+        browser.trust_env = False
+        return browser.get(url, timeout=WATCHDOG_S).status_code
+
+
+def redirect_of(url: str) -> str:
+    """Where a browser that goes to `url` is sent."""
+    with requests.Session() as browser:
+        browser.trust_env = False
+        return browser.get(url, timeout=WATCHDOG_S, allow_redirects=False).headers["location"]
+
+
+def options_of(realm: Realm, home: Path, **options: Any) -> dict[str, Any]:
+    return {"codex_home": home, "issuer": realm.url, "winner_wait": 0.3, **options}
+
+
+def manager_of(realm: Realm, home: Path, **options: Any) -> AuthManager:
+    return AuthManager(**options_of(realm, home, **options))
+
+
+def async_manager_of(realm: Realm, home: Path) -> AsyncAuthManager:
+    return AsyncAuthManager(**options_of(realm, home))
+
+
+def port_of(redirect_uri: str) -> int:
+    port = urllib.parse.urlsplit(redirect_uri).port
+    assert port is not None
+    return port
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def until(condition: Callable[[], bool]) -> None:
+    for _ in range(WATCHDOG_S * 100):
+        if condition():
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError("it does not come about")
+
+
+def test_a_browser_login_is_stored(realm: Realm, home: Path) -> None:
+    events: queue.Queue[Event] = queue.Queue()
+    manager = manager_of(realm, home)
+    subscription = manager.subscribe(events.put)
+    with manager.login_with_browser(ports=ANY_PORT) as login:
+        assert visit(login.authorization_url) == 200
+        auth = login.wait()
+        assert login.wait() == auth
+    assert (auth.mode, auth.account_id) == ("chatgpt", "acct-device")
+    assert manager.auth() == auth
+    assert realm.stored((home / "auth.json").read_text()) == "refresh:sign_in_0_0"
+    kinds = [events.get(timeout=WATCHDOG_S).kind for _ in range(2)]
+    assert kinds == ["identity_changed", "logged_in"]
+    assert is_free(port_of(login.redirect_uri))
+    assert realm.call("stats")["revocations"] == []
+    # And the login is one that can be used.
+    realm.call("kill_access")
+    assert manager.refresh_token(auth) is not None
+    subscription.stop()
+
+
+def test_asyncio_signs_in_with_a_browser(realm: Realm, home: Path) -> None:
+    async def main() -> None:
+        manager = async_manager_of(realm, home)
+        options: Any = {"revoke_replaced": True, "timeout": timedelta(minutes=1)}
+        async with await manager.login_with_browser(ports=[0], **options) as login:
+            waiting = [asyncio.create_task(login.wait()) for _ in range(2)]
+            assert await asyncio.to_thread(visit, login.authorization_url) == 200
+            one, other = await asyncio.gather(*waiting)
+            assert one == other == manager.auth()
+            assert one.account_id == "acct-device"
+            assert await login.wait() == one
+
+    asyncio.run(main())
+    # After the save: the revocation is a part of the sign-in that was waited for.
+    assert realm.call("stats")["revocations"] == ["refresh:a0"]
+
+
+def test_the_browser_is_opened(
+    realm: Realm, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = tmp_path / "browser"
+    browser.write_text(
+        f"#!{sys.executable}\nimport sys, urllib.request\nurllib.request.urlopen(sys.argv[1])\n"
+    )
+    browser.chmod(0o700)
+    monkeypatch.setenv("BROWSER", str(browser))
+    login = manager_of(realm, home).login_with_browser(ports=ANY_PORT)
+    login.open_browser()
+    assert login.wait().account_id == "acct-device"
+    monkeypatch.setenv("BROWSER", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(LoginNotSupported):
+        login.open_browser()
+
+
+def test_an_address_that_is_pasted(realm: Realm, home: Path) -> None:
+    login = manager_of(realm, home).login_with_browser(manual=True)
+    assert login.redirect_uri == "http://localhost:1455/auth/callback"
+    address = redirect_of(login.authorization_url)
+    with pytest.raises(LoginStateMismatch):
+        login.complete(address.replace("state=", "state=x"))
+    with pytest.raises(LoginFailed):
+        login.complete("hello")
+    assert login.complete(f" {address} ").account_id == "acct-device"
+
+
+def test_asyncio_takes_an_address_that_is_pasted(realm: Realm, home: Path) -> None:
+    async def main() -> None:
+        login = await async_manager_of(realm, home).login_with_browser(manual=True, ports=[1457])
+        assert login.redirect_uri == "http://localhost:1457/auth/callback"
+        address = await asyncio.to_thread(redirect_of, login.authorization_url)
+        with pytest.raises(LoginStateMismatch):
+            await login.complete(address.replace("state=", "state=x"))
+        assert (await login.complete(address)).account_id == "acct-device"
+
+    asyncio.run(main())
+
+
+def test_a_device_login_tells_that_it_waits(realm: Realm, home: Path) -> None:
+    realm.call("configure", device_pending_polls=1)
+    events: queue.Queue[Event] = queue.Queue()
+    manager = manager_of(realm, home)
+    subscription = manager.subscribe(events.put)
+    with manager.login_with_device_code() as login:
+        assert login.user_code == "TEST-CODE"
+        assert login.verification_uri == f"{realm.url}/codex/device"
+        assert login.verification_uri_complete is None
+        assert login.expires_in == 900.0
+        assert login.wait().account_id == "acct-device"
+    kinds = [events.get(timeout=WATCHDOG_S).kind for _ in range(3)]
+    assert kinds == ["login_pending", "identity_changed", "logged_in"]
+    subscription.stop()
+
+
+def test_asyncio_signs_in_by_device_code(realm: Realm, home: Path) -> None:
+    realm.call("configure", device_pending_polls=1)
+
+    async def main() -> list[str]:
+        manager = async_manager_of(realm, home)
+        events = manager.subscribe()
+        async with await manager.login_with_device_code(timeout=60) as login:
+            assert (login.user_code, login.expires_in) == ("TEST-CODE", 60.0)
+            assert login.verification_uri.endswith("/codex/device")
+            assert login.verification_uri_complete is None
+            assert (await login.wait()) == manager.auth()
+        kinds: list[str] = [
+            (await asyncio.wait_for(anext(events), WATCHDOG_S)).kind for _ in range(3)
+        ]
+        events.stop()
+        return kinds
+
+    assert asyncio.run(main()) == ["login_pending", "identity_changed", "logged_in"]
+
+
+def test_a_user_who_declines_changes_nothing(realm: Realm, home: Path) -> None:
+    realm.call("configure", sign_in_error="access_denied")
+    before = (home / "auth.json").read_text()
+    events: queue.Queue[Event] = queue.Queue()
+    manager = manager_of(realm, home)
+    subscription = manager.subscribe(events.put)
+    login = manager.login_with_browser(ports=ANY_PORT)
+    assert visit(login.authorization_url) == 400
+    with pytest.raises(LoginDenied) as caught:
+        login.wait()
+    assert (caught.value.code, caught.value.is_transient) == ("login_denied", False)
+    failed = events.get(timeout=WATCHDOG_S)
+    assert (failed.kind, type(failed.error)) == ("login_failed", LoginDenied)
+    assert (home / "auth.json").read_text() == before
+    subscription.stop()
+
+
+@pytest.mark.parametrize("way", ["cancel", "leave"])
+def test_who_waits_is_told_of_the_end(way: str, realm: Realm, home: Path) -> None:
+    before = (home / "auth.json").read_text()
+    manager = manager_of(realm, home)
+    with ThreadPoolExecutor(1) as threads:
+        with manager.login_with_browser(ports=ANY_PORT) as login:
+            waiting = threads.submit(login.wait)
+            until(waiting.running)
+            if way == "cancel":
+                login.cancel()
+                with pytest.raises(LoginCancelled):
+                    waiting.result(WATCHDOG_S)
+        with pytest.raises(LoginCancelled):
+            waiting.result(WATCHDOG_S)
+    port = port_of(login.redirect_uri)
+    with manager.login_with_browser(ports=[port]) as again:
+        assert port_of(again.redirect_uri) == port
+    assert (home / "auth.json").read_text() == before
+
+
+def test_a_cancelled_task_ends_only_its_waiting(realm: Realm, home: Path) -> None:
+    async def main() -> None:
+        manager = async_manager_of(realm, home)
+        login = await manager.login_with_browser(ports=ANY_PORT)
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(login.wait(), 0.01)
+        assert not is_free(port_of(login.redirect_uri))
+        waiting = asyncio.create_task(login.wait())
+        assert await asyncio.to_thread(visit, login.authorization_url) == 200
+        assert (await waiting).account_id == "acct-device"
+
+        login = await manager.login_with_browser(ports=ANY_PORT)
+        waiting = asyncio.create_task(login.wait())
+        await asyncio.sleep(0)
+        login.cancel()
+        with pytest.raises(LoginCancelled):
+            await waiting
+        device = await manager.login_with_device_code()
+        async with device:
+            waiting = asyncio.create_task(device.wait())
+        with pytest.raises(LoginCancelled):
+            await waiting
+
+    asyncio.run(main())
+
+
+def test_a_login_that_nobody_holds_ends(realm: Realm, home: Path) -> None:
+    async def main() -> int:
+        login = await async_manager_of(realm, home).login_with_browser(ports=ANY_PORT)
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(login.wait(), 0.01)
+        alive = weakref.ref(login)
+        port = port_of(login.redirect_uri)
+        del login
+        gc.collect()
+        assert alive() is None
+        return port
+
+    until(partial(is_free, asyncio.run(main())))
+    login = manager_of(realm, home).login_with_browser(ports=ANY_PORT)
+    port = port_of(login.redirect_uri)
+    assert not is_free(port)
+    del login
+    until(partial(is_free, port))
+
+
+def test_a_busy_port_gives_way_to_the_next(realm: Realm, home: Path) -> None:
+    manager = manager_of(realm, home)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        busy = other.getsockname()[1]
+        with pytest.raises(LoginPortBusy) as caught:
+            manager.login_with_browser(ports=[busy])
+        assert caught.value.is_transient
+        assert str(busy) in str(caught.value)
+        with manager.login_with_browser(ports=[busy, 0]) as login:
+            assert port_of(login.redirect_uri) != busy
+
+
+def test_a_login_of_another_workspace_is_refused(realm: Realm, home: Path) -> None:
+    before = (home / "auth.json").read_text()
+    pinned = manager_of(realm, home, account_id="acct-a").login_with_browser(ports=ANY_PORT)
+    manager = manager_of(realm, home)
+    named = manager.login_with_browser(ports=ANY_PORT, allowed_workspaces=["acct-x"])
+    assert "allowed_workspace_id=acct-x" in named.authorization_url
+    for login in [pinned, named]:
+        assert visit(login.authorization_url) == 400
+        with pytest.raises(LoginWorkspaceNotAllowed):
+            login.wait()
+        assert (home / "auth.json").read_text() == before
+    device = manager.login_with_device_code(allowed_workspaces=("acct-device",))
+    assert device.wait().account_id == "acct-device"
+
+
+def test_nobody_is_waited_for_for_ever(realm: Realm, home: Path) -> None:
+    manager = manager_of(realm, home)
+    with pytest.raises(LoginTimeout):
+        manager.login_with_browser(ports=ANY_PORT, timeout=0.02).wait()
+    realm.call("configure", device_pending_polls=1000)
+    with pytest.raises(LoginTimeout):
+        manager.login_with_device_code(timeout=timedelta(0)).wait()
+
+
+def test_nobody_is_asked_to_sign_in_for_nothing(realm: Realm, home: Path) -> None:
+    manager = manager_of(realm, home)
+    (home / "auth.json").write_text('{"tokens": ')
+    with pytest.raises(StoreCorrupt):
+        manager.login_with_browser(ports=ANY_PORT)
+    with pytest.raises(StoreCorrupt):
+        manager.login_with_device_code()
+
+
+@pytest.mark.parametrize("manager", [AuthManager, AsyncAuthManager])
+def test_options_are_checked(manager: Any, realm: Realm, home: Path) -> None:
+    made = manager(**options_of(realm, home))
+
+    def begin(way: str, **options: Any) -> None:
+        begun = getattr(made, way)(**options)
+        if asyncio.iscoroutine(begun):
+            asyncio.run(begun)
+
+    for way in ["login_with_browser", "login_with_device_code"]:
+        with pytest.raises(InvalidOption, match="use codex or standard"):
+            begin(way, protocol="saml")
+        with pytest.raises(InvalidOption, match="where_published, required or off"):
+            begin(way, id_token_validation="perhaps")
+        with pytest.raises(InvalidOption, match="timeout is -1"):
+            begin(way, timeout=-1)
+        with pytest.raises(TypeError, match="allowed_workspaces must be a list of str, not str"):
+            begin(way, allowed_workspaces="acct-a")
+        with pytest.raises(TypeError, match="no option"):
+            begin(way, no_such_option=1)
+    with pytest.raises(TypeError, match="ports must be a list of int"):
+        begin("login_with_browser", ports=[65536])
+    with pytest.raises(TypeError, match="no option"):
+        begin("login_with_device_code", manual=True)
+
+
+def test_a_key_or_token_is_stored_as_it_is(realm: Realm, home: Path) -> None:
+    manager = manager_of(realm, home)
+    auth = manager.login_with_api_key("sk-new")
+    assert (auth.mode, auth.access_token) == ("api_key", "sk-new")
+    assert manager.auth() == auth
+    auth = manager.login_with_access_token("at-new")
+    assert auth.mode == "personal_access_token"
+    for login in [manager.login_with_api_key, manager.login_with_access_token]:
+        with pytest.raises(LoginInvalidCredential) as caught:
+            login("sesame open")
+        assert "sesame" not in f"{caught.value!r}"
+        with pytest.raises(TypeError) as wrong:
+            login("sesame\udcff")
+        assert "sesame" not in f"{wrong.value!r}"
+    assert manager.auth() == auth
+    assert "at-new" in (home / "auth.json").read_text()
+
+    async def main() -> None:
+        manager = async_manager_of(realm, home)
+        assert (await manager.login_with_api_key("sk-1")).mode == "api_key"
+        assert (await manager.login_with_access_token("at-1")).mode == "personal_access_token"
+        with pytest.raises(LoginInvalidCredential):
+            await manager.login_with_api_key("")
+
+    asyncio.run(main())
+
+
+def test_another_accounts_login_is_removed_only_if_that_is_said(realm: Realm, home: Path) -> None:
+    other = realm.call("login", name="b")["text"]
+    manager, async_manager = manager_of(realm, home), async_manager_of(realm, home)
+
+    def log_out(**options: Any) -> LogoutOutcome:
+        return asyncio.run(async_manager.logout(**options))
+
+    for logout in [manager.logout, log_out]:
+        (home / "auth.json").write_text(other)
+        with pytest.raises(IdentityMismatch):
+            logout()
+        assert (home / "auth.json").exists()
+        outcome = logout(any_account=True)
+        assert (outcome.removed, outcome.revoked) == (True, True)
+        assert not (home / "auth.json").exists()
+
+
+def test_nothing_shows_what_is_secret(realm: Realm, home: Path) -> None:
+    realm.call("configure", device_pending_polls=1000)
+    manager = manager_of(realm, home)
+    login = manager.login_with_browser(ports=ANY_PORT)
+    device = manager.login_with_device_code()
+    manual = manager.login_with_browser(manual=True)
+    address = redirect_of(manual.authorization_url)
+    secrets = [device.user_code]
+    for url in [login.authorization_url, address]:
+        fields = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(url).query))
+        secrets += [fields[name] for name in ("state", "code", "code_challenge") if name in fields]
+    shown = [repr(login), repr(device), repr(manual)]
+    for paste in [address.replace("state=", "state=x"), "x"]:
+        with pytest.raises((LoginStateMismatch, LoginFailed)) as caught:
+            manual.complete(paste)
+        shown += [repr(caught.value), str(caught.value), repr(caught.value.__cause__)]
+    auth = manual.complete(address)
+    shown += [repr(auth), repr(manual)]
+
+    async def main() -> None:
+        manager = async_manager_of(realm, home)
+        login = await manager.login_with_browser(ports=ANY_PORT)
+        device = await manager.login_with_device_code()
+        shown.extend([repr(login), repr(device)])
+
+    asyncio.run(main())
+    text = "\n".join(shown)
+    assert "redirect_uri" in text
+    assert "verification_uri" in text
+    assert [secret for secret in secrets if secret in text] == []
+    assert realm.call("leaks", text=text)["leaks"] == []
+
+
+WAITERS = {
+    "a daemon thread": """
+login = AuthManager(**options).login_with_browser(ports=[0])
+def wait():
+    begun.set()
+    login.wait()
+threading.Thread(target=wait, daemon=True).start()
+begun.wait()
+""",
+    "a daemon thread with a loop": """
+async def wait():
+    login = await AsyncAuthManager(**options).login_with_device_code()
+    task = asyncio.create_task(login.wait())
+    await asyncio.sleep(0)
+    begun.set()
+    await task
+threading.Thread(target=lambda: asyncio.run(wait()), daemon=True).start()
+begun.wait()
+""",
+    "a task": """
+async def main():
+    login = await AsyncAuthManager(**options).login_with_browser(ports=[0])
+    task = asyncio.create_task(login.wait())
+    await asyncio.sleep(0)
+asyncio.run(main())
+""",
+    "nobody": "login = AuthManager(**options).login_with_device_code()",
+}
+
+
+@pytest.mark.parametrize("waiter", WAITERS)
+def test_the_exit_waits_for_no_user(waiter: str, realm: Realm, home: Path) -> None:
+    body = f"""
+import atexit
+from codex_auth_sdk import _native
+realm.call("configure", device_pending_polls=1000)
+options = {{'codex_home': home, 'issuer': realm.url}}
+begun = threading.Event()
+{WAITERS[waiter]}
+# Before the package's own hook: false if there were something to wait for.
+atexit.register(lambda: print(_native.finish(1.0)))
+"""
+    program = [sys.executable, "-c", script(realm, home, body)]
+    ended = subprocess.run(program, capture_output=True, text=True, check=True, timeout=WATCHDOG_S)
+    assert (ended.stdout, ended.stderr) == ("True\n", "")
+
+
+def test_ctrl_c_ends_the_waiting_and_not_the_sign_in(realm: Realm, home: Path) -> None:
+    body = """
+manager = AuthManager(codex_home=home, issuer=realm.url)
+login = manager.login_with_browser(ports=[0])
+try:
+    print(login.authorization_url, flush=True)
+    login.wait()
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+print(login.wait().account_id)
+"""
+    program = [sys.executable, "-c", script(realm, home, body)]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "interrupted\n"
+        assert visit(url) == 200
+        assert process.stdout.readline() == "acct-device\n"
+        assert process.wait(WATCHDOG_S) == 0
+
+
+async def waited(login: AsyncBrowserLogin) -> CodexAuth:
+    return await login.wait()
+
+
+def test_a_forked_child_begins_its_own(realm: Realm, home: Path) -> None:
+    manager = manager_of(realm, home)
+    login = manager.login_with_browser(ports=ANY_PORT)
+    device = manager.login_with_device_code()
+    manual = manager.login_with_browser(manual=True)
+    address = redirect_of(manual.authorization_url)
+
+    def child() -> list[str]:
+        seen: list[str] = []
+        waits: list[Callable[[], object]] = [
+            login.wait,
+            device.wait,
+            partial(manual.complete, address),
+            lambda: asyncio.run(waited(AsyncBrowserLogin(login))),
+        ]
+        for wait in waits:
+            try:
+                wait()
+            except LoginCancelled as error:
+                seen.append(error.code)
+        login.cancel()
+        own = manager.login_with_browser(ports=ANY_PORT)
+        assert visit(own.authorization_url) == 200
+        seen.append(str(own.wait().account_id))
+        return seen
+
+    assert Child(child).result() == ["login_cancelled"] * 4 + ["acct-device"]
+    assert manual.complete(address).account_id == "acct-device"
+    assert visit(login.authorization_url) == 200
+    assert login.wait().account_id == "acct-device"
+
+
+def test_a_child_that_lives_on_does_not_keep_the_port(realm: Realm, home: Path) -> None:
+    manager = manager_of(realm, home)
+    login = manager.login_with_browser(ports=ANY_PORT)
+    port = port_of(login.redirect_uri)
+    child = Child(lambda: realm.wait(marks={"over": 1})["marks"])
+    login.cancel()
+    until(partial(is_free, port))
+    with manager.login_with_browser(ports=[port]) as again:
+        assert port_of(again.redirect_uri) == port
+    realm.call("mark", name="over")
+    assert child.result() == {"over": 1}
