@@ -107,3 +107,23 @@ def test_custom_store(realm: Realm, home: Path, tmp_path: Path) -> None:
     with closing(sqlite3.connect(database)) as db:
         (record,) = db.execute("SELECT record FROM login").fetchone()
     assert realm.stored(record) == "refresh:a1"
+
+
+def test_login_by_device_code(realm: Realm) -> None:
+    asked, done = run("login.py", "device", realm.url)
+    assert asked == f"Open {realm.url}/codex/device and type in TEST-CODE"
+    assert done == "Signed in as device@example.com"
+
+
+def test_login_with_a_browser(
+    realm: Realm, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = tmp_path / "browser"
+    visit = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1])"
+    browser.write_text(f"#!{sys.executable}\n{visit}\n")
+    browser.chmod(0o700)
+    monkeypatch.setenv("BROWSER", str(browser))
+    asked, done = run("login.py", "browser", realm.url)
+    assert asked.startswith(f"Open {realm.url}/oauth/authorize?")
+    assert done == "Signed in as device@example.com"
+    assert realm.stored((home / "auth.json").read_text()) == "refresh:sign_in_0_0"
