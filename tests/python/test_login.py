@@ -233,7 +233,8 @@ def test_who_waits_is_told_of_the_end(way: str, realm: Realm, home: Path) -> Non
     before = (home / "auth.json").read_text()
     manager = manager_of(realm, home)
     with ThreadPoolExecutor(1) as threads:
-        with manager.login_with_browser(ports=ANY_PORT) as login:
+        # Where nobody is told, the pool waits for the thread as long as that waits.
+        with manager.login_with_browser(ports=ANY_PORT, timeout=WATCHDOG_S / 2) as login:
             waiting = threads.submit(login.wait)
             until(waiting.running)
             if way == "cancel":
@@ -442,31 +443,38 @@ def test_nothing_shows_what_is_secret(realm: Realm, home: Path) -> None:
     assert realm.call("leaks", text=text)["leaks"] == []
 
 
+# By the time that the server was asked in vain, they wait.
 WAITERS = {
     "a daemon thread": """
-login = AuthManager(**options).login_with_browser(ports=[0])
-def wait():
-    begun.set()
-    login.wait()
-threading.Thread(target=wait, daemon=True).start()
-begun.wait()
+manager = AuthManager(**options)
+asked = threading.Event()
+subscription = manager.subscribe(lambda event: asked.set())
+login = manager.login_with_device_code()
+threading.Thread(target=login.wait, daemon=True).start()
+asked.wait()
 """,
     "a daemon thread with a loop": """
-async def wait():
-    login = await AsyncAuthManager(**options).login_with_device_code()
+asked = threading.Event()
+async def main():
+    manager = AsyncAuthManager(**options)
+    events = manager.subscribe()
+    login = await manager.login_with_device_code()
     task = asyncio.create_task(login.wait())
-    await asyncio.sleep(0)
-    begun.set()
+    await anext(events)
+    asked.set()
     await task
-threading.Thread(target=lambda: asyncio.run(wait()), daemon=True).start()
-begun.wait()
+threading.Thread(target=lambda: asyncio.run(main()), daemon=True).start()
+asked.wait()
 """,
     "a task": """
 async def main():
-    login = await AsyncAuthManager(**options).login_with_browser(ports=[0])
+    manager = AsyncAuthManager(**options)
+    events = manager.subscribe()
+    login = await manager.login_with_device_code()
     task = asyncio.create_task(login.wait())
-    await asyncio.sleep(0)
-asyncio.run(main())
+    await anext(events)
+    return login
+login = asyncio.run(main())
 """,
     "nobody": "login = AuthManager(**options).login_with_device_code()",
 }
@@ -479,7 +487,6 @@ import atexit
 from codex_auth_sdk import _native
 realm.call("configure", device_pending_polls=1000)
 options = {{'codex_home': home, 'issuer': realm.url}}
-begun = threading.Event()
 {WAITERS[waiter]}
 # Before the package's own hook: false if there were something to wait for.
 atexit.register(lambda: print(_native.finish(1.0)))
