@@ -7,7 +7,7 @@ use pyo3::types::PyDict;
 
 use crate::authorization::RequestAuthorization;
 use crate::background::{FollowStore, KeepFresh, Kept};
-use crate::bridge::begin;
+use crate::bridge::{begin, begin_for_user};
 use crate::errors::to_py;
 use crate::events::{self, Subscription};
 use crate::outcomes::StoreHolder;
@@ -102,7 +102,10 @@ impl AsyncManager {
         py: Python<'_>,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Py<PyAny>> {
-        begin(py, calls::login_with_browser(self.0.clone(), login_options::browser(options)?))
+        begin_for_user(
+            py,
+            calls::login_with_browser(self.0.clone(), login_options::browser(options)?),
+        )
     }
 
     #[pyo3(signature = (**options))]
@@ -111,7 +114,10 @@ impl AsyncManager {
         py: Python<'_>,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Py<PyAny>> {
-        begin(py, calls::login_with_device_code(self.0.clone(), login_options::device(options)?))
+        begin_for_user(
+            py,
+            calls::login_with_device_code(self.0.clone(), login_options::device(options)?),
+        )
     }
 
     fn login_with_api_key(

@@ -140,7 +140,8 @@ impl Pending {
             let answer = later.await;
             visit(move |py| delivery.hand_over(py, answer)).await;
         };
-        self.whom.spawn(Box::pin(task)).map_err(|error| to_py(py, &no_thread(&error)))
+        let started = py.detach(|| self.whom.spawn(Box::pin(task)));
+        started.map_err(|error| to_py(py, &no_thread(&error)))
     }
 }
 
@@ -231,7 +232,9 @@ fn on_worker<T: Send + 'static>(
         // Nobody listens any more after Ctrl-C.
         drop(sender.send(future.await));
     };
-    whom.spawn(Box::pin(task)).map_err(|error| to_py(py, &no_thread(&error)))?;
+    // A thread that forks may hold it up, and need the interpreter to go on.
+    let started = py.detach(|| whom.spawn(Box::pin(task)));
+    started.map_err(|error| to_py(py, &no_thread(&error)))?;
     let receiver = Mutex::new(receiver);
     let slice = || {
         let receiver = receiver.lock().unwrap_or_else(PoisonError::into_inner);

@@ -38,8 +38,9 @@ fn wait_until_finished(py: Python<'_>, timeout: f64) -> PyResult<bool> {
 
 /// Waits until nothing is half set up that a forked child would miss.
 #[pyfunction]
-pub(crate) fn before_fork() {
-    worker::before_fork();
+pub(crate) fn before_fork(py: Python<'_>) {
+    // Who sets something up may need the interpreter for a moment.
+    py.detach(worker::before_fork);
 }
 
 /// Goes on, in the parent.

@@ -6,7 +6,7 @@ use pyo3::types::PyDict;
 
 use crate::authorization::RequestAuthorization;
 use crate::background::{FollowStore, KeepFresh, Kept};
-use crate::bridge::wait;
+use crate::bridge::{wait, wait_for_user};
 use crate::events::{self, Subscription};
 use crate::login::{BrowserLogin, DeviceLogin};
 use crate::outcomes::{LogoutOutcome, StoreHolder, SyncOutcome};
@@ -240,7 +240,10 @@ impl AuthManager {
         py: Python<'_>,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<BrowserLogin> {
-        wait(py, calls::login_with_browser(self.0.clone(), login_options::browser(options)?))
+        wait_for_user(
+            py,
+            calls::login_with_browser(self.0.clone(), login_options::browser(options)?),
+        )
     }
 
     /// Begins to sign in on another device: its user types `user_code` of what is returned in at
@@ -260,7 +263,10 @@ impl AuthManager {
         py: Python<'_>,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<DeviceLogin> {
-        wait(py, calls::login_with_device_code(self.0.clone(), login_options::device(options)?))
+        wait_for_user(
+            py,
+            calls::login_with_device_code(self.0.clone(), login_options::device(options)?),
+        )
     }
 
     /// Stores a login by API key, and returns its snapshot. Nobody is asked whether the key is good.

@@ -11,10 +11,18 @@ const CLOSED: usize = usize::MAX;
 
 /// Does `work` while nobody forks who says so.
 pub(crate) fn set_up<T>(work: impl FnOnce() -> T) -> T {
+    /// Also where the work panics.
+    struct Leave;
+
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            GATE.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
     change(|threads| (threads != CLOSED).then(|| threads + 1));
-    let done = work();
-    GATE.fetch_sub(1, Ordering::SeqCst);
-    done
+    let _leave = Leave;
+    work()
 }
 
 /// Waits until nothing is being set up, and lets nothing begin.

@@ -15,7 +15,7 @@ mod server;
 mod token_reply;
 
 pub(crate) use callback::{Callback, code_in};
-pub(crate) use device::{DeviceAnswer, DeviceCode, expired};
+pub(crate) use device::{DeviceAnswer, DeviceCode, DeviceGrant, expired};
 pub(crate) use listener::{Listener, Waiting};
 pub(crate) use page::Page;
 pub(crate) use record::{

@@ -40,7 +40,7 @@ class AsyncBrowserLogin:
         return self._native.redirect_uri
 
     def open_browser(self) -> None:
-        """Opens the user's browser at `authorization_url`, and does not wait for it.
+        """Opens the user's browser at `authorization_url`. One that runs in the terminal is waited for.
 
         Raises `LoginNotSupported` where none can be opened.
         """

@@ -19,7 +19,6 @@ const CODEX_LIFETIME: Duration = Duration::from_secs(15 * 60);
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 /// What the user types in, and where.
-#[derive(Debug)]
 pub(crate) struct DeviceCode {
     pub(crate) user_code: String,
     pub(crate) verification_uri: String,
@@ -31,16 +30,26 @@ pub(crate) struct DeviceCode {
     kind: Kind,
 }
 
-#[derive(Debug)]
 enum Kind {
     Codex { device_auth_id: Secret },
     Standard { device_code: Secret },
 }
 
+/// What a user's consent has brought.
+#[derive(Debug)]
+pub(crate) enum DeviceGrant {
+    Tokens(Tokens),
+    /// Codex's: a code, and the verifier that its server made.
+    Code {
+        code: Secret,
+        verifier: Secret,
+    },
+}
+
 /// The answer to "has the user agreed?".
 #[derive(Debug)]
 pub(crate) enum DeviceAnswer {
-    Granted(Tokens),
+    Granted(DeviceGrant),
     Pending,
     /// And it asks for longer pauses.
     SlowDown,
@@ -105,8 +114,8 @@ impl AuthorizationServer {
     }
 
     async fn standard_code(&self, scope: Option<&str>) -> Result<DeviceCode> {
-        let endpoint = self.metadata().await?.device_authorization_endpoint();
-        let endpoint = endpoint.ok_or_else(not_supported)?;
+        let metadata = self.required_metadata().await?;
+        let endpoint = metadata.device_authorization_endpoint().ok_or_else(not_supported)?;
         let fields = [("client_id", self.client_id()), ("scope", Self::standard_scope(scope))];
         let reply = self.post_form(&endpoint, &fields).await?;
         let code: StandardReply = parsed(reply.status, &reply.body)?;
@@ -141,11 +150,19 @@ impl AuthorizationServer {
             return Ok(DeviceAnswer::Pending);
         }
         let grant: CodexGrant = parsed(reply.status, &reply.body)?;
-        let redirect_uri = self.url("deviceauth/callback")?;
-        let CodexGrant { authorization_code, code_verifier } = grant;
-        let tokens =
-            self.exchange(&authorization_code, &code_verifier, redirect_uri.as_str(), false);
-        Ok(DeviceAnswer::Granted(tokens.await?))
+        let CodexGrant { authorization_code: code, code_verifier: verifier } = grant;
+        Ok(DeviceAnswer::Granted(DeviceGrant::Code { code, verifier }))
+    }
+
+    /// The tokens for `grant`, once: a code is not good twice.
+    pub(crate) async fn device_tokens(&self, grant: DeviceGrant) -> Result<Tokens> {
+        match grant {
+            DeviceGrant::Tokens(tokens) => Ok(tokens),
+            DeviceGrant::Code { code, verifier } => {
+                let redirect_uri = self.url("deviceauth/callback")?;
+                self.exchange(&code, &verifier, redirect_uri.as_str(), false).await
+            }
+        }
     }
 
     async fn poll_standard(&self, device_code: &Secret) -> Result<DeviceAnswer> {
@@ -165,7 +182,10 @@ impl AuthorizationServer {
             )
             .with_reason("access_denied")),
             Some("expired_token") => Err(expired()),
-            _ => Tokens::parse(reply.status, &reply.body).map(DeviceAnswer::Granted),
+            _ => {
+                let tokens = Tokens::parse(reply.status, &reply.body)?;
+                Ok(DeviceAnswer::Granted(DeviceGrant::Tokens(tokens)))
+            }
         }
     }
 }

@@ -36,6 +36,8 @@ const STANDARD_SCOPE: &str = "openid profile email offline_access";
 pub(crate) struct AuthorizationServer {
     /// Without a slash at its end.
     issuer: String,
+    /// Where codes are redeemed, if the issuer does not say.
+    token_url: Url,
     config: HttpTokenEndpointConfig,
     client: PerProcess<Client>,
     /// Once it was fetched.
@@ -49,9 +51,10 @@ pub(super) struct Reply {
 }
 
 impl AuthorizationServer {
-    pub(crate) fn new(issuer: &str, config: HttpTokenEndpointConfig) -> Self {
+    pub(crate) fn new(issuer: &str, token_url: Url, config: HttpTokenEndpointConfig) -> Self {
         let issuer = issuer.trim_end_matches('/').to_owned();
-        Self { issuer, config, client: PerProcess::new(), metadata: ArcSwapOption::empty() }
+        let metadata = ArcSwapOption::empty();
+        Self { issuer, token_url, config, client: PerProcess::new(), metadata }
     }
 
     pub(super) fn client_id(&self) -> &str {
@@ -66,21 +69,47 @@ impl AuthorizationServer {
         })
     }
 
-    /// Its published metadata.
+    /// Its published metadata; none where it publishes none under that name.
     ///
     /// # Errors
     ///
-    /// `login_failed` where it publishes none.
-    pub(super) async fn metadata(&self) -> Result<Arc<Metadata>> {
+    /// `login_transient` where it does not answer.
+    async fn metadata(&self) -> Result<Option<Arc<Metadata>>> {
         if let Some(metadata) = self.metadata.load_full() {
-            return Ok(metadata);
+            return Ok(Some(metadata));
         }
         let reply = self.get(&self.url(CONFIGURATION)?).await?;
         let is_there = reply.status == 200;
         let metadata = Metadata::parse(&reply.body, &self.issuer).filter(|_| is_there);
-        let metadata = Arc::new(metadata.ok_or_else(|| self.lacks("metadata under that name"))?);
-        self.metadata.store(Some(Arc::clone(&metadata)));
+        let metadata = metadata.map(Arc::new);
+        self.metadata.store(metadata.clone());
         Ok(metadata)
+    }
+
+    /// The same, without which nothing can be done.
+    pub(super) async fn required_metadata(&self) -> Result<Arc<Metadata>> {
+        self.metadata().await?.ok_or_else(|| self.lacks("metadata under that name"))
+    }
+
+    /// Fails where a login would be refreshed somewhere else than it was made.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_option`; those of [`required_metadata`](Self::required_metadata).
+    pub(crate) async fn require_token_endpoint(&self, is_standard: bool) -> Result<()> {
+        if !is_standard {
+            return Ok(());
+        }
+        let published = self.token_url(true).await?;
+        if published == self.config.token_url {
+            return Ok(());
+        }
+        let message = format!(
+            "the token endpoint of {} is {published}, and tokens are refreshed at {}; set token_url, \
+             and token_encoding to form",
+            self.issuer, self.config.token_url
+        );
+        Err(Error::new(ErrorKind::InvalidOption, message))
     }
 
     /// The URL for the browser.
@@ -96,7 +125,7 @@ impl AuthorizationServer {
         workspaces: &[String],
     ) -> Result<Url> {
         if is_standard {
-            let endpoint = self.metadata().await?.authorization_endpoint();
+            let endpoint = self.required_metadata().await?.authorization_endpoint();
             let endpoint = endpoint.ok_or_else(|| self.lacks("authorization endpoint"))?;
             // Else no refresh token comes (OpenID Connect Core, section 11).
             let consent = [("prompt", "consent")];
@@ -141,9 +170,9 @@ impl AuthorizationServer {
 
     pub(super) async fn token_url(&self, is_standard: bool) -> Result<Url> {
         if !is_standard {
-            return Ok(self.config.token_url.clone());
+            return Ok(self.token_url.clone());
         }
-        let endpoint = self.metadata().await?.token_endpoint();
+        let endpoint = self.required_metadata().await?.token_endpoint();
         endpoint.ok_or_else(|| self.lacks("token endpoint"))
     }
 
@@ -160,14 +189,9 @@ impl AuthorizationServer {
         is_required: bool,
         now: DateTime<Utc>,
     ) -> Result<()> {
-        let keys = match self.metadata().await {
-            Ok(metadata) => metadata.jwks_uri().ok_or_else(|| self.lacks("keys")),
-            Err(error) => Err(error),
-        };
-        let keys = match keys {
-            Ok(keys) => keys,
-            Err(error) if is_required => return Err(error),
-            Err(_) => return Ok(()),
+        let keys = self.metadata().await?.and_then(|metadata| metadata.jwks_uri());
+        let Some(keys) = keys else {
+            return if is_required { Err(self.lacks("keys")) } else { Ok(()) };
         };
         let reply = self.get(&keys).await?;
         let keys: JwkSet = serde_json::from_slice(&reply.body).map_err(|_| self.lacks("keys"))?;

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::callback::known_error;
+use crate::claims::IdTokenClaims;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 
@@ -26,11 +27,16 @@ impl Tokens {
             return Err(refused(status, body));
         }
         let tokens: Option<Self> = serde_json::from_slice(body).ok();
-        tokens.filter(Self::are_all).ok_or_else(|| {
+        let tokens = tokens.filter(Self::are_all).ok_or_else(|| {
             let message = "the token endpoint left out the id, access or refresh token; was \
                            offline_access among the scopes?";
             Error::new(ErrorKind::LoginFailed, message)
-        })
+        })?;
+        if IdTokenClaims::parse(tokens.id_token.expose()).is_none() {
+            // Nobody could tell whose login it is.
+            return Err(Error::new(ErrorKind::LoginFailed, "the id token cannot be read"));
+        }
+        Ok(tokens)
     }
 
     fn are_all(&self) -> bool {

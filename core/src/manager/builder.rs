@@ -199,7 +199,11 @@ impl AuthManagerBuilder {
             None => self.open_store()?,
         };
         let config = self.endpoint_config()?;
-        let server = AuthorizationServer::new(self.issuer_url(), config.clone());
+        let server = AuthorizationServer::new(
+            self.issuer_url(),
+            self.login_token_url(&config)?,
+            config.clone(),
+        );
         let endpoint = self
             .endpoint
             .take()
@@ -292,6 +296,14 @@ impl AuthManagerBuilder {
 
     fn issuer_url(&self) -> &str {
         self.issuer.as_deref().unwrap_or(ISSUER).trim_end_matches('/')
+    }
+
+    /// Where the CLI redeems codes too: what the environment says is for refreshes.
+    fn login_token_url(&self, config: &HttpTokenEndpointConfig) -> Result<Url> {
+        match non_empty(self.token_url.clone()) {
+            Some(_) => Ok(config.token_url.clone()),
+            None => parse_url("issuer", &format!("{}/oauth/token", self.issuer_url())),
+        }
     }
 
     fn endpoint_config(&self) -> Result<HttpTokenEndpointConfig> {

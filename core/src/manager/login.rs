@@ -32,22 +32,30 @@ impl Shared {
         self.storage.ready(LARGEST_RECORD).await.map(drop)
     }
 
-    /// Checks the tokens of a new login, and stores them.
+    /// Checks the tokens of a new login.
+    async fn check_tokens(
+        &self,
+        tokens: &Tokens,
+        nonce: Option<&Secret>,
+        options: &LoginOptions,
+    ) -> Result<()> {
+        let now = self.environment.clock.now();
+        match options.id_token_validation {
+            IdTokenValidation::Off => Ok(()),
+            validation => {
+                let is_required = validation == IdTokenValidation::Required;
+                self.server.check_id_token(tokens, nonce, is_required, now).await
+            }
+        }
+    }
+
     async fn sign_in_with(
         self: &Arc<Self>,
         tokens: Tokens,
-        nonce: Option<&Secret>,
         options: &LoginOptions,
     ) -> Result<CodexAuth> {
-        let now = self.environment.clock.now();
-        match options.id_token_validation {
-            IdTokenValidation::Off => {}
-            validation => {
-                let is_required = validation == IdTokenValidation::Required;
-                self.server.check_id_token(&tokens, nonce, is_required, now).await?;
-            }
-        }
-        self.sign_in(chatgpt_record(tokens, now), options).await
+        let record = chatgpt_record(tokens, self.environment.clock.now());
+        self.sign_in(record, options).await
     }
 
     /// Stores the login in `record`, if it is one that may be used here.
@@ -88,10 +96,15 @@ impl Shared {
         revoke_replaced: bool,
     ) -> Result<CodexAuth> {
         let replaced = self.replace_login(&auth).await.map_err(not_saved)?;
+        let replaced = replaced.filter(|_| revoke_replaced).map(|record| self.newest(&record));
         self.memory.forget_rotation();
-        let stored = self.follow_store().await?.auth;
+        // It is stored, whatever reading it back may say.
+        let stored = self.follow_store().await.map(|view| view.auth).unwrap_or_else(|error| {
+            tracing::warn!(%error, "a new login cannot be read back");
+            self.publish(&self.current.seen(), auth.record())
+        });
         self.announce(Event::LoggedIn);
-        if let Some(replaced) = replaced.filter(|_| revoke_replaced) {
+        if let Some(replaced) = replaced {
             self.revoke(&replaced).await;
         }
         let is_it = |stored: &CodexAuth| stored.record() == auth.record();

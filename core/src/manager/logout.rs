@@ -48,7 +48,7 @@ impl Shared {
         self.on_worker(async move { shared.log_out(own, options).await }).await?
     }
 
-    /// Signs `own` out, and nobody who signs in meanwhile.
+    /// Signs `own` out, and no other account that signs in meanwhile.
     async fn log_out(
         &self,
         mut own: Option<CodexAuth>,
@@ -66,7 +66,9 @@ impl Shared {
             }
             own = own.or(stored);
             if options.revoke {
-                outcome.revoked |= self.revoke(&record).await;
+                // A login that cannot be removed stays one that works.
+                drop(self.storage.ready(0).await?);
+                outcome.revoked |= self.revoke(&self.newest(&record)).await;
             }
             // No lock is held while the server is asked, so the record may be another one now.
             if self.storage.delete(&loaded.version).await? == Swap::Done {
@@ -82,7 +84,12 @@ impl Shared {
 
     async fn logged_out(&self, outcome: LogoutOutcome) -> Result<LogoutOutcome> {
         self.memory.forget_rotation();
-        self.follow_store().await?;
+        match self.follow_store().await {
+            Err(error) if !outcome.removed => return Err(error),
+            // It is gone, whatever a look at the store may say.
+            Err(error) => tracing::warn!(%error, "the store cannot be read after a logout"),
+            Ok(_) => {}
+        }
         Ok(outcome)
     }
 
@@ -102,14 +109,17 @@ impl Shared {
         ))
     }
 
-    /// Best effort: the login is removed whatever the server says.
-    pub(super) async fn revoke(&self, record: &Arc<AuthDotJson>) -> bool {
+    /// The login in `record`, or the pair that is still to be saved in its place.
+    pub(super) fn newest(&self, record: &Arc<AuthDotJson>) -> Arc<AuthDotJson> {
         let unsaved = self.memory.rotated().filter(|rotated| {
             rotated.unsaved && self.is_replaceable(record, &rotated.record, &rotated.redeemed)
         });
-        let newest =
-            unsaved.map_or_else(|| Arc::clone(record), |rotated| Arc::clone(&rotated.record));
-        let Some(auth) = self.login(&newest) else { return false };
+        unsaved.map_or_else(|| Arc::clone(record), |rotated| Arc::clone(&rotated.record))
+    }
+
+    /// Best effort: the login is removed whatever the server says.
+    pub(super) async fn revoke(&self, record: &Arc<AuthDotJson>) -> bool {
+        let Some(auth) = self.login(record) else { return false };
         let Some(tokens) = auth.managed_tokens() else { return false };
         let (token, hint) = if tokens.refresh_token.is_empty() {
             (&tokens.access_token, TokenTypeHint::AccessToken)

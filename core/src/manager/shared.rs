@@ -106,6 +106,16 @@ impl Shared {
         answer.await.map_err(|_| interrupted())
     }
 
+    /// The same for a `task` that changes nothing: the end of the process does not wait for it.
+    pub(super) async fn on_worker_unawaited<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T> {
+        let (task, answer) = answered(task);
+        self.environment.spawner.spawn_read(task).map_err(|error| no_thread(&error))?;
+        answer.await.map_err(|_| interrupted())
+    }
+
     pub(super) fn spawn(&self, task: BoxFuture<'static, ()>) -> Result<()> {
         self.environment.spawner.spawn(task).map_err(|error| no_thread(&error))
     }

@@ -16,6 +16,7 @@ async fn a_browser_login_is_stored_as_the_cli_would_store_it() {
     let mut events = manager.subscribe();
     let login = within(manager.login_with_browser(options())).await.expect("begun");
     let port = login.redirect_uri().split([':', '/']).nth(4).expect("a port").to_owned();
+    assert!(!format!("{login:?}").contains("state="));
     let page = visit(login.authorization_url()).await;
     assert_eq!(page.status(), 200);
     let policy = page.headers()["content-security-policy"].to_str().expect("text").to_owned();

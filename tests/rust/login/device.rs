@@ -15,6 +15,7 @@ async fn a_device_login_waits_for_its_user_and_tells() {
     let mut events = manager.subscribe();
     let login = within(manager.login_with_device_code(options())).await.expect("begun");
     assert_eq!(login.user_code(), "TEST-CODE");
+    assert!(!format!("{login:?}").contains("TEST-CODE"));
     assert_eq!(login.verification_uri(), format!("{}/codex/device", scene.realm().url()));
     assert_eq!(login.verification_uri_complete(), None);
     assert_eq!(login.expires_in().as_secs(), 900);

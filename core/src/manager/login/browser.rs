@@ -1,5 +1,6 @@
 //! Signing in with a browser on this machine, or with one elsewhere whose user pastes an address.
 
+use std::fmt;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +25,6 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// A sign-in that waits for a browser; by
 /// [`AuthManager::login_with_browser`](crate::AuthManager::login_with_browser).
-#[derive(Debug)]
 #[must_use = "dropping this cancels it"]
 pub struct BrowserLogin {
     authorization_url: Url,
@@ -35,7 +35,8 @@ pub struct BrowserLogin {
 }
 
 impl BrowserLogin {
-    /// Where the browser is to go. Whoever sees it can sign in for this program, and learns nothing.
+    /// Where the browser is to go. Keep it out of logs: whoever has it can sign in in the user's
+    /// place.
     pub fn authorization_url(&self) -> &str {
         self.authorization_url.as_str()
     }
@@ -101,6 +102,14 @@ impl BrowserLogin {
     }
 }
 
+impl fmt::Debug for BrowserLogin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BrowserLogin")
+            .field("redirect_uri", &self.redirect_uri)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What a browser's answer is waited for with.
 struct Attempt {
     request: AuthorizationRequest,
@@ -132,11 +141,12 @@ impl Shared {
         options: LoginOptions,
     ) -> Result<BrowserLogin> {
         let shared = Arc::clone(self);
-        self.on_worker(async move { shared.begin_browser_login(options).await }).await?
+        self.on_worker_unawaited(async move { shared.begin_browser_login(options).await }).await?
     }
 
     async fn begin_browser_login(self: &Arc<Self>, options: LoginOptions) -> Result<BrowserLogin> {
         self.prove_savable().await?;
+        self.server.require_token_endpoint(options.is_standard()).await?;
         let listener =
             if options.manual { None } else { Some(Listener::bind(&options.ports).await?) };
         let port = match (&listener, options.ports.first()) {
@@ -177,10 +187,7 @@ impl Shared {
         let (callback, waiting) = answer.ok_or_else(|| late(timeout))?;
         let tokens = signal.unless_stopped(self.tokens(callback, &attempt)).await;
         let outcome = match tokens {
-            Some(Ok(tokens)) => {
-                let nonce = attempt.request.nonce.as_ref();
-                self.sign_in_with(tokens, nonce, &attempt.options).await
-            }
+            Some(Ok(tokens)) => self.sign_in_with(tokens, &attempt.options).await,
             Some(Err(error)) => Err(error),
             None => Err(cancelled()),
         };
@@ -196,9 +203,11 @@ impl Shared {
             Callback::Code(code) => code,
             Callback::Refused(error) => return Err(error),
         };
-        let AuthorizationRequest { pkce, redirect_uri, .. } = &attempt.request;
+        let AuthorizationRequest { pkce, redirect_uri, nonce, .. } = &attempt.request;
         let is_standard = attempt.options.is_standard();
-        self.server.exchange(&code, &pkce.verifier, redirect_uri, is_standard).await
+        let tokens = self.server.exchange(&code, &pkce.verifier, redirect_uri, is_standard).await?;
+        self.check_tokens(&tokens, nonce.as_ref(), &attempt.options).await?;
+        Ok(tokens)
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manager::background::{Background, Signal};
 use crate::manager::events::Event;
-use crate::manager::shared::{Shared, interrupted};
+use crate::manager::shared::Shared;
 use crate::per_process::NotInherited;
 use crate::snapshot::CodexAuth;
 
@@ -43,8 +43,8 @@ impl PendingLogin {
         let outcome = self.outcome.get().cloned();
         async move {
             let mut outcome = outcome.ok_or_else(inherited)?;
-            let outcome = outcome.wait_for(Option::is_some).await.map_err(|_| interrupted())?;
-            outcome.clone().unwrap_or_else(|| Err(interrupted()))
+            let outcome = outcome.wait_for(Option::is_some).await.map_err(|_| cancelled())?;
+            outcome.clone().unwrap_or_else(|| Err(cancelled()))
         }
     }
 
