@@ -46,23 +46,25 @@ def main() -> None:
 
 
 def measure(manager: AuthManager, url: str) -> None:
+    """On one connection each: two may be served by processors that are not alike."""
     headers = signed_in(manager.auth()).headers()
-    bare_session, session = requests.Session(), requests.Session()
-    bare_session.trust_env = session.trust_env = False
-    bare_session.headers.update(headers)
-    session.auth = RequestsAuth(manager)
-    report(
-        "RequestsAuth, beyond requests",
-        compare(lambda: bare_session.post(url, BODY), lambda: session.post(url, BODY)),
-    )
-    with (
-        httpx.Client(headers=headers, trust_env=False) as bare_client,
-        httpx.Client(auth=HttpxAuth(manager), trust_env=False) as client,
-    ):
+    with requests.Session() as session:
+        session.trust_env = False
+        requests_auth = RequestsAuth(manager)
+        report(
+            "RequestsAuth, beyond requests",
+            compare(
+                lambda: session.post(url, BODY, headers=headers),
+                lambda: session.post(url, BODY, auth=requests_auth),
+            ),
+        )
+    with httpx.Client(trust_env=False) as client:
+        httpx_auth = HttpxAuth(manager)
         report(
             "HttpxAuth, beyond httpx",
             compare(
-                lambda: bare_client.post(url, content=BODY), lambda: client.post(url, content=BODY)
+                lambda: client.post(url, content=BODY, headers=headers),
+                lambda: client.post(url, content=BODY, auth=httpx_auth),
             ),
         )
     report("HttpxAuth, beyond httpx, async", asyncio.run(measure_async(manager, url)))
@@ -70,13 +72,11 @@ def measure(manager: AuthManager, url: str) -> None:
 
 async def measure_async(manager: AuthManager, url: str) -> tuple[float, float]:
     headers = signed_in(manager.auth()).headers()
-    async with (
-        httpx.AsyncClient(headers=headers, trust_env=False) as bare,
-        httpx.AsyncClient(auth=HttpxAuth(manager), trust_env=False) as client,
-    ):
+    auth = HttpxAuth(manager)
+    async with httpx.AsyncClient(trust_env=False) as client:
         calls: list[Callable[[], Awaitable[Any]]] = [
-            lambda: bare.post(url, content=BODY),
-            lambda: client.post(url, content=BODY),
+            lambda: client.post(url, content=BODY, headers=headers),
+            lambda: client.post(url, content=BODY, auth=auth),
         ]
         times: list[list[float]] = [[], []]
         for turn in range(TURNS + WARM_UP):
