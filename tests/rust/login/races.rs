@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use codex_auth_sdk::LogoutOptions;
+use codex_auth_tests::contender::{Contender, Language};
 use serde_json::json;
 
 use crate::scene::{Scene, options, visit, within};
@@ -34,6 +35,33 @@ async fn g3_a_refresh_in_flight_does_not_undo_a_login() {
     assert_eq!(tokens["account_id"], "acct-device");
     let live = realm.call_async("live", json!({"text": scene.stored()})).await;
     assert_eq!(live["refresh"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g3_eight_processes_that_refresh_the_old_login_do_not_undo_the_new_one() {
+    let scene = Scene::signed_in().await;
+    let realm = scene.realm();
+    let manager = scene.manager().await;
+    let start = || Contender::start(Language::Rust, scene.home(), &scene.realm(), &json!({}));
+    let mut contenders: Vec<_> = (0..8).map(|_| start()).collect();
+    contenders.iter_mut().for_each(Contender::wait_until_ready);
+    realm.call_async("kill_access", json!({})).await;
+    realm.call_async("hold", json!({"at": "reply"})).await;
+    contenders.iter_mut().for_each(Contender::go);
+    realm.call_async("wait", json!({"until": {"held": 1}})).await;
+    let login = within(manager.login_with_browser(options())).await.expect("begun");
+    visit(login.authorization_url()).await;
+    within(login.wait()).await.expect("signed in");
+    realm.call_async("release", json!({})).await;
+    for contender in &mut contenders {
+        // What it began with is gone, and it is told so.
+        let answer = contender.answer();
+        assert_eq!(answer["error"], "GiveUp(IdentityMismatch)", "{answer}");
+    }
+    assert_eq!(scene.record().await["tokens"]["refresh_token"], "refresh:sign_in_0_0");
+    let live = realm.call_async("live", json!({"text": scene.stored()})).await;
+    assert_eq!(live["refresh"], true);
+    assert_eq!(realm.stats()["requests"], 1, "the eight of them have asked once");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! A realm, a home, and a browser.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use codex_auth_sdk::{AuthManager, AuthManagerBuilder, CodexAuth, Error, LoginOptions, Result};
@@ -44,6 +44,10 @@ impl Scene {
 
     pub(crate) fn auth_json(&self) -> PathBuf {
         self.home.path().join("auth.json")
+    }
+
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
     }
 
     pub(crate) fn builder(&self) -> AuthManagerBuilder {
