@@ -36,7 +36,7 @@ impl BrowserLogin {
         self.0.redirect_uri()
     }
 
-    /// Opens the user's browser at `authorization_url`. One that runs in the terminal is waited for.
+    /// Opens the user's browser at `authorization_url`; waits for one in the terminal.
     ///
     /// Raises `LoginNotSupported` where none can be opened.
     fn open_browser(&self, py: Python<'_>) -> PyResult<()> {

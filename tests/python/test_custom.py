@@ -402,5 +402,5 @@ def test_the_store_of_the_examples_conforms(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("requests")
-    monkeypatch.syspath_prepend(ROOT / "examples" / "python")
+    monkeypatch.setattr(sys, "path", [str(ROOT / "examples" / "python"), *sys.path])
     check_store(import_module("custom_store").Row(str(tmp_path / "login.db")))

@@ -40,7 +40,7 @@ class AsyncBrowserLogin:
         return self._native.redirect_uri
 
     def open_browser(self) -> None:
-        """Opens the user's browser at `authorization_url`. One that runs in the terminal is waited for.
+        """Opens the user's browser at `authorization_url`; waits for one in the terminal.
 
         Raises `LoginNotSupported` where none can be opened.
         """
