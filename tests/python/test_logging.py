@@ -51,6 +51,14 @@ class Log(logging.Handler):
             records.append(self._arrived.get(timeout=WATCHDOG_S))
         return records
 
+    def replaced(self) -> Log:
+        """Another one in its place, for a child: its parent's may be in a record, for ever."""
+        logger = logging.getLogger("codex_auth_sdk")
+        logger.removeHandler(self)
+        own = Log()
+        logger.addHandler(own)
+        return own
+
 
 @pytest.fixture
 def log() -> Iterator[Log]:
@@ -227,8 +235,9 @@ def test_a_forked_child_logs_what_it_does_itself(realm: Realm, home: Path, log: 
     log.until("codex_auth.recovery")
 
     def child() -> list[str]:
+        own = log.replaced()
         recover(manager)
-        return [record.getMessage().split()[0] for record in log.until("codex_auth.recovery")]
+        return [record.getMessage().split()[0] for record in own.until("codex_auth.recovery")]
 
     assert Child(child).result() == [f"codex_auth.{step}" for step in STEPS]
     recover(manager)
@@ -252,11 +261,7 @@ def test_forks_in_the_middle_of_logging_hang_no_child(log: Log, realm: Realm) ->
             give_up()
 
     def child() -> str:
-        # The parent's handler may be in the middle of a record, for ever.
-        logger = logging.getLogger("codex_auth_sdk")
-        logger.removeHandler(log)
-        own = Log()
-        logger.addHandler(own)
+        own = log.replaced()
         give_up()
         return str(said(own.until("codex_auth.recovery")[0])["outcome"])
 
