@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use codex_auth_sdk::worker::OwnThread;
+use codex_auth_sdk::worker::{self, OwnThread};
 use codex_auth_sdk::{BoxFuture, Error, ErrorKind, Result, Spawner};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -190,6 +190,16 @@ fn hand_over(py: Python<'_>, deliver: &Py<PyAny>, answer: Convert) {
     }
 }
 
+/// Makes `call` with the interpreter, from a thread that does not have it. CPython makes the state of
+/// such a thread under a lock, which a child that is forked meanwhile would find taken.
+pub(crate) fn attach<T>(call: impl FnOnce(Python<'_>) -> T) -> Option<T> {
+    let hold = worker::hold_forks();
+    Python::try_attach(move |py| {
+        drop(hold);
+        call(py)
+    })
+}
+
 /// Makes `call` in a thread of its own, since the core's must never wait for the interpreter; not at
 /// all once that is ending. The end of the process waits for what has begun.
 pub(crate) fn visit(
@@ -198,7 +208,7 @@ pub(crate) fn visit(
     let (done, ended) = oneshot::channel::<()>();
     let attach = move || {
         if !is_ending() {
-            Python::try_attach(call);
+            attach(call);
         }
     };
     let task = async move {

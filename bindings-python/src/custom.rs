@@ -23,7 +23,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use tokio::sync::oneshot;
 
-use crate::bridge::{is_ending, wait};
+use crate::bridge::{attach, is_ending, wait};
 use crate::errors::wrong_type;
 
 /// The storage for the object `store`: one and the same while a manager uses it, so that managers
@@ -178,7 +178,7 @@ impl StoreThread {
         let started = tokio::task::spawn_blocking({
             let thread = Arc::clone(&self);
             // A thread that attaches to an ending interpreter crashes or hangs.
-            move || if is_ending() { None } else { Python::try_attach(|py| thread.start(py)) }
+            move || if is_ending() { None } else { attach(|py| thread.start(py)) }
         });
         match started.await? {
             Some(started) => started.map_err(Raised)?,

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tokio::task::spawn_blocking;
 
-use crate::bridge::is_ending;
+use crate::bridge::{attach, is_ending};
 
 /// There from the first time on that somebody asks for it.
 static BRIDGE: OnceLock<Bridge> = OnceLock::new();
@@ -44,7 +44,7 @@ fn wake() {
 fn deliver_waiting() {
     let bridge = BRIDGE.wait();
     if !is_ending() {
-        Python::try_attach(|py| while !is_ending() && bridge.deliver_next(py) {});
+        attach(|py| while !is_ending() && bridge.deliver_next(py) {});
     }
 }
 

@@ -9,19 +9,27 @@ static GATE: AtomicUsize = AtomicUsize::new(0);
 
 const CLOSED: usize = usize::MAX;
 
+/// Nobody forks who says so while this is there.
+#[derive(Debug)]
+#[must_use = "dropping this ends it"]
+pub struct ForkHold(());
+
+impl ForkHold {
+    pub(crate) fn new() -> Self {
+        change(|threads| (threads != CLOSED).then(|| threads + 1));
+        Self(())
+    }
+}
+
+impl Drop for ForkHold {
+    fn drop(&mut self) {
+        GATE.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// Does `work` while nobody forks who says so.
 pub(crate) fn set_up<T>(work: impl FnOnce() -> T) -> T {
-    /// Also where the work panics.
-    struct Leave;
-
-    impl Drop for Leave {
-        fn drop(&mut self) {
-            GATE.fetch_sub(1, Ordering::SeqCst);
-        }
-    }
-
-    change(|threads| (threads != CLOSED).then(|| threads + 1));
-    let _leave = Leave;
+    let _hold = ForkHold::new();
     work()
 }
 

@@ -17,6 +17,8 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 use crate::environment::{BoxFuture, Spawner};
+pub use crate::fork_gate::ForkHold;
+
 use crate::fork_gate;
 use crate::per_process::PerProcess;
 use crate::storage::lock_file::close_inherited;
@@ -68,6 +70,12 @@ extern "C" fn finish_at_exit() {
 /// on until [`after_fork_in_parent`].
 pub fn before_fork() {
     fork_gate::close();
+}
+
+/// Holds forks up that [`before_fork`] announces, while a thread sets up what a child would miss.
+/// Waits for one that is under way: not to be called with a lock that this needs to go on.
+pub fn hold_forks() -> ForkHold {
+    ForkHold::new()
 }
 
 /// Ends what [`before_fork`] began, in the parent.

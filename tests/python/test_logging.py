@@ -66,8 +66,11 @@ def log() -> Iterator[Log]:
     handler = Log()
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
+    # What pytest catches logs with is not made for children of a fork.
+    logger.propagate = False
     enable_logging()
     yield handler
+    logger.propagate = True
     logger.removeHandler(handler)
     logger.setLevel(logging.NOTSET)
 
