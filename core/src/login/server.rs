@@ -129,7 +129,7 @@ impl AuthorizationServer {
             let endpoint = endpoint.ok_or_else(|| self.lacks("authorization endpoint"))?;
             // Else no refresh token comes (OpenID Connect Core, section 11).
             let consent = [("prompt", "consent")];
-            let scope = scope.unwrap_or(STANDARD_SCOPE);
+            let scope = Self::standard_scope(scope);
             return Ok(request.url(&endpoint, self.client_id(), scope, &consent));
         }
         let workspaces = workspaces.join(",");
@@ -181,7 +181,7 @@ impl AuthorizationServer {
     ///
     /// # Errors
     ///
-    /// `login_failed`.
+    /// `login_failed`; `login_transient` where there is no answer.
     pub(crate) async fn check_id_token(
         &self,
         tokens: &Tokens,
@@ -231,6 +231,9 @@ impl AuthorizationServer {
                 .await
                 .map_err(|error| no_answer(describe(url, &error.without_url())))?;
             let status = response.status().as_u16();
+            if status == 429 || status >= 500 {
+                return Err(no_answer(format!("{host} answered HTTP {status}")));
+            }
             let body = read_body(response).await;
             let body =
                 body.ok_or_else(|| no_answer(format!("the answer of {host} was cut off")))?;

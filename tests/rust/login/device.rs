@@ -1,5 +1,8 @@
 //! A user who types a code in elsewhere.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::thread;
 use std::time::Duration;
 
 use codex_auth_sdk::LoginOptions;
@@ -26,6 +29,37 @@ async fn a_device_login_waits_for_its_user_and_tells() {
     for kind in kinds {
         assert_eq!(within(events.next()).await.expect("told").kind(), kind);
     }
+}
+
+/// Answers one request after the other by these statuses and bodies.
+fn serve(answers: [(u16, &'static str); 3]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    thread::spawn(move || {
+        for (status, body) in answers {
+            let (mut client, _) = listener.accept().expect("a client");
+            let mut head = [0; 4096];
+            assert!(client.read(&mut head).expect("a request") > 0);
+            let length = body.len();
+            let reply = format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n\r\n{body}");
+            client.write_all(reply.as_bytes()).expect("sent");
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn a_server_that_fails_for_a_moment_ends_no_device_login() {
+    let code = r#"{"device_auth_id": "d", "user_code": "CODE", "interval": "0"}"#;
+    let scene = Scene::new();
+    let url = serve([(200, code), (503, "{}"), (403, "{}")]);
+    let manager = scene.builder().issuer(url).build().await.expect("a manager");
+    let mut events = manager.subscribe();
+    let login = within(manager.login_with_device_code(options())).await.expect("begun");
+    // Only the third answer says so.
+    assert_eq!(within(events.next()).await.expect("told").kind(), "login_pending");
+    login.cancel();
+    assert_eq!(refused(within(login.wait()).await).code(), "login_cancelled");
 }
 
 #[tokio::test]
