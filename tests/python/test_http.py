@@ -91,8 +91,32 @@ def test_the_callers_own_trace_is_called_too(realm: Realm, home: Path) -> None:
         def trace(event: str, _: Any) -> None:
             events.append(event)
 
-        client.get(f"{realm.url}/api/echo", extensions={"trace": trace})
-    assert "http11.send_request_headers.started" in events
+        url = f"{realm.url}/api/redirect?to=/api/echo"
+        client.get(url, extensions={"trace": trace}, follow_redirects=True)
+    assert events.count("http11.send_request_headers.started") == 2
+
+
+def test_a_client_whose_redirects_cannot_be_confined_is_refused() -> None:
+    code = """
+import sys
+import httpx
+
+class Request(httpx.Request):
+    def __init__(self, *given, extensions=None, **named):
+        super().__init__(*given, **named)
+        self.extensions = {} if extensions is None else extensions
+
+httpx.Request = Request
+sys.modules["httpx2"] = None
+import codex_auth_sdk
+try:
+    codex_auth_sdk.HttpxAuth
+except ImportError as error:
+    assert "httpx 0.28" in str(error), error
+else:
+    raise AssertionError("not refused")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_libraries_are_optional() -> None:

@@ -1,7 +1,6 @@
 //! The guardians of the examples keep a login fresh, and end when they are told to. Needs the
 //! bindings; see `contention.rs`.
 
-use std::path::Path;
 use std::process::Command;
 
 use codex_auth_tests::guarded::Guardian;
@@ -83,10 +82,9 @@ fn waits_for_a_login(command: Command) {
     assert_eq!(guardian.end().code(), Some(0));
 }
 
-fn script(variable: &str, default: &str, path: &str) -> Command {
-    let mut command = Command::new(std::env::var_os(variable).unwrap_or_else(|| default.into()));
-    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(path));
-    command
+fn script(mut interpreter: Command, path: &str) -> Command {
+    interpreter.arg(program::file("../examples").join(path));
+    interpreter
 }
 
 #[test]
@@ -96,10 +94,10 @@ fn rust() {
 
 #[test]
 fn python() {
-    guard(|| script("PYTHON", "python3", "python/guardian.py"));
+    guard(|| script(program::python(), "python/guardian.py"));
 }
 
 #[test]
 fn node() {
-    guard(|| script("NODE", "node", "node/guardian.mjs"));
+    guard(|| script(program::node(), "node/guardian.mjs"));
 }

@@ -47,20 +47,19 @@ impl Language {
     /// If the contender in Rust has not been built.
     #[must_use]
     pub fn command(self) -> Command {
-        let script = |variable: &str, default: &str, path: &str| {
-            let program = std::env::var_os(variable).unwrap_or_else(|| default.into());
-            let mut command = Command::new(program);
-            command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(path));
-            command
-        };
         match self {
             Self::Rust => {
                 Command::new(program::beside_this_one("contender").expect("it has been built"))
             }
-            Self::Python => script("PYTHON", "python3", "python/contender.py"),
-            Self::Node => script("NODE", "node", "node/contender.mjs"),
+            Self::Python => script(program::python(), "python/contender.py"),
+            Self::Node => script(program::node(), "node/contender.mjs"),
         }
     }
+}
+
+fn script(mut interpreter: Command, path: &str) -> Command {
+    interpreter.arg(program::file(path));
+    interpreter
 }
 
 /// A running contender. It is killed when this is dropped.

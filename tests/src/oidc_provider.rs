@@ -3,10 +3,8 @@
 //! tokens name an issuer and a subject and no ChatGPT account. `oidc-provider/server.mjs` says what
 //! it can be told.
 
-use std::path::Path;
-use std::process::Command;
-
 use crate::issuer::IssuerProcess;
+use crate::program;
 
 /// Its only client.
 pub const CLIENT_ID: &str = "codex";
@@ -18,7 +16,6 @@ pub const CLIENT_ID: &str = "codex";
 /// If it has not been installed: `make tests/oidc-provider/node_modules/ready`.
 #[must_use]
 pub fn start() -> IssuerProcess {
-    let node = std::env::var_os("NODE").unwrap_or_else(|| "node".into());
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("oidc-provider/server.mjs");
-    IssuerProcess::spawn_by(Command::new(node).arg(script)).expect("a server (npm install)")
+    let script = program::file("oidc-provider/server.mjs");
+    IssuerProcess::spawn_by(program::node().arg(script)).expect("a server (npm install)")
 }

@@ -1,7 +1,30 @@
-//! Programs of this package, found beside the one that runs.
+//! Programs that tests run: those of this package, beside the one that runs, and scripts.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What runs scripts in Python: `$PYTHON` (default `python3`), which must have the package.
+#[must_use]
+pub fn python() -> Command {
+    interpreter("PYTHON", "python3")
+}
+
+/// What runs scripts in JavaScript: `$NODE` (default `node`).
+#[must_use]
+pub fn node() -> Command {
+    interpreter("NODE", "node")
+}
+
+fn interpreter(variable: &str, default: &str) -> Command {
+    Command::new(std::env::var_os(variable).unwrap_or_else(|| default.into()))
+}
+
+/// A file of the repository, by its path from the folder of this package.
+#[must_use]
+pub fn file(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
 
 /// The program `name`: tests run in `target/<profile>/deps`, binaries one folder above.
 ///

@@ -6,18 +6,23 @@ from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from codex_auth_sdk._confinement import NAMES, can_confine, confine, confine_async
 from codex_auth_sdk._errors import CodexAuthError
 from codex_auth_sdk._pending import answer
 from codex_auth_sdk.aio import native_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+    from collections.abc import AsyncGenerator, Generator
     from types import ModuleType
+    from typing import TypeAlias
 
     from codex_auth_sdk._native import AuthManager, CodexAuth, RequestAuthorization
     from codex_auth_sdk.aio import AsyncAuthManager
 
-_EVENT = ".send_request_headers.started"
+    _Header: TypeAlias = tuple[bytes, bytes]
+
+# The manager says no to retries of all others, and most are.
+_UNAUTHORIZED = 401
 
 
 def _installed() -> list[ModuleType]:
@@ -25,9 +30,12 @@ def _installed() -> list[ModuleType]:
     for name in ("httpx", "httpx2"):
         with suppress(ImportError):
             found.append(import_module(name))
-    if not found:
-        raise ImportError("HttpxAuth needs httpx or httpx2; pip install 'codex-auth-sdk[httpx]'")
-    return found
+    usable = [module for module in found if can_confine(module)]
+    if not usable:
+        raise ImportError(
+            "HttpxAuth needs httpx 0.28 or later, or httpx2; pip install 'codex-auth-sdk[httpx]'"
+        )
+    return usable
 
 
 _MODULES = _installed()
@@ -62,6 +70,8 @@ class HttpxAuth(_Auth):  # type: ignore[misc]
 
     def __init__(self, manager: AuthManager | AsyncAuthManager) -> None:
         self._manager = native_of(manager)
+        # The last credential, so that its headers are made once and not for every request.
+        self._known: tuple[CodexAuth | None, list[_Header]] = (None, [])
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         """The flow of a `Client`."""
@@ -70,10 +80,12 @@ class HttpxAuth(_Auth):  # type: ignore[misc]
             yield request
             return
         auth = authorization.auth()
-        _confine(request)
+        confine(request)
         while True:
-            _put_headers(request, auth)
+            self._put_headers(request, auth)
             response = yield request
+            if response.status_code != _UNAUTHORIZED:
+                return
             try:
                 again = authorization.retry_auth(auth, response.status_code)
             except CodexAuthError as error:
@@ -92,10 +104,12 @@ class HttpxAuth(_Auth):  # type: ignore[misc]
             yield request
             return
         auth = await answer(authorization.begin_auth())
-        _confine_async(request)
+        confine_async(request)
         while True:
-            _put_headers(request, auth)
+            self._put_headers(request, auth)
             response = yield request
+            if response.status_code != _UNAUTHORIZED:
+                return
             try:
                 again = await answer(authorization.begin_retry_auth(auth, response.status_code))
             except CodexAuthError as error:
@@ -110,13 +124,15 @@ class HttpxAuth(_Auth):  # type: ignore[misc]
     def _authorization(self, request: Any) -> RequestAuthorization | None:
         return self._manager.authorize(str(request.url), request.headers.get("Authorization"))
 
-
-def _put_headers(request: Any, auth: CodexAuth) -> None:
-    """Puts the credential in the place of what the request has of it."""
-    own = [(name.encode(), value.encode()) for name, value in auth.headers().items()]
-    kept = [header for header in request.headers.raw if header[0].lower() not in NAMES]
-    # As bytes and all at once: ten times faster than by assignment.
-    request.headers = type(request.headers)(kept + own)
+    def _put_headers(self, request: Any, auth: CodexAuth) -> None:
+        """Puts the credential in the place of what the request has of it."""
+        known, own = self._known
+        if known != auth:
+            own = [(name.encode(), value.encode()) for name, value in auth.headers().items()]
+            self._known = (auth, own)
+        kept = [header for header in request.headers.raw if header[0].lower() not in NAMES]
+        # As bytes and all at once: ten times faster than by assignment.
+        request.headers = type(request.headers)(kept + own)
 
 
 def _can_be_sent_again(request: Any) -> bool:
@@ -131,50 +147,3 @@ def _can_be_sent_again(request: Any) -> bool:
 def _can_be_read_again(field: Any) -> bool:
     file = getattr(field, "file", b"")
     return isinstance(file, (bytes, str)) or file.seekable()
-
-
-def _confine(request: Any) -> None:
-    """Has the credential stay with the origin that the request is for.
-
-    The client follows redirects beneath its authorization, and takes headers along; what is told
-    before they are written is the one place to stop that.
-    """
-    traced: Callable[[str, Any], None] | None = request.extensions.get("trace")
-    confine = _confinement()
-
-    def trace(event: str, info: Any) -> None:
-        confine(event, info)
-        if traced is not None:
-            traced(event, info)
-
-    request.extensions["trace"] = confine if traced is None else trace
-
-
-def _confine_async(request: Any) -> None:
-    traced: Callable[[str, Any], Awaitable[None]] | None = request.extensions.get("trace")
-    confine = _confinement()
-
-    async def trace(event: str, info: Any) -> None:
-        confine(event, info)
-        if traced is not None:
-            await traced(event, info)
-
-    request.extensions["trace"] = trace
-
-
-def _confinement() -> Callable[[str, Any], None]:
-    allowed: list[object] = []
-
-    def confine(event: str, info: Any) -> None:
-        if not event.endswith(_EVENT):
-            return
-        sent = info["request"]
-        # The first one is the request itself.
-        allowed.append(sent.url.origin)
-        if sent.url.origin != allowed[0]:
-            sent.headers[:] = [header for header in sent.headers if header[0].lower() not in NAMES]
-
-    return confine
-
-
-NAMES = frozenset((b"authorization", b"chatgpt-account-id", b"x-openai-fedramp", b"originator"))

@@ -1,6 +1,8 @@
 //! Networks as they are: proxies, private authorities, HTTP/2, IPv6. The programs that refresh are
 //! contenders, because what they are told is in their environment.
 
+#[cfg(feature = "bindings")]
+mod clients;
 mod proxy;
 mod server;
 
@@ -64,10 +66,10 @@ impl Machine {
         self.home.path().join(name).to_str().expect("UTF-8").to_owned()
     }
 
-    /// Stores a login whose access token has expired.
-    fn sign_in(&self) {
+    /// Stores a login.
+    fn sign_in(&self, login: &Value) {
         self.realm.run("reset", &json!({}));
-        let login = self.realm.call("login", &json!({"name": "a", "access_age_s": 7200}));
+        let login = self.realm.call("login", login);
         fs::write(self.path("auth.json"), login["text"].as_str().expect("a record"))
             .expect("written");
     }
@@ -83,7 +85,7 @@ impl Machine {
     /// What a request comes to that needs a refresh first, by a program with these options and
     /// environment variables.
     fn request(&self, language: Language, options: &Value, variables: &[(&str, &str)]) -> Value {
-        self.sign_in();
+        self.sign_in(&expired());
         let mut command = language.command();
         for name in ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"] {
             command.env_remove(name).env_remove(name.to_lowercase());
@@ -106,6 +108,11 @@ impl Machine {
         let answer = self.request(language, options, &variables);
         assert_eq!(answer["status"], 200, "{language:?} {options} {variables:?}: {answer}");
     }
+}
+
+/// A login whose access token has expired.
+fn expired() -> Value {
+    json!({"name": "a", "access_age_s": 7200})
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -238,7 +245,7 @@ async fn g9_neither_a_proxys_password_nor_a_token_is_shown() {
     let log = Log::of_everything();
     let machine = Machine::new().await;
     let proxy = Proxy::start();
-    machine.sign_in();
+    machine.sign_in(&expired());
     let mut secrets = machine.secrets();
     let wrong = "wrong-password";
     secrets.extend([PASSWORD, wrong].map(str::to_owned));

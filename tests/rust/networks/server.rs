@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex};
 use codex_auth_tests::issuer::Realm;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderName, USER_AGENT};
+use hyper::header::{CONTENT_TYPE, HeaderName, LOCATION, USER_AGENT};
+use hyper::http::uri::PathAndQuery;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -21,6 +22,9 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 /// The names of this machine that the certificate is for. It does not know the last one as such.
 const NAMES: [&str; 2] = ["localhost", "0.0.0.0"];
 
+/// The headers of a credential that are passed on.
+const CREDENTIAL: [&str; 2] = ["authorization", "chatgpt-account-id"];
+
 /// What a client said of itself.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Greeting {
@@ -28,7 +32,7 @@ pub(crate) struct Greeting {
     pub(crate) user_agent: String,
 }
 
-/// A server that passes on to a realm of the issuer.
+/// A server that passes on to a realm of the issuer, and has its redirects lead back here.
 #[derive(Clone)]
 pub(crate) struct Server {
     realm: Realm,
@@ -85,14 +89,25 @@ impl Server {
             Greeting { version: format!("{:?}", head.version), user_agent: text(USER_AGENT) };
         self.greetings.lock().expect("not poisoned").push(greeting);
         let content_type = text(CONTENT_TYPE);
+        let brought = CREDENTIAL.map(|name| (name, text(HeaderName::from_static(name))));
+        let brought = brought.iter().filter(|(_, value)| !value.is_empty());
+        let brought: String = brought.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let body = body.collect().await.expect("a whole body").to_bytes();
         let body = String::from_utf8(body.to_vec()).expect("text");
+        let realm = self.realm.clone();
         let exchange = move || {
-            let (method, path) = (head.method.as_str(), head.uri.path());
-            self.realm.exchange(method, path, &content_type, "", &body).expect("a reply")
+            let path = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+            let exchange =
+                realm.exchange(head.method.as_str(), path, &content_type, &brought, &body);
+            exchange.expect("a reply")
         };
         let reply = tokio::task::spawn_blocking(exchange).await.expect("a reply");
-        Ok(Response::builder().status(reply.status).body(reply.body).expect("a response"))
+        let mut response = Response::builder().status(reply.status);
+        if let Some(location) = reply.location() {
+            let own = format!("https://localhost:{}", self.port);
+            response = response.header(LOCATION, location.replace(&self.realm.url(), &own));
+        }
+        Ok(response.body(reply.body).expect("a response"))
     }
 }
 
@@ -100,6 +115,8 @@ impl Server {
 fn certified() -> (ServerConfig, String) {
     let mut params = CertificateParams::new(Vec::new()).expect("no names");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // Without a name of its own, OpenSSL takes the server's certificate for a self-signed one.
+    params.distinguished_name.push(DnType::CommonName, "an authority");
     let key = KeyPair::generate().expect("a key");
     let authority = params.self_signed(&key).expect("a certificate");
     let issuer = Issuer::new(params, key);

@@ -1,10 +1,10 @@
 //! The chaos tests of Python and Node at length: what each of their tests reports is a row.
 
-use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
+use crate::program;
 use crate::torture::Trial;
 
 const PYTHON: [&str; 4] =
@@ -18,26 +18,18 @@ const LAST_LINES: usize = 30;
 /// Runs the chaos tests of `$PYTHON` (default `python3`), with so many times as many rounds.
 #[must_use]
 pub fn python(times: u64, seed: u64) -> Vec<Trial> {
-    let mut pytest = program("PYTHON", "python3");
+    let mut pytest = program::python();
     pytest.args(["-m", "pytest", "-q", "--timeout=7200"]);
-    pytest.args(PYTHON.map(|file| folder("python").join(file)));
+    pytest.args(PYTHON.map(|file| program::file("python").join(file)));
     run(pytest, "python", times, seed)
 }
 
 /// The same for `$NODE` (default `node`).
 #[must_use]
 pub fn node(times: u64, seed: u64) -> Vec<Trial> {
-    let mut node = program("NODE", "node");
-    node.arg("--test").args(NODE.map(|file| folder("node").join(file)));
+    let mut node = program::node();
+    node.arg("--test").args(NODE.map(|file| program::file("node").join(file)));
     run(node, "node", times, seed)
-}
-
-fn program(variable: &str, default: &str) -> Command {
-    Command::new(std::env::var_os(variable).unwrap_or_else(|| default.into()))
-}
-
-fn folder(language: &str) -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(language)
 }
 
 fn run(mut tests: Command, language: &str, times: u64, seed: u64) -> Vec<Trial> {
