@@ -15,10 +15,17 @@ export declare class NativeAuthManager {
   static openNow(options: NativeOptions, storage?: NativeEphemeralStorage | NativeConnection | null): Outcome<NativeAuthManager>
   /** Reads the store, waiting for it if need be. */
   static open(options: NativeOptions, storage?: NativeEphemeralStorage | NativeConnection | null): Outcome<NativeAuthManager> | Promise<Outcome<NativeAuthManager>>
-  /** The snapshot in memory: `known` itself if it is that. */
-  auth(known?: NativeCodexAuth | undefined | null): NativeCodexAuth | null
-  /** The snapshot if it is fresh: `known` itself if it is that. */
-  freshAuthIfReady(known?: NativeCodexAuth | undefined | null): NativeCodexAuth | null
+  /** The snapshot in memory. */
+  auth(): NativeCodexAuth | null
+  /** When a refresh of the snapshot is due, in milliseconds since 1970. */
+  dueAt(): number | null
+  /**
+   * A word of memory that is another number once `auth` or `due_at` may be; null where the
+   * runtime shares no memory.
+   */
+  version(): Uint32Array | null
+  /** The snapshot if it is fresh. */
+  freshAuthIfReady(): NativeCodexAuth | null
   /** The snapshot, refreshed first where needed. */
   freshAuth(): Outcome<NativeCodexAuth | null> | Promise<Outcome<NativeCodexAuth | null>>
   /** Reads the store; whether the snapshot changed. */
@@ -32,10 +39,10 @@ export declare class NativeAuthManager {
   /** What to do about a 401: `retry` or `give_up`. */
   recoverFromUnauthorized(auth: NativeCodexAuth, recovery: NativeRecovery): Outcome<'retry' | 'give_up'> | Promise<Outcome<'retry' | 'give_up'>>
   /**
-   * The snapshot to send a request to `url` with, which has the header `authorization`: `known`
-   * itself if it is that; null if it has to be waited for, false where the request gets none.
+   * The snapshot to send a request to `url` with, which has the header `authorization`; null if
+   * it has to be waited for, false where the request gets none.
    */
-  requestAuthIfReady(url: string, authorization?: string | undefined | null, known?: NativeCodexAuth | undefined | null): Outcome<NativeCodexAuth | null | false>
+  requestAuthIfReady(url: string, authorization?: string | undefined | null): Outcome<NativeCodexAuth | null | false>
   /**
    * The authorization of a request to `url` with the header `authorization`; null where it gets
    * none.

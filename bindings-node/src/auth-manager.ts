@@ -123,7 +123,7 @@ export let checkManager: (manager: AuthManager) => void;
  */
 export class AuthManager {
   readonly #native: NativeAuthManager;
-  readonly #snapshots = new Snapshots();
+  readonly #snapshots: Snapshots;
 
   /**
    * Reads the store once, without waiting: for file and ephemeral stores. The others need
@@ -140,6 +140,7 @@ export class AuthManager {
       options instanceof NativeAuthManager
         ? options
         : unwrap(NativeAuthManager.openNow(...nativeOptions(options)));
+    this.#snapshots = new Snapshots(this.#native);
     finishesAtExit();
   }
 
@@ -150,15 +151,12 @@ export class AuthManager {
       }
     };
     authorize = (manager, url, authorization) => {
-      const native = manager.#native;
-      const snapshots = manager.#snapshots;
-      const ready = unwrap(native.requestAuthIfReady(url, authorization, snapshots.known));
+      const ready = manager.#snapshots.forRequest(url, authorization);
       if (ready === false) {
         return null;
       }
-      const start = () => native.authorize(url, authorization)!;
-      const auth = ready && snapshots.current(ready);
-      return new RequestAuthorization(auth, snapshots, start);
+      const start = () => manager.#native.authorize(url, authorization)!;
+      return new RequestAuthorization(ready, manager.#snapshots, start);
     };
   }
 
@@ -179,7 +177,7 @@ export class AuthManager {
 
   /** The snapshot in memory; null while nobody is signed in. No I/O and no lock. */
   auth(): CodexAuth | null {
-    return this.#snapshots.current(this.#native.auth(this.#snapshots.known));
+    return this.#snapshots.current();
   }
 
   /**
@@ -187,7 +185,7 @@ export class AuthManager {
    * nobody is signed in.
    */
   freshAuthIfReady(): CodexAuth | null {
-    return this.#snapshots.current(this.#native.freshAuthIfReady(this.#snapshots.known));
+    return this.#snapshots.freshIfReady();
   }
 
   /**
@@ -423,7 +421,7 @@ export class AuthManager {
   #own(native: NativeCodexAuth | null): CodexAuth | null;
   #own(native: NativeCodexAuth | null): CodexAuth | null {
     this.auth();
-    return native && this.#snapshots.brought(native);
+    return this.#snapshots.of(native);
   }
 }
 

@@ -3,6 +3,8 @@
 //! Nothing is decided here, and errors cross as plain data: the TypeScript facade in this folder
 //! makes exceptions of them and is the only user of this addon.
 
+#![deny(unsafe_code)]
+
 mod authorization;
 mod background;
 mod custom;
@@ -15,6 +17,7 @@ mod manager;
 mod options;
 mod promise;
 mod recovery;
+mod shared_word;
 mod snapshot;
 mod stats;
 mod storage;

@@ -4,7 +4,7 @@ use codex_auth_sdk::{
     AuthManager, AuthManagerBuilder, LogoutOptions, LogoutOutcome, Secret, StoreHolder, SyncOutcome,
 };
 use napi::Env;
-use napi::bindgen_prelude::{ClassInstance, Either, Result, Unknown};
+use napi::bindgen_prelude::{Either, Result, Uint32ArraySlice, Unknown};
 use napi_derive::napi;
 
 use crate::authorization::NativeRequestAuthorization;
@@ -15,7 +15,8 @@ use crate::login::{NativeBrowserLogin, NativeDeviceLogin, NativeLoginOptions};
 use crate::options::{NativeOptions, Storage, milliseconds};
 use crate::promise::answer;
 use crate::recovery::NativeRecovery;
-use crate::snapshot::{Known, NativeCodexAuth, or_known};
+use crate::shared_word::shared_word;
+use crate::snapshot::{self, NativeCodexAuth};
 use crate::stats::NativeStats;
 
 /// Behind `AuthManager`. What may have to wait returns its answer, or a promise of it.
@@ -75,22 +76,29 @@ impl NativeAuthManager {
         answer(env, async move { builder?.build().await.map(Self) })
     }
 
-    /// The snapshot in memory: `known` itself if it is that.
-    #[napi(ts_return_type = "NativeCodexAuth | null")]
-    pub fn auth<'env>(
-        &self,
-        known: Option<ClassInstance<'env, NativeCodexAuth>>,
-    ) -> Option<Known<'env>> {
-        self.0.auth().map(|auth| or_known(auth, known))
+    /// The snapshot in memory.
+    #[napi]
+    pub fn auth(&self) -> Option<NativeCodexAuth> {
+        self.0.auth().map(NativeCodexAuth)
     }
 
-    /// The snapshot if it is fresh: `known` itself if it is that.
-    #[napi(ts_return_type = "NativeCodexAuth | null")]
-    pub fn fresh_auth_if_ready<'env>(
-        &self,
-        known: Option<ClassInstance<'env, NativeCodexAuth>>,
-    ) -> Option<Known<'env>> {
-        self.0.fresh_auth_if_ready().map(|auth| or_known(auth, known))
+    /// When a refresh of the snapshot is due, in milliseconds since 1970.
+    #[napi]
+    pub fn due_at(&self) -> Option<f64> {
+        self.0.due_at().map(snapshot::milliseconds)
+    }
+
+    /// A word of memory that is another number once `auth` or `due_at` may be; null where the
+    /// runtime shares no memory.
+    #[napi(ts_return_type = "Uint32Array | null")]
+    pub fn version<'env>(&self, env: &'env Env) -> Result<Option<Uint32ArraySlice<'env>>> {
+        shared_word(env, self.0.version())
+    }
+
+    /// The snapshot if it is fresh.
+    #[napi]
+    pub fn fresh_auth_if_ready(&self) -> Option<NativeCodexAuth> {
+        self.0.fresh_auth_if_ready().map(NativeCodexAuth)
     }
 
     /// The snapshot, refreshed first where needed.
@@ -153,20 +161,19 @@ impl NativeAuthManager {
         })
     }
 
-    /// The snapshot to send a request to `url` with, which has the header `authorization`: `known`
-    /// itself if it is that; null if it has to be waited for, false where the request gets none.
+    /// The snapshot to send a request to `url` with, which has the header `authorization`; null if
+    /// it has to be waited for, false where the request gets none.
     #[napi(ts_return_type = "Outcome<NativeCodexAuth | null | false>")]
-    pub fn request_auth_if_ready<'env>(
+    pub fn request_auth_if_ready(
         &self,
         url: String,
         authorization: Option<String>,
-        known: Option<ClassInstance<'env, NativeCodexAuth>>,
-    ) -> Outcome<Either<bool, Option<Known<'env>>>> {
+    ) -> Outcome<Either<bool, Option<NativeCodexAuth>>> {
         let Some(authorization) = self.authorize(url, authorization) else {
             return Either::A(Either::A(false));
         };
         let auth = authorization.0.auth_if_ready();
-        outcome(auth.map(|auth| Either::B(auth.map(|auth| or_known(auth, known)))))
+        outcome(auth.map(|auth| Either::B(auth.map(NativeCodexAuth))))
     }
 
     /// The authorization of a request to `url` with the header `authorization`; null where it gets

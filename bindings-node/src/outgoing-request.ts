@@ -27,6 +27,9 @@ export class OutgoingRequest {
   #init: RequestInit;
   #headers: Header[];
   readonly #areRecord: boolean;
+  /** What the caller wants to be done about redirects. */
+  readonly #redirect: Redirect;
+  #wasSent = false;
   #canRepeat: boolean | null = null;
   #redirects = 0;
 
@@ -37,6 +40,7 @@ export class OutgoingRequest {
     const headers = this.#init.headers ?? this.#request?.headers;
     this.#headers = headersOf(headers as Iterable<Header> | undefined);
     this.#areRecord = !isIterable(headers ?? {});
+    this.#redirect = this.#init.redirect ?? this.#request?.redirect ?? 'follow';
   }
 
   get url(): string {
@@ -71,8 +75,11 @@ export class OutgoingRequest {
   /** Sends it with `auth`, if any. Redirects come back: see {@link OutgoingRequest.redirection}. */
   send(send: Fetch, auth: CodexAuth | null): Promise<Response> {
     const headers = auth === null ? this.#headers : withAuth(this.#headers, auth);
-    const redirect = this.#redirect === 'follow' ? 'manual' : this.#redirect;
-    const init = { ...this.#init, headers: this.#sendable(headers), redirect };
+    // The first time it is nobody else's: to copy it once more costs as much as all else here.
+    const init = this.#wasSent ? { ...this.#init } : this.#init;
+    this.#wasSent = true;
+    init.headers = this.#sendable(headers);
+    init.redirect = this.#redirect === 'follow' ? 'manual' : this.#redirect;
     return send(this.#taken() ?? this.#url, init);
   }
 
@@ -112,10 +119,6 @@ export class OutgoingRequest {
     return this.#redirects === 0
       ? response
       : Object.defineProperty(response, 'redirected', { value: true, configurable: true });
-  }
-
-  get #redirect(): Redirect {
-    return this.#init.redirect ?? this.#request?.redirect ?? 'follow';
   }
 
   get #method(): string {

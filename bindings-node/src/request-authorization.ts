@@ -44,7 +44,7 @@ export class RequestAuthorization {
 
   /** The snapshot to send the request with, refreshed first where needed. */
   async auth(signal: AbortSignal | undefined): Promise<CodexAuth> {
-    return this.#snapshots.brought(unwrap(await wait(signal, () => this.#started().auth())));
+    return this.#snapshots.of(unwrap(await wait(signal, () => this.#started().auth())));
   }
 
   /**
@@ -57,8 +57,7 @@ export class RequestAuthorization {
     signal: AbortSignal | undefined,
   ): Promise<CodexAuth | null> {
     const retry = () => this.#started().retryAuth(nativeAuth(auth), status);
-    const native = unwrap(await wait(signal, retry));
-    return native && this.#snapshots.brought(native);
+    return this.#snapshots.of(unwrap(await wait(signal, retry)));
   }
 
   /** One for all tries: it counts them. */

@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, Utc};
 use codex_auth_sdk::{CodexAuth, Secret};
-use napi::bindgen_prelude::{ClassInstance, Either};
 use napi_derive::napi;
 
 use crate::failure::{Outcome, outcome};
@@ -11,9 +10,6 @@ use crate::failure::{Outcome, outcome};
 #[napi]
 #[derive(Debug)]
 pub struct NativeCodexAuth(pub(crate) CodexAuth);
-
-/// The snapshot that the caller knows, or another one.
-pub(crate) type Known<'env> = Either<ClassInstance<'env, NativeCodexAuth>, NativeCodexAuth>;
 
 /// What a snapshot says of itself; times in milliseconds since 1970.
 #[napi(object, object_from_js = false)]
@@ -75,21 +71,11 @@ impl NativeCodexAuth {
     }
 }
 
-pub(crate) fn or_known(
-    auth: CodexAuth,
-    known: Option<ClassInstance<'_, NativeCodexAuth>>,
-) -> Known<'_> {
-    match known {
-        Some(known) if known.0 == auth => Either::A(known),
-        _ => Either::B(NativeCodexAuth(auth)),
-    }
-}
-
 fn text(secret: &Secret) -> String {
     secret.expose().to_owned()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a Date is a double, too")]
-fn milliseconds(time: DateTime<Utc>) -> f64 {
+pub(crate) fn milliseconds(time: DateTime<Utc>) -> f64 {
     time.timestamp_millis() as f64
 }

@@ -32,7 +32,10 @@ mod tests;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
+
+use chrono::{DateTime, Utc};
 
 pub use self::authorization::{MANAGED_API_KEY, RequestAuthorization};
 pub use self::builder::AuthManagerBuilder;
@@ -132,6 +135,20 @@ impl AuthManager {
     /// or if nobody is signed in.
     pub fn fresh_auth_if_ready(&self) -> Option<CodexAuth> {
         self.shared.fresh_if_ready()
+    }
+
+    /// When the snapshot in memory is due to be refreshed: until then
+    /// [`fresh_auth`](Self::fresh_auth) is [`auth`](Self::auth). None where that never comes: while
+    /// nobody is signed in, and for what is not refreshed. By the clock of this machine.
+    pub fn due_at(&self) -> Option<DateTime<Utc>> {
+        self.shared.current.peek().due_at
+    }
+
+    /// A number that is another one once the snapshot in memory is, and what else is said of that
+    /// here. For programs to which a call costs more than a look at memory, such as bindings: what
+    /// was asked for after a look at the number holds until it changes.
+    pub fn version(&self) -> Arc<AtomicU32> {
+        self.shared.current.version()
     }
 
     /// Does what [`fresh_auth`](Self::fresh_auth) does in the background, on this crate's own

@@ -6,6 +6,7 @@ import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import {
   AuthManager,
@@ -54,6 +55,34 @@ async function managing(...servers) {
   const allowedOrigins = [issuer, ...servers].map(({ origin }) => origin);
   return { issuer, stored, manager: new AuthManager({ ...options, allowedOrigins }) };
 }
+
+describe('a URL that is asked again', () => {
+  test('does not bring a token along that has expired since', async () => {
+    // It expires in a second or two.
+    const { issuer, options } = await signedIn({
+      logins: { a: { access_ttl_ms: 61_000, access_age_s: 60 } },
+    });
+    const allowedOrigins = [issuer.origin];
+    const manager = new AuthManager({ ...options, allowedOrigins, refreshWindowMs: 1 });
+    const send = createAuthFetch(manager);
+    const url = `${issuer.url}/api/echo`;
+    const { expiresAt } = manager.auth();
+    assert.equal((await send(url)).status, 200);
+    while (Date.now() <= expiresAt) await sleep(expiresAt - Date.now() + 1);
+    assert.equal((await send(url)).status, 200);
+    const { requests, api_unauthorized } = await issuer.stats();
+    assert.deepEqual([requests, api_unauthorized], [1, 0]);
+  });
+
+  test('gets no credential that may not go there', async () => {
+    const { manager } = await managing();
+    const send = createAuthFetch(manager, { fetch: async () => new Response() });
+    const url = 'https://chatgpt.com/backend-api/codex/models';
+    assert.equal((await send(url)).status, 200);
+    await manager.loginWithApiKey('sk-key');
+    await assert.rejects(send(url), { code: 'origin_not_allowed' });
+  });
+});
 
 describe('redirects', () => {
   const POST = { method: 'POST', body: 'hello', headers: { 'content-type': 'text/x', 'x-own': '1' } };

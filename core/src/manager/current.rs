@@ -1,6 +1,7 @@
 //! The snapshot in memory: read without a lock, replaced by compare-and-swap.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 use chrono::{DateTime, Utc};
@@ -15,27 +16,39 @@ pub(super) struct Current {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct CurrentCell(ArcSwap<Current>);
+pub(super) struct CurrentCell {
+    current: ArcSwap<Current>,
+    /// Another number after every publication.
+    version: Arc<AtomicU32>,
+}
 
 impl CurrentCell {
     pub(super) fn auth(&self) -> Option<CodexAuth> {
-        self.0.load().auth.clone()
+        self.current.load().auth.clone()
     }
 
     pub(super) fn peek(&self) -> Guard<Arc<Current>> {
-        self.0.load()
+        self.current.load()
     }
 
     /// The state on which [`replace`](Self::replace) is based.
     pub(super) fn seen(&self) -> Arc<Current> {
-        self.0.load_full()
+        self.current.load_full()
+    }
+
+    pub(super) fn version(&self) -> Arc<AtomicU32> {
+        Arc::clone(&self.version)
     }
 
     /// Publishes `next` unless something was published since `seen` was taken: a read of the store
     /// that began before that may be older.
     pub(super) fn replace(&self, seen: &Arc<Current>, next: Current) -> bool {
-        let previous = self.0.compare_and_swap(seen, Arc::new(next));
-        Arc::ptr_eq(&previous, seen)
+        let previous = self.current.compare_and_swap(seen, Arc::new(next));
+        let is_replaced = Arc::ptr_eq(&previous, seen);
+        if is_replaced {
+            self.version.fetch_add(1, Ordering::Release);
+        }
+        is_replaced
     }
 }
 
@@ -49,7 +62,11 @@ mod tests {
         let seen = cell.seen();
         assert!(cell.replace(&seen, Current::default()));
         let newer = cell.seen();
+        let version = cell.version().load(Ordering::Acquire);
         assert!(!cell.replace(&seen, Current::default()));
         assert!(Arc::ptr_eq(&cell.seen(), &newer));
+        assert_eq!(cell.version().load(Ordering::Acquire), version);
+        assert!(cell.replace(&newer, Current::default()));
+        assert_ne!(cell.version().load(Ordering::Acquire), version);
     }
 }

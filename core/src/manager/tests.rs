@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use self::world::{Fault, World};
-use crate::manager::{AuthManager, GiveUpReason, UnauthorizedRecoveryDecision};
+use crate::manager::{AuthManager, GiveUpReason, LogoutOptions, UnauthorizedRecoveryDecision};
 use crate::snapshot::CodexAuth;
 
 const RETRY: UnauthorizedRecoveryDecision = UnauthorizedRecoveryDecision::Retry;
@@ -196,6 +196,25 @@ async fn a_token_that_is_still_valid_is_refreshed_in_the_background() {
     let fresh = manager.fresh_auth().await.expect("refreshed").expect("signed in");
     assert!(!fresh.is_expired(world.environment.clock.now()));
     assert_eq!(world.issuer.requests(), (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_version_is_another_one_when_the_snapshot_is_and_holds_until_then() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let version = manager.version();
+    let mut seen = vec![version.load(Ordering::Acquire)];
+    assert!(!manager.reload().await.expect("read"), "nothing new");
+    seen.push(version.load(Ordering::Acquire));
+    assert_eq!(seen[0], seen[1]);
+    let now = world.environment.clock.now();
+    assert_eq!(manager.due_at(), Some(now + Duration::from_secs(3600 - 600)));
+    recover(&manager, &manager.auth().expect("signed in")).await.expect("refreshed");
+    seen.push(version.load(Ordering::Acquire));
+    manager.logout(LogoutOptions::default()).await.expect("signed out");
+    seen.push(version.load(Ordering::Acquire));
+    assert!(seen[1] != seen[2] && seen[2] != seen[3], "{seen:?}");
+    assert_eq!(manager.due_at(), None);
 }
 
 #[tokio::test(start_paused = true)]
