@@ -144,8 +144,13 @@ trait Sender {
 impl Sender for &Client {
     type Error = RequestError;
 
-    async fn send(&mut self, request: Request) -> Result<Response, RequestError> {
-        Ok(self.execute(request).await?)
+    fn send(
+        &mut self,
+        request: Request,
+    ) -> impl Future<Output = Result<Response, RequestError>> + Send {
+        // Apart from the future, which is the smaller for it.
+        let response = self.execute(request);
+        async { Ok(response.await?) }
     }
 }
 
@@ -159,7 +164,9 @@ async fn send_authorized<S: Sender>(
     loop {
         let again = request.try_clone();
         let headers = auth.header_map().map_err(RequestError::unsent)?;
-        request.headers_mut().extend(headers.clone());
+        for (name, value) in headers {
+            request.headers_mut().insert(name, value.clone());
+        }
         let response = sender.send(request).await?;
         let next = match authorization.retry_auth(&auth, response.status().as_u16()).await {
             Ok(next) => next,

@@ -15,21 +15,34 @@ const API: &str = "https://api.openai.com";
 /// The origins that requests with a credential may go to.
 #[derive(Debug, Clone)]
 pub(crate) struct AllowedOrigins {
-    chatgpt: Arc<AllowedOrigin>,
-    api: Arc<AllowedOrigin>,
-    named: Vec<Arc<AllowedOrigin>>,
+    chatgpt: AllowedOrigin,
+    api: AllowedOrigin,
+    named: Vec<AllowedOrigin>,
 }
 
-#[derive(Debug)]
+/// Where a request goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Destination {
+    /// To one of the origins that were named.
+    Named,
+    ChatGpt,
+    Api,
+    /// To another origin.
+    Other(Arc<str>),
+    /// Its URL is none.
+    Nowhere,
+}
+
+#[derive(Debug, Clone)]
 struct AllowedOrigin {
-    origin: Arc<Origin>,
+    origin: Origin,
     /// What URLs of it begin with, as they are normally written.
     text: String,
 }
 
 impl From<Origin> for AllowedOrigin {
     fn from(origin: Origin) -> Self {
-        Self { text: origin.ascii_serialization(), origin: Arc::new(origin) }
+        Self { text: origin.ascii_serialization(), origin }
     }
 }
 
@@ -44,8 +57,7 @@ impl AllowedOrigin {
 impl Default for AllowedOrigins {
     fn default() -> Self {
         let known = |text| {
-            let origin = Url::parse(text).map_or_else(|_| Origin::new_opaque(), |url| url.origin());
-            Arc::new(origin.into())
+            Url::parse(text).map_or_else(|_| Origin::new_opaque(), |url| url.origin()).into()
         };
         Self { chatgpt: known(CHATGPT), api: known(API), named: Vec::new() }
     }
@@ -54,49 +66,62 @@ impl Default for AllowedOrigins {
 impl AllowedOrigins {
     /// The known ones, and those that are named.
     pub(crate) fn with(names: &[String]) -> Result<Self> {
-        let parse = |name: &String| Ok(Arc::new(parse(name)?.into()));
-        let named = names.iter().map(parse).collect::<Result<_>>()?;
+        let named = names.iter().map(|name| Ok(parse(name)?.into())).collect::<Result<_>>()?;
         Ok(Self { named, ..Self::default() })
     }
 
-    /// The origin of `url`, if that is a URL. Most requests go to allowed ones, whose URLs need no
-    /// parsing.
-    pub(crate) fn origin_of(&self, url: &str) -> Option<Arc<Origin>> {
-        match self.all().find(|allowed| allowed.begins(url)) {
-            Some(allowed) => Some(Arc::clone(&allowed.origin)),
-            None => Url::parse(url).ok().map(|url| Arc::new(url.origin())),
+    /// Where `url` leads. Most requests go to allowed origins, whose URLs need no parsing.
+    pub(crate) fn destination(&self, url: &str) -> Destination {
+        if let Some(allowed) = self.find(|allowed| allowed.begins(url)) {
+            return allowed;
         }
+        let Ok(url) = Url::parse(url) else { return Destination::Nowhere };
+        let origin = url.origin();
+        self.find(|allowed| allowed.origin == origin)
+            .unwrap_or_else(|| Destination::Other(origin.ascii_serialization().into()))
     }
 
-    /// Whether credentials of any kind may go there.
-    pub(crate) fn is_any(&self, origin: &Origin) -> bool {
-        self.all().any(|allowed| *allowed.origin == *origin)
-    }
-
-    /// Fails where a credential of `mode` may not go to `origin`.
-    pub(crate) fn check(&self, origin: &Origin, mode: AuthMode) -> Result<()> {
-        let own = match mode {
-            AuthMode::ApiKey => &self.api,
-            _ => &self.chatgpt,
-        };
-        if self.named.iter().chain([own]).any(|allowed| *allowed.origin == *origin) {
-            return Ok(());
+    fn find(&self, is_it: impl Fn(&AllowedOrigin) -> bool) -> Option<Destination> {
+        if self.named.iter().any(&is_it) {
+            Some(Destination::Named)
+        } else if is_it(&self.chatgpt) {
+            Some(Destination::ChatGpt)
+        } else {
+            is_it(&self.api).then_some(Destination::Api)
         }
-        Err(refused(&format!(
-            "a credential of mode {} is for {}, not for {}; name that in allowed_origins if it may \
-             have it",
-            mode.as_str(),
-            own.text,
-            origin.ascii_serialization(),
-        )))
-    }
-
-    fn all(&self) -> impl Iterator<Item = &Arc<AllowedOrigin>> {
-        self.named.iter().chain([&self.chatgpt, &self.api])
     }
 }
 
-pub(crate) fn refused(message: &str) -> Error {
+impl Destination {
+    /// Whether credentials of any kind may go there.
+    pub(crate) fn is_allowed(&self) -> bool {
+        matches!(self, Self::Named | Self::ChatGpt | Self::Api)
+    }
+
+    /// Fails where a credential of `mode` may not go there.
+    pub(crate) fn check(&self, mode: AuthMode) -> Result<()> {
+        let own = if mode == AuthMode::ApiKey { API } else { CHATGPT };
+        let origin = match self {
+            Self::Named => return Ok(()),
+            Self::ChatGpt => CHATGPT,
+            Self::Api => API,
+            Self::Other(origin) => origin,
+            Self::Nowhere => {
+                return Err(refused("the request's URL is none that a credential can go to"));
+            }
+        };
+        if origin == own {
+            return Ok(());
+        }
+        Err(refused(&format!(
+            "a credential of mode {} is for {own}, not for {origin}; name that in allowed_origins \
+             if it may have it",
+            mode.as_str(),
+        )))
+    }
+}
+
+fn refused(message: &str) -> Error {
     Error::new(ErrorKind::OriginNotAllowed, message)
 }
 
@@ -127,15 +152,11 @@ fn parse(name: &str) -> Result<Origin> {
 mod tests {
     use super::*;
 
-    fn origin(text: &str) -> Origin {
-        Url::parse(text).expect("a URL").origin()
-    }
-
     #[test]
     fn a_credential_goes_to_its_own_origin_and_to_those_named() {
         let allowed =
             AllowedOrigins::with(&["https://gateway.example:8443/".to_owned()]).expect("fine");
-        let is_allowed = |url: &str, mode| allowed.check(&origin(url), mode).is_ok();
+        let is_allowed = |url: &str, mode| allowed.destination(url).check(mode).is_ok();
         assert!(is_allowed("https://chatgpt.com/backend-api/codex/responses", AuthMode::ChatGpt));
         assert!(is_allowed("https://api.openai.com/v1/responses", AuthMode::ApiKey));
         assert!(is_allowed("https://gateway.example:8443/v1", AuthMode::ChatGpt));
@@ -148,7 +169,7 @@ mod tests {
             ("https://chatgpt.com@example.org/", AuthMode::ChatGpt),
             ("https://gateway.example/v1", AuthMode::ChatGpt),
         ] {
-            let error = allowed.check(&origin(url), mode).expect_err(url);
+            let error = allowed.destination(url).check(mode).expect_err(url);
             assert_eq!(error.code(), "origin_not_allowed");
         }
     }
@@ -197,8 +218,13 @@ mod tests {
             "http://127.0.0.1:80801/v1",
             "no url",
         ] {
-            let parsed = Url::parse(url).ok().map(|url| url.origin());
-            assert_eq!(allowed.origin_of(url).as_deref(), parsed.as_ref(), "{url:?}");
+            let by_parsing = match Url::parse(url).map(|url| url.origin().ascii_serialization()) {
+                Ok(origin) if origin == CHATGPT => Destination::ChatGpt,
+                Ok(origin) if origin == "http://127.0.0.1:8080" => Destination::Named,
+                Ok(origin) => Destination::Other(origin.into()),
+                Err(_) => Destination::Nowhere,
+            };
+            assert_eq!(allowed.destination(url), by_parsing, "{url:?}");
         }
     }
 }

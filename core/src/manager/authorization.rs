@@ -1,18 +1,15 @@
 //! One request's authorization: whether it gets one, with what it is sent, and whether it is sent
 //! again. What every HTTP integration is made of.
 
-use std::fmt;
-use std::sync::Arc;
-
-use url::Origin;
-
 use super::AuthManager;
 use super::decision::UnauthorizedRecoveryDecision;
 use super::recovery::UnauthorizedRecovery;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::IdentityMatch;
-use crate::origin::refused;
+use crate::origin::Destination;
 use crate::snapshot::CodexAuth;
+use std::fmt;
+use std::sync::OnceLock;
 
 /// The API key to give to a client that insists on one although a manager authorizes its requests.
 /// A request with this bearer is authorized like one without any; it is never sent anywhere.
@@ -40,12 +37,11 @@ const UNAUTHORIZED: u16 = 401;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone)]
 pub struct RequestAuthorization {
     manager: AuthManager,
-    /// None where the URL is none.
-    origin: Option<Arc<Origin>>,
-    recovery: UnauthorizedRecovery,
+    destination: Destination,
+    /// Once it is needed: most requests need none.
+    recovery: OnceLock<UnauthorizedRecovery>,
 }
 
 impl RequestAuthorization {
@@ -85,7 +81,12 @@ impl RequestAuthorization {
         if status != UNAUTHORIZED {
             return Ok(None);
         }
-        let decision = self.manager.recover_from_unauthorized(auth, &self.recovery).await?;
+        // Apart, for its size: it would weigh on every request, of which few come to this.
+        Box::pin(self.recovered_auth(auth)).await
+    }
+
+    async fn recovered_auth(&self, auth: &CodexAuth) -> Result<Option<CodexAuth>> {
+        let decision = self.manager.recover_from_unauthorized(auth, self.recovery()).await?;
         let next = match decision {
             UnauthorizedRecoveryDecision::Retry => self.manager.auth(),
             UnauthorizedRecoveryDecision::GiveUp(_) => None,
@@ -97,15 +98,16 @@ impl RequestAuthorization {
         next.filter(is_same).map(|next| self.allowed(Some(next))).transpose()
     }
 
+    fn recovery(&self) -> &UnauthorizedRecovery {
+        self.recovery.get_or_init(UnauthorizedRecovery::default)
+    }
+
     fn allowed(&self, auth: Option<CodexAuth>) -> Result<CodexAuth> {
         let auth = auth.ok_or_else(|| {
             let message = "nobody is signed in; sign in, say by `codex login`";
             Error::new(ErrorKind::LoginRequired, message)
         })?;
-        let Some(origin) = &self.origin else {
-            return Err(refused("the request's URL is none that a credential can go to"));
-        };
-        self.manager.shared.options.allowed_origins.check(origin, auth.mode())?;
+        self.destination.check(auth.mode())?;
         Ok(auth)
     }
 }
@@ -121,16 +123,15 @@ impl AuthManager {
         url: &str,
         authorization: Option<&[u8]>,
     ) -> Option<RequestAuthorization> {
-        let allowed = &self.shared.options.allowed_origins;
-        let origin = allowed.origin_of(url);
+        let destination = self.shared.options.allowed_origins.destination(url);
         let is_ours = match authorization {
             Some(own) => is_placeholder(own),
-            None => origin.as_ref().is_some_and(|origin| allowed.is_any(origin)),
+            None => destination.is_allowed(),
         };
         is_ours.then(|| RequestAuthorization {
             manager: self.clone(),
-            origin,
-            recovery: self.unauthorized_recovery(),
+            destination,
+            recovery: OnceLock::new(),
         })
     }
 }
@@ -140,6 +141,17 @@ fn is_placeholder(authorization: &[u8]) -> bool {
         return false;
     };
     scheme.eq_ignore_ascii_case(b"Bearer ") && bearer.trim_ascii() == MANAGED_API_KEY.as_bytes()
+}
+
+/// Clones share how far the request's recovery has come.
+impl Clone for RequestAuthorization {
+    fn clone(&self) -> Self {
+        Self {
+            manager: self.manager.clone(),
+            destination: self.destination.clone(),
+            recovery: self.recovery().clone().into(),
+        }
+    }
 }
 
 impl fmt::Debug for RequestAuthorization {
