@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import io
 import subprocess
 import sys
@@ -12,7 +13,13 @@ import httpx
 import pytest
 import requests
 
-from codex_auth_sdk import AsyncAuthManager, AuthManager, HttpxAuth, RequestsAuth
+from codex_auth_sdk import (
+    MANAGED_API_KEY,
+    AsyncAuthManager,
+    AuthManager,
+    HttpxAuth,
+    RequestsAuth,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,6 +86,133 @@ def test_a_file_is_sent_again_from_where_it_began(realm: Realm, home: Path) -> N
         response = requests.post(url, data=file, auth=RequestsAuth(manager), timeout=60)
     assert (response.status_code, response.text) == (200, "but this")
     assert [reply.status_code for reply in response.history] == [401]
+
+
+def seen(realm: Realm, expected: list[dict[str, Any]], **stats: int) -> list[str]:
+    """How what the API saw, and the statistics, differ from what is expected."""
+    expect = {"seen": expected, "stats": stats}
+    mismatches: list[str] = realm.call("check_request", actual={}, expect=expect)["mismatches"]
+    return mismatches
+
+
+def test_a_401_of_another_origin_is_final_and_what_led_there_not_sent_again(
+    realm: Realm, home: Path
+) -> None:
+    with (
+        AuthManager(**options(realm, home)) as manager,
+        httpx.Client(auth=HttpxAuth(manager), trust_env=False, follow_redirects=True) as client,
+    ):
+        response = client.post(f"{realm.url}/api/redirect?to=/api/echo&host=other")
+    assert response.status_code == 401
+    there = {"path": "/api/echo", "authorization": "none"}
+    first = {"path": "/api/redirect", "authorization": "access:a0"}
+    assert seen(realm, [first, there], requests=0) == []
+
+
+def test_a_401_behind_a_redirect_has_that_sent_again_and_not_what_led_there(
+    realm: Realm, home: Path
+) -> None:
+    realm.call("kill_access")
+    with (
+        AuthManager(**options(realm, home)) as manager,
+        httpx.Client(auth=HttpxAuth(manager), trust_env=False, follow_redirects=True) as client,
+    ):
+        response = client.post(f"{realm.url}/api/redirect?to=/api/echo", content=b"hello")
+    assert (response.status_code, response.text) == (200, "hello")
+    paths = ["/api/redirect", "/api/echo", "/api/echo"]
+    assert seen(realm, [{"path": path} for path in paths], requests=1) == []
+
+
+def test_a_request_that_is_sent_once_more_gets_the_credential_of_then(
+    realm: Realm, home: Path
+) -> None:
+    with (
+        AuthManager(**options(realm, home)) as manager,
+        httpx.Client(auth=HttpxAuth(manager), trust_env=False) as client,
+    ):
+        request = client.build_request("GET", f"{realm.url}/api/echo")
+        assert client.send(request).status_code == 200
+        realm.call("kill_access")
+        assert client.send(request).status_code == 200
+        request.url = httpx.URL(f"{realm.url}/api/open".replace("127.0.0.1", "localhost"))
+        assert client.send(request).status_code == 200
+    expected = [{"authorization": name} for name in ("access:a0", "access:a0", "access:a1")]
+    elsewhere = {"path": "/api/open", "authorization": "none", "account": None}
+    assert seen(realm, [*expected, elsewhere], requests=1) == []
+
+
+def test_a_redirect_that_the_caller_follows_gets_the_credential_of_where_it_leads(
+    realm: Realm, home: Path
+) -> None:
+    other = realm.origin.replace("127.0.0.1", "localhost")
+    settings = realm.options(codex_home=home, allowed_origins=[realm.origin, other])
+    with (
+        AuthManager(**settings) as manager,
+        httpx.Client(auth=HttpxAuth(manager), trust_env=False) as client,
+    ):
+        answer = client.get(f"{realm.url}/api/redirect?to=/api/echo&host=other")
+        assert answer.next_request is not None
+        assert client.send(answer.next_request).status_code == 200
+    there = {"host": "localhost", "authorization": "access:a0", "account": "acct-a"}
+    assert seen(realm, [{"path": "/api/redirect"}, there], requests=0) == []
+
+
+def test_a_file_that_does_not_say_whether_it_seeks_is_sent_again_if_it_does(
+    realm: Realm, home: Path
+) -> None:
+    class Bare:
+        def __init__(self, text: bytes) -> None:
+            self.read = io.BytesIO(text).read
+
+    class Seeking(Bare):
+        def __init__(self, text: bytes) -> None:
+            file = io.BytesIO(text)
+            self.read, self.seek, self.tell = file.read, file.seek, file.tell
+
+    with (
+        AuthManager(**options(realm, home)) as manager,
+        httpx.Client(auth=HttpxAuth(manager), trust_env=False) as client,
+    ):
+        statuses: list[int] = []
+        for file in (Seeking(b"a file"), Bare(b"a file")):
+            realm.call("kill_access")
+            files: Any = {"file": ("name", file)}
+            statuses.append(client.post(f"{realm.url}/api/echo", files=files).status_code)
+    assert statuses == [200, 401]
+
+
+def test_a_prepared_request_recovers_each_time_that_it_is_sent(realm: Realm, home: Path) -> None:
+    with AuthManager(**options(realm, home)) as manager, requests.Session() as session:
+        session.trust_env = False
+        wanted = requests.Request("GET", f"{realm.url}/api/echo", auth=RequestsAuth(manager))
+        prepared = session.prepare_request(wanted)
+        statuses: list[int] = []
+        for _ in range(3):
+            realm.call("kill_access")
+            statuses.append(session.send(prepared).status_code)
+    assert statuses == [200, 200, 200]
+
+
+def test_a_response_can_be_copied(realm: Realm, home: Path) -> None:
+    with AuthManager(**options(realm, home)) as manager:
+        url = f"{realm.url}/api/echo"
+        response = requests.post(url, data="hello", auth=RequestsAuth(manager), timeout=60)
+    copied = copy.deepcopy(response)
+    assert copied.text == "hello"
+    hook = copied.request.hooks["response"][-1]
+    assert hook(copied) is copied
+
+
+def test_headers_may_be_bytes(realm: Realm, home: Path) -> None:
+    with AuthManager(**options(realm, home)) as manager:
+        for own, status in [(b"Bearer own", 401), (f"Bearer {MANAGED_API_KEY}".encode(), 200)]:
+            response = requests.get(
+                f"{realm.url}/api/echo",
+                headers={"Authorization": own},
+                auth=RequestsAuth(manager),
+                timeout=60,
+            )
+            assert response.status_code == status
 
 
 def test_the_callers_own_trace_is_called_too(realm: Realm, home: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
@@ -11,9 +12,11 @@ from codex_auth_sdk._errors import CodexAuthError
 from codex_auth_sdk.aio import native_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from requests import PreparedRequest, Response
 
-    from codex_auth_sdk._native import AuthManager, CodexAuth, RequestAuthorization
+    from codex_auth_sdk._native import AsyncManager, AuthManager, CodexAuth, RequestAuthorization
     from codex_auth_sdk.aio import AsyncAuthManager
 
 
@@ -42,32 +45,53 @@ class RequestsAuth(AuthBase):
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Prepares a request, as `requests` asks for."""
-        own = request.headers.get("Authorization")
-        authorization = self._manager.authorize(request.url or "", own)
-        if authorization is not None:
-            _Exchange(authorization, request).begin(request)
+        exchange = _Exchange.of(self._manager, request)
+        if exchange is not None:
+            exchange.begin(request)
         return request
 
 
 class _Exchange:
-    """One request until its final response."""
+    """One request until its final response, and once more if it is sent again after that."""
 
-    def __init__(self, authorization: RequestAuthorization, request: PreparedRequest) -> None:
-        self._authorization = authorization
+    def __init__(
+        self,
+        start: Callable[[], RequestAuthorization | None],
+        authorization: RequestAuthorization,
+        request: PreparedRequest,
+    ) -> None:
+        self._start = start
+        self._authorization: RequestAuthorization | None = authorization
         self._auth: CodexAuth = authorization.auth()
         self._sent: dict[str, str] = {}
         self._body = _Body(request.body)
 
+    @classmethod
+    def of(cls, manager: AuthManager | AsyncManager, request: PreparedRequest) -> _Exchange | None:
+        """That of a request which the manager authorizes."""
+        own: Any = request.headers.get("Authorization")
+        own = own.decode("latin-1") if isinstance(own, bytes) else own
+        start = partial(manager.authorize, request.url or "", own)
+        authorization = start()
+        return None if authorization is None else cls(start, authorization, request)
+
+    def __reduce__(self) -> tuple[type[_Ended], tuple[()]]:
+        # A response brings the hooks of its request along.
+        return _Ended, ()
+
     def begin(self, request: PreparedRequest) -> None:
         self._put_headers(request)
-        request.hooks["response"].append(self._received)
+        request.hooks["response"].append(self)
 
     def _put_headers(self, request: PreparedRequest) -> None:
         self._sent = self._auth.headers()
         request.headers.update(self._sent)
 
-    def _received(self, response: Response, **sending: Any) -> Response:
-        while self._is_ours(response.request):
+    def __call__(self, response: Response, **sending: Any) -> Response:
+        """Takes a response, as a hook: the one that the caller gets."""
+        if self._authorization is None:
+            self._authorization = self._start()
+        while self._authorization is not None and self._is_ours(response.request):
             try:
                 again = self._authorization.retry_auth(self._auth, response.status_code)
             except CodexAuthError as error:
@@ -77,7 +101,10 @@ class _Exchange:
                 break
             self._auth = again
             response = self._send_again(response, sending)
-        self._leave_at_border(response)
+        if response.is_redirect:
+            self._leave_at_border(response)
+        else:
+            self._authorization = None
         return response
 
     def _is_ours(self, request: PreparedRequest) -> bool:
@@ -98,11 +125,17 @@ class _Exchange:
         return again
 
     def _leave_at_border(self, response: Response) -> None:
-        if response.is_redirect:
-            target = urljoin(response.url, response.headers["Location"])
-            if _origin(target) != _origin(response.url):
-                for name in self._sent:
-                    response.request.headers.pop(name, None)
+        target = urljoin(response.url, response.headers["Location"])
+        if _origin(target) != _origin(response.url):
+            for name in self._sent:
+                response.request.headers.pop(name, None)
+
+
+class _Ended:
+    """What is left of an exchange in a copy of its response."""
+
+    def __call__(self, response: Response, **_: Any) -> Response:
+        return response
 
 
 class _Body:
@@ -132,4 +165,8 @@ class _Body:
 def _origin(url: str) -> tuple[str, str | None, int | None]:
     parts = urlsplit(url)
     standard = {"http": 80, "https": 443}.get(parts.scheme)
-    return parts.scheme, parts.hostname, parts.port or standard
+    try:
+        return parts.scheme, parts.hostname, parts.port or standard
+    except ValueError:
+        # One that nobody can go to.
+        return parts.scheme, parts.hostname, None
