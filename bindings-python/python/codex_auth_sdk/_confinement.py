@@ -18,18 +18,35 @@ _NAMES = frozenset((b"authorization", b"chatgpt-account-id", b"x-openai-fedramp"
 """The headers of a credential."""
 
 
-class Confinement:
+class Confinement(dict[str, Any]):
     """Has the headers of a credential not follow a request to another origin.
 
-    It is the trace of the request's redirects, after that of the caller.
+    It is the extensions of the request, whose copies have it as a trace besides. A redirect gets a
+    copy, which is made by `keys` and `[]`. A transport asks by `get`, so that the request itself is
+    spared the trace: most lead to no redirect.
     """
 
+    __slots__ = ("_bearer", "_url")
+
     def __init__(self, request: Any) -> None:
-        trace = request.extensions.get("trace")
-        self._traced: Any = trace._traced if isinstance(trace, Confinement) else trace
+        super().__init__(request.extensions)
         self._url = request.url
         self._bearer: str | None = None
-        request.extensions = _Extensions(request.extensions, self._traced, self)
+        trace = self.get("trace")
+        if isinstance(trace, Confinement):
+            # Of a redirect, or of the same request: in its place the caller's own, if any.
+            self.pop("trace")
+            self.update((key, value) for key, value in trace.items() if key == "trace")
+        request.extensions = self
+
+    def keys(self) -> Any:
+        return {**dict.fromkeys(super().keys()), "trace": None}.keys()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def __getitem__(self, key: str) -> Any:
+        return self if key == "trace" else super().__getitem__(key)
 
     def put_headers(self, request: Any, headers: list[tuple[bytes, bytes]], bearer: str) -> None:
         """Puts the headers of a credential in the place of what `request` has of one."""
@@ -56,27 +73,33 @@ class Confinement:
             sent.headers[:] = _others(sent.headers)
 
     def __call__(self, event: str, info: Any) -> Any:
+        """Is told what a transport does, and tells the caller's own trace."""
         if event.endswith(_EVENT):
             self._strip(info["request"])
-        if self._traced is not None:
-            self._traced(event, info)
+        traced = self.get("trace")
+        if traced is not None:
+            traced(event, info)
 
 
 class AsyncConfinement(Confinement):
     """The same for the requests of an `AsyncClient`."""
 
+    __slots__ = ()
+
     async def __call__(self, event: str, info: Any) -> None:
+        """Is told what a transport does, and tells the caller's own trace."""
         if event.endswith(_EVENT):
             self._strip(info["request"])
-        if self._traced is not None:
-            await self._traced(event, info)
+        traced = self.get("trace")
+        if traced is not None:
+            await traced(event, info)
 
 
 def release(request: Any) -> None:
     """Takes the credential out of a request that was sent before, or of one made of such a one."""
-    extensions = request.extensions
-    is_own = isinstance(extensions, _Extensions)
-    confinement = extensions.confinement if is_own else extensions.get("trace")
+    confinement = request.extensions
+    if not isinstance(confinement, Confinement):
+        confinement = confinement.get("trace")
     if isinstance(confinement, Confinement):
         confinement.release(request)
 
@@ -87,31 +110,6 @@ def can_confine(module: ModuleType) -> bool:
     confinement = Confinement(request)
     copy = module.Request("GET", "", extensions=request.extensions)
     return copy.extensions.get("trace") is confinement
-
-
-class _Extensions(dict[str, Any]):
-    """The extensions of a request, whose copies have a trace besides.
-
-    A redirect gets a copy, which is made by `keys` and `[]`. A transport asks by `get`, so that the
-    request itself is spared the trace: most lead to no redirect.
-    """
-
-    def __init__(self, extensions: dict[str, Any], traced: Any, confinement: Confinement) -> None:
-        super().__init__(extensions)
-        # What was copied may be an earlier confinement.
-        self.pop("trace", None)
-        if traced is not None:
-            self["trace"] = traced
-        self.confinement = confinement
-
-    def keys(self) -> Any:
-        return {**dict.fromkeys(super().keys()), "trace": None}.keys()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.keys())
-
-    def __getitem__(self, key: str) -> Any:
-        return self.confinement if key == "trace" else super().__getitem__(key)
 
 
 def _others(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
