@@ -1,3 +1,5 @@
+import type { Readable } from 'node:stream';
+
 import { authorize, checkManager } from './auth-manager.js';
 import type { AuthManager } from './auth-manager.js';
 import { withResponse } from './error.js';
@@ -73,6 +75,11 @@ export function createAuthFetch(
 }
 
 /** Frees the connection of a response that nobody reads. */
-async function discard(response: Response): Promise<void> {
-  await response.body?.cancel().catch(() => undefined);
+async function discard({ body }: Response): Promise<void> {
+  if (body !== null && 'cancel' in body) {
+    await body.cancel().catch(() => undefined);
+  } else {
+    // A `fetch` that is not the standard's may have a stream of Node.
+    (body as Readable | null)?.destroy();
+  }
 }

@@ -19,16 +19,17 @@ type Value = string | string[] | undefined;
  * An interceptor of undici, for `compose`: requests are sent with the login of `manager`, and again
  * after a 401, by the rules of {@link createAuthFetch}.
  *
- * It must come before an interceptor that follows redirects, which would otherwise take the
- * credential along. A `Client` of one origin must be told the origin with each request. The `fetch`
- * of undici hands every body on as a stream, which cannot be sent again: use
- * {@link createAuthFetch} for that.
+ * In the order of `compose` it must come before an interceptor that follows redirects, which would
+ * otherwise take the credential along, and before one that makes errors of responses, which hides
+ * the 401; after `dump`, which takes the end of the first try for that of the request. A `Client` of
+ * one origin must be told the origin with each request. The `fetch` of undici hands every body on as
+ * a stream, which cannot be sent again: use {@link createAuthFetch} for that.
  *
  * A request fails with a {@link CodexAuthError} where {@link createAuthFetch} says so; its 401 comes
  * without a body.
  *
  * @example
- * const agent = new Agent().compose(createAuthInterceptor(manager));
+ * const agent = new Agent().compose(createAuthInterceptor(manager), interceptors.redirect());
  * const { statusCode } = await request(url, { dispatcher: agent });
  */
 export function createAuthInterceptor(
@@ -73,6 +74,8 @@ class AuthorizedDispatch implements Handler {
   #auth: CodexAuth | null = null;
   /** Ends the waiting for a recovery, while there is one. */
   #waiting: AbortController | null = null;
+  /** What comes of a 401 meanwhile: not every response can be paused, one to a HEAD cannot. */
+  #held: (() => void)[] | null = null;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -113,6 +116,7 @@ class AuthorizedDispatch implements Handler {
       return answered();
     }
     controller.pause();
+    this.#held = [];
     this.#waiting = new AbortController();
     authorization
       .retryAuth(this.#auth, status, this.#waiting.signal)
@@ -126,11 +130,11 @@ class AuthorizedDispatch implements Handler {
   }
 
   onResponseData(controller: Controller, chunk: Buffer): void {
-    this.#parts.handler.onResponseData?.(controller, chunk);
+    this.#handOn(() => this.#parts.handler.onResponseData?.(controller, chunk));
   }
 
   onResponseEnd(controller: Controller, trailers: ResponseHeaders): void {
-    this.#parts.handler.onResponseEnd?.(controller, trailers);
+    this.#handOn(() => this.#parts.handler.onResponseEnd?.(controller, trailers));
   }
 
   onResponseError(controller: Controller, error: Error): void {
@@ -149,13 +153,21 @@ class AuthorizedDispatch implements Handler {
   }
 
   #decided(controller: Controller, next: CodexAuth | null, answered: () => void): void {
+    const held = this.#held ?? [];
+    this.#held = null;
     if (next !== null && canRepeat(this.#parts.options.body)) {
       controller.abort(DISCARDED);
       this.#send(next);
     } else {
       answered();
+      for (const handOn of held) handOn();
       controller.resume();
     }
+  }
+
+  #handOn(event: () => void): void {
+    if (this.#held === null) event();
+    else this.#held.push(event);
   }
 }
 

@@ -57,9 +57,13 @@ export class Snapshots {
     if (ready === false || ready === null) {
       return ready;
     }
-    if (this.#urls.size === MOST_URLS) this.#urls.clear();
-    this.#urls.set(url, authorization);
-    return this.of(ready);
+    const checked = this.of(ready);
+    // It may be one that took the place of the known one this moment.
+    if (checked === this.#auth) {
+      if (this.#urls.size === MOST_URLS) this.#urls.clear();
+      this.#urls.set(url, authorization);
+    }
+    return checked;
   }
 
   /** The object for what the addon has told: the known one, if it is the same. */

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { after, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -363,6 +364,50 @@ test('whoever only listens to a dispatcher hears the whole of a final 401', asyn
   const [status, text] = await within(LONGEST, 'a final 401', heard);
   assert.equal(status, 401);
   assert.match(text, /token_rejected/);
+});
+
+test('a HEAD, whose response cannot be held up, is recovered from like others', async () => {
+  for (const [name, client] of Object.entries(CLIENTS)) {
+    const { issuer, manager } = await managing();
+    await issuer.call('kill_access');
+    const send = client(manager);
+    assert.equal(await send(`${issuer.url}/api/me`, { method: 'HEAD' }), 200, name);
+    await issuer.call('kill_access');
+    await issuer.call('expire_refresh', { token: 'a1' });
+    const dead = send(`${issuer.url}/api/me`, { method: 'HEAD' });
+    await assert.rejects(dead, { code: 'refresh_token_expired' });
+
+    const refusing = await managing();
+    await refusing.issuer.call('configure', { api_reject_all: true });
+    const refused = client(refusing.manager)(`${refusing.issuer.url}/api/me`, { method: 'HEAD' });
+    assert.equal(await refused, 401, name);
+  }
+});
+
+test("what undici's own mock answers is recovered from", async () => {
+  const { issuer, manager } = await managing();
+  await issuer.call('kill_access');
+  const mock = new undici.MockAgent();
+  const api = mock.get(issuer.origin);
+  api.intercept({ path: '/', method: 'POST' }).reply(401, 'no');
+  api.intercept({ path: '/', method: 'POST' }).reply(200, 'yes');
+  const dispatcher = mock.compose(createAuthInterceptor(manager));
+  const request = { dispatcher, method: 'POST', body: 'hello' };
+  const { statusCode, body } = await undici.request(`${issuer.origin}/`, request);
+  assert.deepEqual([statusCode, await body.text()], [200, 'yes']);
+});
+
+test('a fetch whose bodies are streams of Node will do', async () => {
+  const { issuer, manager } = await managing();
+  await issuer.call('kill_access');
+  const send = createAuthFetch(manager, {
+    async fetch(...request) {
+      const { status, headers, body } = await fetch(...request);
+      return { status, headers, body: Readable.fromWeb(body) };
+    },
+  });
+  const url = `${issuer.url}/api/redirect?to=/api/echo`;
+  assert.equal((await send(url, { method: 'POST', body: 'hello' })).status, 200);
 });
 
 test('what is no manager, and no fetch, is a mistake', async () => {
