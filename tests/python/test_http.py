@@ -7,6 +7,8 @@ import copy
 import io
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -201,6 +203,27 @@ def test_a_response_can_be_copied(realm: Realm, home: Path) -> None:
     assert copied.text == "hello"
     hook = copied.request.hooks["response"][-1]
     assert hook(copied) is copied
+
+
+def test_a_redirect_to_nowhere_comes_back_as_it_is(home: Path) -> None:
+    class Nowhere(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(302)
+            self.send_header("Location", "http://localhost:99999/")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    with (
+        ThreadingHTTPServer(("127.0.0.1", 0), Nowhere) as server,
+        AuthManager(
+            codex_home=home, allowed_origins=[url := f"http://127.0.0.1:{server.server_port}"]
+        ) as manager,
+    ):
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        auth = RequestsAuth(manager)
+        response = requests.get(url, auth=auth, allow_redirects=False, timeout=60)
+        server.shutdown()
+    assert response.status_code == 302
 
 
 def test_headers_may_be_bytes(realm: Realm, home: Path) -> None:
