@@ -7,6 +7,7 @@ use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::redirect::{Action, Attempt, Policy};
 use reqwest::{Client, ClientBuilder, Request, RequestBuilder, Response};
 use thiserror::Error as ThisError;
+use url::{Position, Url};
 
 #[cfg(feature = "reqwest-middleware")]
 pub use self::middleware::AuthMiddleware;
@@ -44,8 +45,9 @@ impl RequestError {
 /// A `reqwest` client for requests with a manager's credential.
 ///
 /// Each request is sent with a fresh snapshot. After a 401 it is sent again, at most twice, if its
-/// body can be; a streamed one cannot, and its 401 comes back after the tokens were recovered. The
-/// final response is the server's own, also where it is a 401.
+/// body can be; a streamed one cannot, and its 401 comes back after the tokens were recovered. So
+/// does that of a redirected POST, which may have been done before it led to the 401. The final
+/// response is the server's own, also where it is a 401.
 ///
 /// Only requests to the origins of [`AuthManager::authorize`] get a credential, and redirects are
 /// followed within an origin only: others come back as they are. A request with an `Authorization`
@@ -176,6 +178,19 @@ async fn send_authorized<S: Sender>(
             }
         };
         let (Some(next), Some(again)) = (next, again) else { return Ok(response) };
+        if !may_be_done_again(&again, &response) {
+            return Ok(response);
+        }
         (auth, request) = (next, again);
     }
+}
+
+/// Whether `request` was refused itself. A redirect may have led to the refusal after it was done.
+fn may_be_done_again(request: &Request, response: &Response) -> bool {
+    request.method().is_safe() || sent(request.url()) == sent(response.url())
+}
+
+/// What is sent of a URL: all but its fragment.
+fn sent(url: &Url) -> &str {
+    &url[..Position::AfterQuery]
 }

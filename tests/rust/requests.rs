@@ -66,7 +66,7 @@ fn main() {
     let log = Log::of_everything();
     let runtime = Arc::new(Runtime::new().expect("a runtime"));
     let issuer = Arc::new(Issuer::start().expect("an issuer"));
-    let trials = cases().into_iter().flat_map(|case| {
+    let trials = cases().into_iter().chain([redirected_post()]).flat_map(|case| {
         let (runtime, issuer, log) = (Arc::clone(&runtime), Arc::clone(&issuer), log.clone());
         [Kind::Client, Kind::Middleware].map(move |kind| {
             let name = format!("{}::{kind:?}", case["name"].as_str().expect("a name"));
@@ -172,6 +172,21 @@ async fn observed(sent: Result<Response, RequestError>) -> Value {
         }
         Err(error) => json!({"error": {"code": error.to_string()}}),
     }
+}
+
+/// `reqwest` follows redirects by itself, and does not tell what it has sent to where one led: a POST
+/// that has led somewhere may have been done.
+fn redirected_post() -> Value {
+    json!({
+        "name": "a_401_behind_the_redirect_of_a_post_comes_back_after_the_recovery",
+        "before": [{"call": "kill_access"}],
+        "request": {"path": "/api/redirect?to=/api/echo", "method": "POST", "body": "hello"},
+        "expect": {
+            "status": 401, "error": null,
+            "seen": [{"path": "/api/redirect"}, {"path": "/api/echo"}],
+            "stats": {"requests": 1, "grants": 1},
+        },
+    })
 }
 
 fn cases() -> Vec<Value> {
