@@ -60,7 +60,8 @@ class Confinement(dict[str, Any]):
 
     def release(self, request: Any) -> None:
         """Takes out of `request` what was put there when it was sent before."""
-        if request.headers.get("Authorization") == self._bearer:
+        bearer = request.headers.get("Authorization")
+        if bearer is not None and bearer == self._bearer:
             request.headers = type(request.headers)(_others(request.headers.raw))
 
     def _strip(self, sent: Any) -> None:
