@@ -1,63 +1,151 @@
 # `make demo` shows it, `make test` proves it. Both work in a fresh clone that has Rust, Python 3.10
-# or later, Node 20 or later and a C linker.
+# or later, Node 20 or later and a C linker. Which tests are in which tier: tests/README.md.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-builtin-rules
 
-# One target for cargo, maturin and napi, so that they share what they build.
+# One build of the whole workspace serves the tests of all languages: the target, the features and
+# the environment are the same everywhere, so that nothing is compiled twice.
 export CARGO_BUILD_TARGET ?= $(shell rustc -vV | sed -n 's/^host: //p')
+FEATURES := --features codex-auth-sdk/test-util,codex-auth-tests/bindings
+# The Python module is not linked to the library of one interpreter.
+export PYO3_BUILD_EXTENSION_MODULE := 1
 BUILT := target/$(CARGO_BUILD_TARGET)/debug
 PYTHON ?= python3
 VENV := .venv
+RUN_PYTHON := $(VENV)/bin/python
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export TEST_ISSUER := $(CURDIR)/$(BUILT)/test-issuer
 # The real Codex CLI: the newest, and one that truncates auth.json in place and takes no lock.
-export CODEX_CLIS ?= $(CURDIR)/target/codex-0.169.0/codex:$(CURDIR)/target/codex-0.128.0/codex
-CODEX_PROGRAMS := $(subst :, ,$(CODEX_CLIS))
+CODEX_RELEASES ?= 0.169.0 0.128.0
+CODEX_PROGRAMS := $(CODEX_RELEASES:%=target/codex-%/codex)
 AUTHORIZATION_SERVER := tests/oidc-provider
+NPM_PACKAGES := bindings-node/node_modules/ready examples/node/node_modules/ready
+STEPS := tests/steps
+# Tests wait more than they work: this many run at once.
+JOBS ?= $(shell echo $$((3 * $$(getconf _NPROCESSORS_ONLN))))
+export NEXTEST_TEST_THREADS := $(JOBS)
 CARGO_TEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo cargo nextest run || echo cargo test)
+# Test programs that `make test` runs briefly or not at all.
+AT_LENGTH := simulation endpoint_failure store_failure crash
+WITH_CODEX := codex_cli codex_login codex_stores codex_encrypted guardian
 
 # A login of the machine's own must not leak into a test.
 unexport CODEX_HOME CODEX_API_KEY CODEX_ACCESS_TOKEN CODEX_REFRESH_TOKEN_URL_OVERRIDE
 unexport CODEX_REVOKE_TOKEN_URL_OVERRIDE CODEX_APP_SERVER_LOGIN_CLIENT_ID
 unexport CODEX_INTERNAL_ORIGINATOR_OVERRIDE CODEX_CA_CERTIFICATE
 
-.PHONY: demo test test-rust test-python test-node test-contention test-foreign test-versions torture fuzz
-.PHONY: lint lint-rust lint-python lint-node docs banned deny bench sizes python node programs clean
+.PHONY: demo check test test-all test-rest torture fuzz mutants lint deny bench sizes clean
+.PHONY: crates npm-packages python-tools authorization-server codex-clis build
+.PHONY: check-rust check-python check-node check-changes
+.PHONY: test-rust test-doc test-python test-node test-length test-codex test-wheel test-runtimes
+.PHONY: lint-rust lint-python lint-node docs banned
 
 ## The main job: many programs, one login. CODEX=1 fetches the real Codex CLI to take part.
-demo: python node programs $(if $(CODEX),$(firstword $(CODEX_PROGRAMS)))
-	codex="$$(command -v codex || true)"; \
+demo:
+	@$(STEPS) crates npm-packages $(if $(CODEX),codex-clis) build --
+	@codex="$$(command -v codex || true)"; \
 	if [ -n "$(CODEX)" ]; then codex=$(firstword $(CODEX_PROGRAMS)); fi; \
-	$(BUILT)/demo --python $(VENV)/bin/python --node node $${codex:+--codex "$$codex"} $(DEMO)
+	$(BUILT)/demo --python $(RUN_PYTHON) --node node $${codex:+--codex "$$codex"} $(DEMO)
 
-## All tests of all three languages.
-test: test-rust test-python test-node test-contention test-foreign test-versions
+PREPARED := crates npm-packages python-tools authorization-server build
+TESTED := test-rust test-doc test-python test-node
+RESTS := test-length test-codex test-wheel test-runtimes
 
-test-rust: $(VENV)/bin/python
-	$(CARGO_TEST) --workspace --features codex-auth-sdk/test-util
-	cargo test --doc -p codex-auth-sdk
+## Before each commit: the core, the shared cases on the file store, format and lints of what changed.
+check:
+	@$(STEPS) python-tools build -- check-rust check-python check-node check-changes
 
-test-python: python programs $(VENV)/tools
-	$(VENV)/bin/python -m pytest tests/python
+## Each guarantee, in each language.
+test:
+	@$(STEPS) $(PREPARED) -- $(TESTED)
 
-test-node: node programs
-	npm --prefix bindings-node test
+## All there is: also what takes long, the real Codex CLI, every Python and every Node.
+test-all:
+	@$(STEPS) $(PREPARED) codex-clis -- $(TESTED) $(RESTS)
 
-# Processes in three languages race for one login and are killed over it, and the examples run.
-test-contention: python node programs $(VENV)/tools $(AUTHORIZATION_SERVER)/node_modules/ready
-	PYTHON=$(VIRTUAL_ENV)/bin/python $(CARGO_TEST) -p codex-auth-tests --features bindings --test contention --test authorization_server --test real_login --test networks --test crash --test session_keyring --test endpoint_crowds --test examples --test guardian_examples --test foreign
+# What `test-all` has beyond `test`.
+test-rest:
+	@$(STEPS) $(PREPARED) codex-clis -- $(RESTS)
 
-# The real Codex CLI on the same login, whoever made it.
-test-foreign: python node programs $(CODEX_PROGRAMS)
-	PYTHON=$(VIRTUAL_ENV)/bin/python $(CARGO_TEST) -p codex-auth-tests --features codex-cli --test codex_cli --test codex_login --test codex_stores --test codex_encrypted --test guardian
+crates:
+	cargo fetch --locked --target $(CARGO_BUILD_TARGET)
+
+npm-packages: $(NPM_PACKAGES)
+
+python-tools: $(VENV)/tools
+
+authorization-server: $(AUTHORIZATION_SERVER)/node_modules/ready
+
+codex-clis: $(CODEX_PROGRAMS)
+
+# All of it at once: the build command of the Node addon starts cargo for the whole workspace, and
+# Python imports the module from its source folder.
+build: $(RUN_PYTHON) $(NPM_PACKAGES)
+	cd bindings-node && npx napi build --platform --js native.js --dts native.d.ts -- \
+	  --locked --workspace --lib --bins --tests $(FEATURES)
+	npm --prefix bindings-node run build:ts
+	cp $(BUILT)/lib_native.so bindings-python/python/codex_auth_sdk/_native.abi3.so
+	echo "$$PWD/bindings-python/python" > \
+	  "$$($(RUN_PYTHON) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/codex_auth_sdk.pth"
+
+check-rust:
+	$(CARGO_TEST) --workspace $(FEATURES) --lib
+	$(CARGO_TEST) --workspace $(FEATURES) --test cases -- ::file
+
+check-python:
+	$(RUN_PYTHON) -m pytest tests/python/test_cases.py -n $(JOBS) -k file
+
+check-node:
+	cd bindings-node && node --test --test-name-pattern '\(file\)' ../tests/node/cases.test.mjs
+
+check-changes: $(VENV)/tools
+	tests/check-changes
+
+# Processes in all three languages take part: contenders, examples, a browser.
+test-rust:
+	PYTHON="$$PWD/$(RUN_PYTHON)" $(CARGO_TEST) --workspace $(FEATURES)
+
+test-doc:
+	cargo test --workspace $(FEATURES) --doc
+
+test-python:
+	$(RUN_PYTHON) -m pytest tests/python -n $(JOBS) --dist worksteal
+
+test-node:
+	cd bindings-node && node --test --test-concurrency=$(JOBS) ../tests/node/*.test.mjs
+
+# What `make test` runs briefly.
+test-length:
+	PYTHON="$$PWD/$(RUN_PYTHON)" TESTS=all $(CARGO_TEST) --workspace $(FEATURES) $(AT_LENGTH:%=--test %)
+	TESTS=all node --test tests/node/unshared-memory.test.mjs
+
+# The real Codex CLI on the same login.
+test-codex: $(CODEX_PROGRAMS)
+	clis=; for program in $(CODEX_PROGRAMS); do clis="$$clis$${clis:+:}$$PWD/$$program"; done; \
+	PYTHON="$$PWD/$(RUN_PYTHON)" CODEX_CLIS="$${CODEX_CLIS:-$$clis}" \
+	  $(CARGO_TEST) --workspace $(FEATURES) $(WITH_CODEX:%=--test %)
+
+# The wheel on every CPython, the addon on every Node that can be had. The keyring is the same to all.
+test-wheel: $(VENV)/tools
+	bindings-python/scripts/test-wheel -- -n $(JOBS) -k "not keyring"
+
+test-runtimes: $(VENV)/tools
+	bindings-node/scripts/test-runtimes --test-concurrency=$(JOBS)
+
+## Twelve errors put into the core, one after the other: `make test` must find each of them.
+mutants:
+	tests/mutants
 
 ## What the tests try briefly, at length: a table of what was tried, how often, and what was lost.
 ## SCENARIOS picks some.
-torture: python node programs $(VENV)/tools $(CODEX_PROGRAMS)
+torture: $(VENV)/tools $(CODEX_PROGRAMS)
+	$(MAKE) build
 	cargo build --quiet --release -p codex-auth-tests -p codex-auth-examples
-	PYTHON=$(VIRTUAL_ENV)/bin/python target/$(CARGO_BUILD_TARGET)/release/torture $(SCENARIOS)
+	clis=; for program in $(CODEX_PROGRAMS); do clis="$$clis$${clis:+:}$$PWD/$$program"; done; \
+	PYTHON="$$PWD/$(RUN_PYTHON)" CODEX_CLIS="$${CODEX_CLIS:-$$clis}" \
+	  target/$(CARGO_BUILD_TARGET)/release/torture $(SCENARIOS)
 
 ## What must hold of hostile input, with input that nobody thought of: each target for FUZZ_SECONDS.
 ## Needs cargo-fuzz and a C++ compiler; the toolchain at hand will do.
@@ -69,26 +157,25 @@ fuzz:
 	    -max_total_time=$(FUZZ_SECONDS) -max_len=16384 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1; \
 	done
 
-# The wheel on every CPython, the addon on every Node that can be had. The keyring is the same to all.
-test-versions: programs $(VENV)/tools node
-	bindings-python/scripts/test-wheel -- -k "not keyring"
-	bindings-node/scripts/test-runtimes
+## Style, types and documentation in all three languages.
+lint:
+	@$(STEPS) $(PREPARED) -- lint-rust lint-python lint-node docs banned
 
-lint: lint-rust lint-python lint-node docs banned
-
-lint-rust: $(VENV)/bin/python
+lint-rust: $(RUN_PYTHON)
 	cargo fmt --check
-	cargo clippy --workspace --all-targets --features codex-auth-sdk/test-util,codex-auth-tests/codex-cli -- -D warnings
+	cargo clippy --workspace --all-targets $(FEATURES) -- -D warnings
 	cargo clippy -p codex-auth-sdk -- -D warnings  # the core without its features
 
-lint-python: python $(VENV)/tools
-	$(VENV)/bin/ruff check bindings-python tests/python examples/python
-	$(VENV)/bin/ruff format --check bindings-python tests/python examples/python
-	$(VENV)/bin/mypy --strict --config-file bindings-python/pyproject.toml bindings-python/python tests/python examples/python
-	cd bindings-python && $(VIRTUAL_ENV)/bin/python -m mypy.stubtest codex_auth_sdk
-	cd bindings-python && $(VIRTUAL_ENV)/bin/pyright
+lint-python: $(VENV)/tools
+	$(RUN_PYTHON) -m ruff check bindings-python tests/python examples/python
+	$(RUN_PYTHON) -m ruff format --check bindings-python tests/python examples/python
+	$(RUN_PYTHON) -m mypy --strict --config-file bindings-python/pyproject.toml bindings-python/python tests/python examples/python
+	cd bindings-python && "$(VIRTUAL_ENV)/bin/python" -m mypy.stubtest codex_auth_sdk
+	cd bindings-python && "$(VIRTUAL_ENV)/bin/python" -m pyright
 
-lint-node: node
+# `build` has written the types anew.
+lint-node: $(NPM_PACKAGES)
+	git diff --exit-code -- bindings-node/native.d.ts
 	npm --prefix bindings-node run check:types
 
 docs:
@@ -108,43 +195,31 @@ deny:
 	cargo deny check
 
 ## What the calls cost, in each language, and how large the libraries are.
-bench: $(VENV)/tools bindings-node/node_modules/ready
+bench: $(VENV)/tools $(NPM_PACKAGES)
 	cargo bench -p codex-auth-sdk --features test-util
-	$(VENV)/bin/maturin develop --quiet --release -m bindings-python/Cargo.toml
-	$(VENV)/bin/python bindings-python/benches/bench.py
-	$(VENV)/bin/python bindings-python/benches/http_clients.py
+	$(RUN_PYTHON) -m maturin develop --quiet --release -m bindings-python/Cargo.toml
+	$(RUN_PYTHON) bindings-python/benches/bench.py
+	$(RUN_PYTHON) bindings-python/benches/http_clients.py
 	npm --prefix bindings-node run bench
 	$(MAKE) sizes
 
-sizes: $(VENV)/bin/maturin bindings-node/node_modules/ready
-	$(VENV)/bin/maturin build --quiet --release -m bindings-python/Cargo.toml -o target/wheels
+sizes: $(VENV)/tools $(NPM_PACKAGES)
+	$(RUN_PYTHON) -m maturin build --quiet --release -m bindings-python/Cargo.toml -o target/wheels
 	npm --prefix bindings-node run build >/dev/null
 	ls -l target/wheels/*.whl bindings-node/*.node target/$(CARGO_BUILD_TARGET)/release/*.so | awk '{print $$5, $$9}'
 
-python: $(VENV)/bin/maturin
-	$(VENV)/bin/maturin develop --quiet -m bindings-python/Cargo.toml
-
-node: bindings-node/node_modules/ready examples/node/node_modules/ready
-	npm --prefix bindings-node run build:debug
-
-programs:
-	cargo build --quiet -p codex-auth-tests -p codex-auth-examples
-
-$(VENV)/bin/python:
+$(RUN_PYTHON):
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
-$(VENV)/bin/maturin: | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet "maturin>=1.16,<2"
-
-$(VENV)/tools: bindings-python/requirements-dev.txt | $(VENV)/bin/maturin
-	$(VENV)/bin/python -m pip install --quiet -r $<
+$(VENV)/tools: bindings-python/requirements-dev.txt | $(RUN_PYTHON)
+	$(RUN_PYTHON) -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
 %/node_modules/ready: %/package-lock.json
 	npm install --prefix $* --no-save --no-audit --no-fund
 	touch $@
 
-$(CURDIR)/target/codex-%/codex:
+target/codex-%/codex:
 	npm install --prefix $(@D) --no-audit --no-fund --no-save @openai/codex@$*
 	cd $(@D) && ln -sf "$$(find node_modules -path '*/vendor/*' -name codex -type f)" codex
 

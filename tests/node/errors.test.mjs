@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { AuthManager, CodexAuthError, EphemeralStorage } from '../../bindings-node/dist/index.mjs';
-import { child, codexHome, signedIn } from './support.mjs';
+import { child, codexHome, packageForAll, signedIn } from './support.mjs';
 
 const NOBODY = 65534;
 const isRoot = process.getuid?.() === 0;
@@ -31,7 +31,8 @@ async function asNobody(code, ...args) {
     const said = ({ code, message, reason, isTransient }) => ({ code, message, reason, isTransient });
   `;
   const texts = args.map((value) => JSON.stringify(value));
-  const { code: status, stdout, stderr } = await child(head + code, { args: texts, ...user }).ended;
+  const cwd = packageForAll();
+  const { code: status, stdout, stderr } = await child(head + code, { args: texts, cwd, ...user }).ended;
   assert.deepEqual([status, stderr], [0, '']);
   return JSON.parse(stdout);
 }

@@ -5,6 +5,8 @@ import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import {
+  chmodSync,
+  cpSync,
   existsSync,
   mkdtempSync,
   readFileSync,
@@ -66,6 +68,21 @@ export function codexHome(text) {
     writeFileSync(join(home, 'auth.json'), text, { mode: 0o600 });
   }
   return home;
+}
+
+let copied;
+
+/** The package in a folder that every user may enter: the one of the clone may be in root's home. */
+export function packageForAll() {
+  if (copied === undefined) {
+    copied = mkdtempSync(join(tmpdir(), 'codex-auth-sdk-package-'));
+    process.once('exit', () => rmSync(copied, { recursive: true, force: true }));
+    chmodSync(copied, 0o755);
+    for (const name of readdirSync(PACKAGE).filter((name) => /^(dist|native\.js|package\.json|.*\.node)$/.test(name))) {
+      cpSync(join(PACKAGE, name), join(copied, name), { recursive: true });
+    }
+  }
+  return copied;
 }
 
 let session;

@@ -1,4 +1,4 @@
-//! The real Codex CLI on our store. `make test-foreign` fetches it.
+//! The real Codex CLI on our store. `make test-codex` fetches it.
 
 use codex_auth_tests::codex_cli::installed;
 use codex_auth_tests::contender::Language;

@@ -1,5 +1,5 @@
 //! Logins that ours made, in the hands of the real Codex CLI, and the other way round. `make
-//! test-foreign` fetches the CLI.
+//! test-codex` fetches the CLI.
 #![cfg(target_os = "linux")]
 
 use std::path::Path;

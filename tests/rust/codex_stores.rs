@@ -1,5 +1,5 @@
 //! The real Codex CLI and ours on one login outside of `auth.json`, in a real desktop session.
-//! `make test-foreign` fetches the CLI.
+//! `make test-codex` fetches the CLI.
 
 use codex_auth_tests::codex_cli::{CodexCli, installed};
 use codex_auth_tests::contender::{Contender, Language};

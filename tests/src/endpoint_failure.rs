@@ -18,6 +18,7 @@ use self::sockets::Sockets;
 use crate::chance::Chance;
 use crate::issuer::Issuer;
 use crate::log::Log;
+use crate::tier;
 use crate::torture::Trial;
 
 pub use self::crowd::{dead_login, outage, rejecting_api};
@@ -25,20 +26,29 @@ pub use self::crowd::{dead_login, outage, rejecting_api};
 /// The longest random sequence of failures.
 const LONGEST: usize = 8;
 
-/// Each way to fail alone: once, on a server without a grace window for spent tokens, and for longer
-/// than anybody asks, on one with it.
+/// Each failure once, on a server without a grace window for spent tokens.
 #[must_use]
-pub fn alone(log: &Log) -> Trial {
-    let kinds = failure::every_kind();
-    let sequences = kinds.into_iter().flat_map(|failure| {
-        [(1, 0), (6, GRACE_MS)].map(|(times, grace_ms)| Sequence {
-            name: format!("{times} times {failure:?}"),
-            plan: vec![failure.clone(); times],
-            grace_ms,
-            managers: 1,
-        })
+pub fn once(log: &Log) -> Trial {
+    repeated(failure::every_kind(), 1, 0, log)
+}
+
+/// Each failure more often than a manager asks, on a server with a grace window for spent tokens.
+/// `make test` leaves out those that only a timeout ends.
+#[must_use]
+pub fn in_a_row(log: &Log) -> Trial {
+    let mut kinds = failure::every_kind();
+    kinds.retain(|failure| tier::is_whole() || !failure.takes_all_the_time());
+    repeated(kinds, 6, GRACE_MS, log)
+}
+
+fn repeated(kinds: Vec<Failure>, times: usize, grace_ms: u64, log: &Log) -> Trial {
+    let sequences = kinds.into_iter().map(|failure| Sequence {
+        name: format!("{times} times {failure:?}"),
+        plan: vec![failure; times],
+        grace_ms,
+        managers: 1,
     });
-    run("every failure, alone", sequences, log)
+    run(&format!("every failure, {times} times"), sequences, log)
 }
 
 /// Random sequences of failures, as `seed` decides; sequence `n` of seed `s` is the first one of seed

@@ -23,5 +23,6 @@ pub mod session_keyring;
 pub mod simulation;
 #[cfg(target_os = "linux")]
 pub mod store_failure;
+pub mod tier;
 pub mod torture;
 pub mod watchdog;

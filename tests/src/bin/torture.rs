@@ -2,7 +2,7 @@
 //! lost. Usage: `torture [SCENARIO...]`; without names all of them. Ends with 1 if anything was.
 
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use codex_auth_tests::contender::Language;
 use codex_auth_tests::log::Log;
@@ -35,9 +35,10 @@ fn endpoint() -> Trials {
     let named = std::env::var_os("SEED").and_then(|seed| seed.to_str()?.parse().ok());
     let now = || SystemTime::UNIX_EPOCH.elapsed().map_or(0, |now| now.as_secs());
     let seed = named.unwrap_or_else(now);
+    let alone = [endpoint_failure::once as fn(&Log) -> Trial, endpoint_failure::in_a_row];
     let alone = {
         let log = log.clone();
-        move || endpoint_failure::alone(&log)
+        alone.into_iter().map(move |alone| alone(&log))
     };
     // In parts, so that what has been done is seen.
     let random = (0..20).map(move |part| endpoint_failure::random(100, seed + 100 * part, &log));
@@ -46,9 +47,7 @@ fn endpoint() -> Trials {
         || endpoint_failure::dead_login(&Language::ALL, 32),
         || endpoint_failure::outage(&Language::ALL, 32),
     ];
-    Box::new(
-        std::iter::once_with(alone).chain(random).chain(crowds.into_iter().map(|crowd| crowd())),
-    )
+    Box::new(alone.chain(random).chain(crowds.into_iter().map(|crowd| crowd())))
 }
 
 fn accounts() -> Trial {
@@ -90,5 +89,5 @@ fn stops() -> Vec<Trial> {
 }
 
 fn processes() -> Trial {
-    crash::rotate(256, 20, Duration::from_secs(20), &Language::ALL)
+    crash::rotate(256, 20, &Language::ALL)
 }

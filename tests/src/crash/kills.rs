@@ -11,18 +11,19 @@ use super::step::{STEPS, Step};
 use crate::contender::Language;
 use crate::torture::Trial;
 
-/// Kills so many contenders, each at one of the steps, and lets one in the next language go on. A
-/// row for each step, and one for the temp files that were left behind.
+/// Kills so many contenders, a third of them on each kind of server, at each of the steps in turn,
+/// and lets one in the next language go on. A row for each step, and one for the temp files that
+/// were left behind.
 #[must_use]
 pub fn at_steps(kills: usize, languages: &[Language]) -> Vec<Trial> {
     on_every_server(&options(), |lane, home| {
         let mut left = Trial::new("temp files of the killed, removed by the next");
         let rows = STEPS.iter().map(|step| Trial::new(format!("killed: {}", step.name)));
         let mut rows: Vec<Trial> = rows.collect();
-        for kill in (lane..kills).step_by(Server::ALL.len()) {
+        for kill in 0..kills / Server::ALL.len() {
             let (place, round) = (kill % STEPS.len(), kill / STEPS.len());
-            let signal = Signal::ALL[round % Signal::ALL.len()];
-            let turn = round / Signal::ALL.len();
+            let signal = Signal::ALL[(lane + round) % Signal::ALL.len()];
+            let turn = place + lane + round / Signal::ALL.len();
             let [victim, next] = [turn, turn + 1].map(|turn| languages[turn % languages.len()]);
             let killed = KillAt { home, step: &STEPS[place], signal, victim, next };
             left.tried += killed.run(&mut rows[place]);

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::scene::Scene;
 use super::tracer::{Call, Tracer, own_thread};
 use crate::contender::{Contender, Language};
+use crate::tier::sized;
 use crate::torture::Trial;
 
 /// When the thread is traced.
@@ -45,13 +46,12 @@ const OTHER_ERRORS: [(&str, &[&str]); 8] = [
 
 /// An I/O error at each call before the request.
 pub(super) fn before(_: Language, trial: &mut Trial) {
-    io_errors(Scene::new(), Phase::Readiness, &[Span::Once, Span::Lasting], trial);
+    io_errors(Scene::new(), Phase::Readiness, trial);
 }
 
 /// An I/O error at each call after the reply.
 pub(super) fn after(_: Language, trial: &mut Trial) {
-    let spans = [Span::Once, Span::Twice, Span::Lasting];
-    io_errors(Scene::new(), Phase::Commit, &spans, trial);
+    io_errors(Scene::new(), Phase::Commit, trial);
 }
 
 /// Every other error at each call that can have it.
@@ -61,14 +61,12 @@ pub(super) fn others(_: Language, trial: &mut Trial) {
 
 /// The same with a mounted file.
 pub(super) fn before_mounted(_: Language, trial: &mut Trial) {
-    let spans = [Span::Once, Span::Lasting];
-    io_errors(Scene::with_mounted_file(), Phase::Readiness, &spans, trial);
+    io_errors(Scene::with_mounted_file(), Phase::Readiness, trial);
 }
 
 /// The same with a mounted file.
 pub(super) fn after_mounted(_: Language, trial: &mut Trial) {
-    let spans = [Span::Once, Span::Twice, Span::Lasting];
-    io_errors(Scene::with_mounted_file(), Phase::Commit, &spans, trial);
+    io_errors(Scene::with_mounted_file(), Phase::Commit, trial);
 }
 
 /// The same with a mounted file.
@@ -98,7 +96,13 @@ pub(super) fn renames(_: Language, trial: &mut Trial) {
 }
 
 /// An I/O error at each call of `phase` in turn.
-fn io_errors(scene: Scene, phase: Phase, spans: &[Span], trial: &mut Trial) {
+fn io_errors(scene: Scene, phase: Phase, trial: &mut Trial) {
+    let spans: &[Span] = match phase {
+        Phase::Readiness => sized(&[Span::Once], &[Span::Once, Span::Lasting]),
+        Phase::Commit => {
+            sized(&[Span::Once, Span::Lasting], &[Span::Once, Span::Twice, Span::Lasting])
+        }
+    };
     let mut injection = Injection::new(scene);
     let calls = injection.calls(phase);
     let has =
@@ -117,7 +121,8 @@ fn other_errors(scene: Scene, trial: &mut Trial) {
     for phase in [Phase::Readiness, Phase::Commit] {
         for call in injection.calls(phase) {
             let errors = OTHER_ERRORS.iter().find(|(name, _)| *name == call.name);
-            for error in errors.map_or(&[][..], |(_, errors)| errors) {
+            let errors = errors.map_or(&[][..], |(_, errors)| errors);
+            for error in errors.iter().take(sized(1, errors.len())) {
                 injection.fail(phase, &call, error, Span::Once, trial);
             }
         }
