@@ -46,7 +46,7 @@ unexport CODEX_INTERNAL_ORIGINATOR_OVERRIDE CODEX_CA_CERTIFICATE
 demo:
 	@$(STEPS) crates npm-packages $(if $(CODEX),codex-clis) build --
 	@codex="$$(command -v codex || true)"; \
-	if [ -n "$(CODEX)" ]; then codex=$(firstword $(CODEX_PROGRAMS)); fi; \
+	if [ -n "$(CODEX)" ]; then codex="$$PWD/$(firstword $(CODEX_PROGRAMS))"; fi; \
 	$(BUILT)/demo --python $(RUN_PYTHON) --node node $${codex:+--codex "$$codex"} $(DEMO)
 
 PREPARED := crates npm-packages python-tools authorization-server build
