@@ -22,6 +22,9 @@ impl Call {
     pub(super) fn traced(&self, language: Language, what: &str, log: &Path) -> Command {
         let contender = language.command();
         let mut strace = strace();
+        // What an interpreter does as it starts is none of these calls: without a HOME it looks its
+        // user up, and it writes what it has compiled.
+        strace.env("HOME", "/nowhere").env("PYTHONDONTWRITEBYTECODE", "1");
         strace.arg("-o").arg(log);
         strace.arg("-e").arg(format!("trace=/^{}", self.name));
         strace.arg("-e").arg(format!("inject=/^{}:{what}:when={}", self.name, self.number));
