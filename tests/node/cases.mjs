@@ -171,7 +171,8 @@ export async function run(kinds = ['file', 'keyring', 'ephemeral', 'custom']) {
         assert.deepEqual(Object.keys(kase).filter((field) => !FIELDS.has(field)), [], kase.name);
         const needs = kase.needs?.length > 0 && `needs ${kase.needs.join(', ')}`;
         for (const store of kinds.filter((kind) => kase.stores?.includes(kind) ?? true)) {
-          const skip = needs || (store === 'keyring' && !hasKeyring && 'there is no gnome-keyring here');
+          const noKeyring = 'install gnome-keyring, dbus and libsecret-tools';
+          const skip = needs || (store === 'keyring' && !hasKeyring && noKeyring);
           test(`${kase.name} (${store})`, { skip }, () => new Run(kase, store).whole());
         }
       }

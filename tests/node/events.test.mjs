@@ -58,7 +58,7 @@ test('listeners get every event in order, with what belongs to it', async () => 
 });
 
 const hasKeyring = await enterSession();
-const skip = !hasKeyring && 'there is no gnome-keyring here';
+const skip = !hasKeyring && 'install gnome-keyring, dbus and libsecret-tools';
 
 test('a store that chooses tells where the login is now', { skip }, async () => {
   const { options, home, stored } = await signedIn();

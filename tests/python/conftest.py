@@ -35,7 +35,7 @@ def session_keyring() -> Iterator[SessionKeyring]:
 def keyring(session_keyring: SessionKeyring, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets the test find the session."""
     if session_keyring.variables is None:
-        pytest.skip("there is no gnome-keyring here")
+        pytest.skip("install gnome-keyring, dbus and libsecret-tools")
     for name, value in session_keyring.variables.items():
         monkeypatch.setenv(name, value)
 

@@ -9,10 +9,12 @@ import http.client
 import itertools
 import json
 import os
+import shlex
 import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
 import traceback
 import uuid
 from pathlib import Path
@@ -272,6 +274,16 @@ realm = Realm({realm.port}, {realm.name!r}, {{}})
 home = pathlib.Path({str(home)!r})
 {body}
 """
+
+
+def browser(folder: Path) -> Path:
+    """A program that visits the address it is given, as a browser does."""
+    visit = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1])"
+    path = folder / "browser"
+    # Not the interpreter's path behind `#!`, where it could not have a space.
+    path.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c "{visit}" "$1"\n')
+    path.chmod(0o700)
+    return path
 
 
 def strace() -> list[str]:

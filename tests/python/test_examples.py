@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support import browser
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
@@ -118,11 +120,7 @@ def test_login_by_device_code(realm: Realm) -> None:
 def test_login_with_a_browser(
     realm: Realm, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    browser = tmp_path / "browser"
-    visit = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1])"
-    browser.write_text(f"#!{sys.executable}\n{visit}\n")
-    browser.chmod(0o700)
-    monkeypatch.setenv("BROWSER", str(browser))
+    monkeypatch.setenv("BROWSER", str(browser(tmp_path)))
     asked, done = run("login.py", "browser", realm.url)
     assert asked.startswith(f"Open {realm.url}/oauth/authorize?")
     assert done == "Signed in as device@example.com"

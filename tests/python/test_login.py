@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import queue
 import socket
-import sys
 import urllib.parse
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -38,7 +37,7 @@ from sign_in import (
     redirect_of,
     visit,
 )
-from support import WATCHDOG_S
+from support import WATCHDOG_S, browser
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,12 +86,7 @@ def test_asyncio_signs_in_with_a_browser(realm: Realm, home: Path) -> None:
 def test_the_browser_is_opened(
     realm: Realm, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    browser = tmp_path / "browser"
-    browser.write_text(
-        f"#!{sys.executable}\nimport sys, urllib.request\nurllib.request.urlopen(sys.argv[1])\n"
-    )
-    browser.chmod(0o700)
-    monkeypatch.setenv("BROWSER", str(browser))
+    monkeypatch.setenv("BROWSER", str(browser(tmp_path)))
     login = manager_of(realm, home).login_with_browser(ports=ANY_PORT)
     login.open_browser()
     assert login.wait().account_id == "acct-device"

@@ -5,6 +5,7 @@ use codex_auth_tests::contender::Language;
 use codex_auth_tests::foreign::sessions::sessions;
 use codex_auth_tests::foreign::traced;
 use codex_auth_tests::foreign::waking::Waking;
+use codex_auth_tests::privilege::is_tracing_denied;
 
 const LANGUAGES: &[Language] = &Language::ALL;
 
@@ -28,7 +29,7 @@ fn g3_the_logins_and_logouts_of_a_cli_are_not_undone() {
 #[test]
 fn a_cli_that_saves_while_ours_does_loses_nothing() {
     for program in installed() {
-        if traced::is_possible() {
+        if !is_tracing_denied() {
             traced::saves_of_a_cli_during_ours(&program, 1).assert_nothing_lost();
         }
     }

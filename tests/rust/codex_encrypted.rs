@@ -28,7 +28,9 @@ impl Desk {
     #[expect(clippy::print_stderr, reason = "a skip is said")]
     fn new(program: &Path, store: &str) -> Option<Self> {
         let Some(session) = SessionKeyring::start() else {
-            eprintln!("skipped: there is no gnome-keyring here");
+            eprintln!(
+                "skipped: there is no gnome-keyring here; install gnome-keyring, dbus and libsecret-tools"
+            );
             return None;
         };
         let issuer = Issuer::start().expect("an issuer");

@@ -4,6 +4,7 @@
 
 use codex_auth_tests::contender::Language;
 use codex_auth_tests::crash;
+use codex_auth_tests::privilege::is_tracing_denied;
 use codex_auth_tests::tier::sized;
 use codex_auth_tests::torture::Trial;
 
@@ -18,7 +19,7 @@ fn assert_nothing_lost(rows: &[Trial]) {
 
 #[test]
 fn g8_a_kill_at_any_step_of_a_refresh_costs_no_more_than_its_reply() {
-    if crash::is_denied() {
+    if is_tracing_denied() {
         return;
     }
     // Every step on every kind of server, by one signal or by both.

@@ -1,13 +1,12 @@
 //! Programs on our store that know nothing of us, scripted after releases of the Codex CLI.
 
-#![allow(clippy::print_stderr, reason = "a skip is said")]
-
 use codex_auth_tests::contender::Language;
 use codex_auth_tests::foreign::changes::{BY_RELEASE, OF_ANY_RELEASE};
 use codex_auth_tests::foreign::races::RACES;
 use codex_auth_tests::foreign::torn_reads::torn_reads;
 use codex_auth_tests::foreign::waking::Waking;
 use codex_auth_tests::foreign::{RELEASES, Release, Scene, Script, traced};
+use codex_auth_tests::privilege::is_tracing_denied;
 
 /// Whom these tests run for.
 const LANGUAGES: &[Language] =
@@ -38,7 +37,7 @@ fn g3_no_account_is_mixed_by_us_whatever_a_release_writes() {
 
 #[test]
 fn g3_a_change_right_before_our_write_is_not_undone() {
-    if can_trace() {
+    if !is_tracing_denied() {
         traced::changes_before_our_write(1).assert_nothing_lost();
     }
 }
@@ -50,7 +49,7 @@ fn g6_a_writer_in_place_logs_nobody_out() {
 
 #[test]
 fn a_save_takes_the_locks_of_the_cli_in_its_order() {
-    if can_trace() {
+    if !is_tracing_denied() {
         traced::commit_locks(10).assert_nothing_lost();
     }
 }
@@ -59,12 +58,4 @@ fn play(scripts: &[Script], releases: &[Release]) {
     for script in scripts {
         Scene::play(*script, releases, LANGUAGES, 1).assert_nothing_lost();
     }
-}
-
-fn can_trace() -> bool {
-    let can = traced::is_possible();
-    if !can {
-        eprintln!("skipped: there is no strace, or it may not trace");
-    }
-    can
 }

@@ -55,7 +55,7 @@ impl Chromium {
     ///
     /// If it does not start, or is not there although `CI` is `true`.
     pub async fn start() -> Option<Self> {
-        if is_denied("Chromium", Command::new("chromium").arg("--version")) {
+        if is_denied("Chromium", "install chromium", Command::new("chromium").arg("--version")) {
             return None;
         }
         let profile = tempfile::tempdir().expect("a folder");

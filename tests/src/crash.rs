@@ -14,4 +14,3 @@ mod trace;
 
 pub use home::{Fate, Home, Server};
 pub use processes::rotate;
-pub use trace::is_denied;

@@ -14,7 +14,7 @@ pub mod issuer;
 pub mod log;
 pub mod oidc_provider;
 pub mod options;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 pub mod privilege;
 pub mod program;
 pub mod row;

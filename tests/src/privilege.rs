@@ -9,20 +9,20 @@ use std::process::{Child, Command, Stdio};
 /// The user that tests of root run other programs as.
 pub const ORDINARY_USER: u32 = 1000;
 
-/// Whether `probe` fails, so that a test that needs `what` cannot run.
+/// Whether `probe` fails, so that a test that needs `what` cannot run; `remedy` says how it can.
 ///
 /// # Panics
 ///
 /// If so and `CI` is `true`.
 #[must_use]
 #[expect(clippy::print_stderr, reason = "a skip is said")]
-pub fn is_denied(what: &str, probe: &mut Command) -> bool {
+pub fn is_denied(what: &str, remedy: &str, probe: &mut Command) -> bool {
     let output = probe.output();
     let is_denied = !output.as_ref().is_ok_and(|output| output.status.success());
     if is_denied {
         let is_ci = std::env::var_os("CI").is_some_and(|value| value == OsStr::new("true"));
         assert!(!is_ci, "{what} must work here, where nothing is skipped: {output:?}");
-        eprintln!("skipped: {what} cannot be had here");
+        eprintln!("skipped: {what} cannot be had here; {remedy}");
     }
     is_denied
 }
@@ -30,19 +30,37 @@ pub fn is_denied(what: &str, probe: &mut Command) -> bool {
 /// Whether mount namespaces are denied.
 #[must_use]
 pub fn are_mounts_denied() -> bool {
-    is_denied("mounts", unshared().args(["mount", "-t", "tmpfs", "none", "/mnt"]))
+    is_denied(
+        "mounts",
+        "run the tests as root, or let users make namespaces",
+        unshared().args(["mount", "-t", "tmpfs", "none", "/mnt"]),
+    )
 }
 
 /// Whether an ordinary user cannot be had.
 #[must_use]
 pub fn is_ordinary_user_denied() -> bool {
-    is_denied("an ordinary user", &mut as_ordinary_user(&Command::new("true")))
+    is_denied(
+        "an ordinary user",
+        "install setpriv (util-linux)",
+        &mut as_ordinary_user(&Command::new("true")),
+    )
 }
 
 /// Whether being root is denied.
 #[must_use]
 pub fn is_root_denied() -> bool {
-    is_denied("root", Command::new("sh").args(["-c", "test $(id -u) = 0"]))
+    is_denied("root", "run the tests as root", Command::new("sh").args(["-c", "test $(id -u) = 0"]))
+}
+
+/// Whether tracing other programs is denied.
+#[must_use]
+pub fn is_tracing_denied() -> bool {
+    is_denied(
+        "tracing",
+        "install strace, and let it trace (kernel.yama.ptrace_scope)",
+        Command::new("strace").args(["-f", "-qq", "-o", "/dev/null", "--", "true"]),
+    )
 }
 
 /// Whether this is root.

@@ -10,10 +10,10 @@ mod tracer;
 mod unsaved;
 
 use crate::contender::Language;
-use crate::privilege::{are_mounts_denied, is_ordinary_user_denied, is_root_denied};
+use crate::privilege::{
+    are_mounts_denied, is_ordinary_user_denied, is_root_denied, is_tracing_denied,
+};
 use crate::torture::{Trial, Trials};
-
-use self::tracer::is_tracing_denied;
 
 /// Something that fails.
 #[derive(Debug, Clone, Copy)]

@@ -283,7 +283,7 @@ async fn g9_neither_a_proxys_password_nor_a_token_is_shown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn loopback_is_loopback_by_ipv6_too() {
     let probe = "grep -q '^0\\{31\\}1 ' /proc/net/if_inet6";
-    if is_denied("IPv6", Command::new("sh").args(["-c", probe])) {
+    if is_denied("IPv6", "turn it on", Command::new("sh").args(["-c", probe])) {
         return;
     }
     let machine = Machine::new().await;

@@ -13,7 +13,7 @@ pub(crate) const PASSWORD: &str = "open-sesame";
 
 /// Whether there is no such proxy.
 pub(crate) fn is_proxy_denied() -> bool {
-    is_denied("tinyproxy", Command::new("tinyproxy").arg("-v"))
+    is_denied("tinyproxy", "install tinyproxy", Command::new("tinyproxy").arg("-v"))
 }
 
 /// A proxy that runs until this is dropped.

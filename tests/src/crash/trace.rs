@@ -1,8 +1,7 @@
 //! `strace`: what a program does, and the signal that comes at one system call of it.
 
-use std::ffi::OsString;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::contender::Language;
 
@@ -52,21 +51,4 @@ fn strace() -> Command {
     let mut strace = Command::new("strace");
     strace.args(["-f", "-qq", "-y"]);
     strace
-}
-
-/// Whether programs cannot be traced here, which is said. In CI they must be.
-///
-/// # Panics
-///
-/// In CI, where that is so.
-#[must_use]
-#[expect(clippy::print_stderr, reason = "a skip is said")]
-pub fn is_denied() -> bool {
-    let probe = strace().args(["-e", "trace=none", "--", "true"]).stderr(Stdio::null()).status();
-    if probe.is_ok_and(|status| status.success()) {
-        return false;
-    }
-    assert_ne!(std::env::var_os("CI"), Some(OsString::from("true")), "strace does not work");
-    eprintln!("skipped: strace is not installed, or not allowed to trace");
-    true
 }

@@ -10,6 +10,7 @@ use super::waking::Waking;
 use super::{RELEASES, Release, Scene, Script, traced};
 use crate::codex_cli::installed;
 use crate::contender::Language;
+use crate::privilege::is_tracing_denied;
 use crate::torture::{Trial, Trials};
 
 const ROUNDS: u32 = 10;
@@ -32,7 +33,7 @@ pub fn with_scripts() -> Trials {
     let torn = std::iter::once_with(|| torn_reads(&Language::ALL, 2000));
     let saves: [fn() -> Trial; 2] =
         [|| traced::commit_locks(500), || traced::changes_before_our_write(ROUNDS)];
-    let traced = saves.into_iter().filter(|_| traced::is_possible()).map(|traced| traced());
+    let traced = saves.into_iter().filter(|_| !is_tracing_denied()).map(|traced| traced());
     Box::new(woken.chain(played).chain(torn).chain(traced))
 }
 
@@ -49,7 +50,7 @@ fn with_cli(program: PathBuf) -> impl Iterator<Item = Trial> {
     let woken = wakings.into_iter().map(move |waking| waking.with_clis(&program));
     let held = std::iter::once_with(move || sessions(&other, &Language::ALL));
     let saves = std::iter::once(traced)
-        .filter(|_| traced::is_possible())
+        .filter(|_| !is_tracing_denied())
         .map(|program| traced::saves_of_a_cli_during_ours(&program, ROUNDS));
     woken.chain(held).chain(saves)
 }

@@ -25,13 +25,6 @@ const HOLD_UP: u32 = 1_000_000;
 /// A contender that is not there by then never will be.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Whether programs can be traced here.
-#[must_use]
-pub fn is_possible() -> bool {
-    let probe = Command::new("strace").args(["-o", "/dev/null", "true"]).status();
-    probe.is_ok_and(|status| status.success())
-}
-
 /// So many saves, each with the commit locks in the CLI's order, and nothing slow while they are
 /// held.
 #[must_use]

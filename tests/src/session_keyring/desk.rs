@@ -45,7 +45,9 @@ impl Desk {
     #[must_use]
     pub fn new() -> Option<Self> {
         let Some(session) = SessionKeyring::start() else {
-            eprintln!("skipped: there is no gnome-keyring here");
+            eprintln!(
+                "skipped: there is no gnome-keyring here; install gnome-keyring, dbus and libsecret-tools"
+            );
             return None;
         };
         let issuer = Issuer::start().expect("an issuer");

@@ -6,13 +6,6 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::privilege::is_denied;
-
-/// Whether tracing is denied.
-pub(super) fn is_tracing_denied() -> bool {
-    is_denied("strace", Command::new("strace").args(["-o", "/dev/null", "true"]))
-}
-
 /// The thread of `process` on which the core redeems and saves.
 pub(super) fn own_thread(process: u32) -> String {
     let threads = std::fs::read_dir(format!("/proc/{process}/task")).expect("it runs");
