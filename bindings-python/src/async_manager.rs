@@ -1,12 +1,14 @@
-//! What `codex_auth_sdk.aio.AsyncAuthManager` is made of: every call answers at once if it can,
-//! else with a `Pending` that the event loop waits for.
+//! The compiled half of `codex_auth_sdk.aio.AsyncAuthManager`.
+//!
+//! No method blocks: each returns its answer if that is ready, else a `Pending`, which the Python
+//! half awaits.
 
 use codex_auth_sdk::{AuthManager as Core, LogoutOptions, Result};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::authorization::RequestAuthorization;
-use crate::background::{FollowStore, KeepFresh, Kept};
+use crate::background::{BackgroundTasks, FollowStore, KeepFresh};
 use crate::bridge::{begin, begin_for_user};
 use crate::errors::to_py;
 use crate::events::{self, Subscription};
@@ -16,13 +18,13 @@ use crate::snapshot::CodexAuth;
 use crate::stats::Stats;
 use crate::{calls, login_options, options};
 
-/// A manager whose calls never wait.
+/// The compiled half of `AsyncAuthManager`. No method of it blocks.
 #[pyclass(frozen, module = "codex_auth_sdk._native")]
-pub(crate) struct AsyncManager(Core, Kept);
+pub(crate) struct AsyncManager(Core, BackgroundTasks);
 
 #[pymethods]
 impl AsyncManager {
-    /// Reads a file or memory once; other stores need `open`.
+    /// Reads a file or a store in memory once. Other stores need `open`.
     #[new]
     #[pyo3(signature = (**options))]
     fn new(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
@@ -30,7 +32,7 @@ impl AsyncManager {
         py.detach(|| builder.build_now()).map(Self::from).map_err(|error| to_py(py, &error))
     }
 
-    /// Reads any store.
+    /// Reads any store: returns the manager, or a `Pending`.
     #[staticmethod]
     #[pyo3(signature = (**options))]
     fn open(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Py<PyAny>> {
@@ -89,7 +91,7 @@ impl AsyncManager {
     }
 
     fn subscribe(&self, deliver: Py<PyAny>) -> Subscription {
-        events::subscribe_on_demand(&self.0, deliver)
+        events::subscribe_on_request(&self.0, deliver)
     }
 
     fn stats(&self) -> Stats {
@@ -159,6 +161,6 @@ impl AsyncManager {
 
 impl From<Core> for AsyncManager {
     fn from(core: Core) -> Self {
-        Self(core, Kept::default())
+        Self(core, BackgroundTasks::default())
     }
 }

@@ -1,4 +1,4 @@
-//! One request's authorization, for the HTTP integrations.
+//! The authorization of one HTTP request.
 
 use codex_auth_sdk::RequestAuthorization as Core;
 use pyo3::prelude::*;
@@ -7,11 +7,13 @@ use crate::bridge::{begin, wait};
 use crate::calls;
 use crate::snapshot::CodexAuth;
 
-/// With what a request is sent, and whether it is sent again: by `AuthManager.authorize`, for HTTP
-/// integrations. Get a new one for every request. Safe to share between threads.
+/// The authorization of one HTTP request, for HTTP integrations.
+///
+/// It says which snapshot the request is sent with, and whether the request is repeated. An HTTP
+/// integration gets one from `AuthManager.authorize` for each request. It may be shared between
+/// threads.
 ///
 /// Example:
-///
 ///     auth = authorization.auth()
 ///     while auth is not None:
 ///         response = send(headers=auth.headers())
@@ -21,25 +23,27 @@ pub(crate) struct RequestAuthorization(pub(crate) Core);
 
 #[pymethods]
 impl RequestAuthorization {
-    /// The snapshot to send the request with, fresh as by `AuthManager.fresh_auth`.
+    /// Returns the snapshot to send the request with, refreshed like that of `fresh_auth`.
     ///
-    /// Raises `LoginRequired` while nobody is signed in, `OriginNotAllowed` where this credential may
-    /// not go there, else what `AuthManager.fresh_auth` raises.
+    /// Raises `LoginRequired` if no login is stored, `OriginNotAllowed` if the credential must not
+    /// be sent to the request's origin, and the errors of `AuthManager.fresh_auth`.
     fn auth(&self, py: Python<'_>) -> PyResult<CodexAuth> {
         wait(py, calls::auth(self.0.clone()))
     }
 
-    /// `auth` for an event loop: at once, or with a `Pending`.
+    /// Does what `auth` does without blocking: returns the snapshot, or a `Pending`.
     fn begin_auth(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         begin(py, calls::auth(self.0.clone()))
     }
 
-    /// The snapshot to send the request again with, after it was sent with `auth` and answered with
-    /// `status`; `None` where that is the final response. Only 401 is ever recovered from, at most
-    /// twice for one request. A request whose body cannot be sent again asks all the same, so that
-    /// the next one works.
+    /// Returns the snapshot to repeat the request with, or `None` if its response is final.
     ///
-    /// Raises what `AuthManager.recover_from_unauthorized` raises.
+    /// The request was sent with `auth` and answered with the HTTP status `status`. Only a 401
+    /// leads to a repetition, and one request is repeated at most twice. An integration calls this
+    /// also for a request whose body cannot be sent again: the recovery makes the next request
+    /// work.
+    ///
+    /// Raises the errors of `AuthManager.recover_from_unauthorized`.
     fn retry_auth(
         &self,
         py: Python<'_>,
@@ -49,7 +53,7 @@ impl RequestAuthorization {
         wait(py, calls::retry_auth(self.0.clone(), auth.clone(), status))
     }
 
-    /// `retry_auth` for an event loop: at once, or with a `Pending`.
+    /// Does what `retry_auth` does without blocking: returns its result, or a `Pending`.
     fn begin_retry_auth(
         &self,
         py: Python<'_>,

@@ -1,9 +1,9 @@
-//! From futures of the core to answers for Python: the only place that waits, and the only one
-//! where a thread that Python does not know talks to Python.
+//! Turns futures of the core into answers for Python.
 //!
-//! An answer that is there at once costs no thread. Any other future runs on the core's own
-//! thread, to its end, whatever becomes of the caller. The end of the process waits for it, unless
-//! it waits for a user, who may never come.
+//! This is the only file that waits for a future, and the only one in which a thread that Python
+//! did not start calls Python. A future that is ready at its first poll needs no thread. Any other
+//! future runs on the core's own thread to its end, even if the caller stops waiting. The end of
+//! the process waits for it too, unless it waits for a user, who may never come.
 
 use std::io;
 use std::pin::Pin;
@@ -22,48 +22,49 @@ use tokio::sync::oneshot;
 
 use crate::errors::to_py;
 
-/// How often a blocking call looks for Ctrl-C.
-pub(crate) const SLICE: Duration = Duration::from_millis(50);
+/// How often a blocking call lets Python handle signals, such as Ctrl-C.
+pub(crate) const SIGNAL_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Who is waited for.
+/// What a future waits for.
 #[derive(Clone, Copy)]
-enum For {
-    /// The core, which is done soon. So the end of the process waits as well.
+enum WaitsFor {
+    /// Disk and network, which have timeouts. So the end of the process waits for the future.
     Work,
-    /// A user.
+    /// A user, who may never come. So the end of the process does not wait for the future.
     User,
 }
 
-/// Waits for `future` with the interpreter free for others. Ctrl-C ends the waiting only.
+/// Blocks until `future` is done, while other Python threads run. Ctrl-C ends the waiting, not the
+/// future.
 pub(crate) fn wait<T: Send + 'static>(
     py: Python<'_>,
     future: impl Future<Output = Result<T>> + Send + 'static,
 ) -> PyResult<T> {
-    wait_for(For::Work, py, future)
+    wait_for(WaitsFor::Work, py, future)
 }
 
-/// The same for a `future` that waits for a user: the end of the process does not wait for it.
+/// Blocks like [`wait`], for a `future` that waits for a user.
 pub(crate) fn wait_for_user<T: Send + 'static>(
     py: Python<'_>,
     future: impl Future<Output = Result<T>> + Send + 'static,
 ) -> PyResult<T> {
-    wait_for(For::User, py, future)
+    wait_for(WaitsFor::User, py, future)
 }
 
 fn wait_for<T: Send + 'static>(
-    whom: For,
+    waits_for: WaitsFor,
     py: Python<'_>,
     future: impl Future<Output = Result<T>> + Send + 'static,
 ) -> PyResult<T> {
     let mut future = Box::pin(future);
     let answer = match py.detach(|| poll_once(future.as_mut())) {
         Poll::Ready(answer) => answer,
-        Poll::Pending => on_worker(whom, py, future)?,
+        Poll::Pending => on_worker(waits_for, py, future)?,
     };
     answer.map_err(|error| to_py(py, &error))
 }
 
-/// The answer of `future` if it is there at once, else a [`Pending`].
+/// Polls `future` once. Returns its answer if it is ready, else a [`Pending`] that goes on with it.
 pub(crate) fn begin<T>(
     py: Python<'_>,
     future: impl Future<Output = Result<T>> + Send + 'static,
@@ -71,10 +72,10 @@ pub(crate) fn begin<T>(
 where
     T: for<'py> IntoPyObject<'py> + Send + 'static,
 {
-    begin_for(For::Work, py, future)
+    begin_for(WaitsFor::Work, py, future)
 }
 
-/// The same for a `future` that waits for a user.
+/// Polls like [`begin`], for a `future` that waits for a user.
 pub(crate) fn begin_for_user<T>(
     py: Python<'_>,
     future: impl Future<Output = Result<T>> + Send + 'static,
@@ -82,11 +83,11 @@ pub(crate) fn begin_for_user<T>(
 where
     T: for<'py> IntoPyObject<'py> + Send + 'static,
 {
-    begin_for(For::User, py, future)
+    begin_for(WaitsFor::User, py, future)
 }
 
 fn begin_for<T>(
-    whom: For,
+    waits_for: WaitsFor,
     py: Python<'_>,
     future: impl Future<Output = Result<T>> + Send + 'static,
 ) -> PyResult<Py<PyAny>>
@@ -97,14 +98,14 @@ where
     if let Poll::Ready(answer) = py.detach(|| poll_once(future.as_mut())) {
         return convert(py, answer);
     }
-    let later: Later = Box::pin(async move {
+    let answer: PendingAnswer = Box::pin(async move {
         let answer = future.await;
         Box::new(|py: Python<'_>| convert(py, answer)) as Convert
     });
-    Pending { later: Mutex::new(Some(later)), whom }.into_py_any(py)
+    Pending { future: Mutex::new(Some(answer)), waits_for }.into_py_any(py)
 }
 
-impl For {
+impl WaitsFor {
     fn spawn(self, task: BoxFuture<'static, ()>) -> io::Result<()> {
         match self {
             Self::Work => OwnThread.spawn(task),
@@ -113,40 +114,46 @@ impl For {
     }
 }
 
+/// Makes a Python object, or an exception, of an answer of the core.
 type Convert = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
 
-type Later = BoxFuture<'static, Convert>;
+type PendingAnswer = BoxFuture<'static, Convert>;
 
-/// An answer that is not there yet.
+/// An answer of the core that is not ready yet.
 #[pyclass(frozen, module = "codex_auth_sdk._native")]
 pub(crate) struct Pending {
-    later: Mutex<Option<Later>>,
-    whom: For,
+    future: Mutex<Option<PendingAnswer>>,
+    waits_for: WaitsFor,
 }
 
 #[pymethods]
 impl Pending {
-    /// Calls `deliver(value, error)`, once, from a thread of its own. At the exit of the
-    /// interpreter it waits, and calls it from the caller's thread.
+    /// Calls `deliver(value, error)` once, when the answer is ready, from another thread.
+    ///
+    /// While the interpreter ends, it blocks and calls `deliver` from the caller's thread instead.
+    ///
+    /// Raises `RuntimeError` if it was called before.
     fn start(&self, py: Python<'_>, deliver: Py<PyAny>) -> PyResult<()> {
-        let later = self.later.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let later = later.ok_or_else(|| PyRuntimeError::new_err("this has been started before"))?;
+        let future = self.future.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let future =
+            future.ok_or_else(|| PyRuntimeError::new_err("this has been started before"))?;
         if is_ending() {
-            hand_over(py, &deliver, on_worker(self.whom, py, later)?);
+            deliver_answer(py, &deliver, on_worker(self.waits_for, py, future)?);
             return Ok(());
         }
         let delivery = Delivery(Some(deliver));
         let task = async move {
-            let answer = later.await;
-            visit(move |py| delivery.hand_over(py, answer)).await;
+            let answer = future.await;
+            call_python(move |py| delivery.deliver(py, answer)).await;
         };
-        let started = py.detach(|| self.whom.spawn(Box::pin(task)));
+        let started = py.detach(|| self.waits_for.spawn(Box::pin(task)));
         started.map_err(|error| to_py(py, &no_thread(&error)))
     }
 }
 
-/// A thread that attaches to an ending interpreter crashes or hangs. Once nothing is in flight any
-/// more, none does.
+/// Says whether the interpreter is ending.
+///
+/// While it is, no thread of the core attaches to it: such a thread would crash or hang.
 pub(crate) fn set_ending(is_ending: bool) {
     ENDING.store(is_ending, Ordering::SeqCst);
 }
@@ -157,14 +164,16 @@ pub(crate) fn is_ending() -> bool {
 
 static ENDING: AtomicBool = AtomicBool::new(false);
 
-/// Answers exactly once: that the call was interrupted, if nothing else becomes of it.
+/// Calls `deliver` exactly once. If it is dropped before that, `deliver` gets an error that says
+/// that the call was interrupted.
 struct Delivery(Option<Py<PyAny>>);
 
 impl Delivery {
-    fn hand_over(mut self, py: Python<'_>, answer: Convert) {
-        // What is dropped while attached takes no lock, which a forked child might find taken.
+    fn deliver(mut self, py: Python<'_>, answer: Convert) {
+        // `deliver` is dropped while this thread is attached: then the drop takes no lock that a
+        // child forked at this moment would find taken.
         if let Some(deliver) = self.0.take() {
-            hand_over(py, &deliver, answer);
+            deliver_answer(py, &deliver, answer);
         }
     }
 }
@@ -174,13 +183,13 @@ impl Drop for Delivery {
         if let Some(deliver) = self.0.take().filter(|_| !is_ending()) {
             Python::try_attach(move |py| {
                 let deliver = deliver;
-                hand_over(py, &deliver, Box::new(|py| Err(to_py(py, &interrupted()))));
+                deliver_answer(py, &deliver, Box::new(|py| Err(to_py(py, &interrupted()))));
             });
         }
     }
 }
 
-fn hand_over(py: Python<'_>, deliver: &Py<PyAny>, answer: Convert) {
+fn deliver_answer(py: Python<'_>, deliver: &Py<PyAny>, answer: Convert) {
     let arguments = match answer(py) {
         Ok(value) => (Some(value), None),
         Err(error) => (None, Some(error.into_value(py))),
@@ -190,8 +199,11 @@ fn hand_over(py: Python<'_>, deliver: &Py<PyAny>, answer: Convert) {
     }
 }
 
-/// Makes `call` with the interpreter, from a thread that does not have it. CPython makes the state of
-/// such a thread under a lock, which a child that is forked meanwhile would find taken.
+/// Attaches this thread to the interpreter and makes `call`. Returns none if the interpreter is
+/// gone.
+///
+/// CPython creates the state of a new thread under a lock. A child that another thread forks at
+/// this moment would find that lock taken, so forks wait until the thread is attached.
 pub(crate) fn attach<T>(call: impl FnOnce(Python<'_>) -> T) -> Option<T> {
     let hold = worker::hold_forks();
     Python::try_attach(move |py| {
@@ -200,9 +212,11 @@ pub(crate) fn attach<T>(call: impl FnOnce(Python<'_>) -> T) -> Option<T> {
     })
 }
 
-/// Makes `call` in a thread of its own, since the core's must never wait for the interpreter; not at
-/// all once that is ending. The end of the process waits for what has begun.
-pub(crate) fn visit(
+/// Makes `call` in a thread that may wait for the interpreter's lock; the core's thread must not.
+///
+/// The end of the process waits for a call that has begun. Once the interpreter is ending, `call`
+/// is dropped instead.
+pub(crate) fn call_python(
     call: impl FnOnce(Python<'_>) + Send + 'static,
 ) -> impl Future<Output = ()> + Send {
     let (done, ended) = oneshot::channel::<()>();
@@ -215,7 +229,7 @@ pub(crate) fn visit(
         drop(tokio::task::spawn_blocking(attach).await);
         drop(done);
     };
-    // Without a thread there is no call.
+    // If no thread can be started, `call` is dropped.
     drop(OwnThread.spawn(Box::pin(task)));
     async { ended.await.unwrap_or_default() }
 }
@@ -231,27 +245,29 @@ fn poll_once<T>(future: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Poll<T>
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Runs `future` on the core's thread and waits for it, with an eye on Ctrl-C.
+/// Runs `future` on the core's thread and blocks until it is done, or until a signal handler
+/// raises.
 fn on_worker<T: Send + 'static>(
-    whom: For,
+    waits_for: WaitsFor,
     py: Python<'_>,
     future: BoxFuture<'static, T>,
 ) -> PyResult<T> {
     let (sender, receiver) = mpsc::channel();
     let task = async move {
-        // Nobody listens any more after Ctrl-C.
+        // The receiver is gone if Ctrl-C has ended the waiting.
         drop(sender.send(future.await));
     };
-    // A thread that forks may hold it up, and need the interpreter to go on.
-    let started = py.detach(|| whom.spawn(Box::pin(task)));
+    // A thread that is about to fork may block this one, and may need the interpreter's lock to go
+    // on.
+    let started = py.detach(|| waits_for.spawn(Box::pin(task)));
     started.map_err(|error| to_py(py, &no_thread(&error)))?;
     let receiver = Mutex::new(receiver);
-    let slice = || {
+    let receive = || {
         let receiver = receiver.lock().unwrap_or_else(PoisonError::into_inner);
-        receiver.recv_timeout(SLICE)
+        receiver.recv_timeout(SIGNAL_CHECK_INTERVAL)
     };
     loop {
-        match py.detach(slice) {
+        match py.detach(receive) {
             Ok(answer) => return Ok(answer),
             Err(RecvTimeoutError::Timeout) => py.check_signals()?,
             Err(RecvTimeoutError::Disconnected) => return Err(to_py(py, &interrupted())),

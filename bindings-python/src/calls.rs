@@ -1,5 +1,7 @@
-//! What both managers ask of the core, as futures that own all they need and answer with what
-//! Python is to see.
+//! The calls of the core that the blocking and the asyncio manager share.
+//!
+//! Each future owns what it needs, so it can outlive its caller, and answers with a type that
+//! Python sees.
 
 use std::time::Duration;
 
@@ -71,12 +73,6 @@ pub(crate) async fn login_with_device_code(
     options: LoginOptions,
 ) -> Result<DeviceLogin> {
     manager.login_with_device_code(options).await.map(DeviceLogin)
-}
-
-pub(crate) async fn signed_in(
-    login: impl Future<Output = Result<codex_auth_sdk::CodexAuth>>,
-) -> Result<CodexAuth> {
-    login.await.map(CodexAuth)
 }
 
 pub(crate) async fn login_with_api_key(manager: AuthManager, api_key: Secret) -> Result<CodexAuth> {

@@ -1,4 +1,4 @@
-//! The core's errors as the exceptions of `codex_auth_sdk._errors`.
+//! Converts errors of the core to the exceptions of `codex_auth_sdk._errors`.
 
 use std::error::Error as _;
 use std::io;
@@ -8,9 +8,9 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-use crate::custom::Raised;
+use crate::raised::Raised;
 
-/// The exception for `error`: its class goes by the error's code.
+/// Returns the exception for `error`. The error's code decides its class.
 pub(crate) fn to_py(py: Python<'_>, error: &Error) -> PyErr {
     static FROM_CORE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let built = FROM_CORE.import(py, "codex_auth_sdk._errors", "from_core").and_then(|from_core| {
@@ -28,7 +28,7 @@ pub(crate) fn to_py(py: Python<'_>, error: &Error) -> PyErr {
     }
 }
 
-/// `name must be wanted, not int`.
+/// Returns a `TypeError` such as "`name` must be `wanted`, not int".
 pub(crate) fn wrong_type(name: &str, wanted: &str, value: &Bound<'_, PyAny>) -> PyErr {
     match value.get_type().name() {
         Ok(given) => PyTypeError::new_err(format!("{name} must be {wanted}, not {given}")),

@@ -1,4 +1,4 @@
-//! What a manager tells its subscribers, on its way to Python.
+//! Delivers the events of a manager to Python.
 
 use std::sync::Arc;
 
@@ -7,35 +7,46 @@ use pyo3::prelude::*;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use crate::bridge::visit;
+use crate::bridge::call_python;
 use crate::errors::to_py;
 use crate::outcomes::StoreHolder;
 
-/// Something that happened to a manager's login. It says what was so when it was sent; what is so
-/// now, `auth()` of the manager says. No secrets.
+/// Something that happened to the login of a manager. It holds no secrets.
+///
+/// An event describes the moment at which it was sent. `AuthManager.auth` has the present state.
 #[pyclass(frozen, module = "codex_auth_sdk")]
 pub(crate) struct Event {
-    /// What happened: `adopted` (tokens that somebody else got are used now), `refreshed` (this
-    /// manager redeemed the refresh token), `logged_out`, `identity_changed` (another login),
-    /// `refresh_failed`, `save_failed` (new tokens are used that could not be saved yet),
-    /// `save_recovered` (now they are), `store_changed` (another kind of store holds the login),
-    /// `logged_in` (this manager has stored a new login), `login_pending` (a sign-in by device code
-    /// has asked the server in vain), `login_failed` (a sign-in has failed or was cancelled), or
-    /// `missed` (this subscriber has read too late: here so many events are missing).
+    /// The kind of event.
+    ///
+    /// - `adopted`: the manager now uses tokens that another process or program has refreshed.
+    /// - `refreshed`: the manager has redeemed the refresh token and uses the new tokens.
+    /// - `logged_out`: the store holds no login any more.
+    /// - `identity_changed`: the store holds another user's or workspace's login than before, or
+    ///   its first login.
+    /// - `refresh_failed`: a refresh has failed; `error` says why.
+    /// - `save_failed`: the manager uses new tokens that it could not save; `error` says why. It
+    ///   tries again, and sends no second event for that.
+    /// - `save_recovered`: the tokens of the last `save_failed` are saved.
+    /// - `store_changed`: another kind of store holds the login than before; see `store_holder`.
+    /// - `logged_in`: this manager has stored a new login.
+    /// - `login_pending`: a sign-in with a device code has asked the server, and its user has not
+    ///   typed the code in yet.
+    /// - `login_failed`: a sign-in has failed or was cancelled; `error` says why.
+    /// - `missed`: the subscriber was too slow, and `missed` events were dropped at this point.
     #[pyo3(get)]
     kind: &'static str,
     error: Option<Error>,
-    /// Where the login is now, of `store_changed`; else `None`.
+    /// The store that holds the login now, for `store_changed`. `None` for other kinds.
     #[pyo3(get)]
     store_holder: Option<StoreHolder>,
-    /// How many events are missing, of `missed`; else 0.
+    /// How many events were dropped, for `missed`. 0 for other kinds.
     #[pyo3(get)]
     missed: u64,
 }
 
 #[pymethods]
 impl Event {
-    /// Why, of `refresh_failed`, `save_failed` and `login_failed`: the `CodexAuthError`; else `None`.
+    /// The error of `refresh_failed`, `save_failed` or `login_failed`; else `None`.
     #[getter]
     fn error(&self, py: Python<'_>) -> Option<PyErr> {
         self.error.as_ref().map(|error| to_py(py, error))
@@ -65,24 +76,26 @@ impl From<codex_auth_sdk::Event> for Event {
     }
 }
 
-/// Has events delivered until `stop`, or until it and its manager are gone.
+/// A subscription to the events of a manager, by `AuthManager.subscribe`.
+///
+/// Events are delivered until `stop` is called, or until this object or the manager is garbage.
 #[pyclass(frozen, module = "codex_auth_sdk")]
 pub(crate) struct Subscription {
     delivery: codex_auth_sdk::Subscription,
-    demand: Arc<Semaphore>,
+    requested: Arc<Semaphore>,
 }
 
 #[pymethods]
 impl Subscription {
-    /// Ends it. An event that is being delivered is delivered to its end.
+    /// Ends the subscription. A callback that is running at this moment runs to its end.
     fn stop(&self) {
         self.delivery.stop();
-        self.demand.close();
+        self.requested.close();
     }
 
-    /// Asks for one more event, where nothing else does.
+    /// Requests one more event. It is for internal use.
     fn ask(&self) {
-        self.demand.add_permits(1);
+        self.requested.add_permits(1);
     }
 }
 
@@ -92,33 +105,39 @@ impl Drop for Subscription {
     }
 }
 
-/// Calls `deliver` with each event, as soon as it has returned from the last one.
+/// Calls `deliver` with each event, one after the other.
 pub(crate) fn subscribe(manager: &AuthManager, deliver: Py<PyAny>) -> Subscription {
-    let demand = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
-    deliver_on(manager, deliver, demand)
+    let requested = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
+    subscribe_with(manager, deliver, requested)
 }
 
-/// Calls `deliver` with one event for each time that `ask` is called, so that others wait in the
-/// core, which bounds them.
-pub(crate) fn subscribe_on_demand(manager: &AuthManager, deliver: Py<PyAny>) -> Subscription {
-    deliver_on(manager, deliver, Arc::new(Semaphore::new(0)))
+/// Calls `deliver` with one event for each call of `ask`. The other events wait in the core, which
+/// bounds how many do.
+pub(crate) fn subscribe_on_request(manager: &AuthManager, deliver: Py<PyAny>) -> Subscription {
+    subscribe_with(manager, deliver, Arc::new(Semaphore::new(0)))
 }
 
-fn deliver_on(manager: &AuthManager, deliver: Py<PyAny>, demand: Arc<Semaphore>) -> Subscription {
-    let (deliver, asked) = (Arc::new(Callback(Some(deliver))), Arc::clone(&demand));
+fn subscribe_with(
+    manager: &AuthManager,
+    deliver: Py<PyAny>,
+    requested: Arc<Semaphore>,
+) -> Subscription {
+    let (deliver, asked) = (Arc::new(Callback(Some(deliver))), Arc::clone(&requested));
     let delivery = manager.deliver_events(move |event| -> BoxFuture<'static, ()> {
         let (deliver, asked) = (Arc::clone(&deliver), Arc::clone(&asked));
         Box::pin(async move {
             let Ok(permit) = asked.acquire().await else { return };
             permit.forget();
-            visit(move |py| deliver.call(py, event)).await;
+            call_python(move |py| deliver.call(py, event)).await;
         })
     });
-    Subscription { delivery, demand }
+    Subscription { delivery, requested }
 }
 
-/// What is called with events. It is let go of as it is called: the core's thread must never wait for
-/// the interpreter.
+/// A Python function that takes events.
+///
+/// A runtime thread drops it by way of [`call_python`]: the core's thread must never wait for the
+/// interpreter's lock.
 struct Callback(Option<Py<PyAny>>);
 
 impl Callback {
@@ -134,7 +153,7 @@ impl Drop for Callback {
     fn drop(&mut self) {
         let callback = self.0.take();
         match Handle::try_current() {
-            Ok(_) => drop(visit(move |_| drop(callback))),
+            Ok(_) => drop(call_python(move |_| drop(callback))),
             Err(_) => drop(callback),
         }
     }

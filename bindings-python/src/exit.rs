@@ -1,4 +1,5 @@
-//! What has to happen when a process ends or forks; the package registers both when it is imported.
+//! The hooks for the end of a process and for forks. The package registers them when it is
+//! imported.
 
 use std::time::{Duration, Instant};
 
@@ -6,12 +7,13 @@ use codex_auth_sdk::worker;
 use pyo3::exceptions::PySystemExit;
 use pyo3::prelude::*;
 
-use crate::bridge::{SLICE, set_ending};
+use crate::bridge::{SIGNAL_CHECK_INTERVAL, set_ending};
 use crate::log;
 
-/// For a process that is about to end: waits until no refresh is in flight, at most `timeout`
-/// seconds; whether that is so. Ctrl-C ends the waiting. `sys.exit` in a signal's handler does not,
-/// since the process is ending already.
+/// Waits, before the process ends, until no refresh is in flight and all tokens are saved.
+///
+/// Waits for `timeout` seconds at most, and returns whether all is done. Ctrl-C ends the waiting.
+/// The `SystemExit` of a signal handler does not, since the process is ending already.
 #[pyfunction]
 #[pyo3(signature = (timeout=10.0))]
 pub(crate) fn finish(py: Python<'_>, timeout: f64) -> PyResult<bool> {
@@ -24,7 +26,7 @@ pub(crate) fn finish(py: Python<'_>, timeout: f64) -> PyResult<bool> {
 fn wait_until_finished(py: Python<'_>, timeout: f64) -> PyResult<bool> {
     let start = Instant::now();
     let timeout = Duration::try_from_secs_f64(timeout).unwrap_or(Duration::ZERO);
-    while !py.detach(|| worker::finish(SLICE)) {
+    while !py.detach(|| worker::finish(SIGNAL_CHECK_INTERVAL)) {
         if start.elapsed() >= timeout {
             return Ok(false);
         }
@@ -36,20 +38,20 @@ fn wait_until_finished(py: Python<'_>, timeout: f64) -> PyResult<bool> {
     Ok(true)
 }
 
-/// Waits until nothing is half set up that a forked child would miss.
+/// Prepares a fork: waits until no thread is in a step that a child could not finish.
 #[pyfunction]
 pub(crate) fn before_fork(py: Python<'_>) {
-    // Who sets something up may need the interpreter for a moment.
+    // Such a thread may need the interpreter's lock to finish its step.
     py.detach(worker::before_fork);
 }
 
-/// Goes on, in the parent.
+/// Lets the other threads of the parent go on after a fork.
 #[pyfunction]
 pub(crate) fn after_fork_in_parent() {
     worker::after_fork_in_parent();
 }
 
-/// Gives up, in a forked child, what belongs to its parent.
+/// Gives up, in a forked child, the locks and threads that belong to its parent.
 #[pyfunction]
 pub(crate) fn after_fork() {
     set_ending(false);

@@ -1,11 +1,13 @@
-//! Which interpreter of the process this is.
+//! Refuses sub-interpreters (PEP 684, PEP 734).
 
 use pyo3::exceptions::PyImportError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-/// Refuses sub-interpreters. Types are made once for a process, and answers are handed over to the
-/// main interpreter: elsewhere they would be used with another one's objects, and the exit hangs.
+/// Raises an `ImportError` in a sub-interpreter.
+///
+/// The types of this module are made once for a process, and threads of the core attach to the main
+/// interpreter. A sub-interpreter would get objects of the main one, and its end would hang.
 pub(crate) fn require_main(_py: Python<'_>) -> PyResult<()> {
     // SAFETY: this thread is attached, so it has a current interpreter, which outlives the calls.
     let id = unsafe { ffi::PyInterpreterState_GetID(ffi::PyInterpreterState_Get()) };

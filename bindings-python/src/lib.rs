@@ -1,12 +1,14 @@
-//! The native half of the Python package `codex_auth_sdk`: extracts arguments, calls the core,
-//! converts answers. What Python sees of it is described in `python/codex_auth_sdk/_native.pyi`.
+//! The compiled half of the Python package `codex_auth_sdk`.
+//!
+//! It extracts arguments, calls the core and converts answers; it decides nothing. The stub
+//! `python/codex_auth_sdk/_native.pyi` tells type checkers what Python sees of it.
 
 mod async_manager;
 mod authorization;
 mod background;
 mod bridge;
 mod calls;
-mod custom;
+mod custom_store;
 mod errors;
 mod events;
 mod exit;
@@ -17,6 +19,7 @@ mod login_options;
 mod manager;
 mod options;
 mod outcomes;
+mod raised;
 mod recovery;
 mod snapshot;
 mod stats;
@@ -24,10 +27,10 @@ mod storage;
 
 use pyo3::prelude::*;
 
-/// What `codex_auth_sdk` is made of; import that instead.
+/// The compiled half of `codex_auth_sdk`. Programs import `codex_auth_sdk` instead.
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    // Before any type is made.
+    // This comes before the first type is made: a type belongs to one interpreter.
     interpreter::require_main(module.py())?;
     module.add("MANAGED_API_KEY", codex_auth_sdk::MANAGED_API_KEY)?;
     module.add_class::<async_manager::AsyncManager>()?;
@@ -35,8 +38,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<background::FollowStore>()?;
     module.add_class::<background::KeepFresh>()?;
     module.add_class::<bridge::Pending>()?;
-    module.add_class::<custom::StoreCalls>()?;
-    module.add_class::<custom::StoreReply>()?;
+    module.add_class::<custom_store::StoreCalls>()?;
+    module.add_class::<custom_store::StoreReply>()?;
     module.add_class::<events::Event>()?;
     module.add_class::<events::Subscription>()?;
     module.add_class::<login::BrowserLogin>()?;
@@ -49,7 +52,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<snapshot::CodexAuth>()?;
     module.add_class::<stats::Stats>()?;
     module.add_class::<storage::EphemeralStorage>()?;
-    module.add_function(wrap_pyfunction!(custom::broken_by, module)?)?;
+    module.add_function(wrap_pyfunction!(custom_store::broken_by, module)?)?;
     module.add_function(wrap_pyfunction!(exit::after_fork, module)?)?;
     module.add_function(wrap_pyfunction!(exit::after_fork_in_parent, module)?)?;
     module.add_function(wrap_pyfunction!(exit::before_fork, module)?)?;

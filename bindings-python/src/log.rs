@@ -1,4 +1,4 @@
-//! What the core traces, on its way to `logging`.
+//! Delivers the records that the core traces to Python's `logging`.
 
 use std::sync::OnceLock;
 
@@ -10,46 +10,52 @@ use tokio::task::spawn_blocking;
 
 use crate::bridge::{attach, is_ending};
 
-/// There from the first time on that somebody asks for it.
-static BRIDGE: OnceLock<Bridge> = OnceLock::new();
+/// Set by the first call of `deliver_log`.
+static DELIVERY: OnceLock<LogDelivery> = OnceLock::new();
 
-struct Bridge {
+struct LogDelivery {
     records: LogRecords,
     deliver: Py<PyAny>,
 }
 
-/// Calls `deliver(level, target, message, fields, duration)` with all that is traced from now on, in
-/// a thread that is not the caller's, and in that of `finish` for what is left by then. A second call
+/// Calls `deliver(level, target, message, fields, duration)` with each record from now on.
+///
+/// The calls come from a thread that is not the caller's. The records that are left when the
+/// process ends are delivered in the thread that calls `finish`. A second call of this function
 /// changes nothing.
 #[pyfunction]
 pub(crate) fn deliver_log(deliver: Py<PyAny>) {
-    BRIDGE.get_or_init(|| Bridge { records: LogRecords::start(wake), deliver });
+    DELIVERY.get_or_init(|| LogDelivery { records: LogRecords::start(deliver_soon), deliver });
 }
 
-/// Delivers what is left when the process ends.
+/// Delivers the records that are left when the process ends.
 pub(crate) fn deliver_rest(py: Python<'_>) {
-    if let Some(bridge) = BRIDGE.get() {
-        while bridge.deliver_next(py) {}
+    if let Some(delivery) = DELIVERY.get() {
+        while delivery.deliver_next(py) {}
     }
 }
 
-/// The core's thread must never wait for the interpreter. The end of the process waits for this, so
-/// that it does not meet an ending one.
-fn wake() {
+/// Starts a delivery in a thread that may wait for the interpreter's lock; the core's thread must
+/// not.
+///
+/// The end of the process waits for it, so that the thread does not attach to an interpreter that
+/// is ending.
+fn deliver_soon() {
     let task = async { drop(spawn_blocking(deliver_waiting).await) };
-    // Without a thread there is nobody to tell.
+    // If no thread can be started, the records wait for the next one, or for the end of the
+    // process.
     drop(OwnThread.spawn(Box::pin(task)));
 }
 
 fn deliver_waiting() {
-    let bridge = BRIDGE.wait();
+    let delivery = DELIVERY.wait();
     if !is_ending() {
-        attach(|py| while !is_ending() && bridge.deliver_next(py) {});
+        attach(|py| while !is_ending() && delivery.deliver_next(py) {});
     }
 }
 
-impl Bridge {
-    /// Whether there was a record.
+impl LogDelivery {
+    /// Delivers one record. Returns whether there was one.
     fn deliver_next(&self, py: Python<'_>) -> bool {
         let Some(record) = self.records.take() else { return false };
         if let Err(error) = self.call(py, record) {

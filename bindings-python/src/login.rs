@@ -1,21 +1,20 @@
-//! Sign-ins that wait for their user. Each ends with its object, also while somebody waits for it.
+//! Sign-ins that wait for their user. A sign-in is cancelled when its Python object is garbage,
+//! also while another thread waits for it.
 
-use codex_auth_sdk::{BrowserLogin as BrowserCore, DeviceLogin as DeviceCore};
+use codex_auth_sdk::{BrowserLogin as BrowserCore, DeviceLogin as DeviceCore, Result};
 use pyo3::prelude::*;
 
 use crate::bridge::{begin_for_user, wait_for_user};
-use crate::calls;
 use crate::errors::to_py;
 use crate::snapshot::CodexAuth;
 
-/// A sign-in that waits for a browser: by `AuthManager.login_with_browser`.
+/// A sign-in with a browser that waits for its user, by `AuthManager.login_with_browser`.
 ///
-/// It goes on in the background until it is done, `cancel()` is called, a `with` block of it is
-/// left, or it is garbage. Safe to share between threads. It belongs to its process: the exit does
-/// not wait for it, and a forked child has to begin its own.
+/// It goes on in the background until the login is stored, `cancel` is called, its `with` block is
+/// left, or the object is garbage. It may be shared between threads. The exit of the interpreter
+/// does not wait for it, and a forked child must start its own.
 ///
 /// Example:
-///
 ///     with manager.login_with_browser() as login:
 ///         print(f"Open {login.authorization_url}")
 ///         auth = login.wait()
@@ -24,55 +23,63 @@ pub(crate) struct BrowserLogin(pub(crate) BrowserCore);
 
 #[pymethods]
 impl BrowserLogin {
-    /// Where the browser is to go. It is for the user: keep it out of logs.
+    /// The address at which the user signs in. Keep it out of logs.
     #[getter]
     fn authorization_url(&self) -> &str {
         self.0.authorization_url()
     }
 
-    /// Where the browser comes back to.
+    /// The address to which the authorization server redirects the browser after the sign-in.
     #[getter]
     fn redirect_uri(&self) -> &str {
         self.0.redirect_uri()
     }
 
-    /// Opens the user's browser at `authorization_url`; waits for one in the terminal.
+    /// Opens the user's browser at `authorization_url`.
     ///
-    /// Raises `LoginNotSupported` where none can be opened.
+    /// A browser that runs in the terminal blocks this call until it ends.
+    ///
+    /// Raises `LoginNotSupported` if no browser can be opened.
     fn open_browser(&self, py: Python<'_>) -> PyResult<()> {
         py.detach(|| self.0.open_browser()).map_err(|error| to_py(py, &error))
     }
 
-    /// Waits until the login is stored, and returns its snapshot. May be called again, and by
-    /// several threads at once. Ctrl-C ends the waiting and not the sign-in.
+    /// Blocks until the login is stored, and returns its snapshot.
     ///
-    /// Raises `LoginDenied`, `LoginTimeout`, `LoginCancelled`, `LoginWorkspaceNotAllowed`,
-    /// `LoginFailed`, `LoginTransient`, `SaveFailed`: a `LoginError`. In all cases the store is what
-    /// it was.
+    /// It may be called again, and by several threads at once. Ctrl-C ends the waiting, not the
+    /// sign-in.
+    ///
+    /// Raises a `LoginError`: `LoginDenied`, `LoginTimeout`, `LoginCancelled`,
+    /// `LoginWorkspaceNotAllowed`, `LoginFailed`, `LoginTransient` or `SaveFailed`. The store then
+    /// holds what it held before.
     fn wait(&self, py: Python<'_>) -> PyResult<CodexAuth> {
-        wait_for_user(py, calls::signed_in(self.0.wait()))
+        wait_for_user(py, signed_in(self.0.wait()))
     }
 
-    /// `wait` for an event loop: at once, or with a `Pending`.
+    /// Does what `wait` does without blocking: returns the snapshot, or a `Pending`.
     fn begin_wait(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        begin_for_user(py, calls::signed_in(self.0.wait()))
+        begin_for_user(py, signed_in(self.0.wait()))
     }
 
-    /// Goes on with the address that the browser ended up at, as its user has pasted it, and waits.
+    /// Completes the sign-in with the address at which the browser arrived, and waits for it.
     ///
-    /// Raises `LoginStateMismatch` where it is of another sign-in, `LoginFailed` where it is no such
-    /// address: both leave this one waiting. Else what `wait` raises.
+    /// `redirected_url` is that address, as the user has pasted it. Returns the snapshot of the
+    /// login.
+    ///
+    /// Raises `LoginStateMismatch` if the address belongs to another sign-in, or `LoginFailed` if
+    /// it is no such address; the sign-in then goes on waiting. Else raises the errors of `wait`.
     fn complete(&self, py: Python<'_>, redirected_url: &str) -> PyResult<CodexAuth> {
-        wait_for_user(py, calls::signed_in(self.0.complete(redirected_url)))
+        wait_for_user(py, signed_in(self.0.complete(redirected_url)))
     }
 
-    /// `complete` for an event loop.
+    /// Does what `complete` does without blocking: returns the snapshot, or a `Pending`.
     fn begin_complete(&self, py: Python<'_>, redirected_url: &str) -> PyResult<Py<PyAny>> {
-        begin_for_user(py, calls::signed_in(self.0.complete(redirected_url)))
+        begin_for_user(py, signed_in(self.0.complete(redirected_url)))
     }
 
-    /// Ends it, unless the login is being stored already; who waits gets a `LoginCancelled`. The port
-    /// is free at once.
+    /// Cancels the sign-in, unless its login is being stored already. The port is free at once.
+    ///
+    /// Callers that wait for it get a `LoginCancelled`.
     fn cancel(&self) {
         self.0.cancel();
     }
@@ -91,11 +98,14 @@ impl BrowserLogin {
     }
 }
 
-/// A sign-in that waits for a user to type a code in: by `AuthManager.login_with_device_code`. It
-/// goes on and ends as a `BrowserLogin` does.
+/// A sign-in with a device code that waits for its user.
+///
+/// `AuthManager.login_with_device_code` returns it. It goes on in the background until the login is
+/// stored, `cancel` is called, its `with` block is left, or the object is garbage. It may be shared
+/// between threads. The exit of the interpreter does not wait for it, and a forked child must start
+/// its own.
 ///
 /// Example:
-///
 ///     with manager.login_with_device_code() as login:
 ///         print(f"Open {login.verification_uri} and type in {login.user_code}")
 ///         auth = login.wait()
@@ -104,42 +114,49 @@ pub(crate) struct DeviceLogin(pub(crate) DeviceCore);
 
 #[pymethods]
 impl DeviceLogin {
-    /// What the user types in. It is for the user: keep it out of logs.
+    /// The code that the user types in. Keep it out of logs.
     #[getter]
     fn user_code(&self) -> &str {
         self.0.user_code()
     }
 
-    /// Where.
+    /// The address at which the user types the code in.
     #[getter]
     fn verification_uri(&self) -> &str {
         self.0.verification_uri()
     }
 
-    /// The same with the code in it, for a QR code, say; `None` where the server has none.
+    /// The address with the code in it, for a QR code; `None` if the server sends none.
     #[getter]
     fn verification_uri_complete(&self) -> Option<&str> {
         self.0.verification_uri_complete()
     }
 
-    /// How many seconds the code is good, from when it was made.
+    /// The lifetime of the code in seconds, from its creation.
     #[getter]
     fn expires_in(&self) -> f64 {
         self.0.expires_in().as_secs_f64()
     }
 
-    /// Waits until the login is stored; see `BrowserLogin.wait`. `LoginTimeout` where the code has
-    /// expired.
+    /// Blocks until the login is stored, and returns its snapshot.
+    ///
+    /// It may be called again, and by several threads at once. Ctrl-C ends the waiting, not the
+    /// sign-in.
+    ///
+    /// Raises a `LoginError`: `LoginTimeout` if the code has expired, else the errors of
+    /// `BrowserLogin.wait`. The store then holds what it held before.
     fn wait(&self, py: Python<'_>) -> PyResult<CodexAuth> {
-        wait_for_user(py, calls::signed_in(self.0.wait()))
+        wait_for_user(py, signed_in(self.0.wait()))
     }
 
-    /// `wait` for an event loop: at once, or with a `Pending`.
+    /// Does what `wait` does without blocking: returns the snapshot, or a `Pending`.
     fn begin_wait(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        begin_for_user(py, calls::signed_in(self.0.wait()))
+        begin_for_user(py, signed_in(self.0.wait()))
     }
 
-    /// Ends it, unless the login is being stored already; who waits gets a `LoginCancelled`.
+    /// Cancels the sign-in, unless its login is being stored already.
+    ///
+    /// Callers that wait for it get a `LoginCancelled`.
     fn cancel(&self) {
         self.0.cancel();
     }
@@ -156,4 +173,10 @@ impl DeviceLogin {
     fn __repr__(&self) -> String {
         format!("<DeviceLogin verification_uri='{}'>", self.verification_uri())
     }
+}
+
+async fn signed_in(
+    login: impl Future<Output = Result<codex_auth_sdk::CodexAuth>>,
+) -> Result<CodexAuth> {
+    login.await.map(CodexAuth)
 }

@@ -1,4 +1,4 @@
-//! How a login is made, where Python values become types.
+//! Converts the keyword options of sign-ins from Python values to the core's types.
 
 use codex_auth_sdk::LoginOptions;
 use pyo3::exceptions::PyTypeError;
@@ -8,7 +8,7 @@ use pyo3::types::PyDict;
 use crate::errors::wrong_type;
 use crate::options::{duration, flag, text, texts, word};
 
-/// Options of a login with a browser; `None` leaves one at its default.
+/// Converts the options of `login_with_browser`. `None` leaves an option at its default.
 pub(crate) fn browser(options: Option<&Bound<'_, PyDict>>) -> PyResult<LoginOptions> {
     let mut login = LoginOptions::default();
     for (name, value) in options.into_iter().flatten() {
@@ -21,7 +21,7 @@ pub(crate) fn browser(options: Option<&Bound<'_, PyDict>>) -> PyResult<LoginOpti
     Ok(login)
 }
 
-/// The same of a login by device code.
+/// Converts the options of `login_with_device_code`. `None` leaves an option at its default.
 pub(crate) fn device(options: Option<&Bound<'_, PyDict>>) -> PyResult<LoginOptions> {
     let mut login = LoginOptions::default();
     for (name, value) in options.into_iter().flatten() {

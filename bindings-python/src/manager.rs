@@ -1,11 +1,11 @@
-//! The blocking manager.
+//! The blocking manager of a login.
 
 use codex_auth_sdk::{AuthManager as Core, LogoutOptions};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::authorization::RequestAuthorization;
-use crate::background::{FollowStore, KeepFresh, Kept};
+use crate::background::{BackgroundTasks, FollowStore, KeepFresh};
 use crate::bridge::{wait, wait_for_user};
 use crate::events::{self, Subscription};
 use crate::login::{BrowserLogin, DeviceLogin};
@@ -15,55 +15,65 @@ use crate::snapshot::CodexAuth;
 use crate::stats::Stats;
 use crate::{calls, login_options, options};
 
-/// Owns a Codex login: hands out snapshots of it, keeps it fresh, and recovers from 401.
+/// Manages a Codex login: hands out snapshots, refreshes the tokens, and recovers from 401.
 ///
-/// Any number of managers, in any number of processes and languages, may share a login. All
-/// methods may be called from any thread; those that touch the disk or the network let other
-/// threads run, and Ctrl-C ends their waiting. It never ends the work: a refresh whose token the
-/// server has rotated goes on in the background until the new tokens are saved, at the exit of the
-/// interpreter for up to 10 seconds. A manager made before a fork works in the child.
+/// Any number of managers, in any number of processes and languages, may share one login. All
+/// methods may be called from any thread. A method that reads the disk or uses the network lets
+/// other threads run, and Ctrl-C ends its waiting. Ctrl-C does not end its work: once the
+/// authorization server may have rotated the refresh token, the refresh goes on in the background
+/// until the new tokens are saved. The exit of the interpreter waits for that, for 10 seconds at
+/// most. A manager that was created before a fork works in the child.
 ///
-/// The constructor reads the store. All options are keywords; `None` is the default.
-///
-/// - `codex_home`: the folder of the login; default `$CODEX_HOME`, else `~/.codex`.
-/// - `store`: `codex` (default: what the Codex CLI uses, `$CODEX_ACCESS_TOKEN` if that is set, else
-///   what its `config.toml` says), `file`, `keyring`, `auto`, `encrypted`, `ephemeral`, an
-///   `EphemeralStorage`, or an object of your own with `load`, `save` and `delete`: see
-///   `CustomStore`.
-/// - `refresh`: `auto` (default), or `never` to adopt what other programs store and redeem nothing.
-/// - `account_id`: the only account whose login is ever handed out.
-/// - `refresh_window`: how long before its end a token is refreshed; default 10 minutes, or half
-///   the token's life if that is less.
-/// - `winner_wait`: how long a refusal is doubted, in case another program is about to save what
-///   it got for the token; default 5 s.
-/// - `refresh_deadline`: the bound on one refresh; default 45 s.
-/// - `request_timeout`: the bound on one request to the token endpoint; default 30 s.
-/// - `lock_timeout`: how long to wait for another program's refresh; default 60 s. It must exceed
-///   `refresh_deadline`.
-/// - `token_url`, `revoke_url`, `issuer`: the authorization server; `https`, or `http` on loopback.
-/// - `client_id`: the OAuth client of the login; default the Codex CLI's.
-/// - `originator`: the name of your program in requests.
-/// - `user_agent`: what token requests name as their `User-Agent`; default the originator.
-/// - `proxy`: the proxy of token requests by https, `http://user:password@host:port`; default what
-///   the environment (`$HTTPS_PROXY`, `$ALL_PROXY`, but for `$NO_PROXY` and loopback) or the system
-///   says. It takes the place of all of these.
-/// - `token_encoding`: `json` (default) or `form`.
-/// - `enable_codex_api_key_env`: whether `$CODEX_API_KEY`, if it is set, takes the place of the
-///   stored login, where `store` is `codex`; default `False`.
-/// - `allowed_origins`: a list of origins (`https://host`, `https://host:port`) that requests by
-///   `HttpxAuth` and `RequestsAuth` may take the credential to, besides those of the ChatGPT backend
-///   for a ChatGPT login and of the API for an API key.
-///
+/// The constructor reads the store. All options are keywords, and `None` stands for the default.
 /// Durations are seconds, as a number, or a `timedelta`.
 ///
-/// Raises `InvalidOption` for a bad value, `TypeError` for one of a wrong type, `StoreCorrupt`,
-/// `StoreUnavailable`. That nobody is signed in is no error.
+/// - `codex_home`: the folder of the login. Default: `$CODEX_HOME`, else `~/.codex`.
+/// - `store`: the place of the login. `codex`, the default, is the store that the Codex CLI uses:
+///   `$CODEX_ACCESS_TOKEN` if it is set, else the store that the CLI's `config.toml` names. Other
+///   names are `file`, `keyring`, `auto` (the keyring, or a file if there is no keyring),
+///   `encrypted` and `ephemeral` (in memory). An `EphemeralStorage`, or an object with the methods
+///   of `CustomStore`, is a store too.
+/// - `refresh`: `auto`, the default, or `never`. With `never` the manager redeems no refresh token
+///   and only adopts what other programs store.
+/// - `account_id`: the id of the only workspace whose login this manager hands out. Default: any.
+/// - `refresh_window`: how long before its expiry an access token is refreshed. Default: 10
+///   minutes, or half the token's lifetime if that is less.
+/// - `winner_wait`: after the server has rejected a refresh token, how long the manager waits for
+///   the save of another program that may have redeemed the token. Default: 5 s.
+/// - `refresh_deadline`: how long one refresh may take once it has the refresh lock. Default: 45 s.
+/// - `request_timeout`: how long one request to the token endpoint may take. Default: 30 s.
+/// - `lock_timeout`: how long a refresh waits for the refresh lock while another process holds it.
+///   It must exceed `refresh_deadline`. Default: 60 s.
+/// - `token_url`: the token endpoint for refreshes. Default: `$CODEX_REFRESH_TOKEN_URL_OVERRIDE`,
+///   else `/oauth/token` of the issuer. This and the next two must be `https`, or `http` on
+///   loopback.
+/// - `revoke_url`: the revocation endpoint (RFC 7009). Default: `$CODEX_REVOKE_TOKEN_URL_OVERRIDE`,
+///   else `/oauth/revoke` beside the token endpoint.
+/// - `issuer`: the authorization server. Default: `https://auth.openai.com`.
+/// - `client_id`: the OAuth client of the login. Default: `$CODEX_APP_SERVER_LOGIN_CLIENT_ID`, else
+///   the Codex CLI's client.
+/// - `originator`: the name of the calling program, which ChatGPT requests carry in the header
+///   `originator`. Default: `$CODEX_INTERNAL_ORIGINATOR_OVERRIDE`, else `codex_auth_sdk`.
+/// - `user_agent`: the `User-Agent` of requests to the authorization server. Default: the
+///   originator.
+/// - `proxy`: the proxy for `https` requests to the authorization server, such as
+///   `http://user:password@host:port`. Default: the proxy that the environment or the system names
+///   (`$HTTPS_PROXY`, `$ALL_PROXY`), except for hosts in `$NO_PROXY` and on loopback. A proxy that
+///   is given here is used for all hosts.
+/// - `token_encoding`: the encoding of token requests, `json` (default) or `form`.
+/// - `enable_codex_api_key_env`: whether `$CODEX_API_KEY`, if it is set, replaces the stored login.
+///   This needs the store `codex`. Default: `False`.
+/// - `allowed_origins`: origins (`https://host` or `https://host:port`) to which `HttpxAuth` and
+///   `RequestsAuth` may send the credential, as a list. The origin of the ChatGPT backend for a
+///   ChatGPT login, and that of the OpenAI API for an API key, are always allowed.
+///
+/// Raises `InvalidOption` for a bad value, `TypeError` for a value of a wrong type, `StoreCorrupt`,
+/// and `StoreUnavailable`. A store without a login is no error.
 ///
 /// Example:
-///
 ///     with AuthManager() as manager:
 ///         recovery = manager.unauthorized_recovery()
-///         while (auth := manager.auth()) is not None:
+///         while (auth := manager.fresh_auth()) is not None:
 ///             response = send(headers=auth.headers())
 ///             if response.status != 401:
 ///                 break
@@ -71,7 +81,7 @@ use crate::{calls, login_options, options};
 ///             if decision is UnauthorizedRecoveryDecision.GIVE_UP:
 ///                 sys.exit(f"sign in again: {recovery.give_up_reason}")
 #[pyclass(frozen, module = "codex_auth_sdk")]
-pub(crate) struct AuthManager(Core, Kept);
+pub(crate) struct AuthManager(Core, BackgroundTasks);
 
 #[pymethods]
 impl AuthManager {
@@ -86,19 +96,21 @@ impl AuthManager {
     )]
     fn new(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         let core = wait(py, calls::build(options::builder(options)?))?;
-        Ok(Self(core, Kept::default()))
+        Ok(Self(core, BackgroundTasks::default()))
     }
 
-    /// The snapshot in memory; `None` while nobody is signed in. No I/O, no lock, no waiting.
+    /// Returns the snapshot in memory, or `None` if no login is stored. It never blocks.
     fn auth(&self) -> Option<CodexAuth> {
         self.0.auth().map(CodexAuth)
     }
 
-    /// The snapshot, refreshed first where needed; `None` while nobody is signed in. While the
-    /// token is still valid a due refresh runs in the background and the current snapshot is
-    /// returned at once; only an expired token makes the caller wait.
+    /// Returns a snapshot whose access token has not expired, or `None` if no login is stored.
     ///
-    /// Raises what `refresh_token` raises, and only for an expired token.
+    /// If the token expires within `refresh_window`, this starts a refresh in the background and
+    /// returns the current snapshot at once. Only if the token has expired does the caller wait for
+    /// the refresh.
+    ///
+    /// Raises the errors of `refresh_token`, and only if the token has expired.
     fn fresh_auth(&self, py: Python<'_>) -> PyResult<Option<CodexAuth>> {
         match self.0.fresh_auth_if_ready() {
             Some(auth) => Ok(Some(CodexAuth(auth))),
@@ -106,60 +118,70 @@ impl AuthManager {
         }
     }
 
-    /// What `fresh_auth` would return at once; `None` if it would have to wait, or if nobody is
-    /// signed in.
+    /// Returns what `fresh_auth` would return without waiting.
+    ///
+    /// Returns `None` if `fresh_auth` would have to wait, or if no login is stored.
     fn fresh_auth_if_ready(&self) -> Option<CodexAuth> {
         self.0.fresh_auth_if_ready().map(CodexAuth)
     }
 
-    /// Reads the store; whether the snapshot in memory was replaced.
+    /// Reads the store. Returns whether this replaced the snapshot in memory.
     ///
-    /// Raises `StoreCorrupt` or `StoreUnavailable`; the snapshot then stays what it was.
+    /// Raises `StoreCorrupt` or `StoreUnavailable`; the snapshot in memory then stays.
     fn reload(&self, py: Python<'_>) -> PyResult<bool> {
         wait(py, calls::reload(self.0.clone()))
     }
 
-    /// Reads the store and says how the login in it relates to `auth`. The snapshot in memory
-    /// follows the store whatever the answer is.
+    /// Reads the store and returns how the stored login relates to `auth`.
+    ///
+    /// The snapshot in memory becomes that of the stored login, whatever the result is.
     ///
     /// Raises `StoreCorrupt` or `StoreUnavailable`.
     fn sync_from_storage(&self, py: Python<'_>, auth: &CodexAuth) -> PyResult<SyncOutcome> {
         wait(py, calls::sync_from_storage(self.0.clone(), auth.clone()))
     }
 
-    /// Gets a token in the place of `auth`'s: the store's, if somebody has refreshed it already,
-    /// else by redeeming the stored refresh token. `None` where there is nothing to get for this
-    /// login: it was logged out, replaced by another account's, or may not be refreshed. Any
-    /// number of callers with one token share one refresh.
+    /// Returns a snapshot with another access token than that of `auth`.
     ///
-    /// Raises `RefreshTokenError` (sign in again); `TransientError`, that is `RefreshTransient`,
-    /// `LockTimeout` or `StoreUnavailable` (try again, after `retry_after` seconds where that is
-    /// set); `StoreReadOnly` or `StoreCorrupt` (nothing was spent). Ctrl-C raises
-    /// `KeyboardInterrupt` and the refresh goes on.
+    /// If another process has refreshed the login already, this adopts its tokens; else it redeems
+    /// the stored refresh token. Any number of callers with one rejected token share one refresh.
+    /// Returns `None` if there is no such token for the login of `auth`: no login is stored any
+    /// more, another account's login is stored, or the login may not be refreshed.
+    ///
+    /// Raises `RefreshTokenError` if the user must sign in again, `TransientError`
+    /// (`RefreshTransient`, `LockTimeout` or `StoreUnavailable`) if the caller may try again, after
+    /// `retry_after` seconds if that is set, and `StoreReadOnly` or `StoreCorrupt` if the store
+    /// cannot be used; no token was redeemed then. Ctrl-C raises `KeyboardInterrupt`, and the
+    /// refresh goes on.
     fn refresh_token(&self, py: Python<'_>, auth: &CodexAuth) -> PyResult<Option<CodexAuth>> {
         wait(py, calls::refresh_token(self.0.clone(), auth.clone()))
     }
 
-    /// The authorization of a request to `url`, for HTTP integrations. `None` where it gets none: it
-    /// has an `Authorization` header (`authorization`) of its own, or goes to an origin that is
-    /// neither the ChatGPT backend's nor the API's nor one of `allowed_origins`. A request whose
-    /// bearer is `MANAGED_API_KEY` always gets one, or an error. No I/O, no lock.
+    /// Returns the authorization of a request to `url`, for HTTP integrations.
+    ///
+    /// `authorization` is the request's own `Authorization` header, if it has one. Returns `None`
+    /// if the manager must leave the request alone: it has such a header, or its origin is neither
+    /// that of the ChatGPT backend or the OpenAI API nor one of `allowed_origins`. A request whose
+    /// bearer token is `MANAGED_API_KEY` always gets an authorization, which raises
+    /// `OriginNotAllowed` if need be. This method never blocks.
     #[pyo3(signature = (url, authorization=None))]
     fn authorize(&self, url: &str, authorization: Option<&str>) -> Option<RequestAuthorization> {
         self.0.authorize(url, authorization.map(str::as_bytes)).map(RequestAuthorization)
     }
 
-    /// The state of one request's recovery; get a new one for every request.
+    /// Returns the recovery state of one request. Get a new one for each request.
     fn unauthorized_recovery(&self) -> UnauthorizedRecovery {
         UnauthorizedRecovery(self.0.unauthorized_recovery())
     }
 
-    /// What to do about a 401 that a request with `auth` got: `RETRY` with what `auth()` returns
-    /// now, or `GIVE_UP`, for the reason that `recovery.give_up_reason` names. The first call
-    /// adopts what another program has stored, the next one refreshes; a request therefore needs
-    /// at most two retries. A call that raises does not use up the recovery.
+    /// Decides what to do about a 401 response to a request that was sent with `auth`.
     ///
-    /// Raises what `refresh_token` raises.
+    /// Returns `RETRY` if the request is to be sent again with the snapshot that `auth()` now
+    /// returns. Returns `GIVE_UP` if the 401 is final; `recovery.give_up_reason` says why. The
+    /// first call for a request adopts tokens that another program has stored, the second one
+    /// refreshes, so a request is repeated at most twice. A call that raises does not count.
+    ///
+    /// Raises the errors of `refresh_token`.
     fn recover_from_unauthorized(
         &self,
         py: Python<'_>,
@@ -170,63 +192,70 @@ impl AuthManager {
         wait(py, calls::recover_from_unauthorized(self.0.clone(), auth, recovery))
     }
 
-    /// Does what `fresh_auth` does in the background, without anybody asking: the token is refreshed
-    /// once it is due, well before the Codex CLI would, and logins and logouts by others are
-    /// followed. Nothing ends it but `stop()` of what is returned, or the end of the manager, which
-    /// keeps its last one alive. The exit of the interpreter does not wait for it; a forked child has
-    /// to ask for its own.
+    /// Starts a background task that refreshes the login before it expires.
+    ///
+    /// It refreshes each access token once that enters the refresh window, earlier than the Codex
+    /// CLI would, and adopts logins and logouts of other programs. After an error it tries again
+    /// later. It runs until `stop` of the returned object is called or the manager is garbage. The
+    /// exit of the interpreter does not wait for it. A forked child must start its own.
     fn keep_fresh(&self) -> KeepFresh {
         self.1.keep_fresh(&self.0)
     }
 
-    /// Has the snapshot in memory follow the store: a rotation, a login or a logout by another
-    /// program is adopted at once, without a request failing first. For a file the system tells of
-    /// changes; the store is looked at every second besides. It ends as `keep_fresh` does.
+    /// Starts a background task that adopts what other programs store, as soon as they store it.
+    ///
+    /// Without it, the manager notices a new login, a logout or refreshed tokens of another program
+    /// only when a token has expired or was rejected. For a file the task gets notifications from
+    /// the operating system; any store is read once a second as well. It runs until `stop` of the
+    /// returned object is called or the manager is garbage. A forked child must start its own.
     fn follow_store(&self) -> FollowStore {
         self.1.follow_store(&self.0)
     }
 
-    /// Calls `callback` with every `Event` from now on, one after the other, in a thread that is not
-    /// the caller's, until `stop()` of what is returned, or until that or the manager is gone. What
-    /// it raises goes to `sys.unraisablehook`. A slow callback holds nothing up: at most 64 events
-    /// wait, then the oldest give way and an event `missed` tells how many. A forked child has to
-    /// subscribe for itself.
+    /// Calls `callback` with each `Event` from now on.
+    ///
+    /// The calls come from another thread, one after the other, until `stop` of the returned object
+    /// is called, or that object or the manager is garbage. An exception that the callback raises
+    /// goes to `sys.unraisablehook`. A slow callback delays nothing else: at most 64 events wait
+    /// for it, then the oldest are dropped and an event of the kind `missed` says how many. A
+    /// forked child must subscribe for itself.
     fn subscribe(&self, callback: Py<PyAny>) -> Subscription {
         events::subscribe(&self.0, callback)
     }
 
-    /// What this manager has done so far, in numbers.
+    /// Returns the counters of this manager.
     fn stats(&self) -> Stats {
         self.0.stats().into()
     }
 
-    /// Begins to sign in with a browser. The user goes to `authorization_url` of what is returned,
-    /// which waits for them.
+    /// Starts a sign-in with a browser: an authorization code with PKCE (RFC 8252, RFC 7636).
     ///
-    /// The new login takes the place of whatever is stored when it is complete, and not before: a
-    /// sign-in that is cancelled or fails changes nothing. All options are keywords; `None` is the
-    /// default.
+    /// The user opens `authorization_url` of the returned object, whose `wait` returns once the
+    /// login is stored. The new login replaces the stored one when the sign-in is complete; a
+    /// sign-in that fails or is cancelled changes nothing. All options are keywords, and `None`
+    /// stands for the default.
     ///
-    /// - `allowed_workspaces`: the workspaces (account ids) whose logins are accepted; default any.
-    /// - `revoke_replaced`: whether the login that the new one takes the place of is revoked; default
-    ///   `False`, since servers may end the new one with it.
-    /// - `timeout`: how long to wait for the user, in seconds or as a `timedelta`; default 10 minutes.
-    /// - `ports`: the ports of 127.0.0.1 that the browser may come back to, of which the first free
-    ///   one is taken; default those of the Codex CLI's client, 1455 and 1457. 0 is any.
-    /// - `manual`: whether the browser is elsewhere and comes back to nobody: the user pastes the
-    ///   address that it ends up at, for `complete`. Default `False`.
-    /// - `protocol`: `codex` (default), or `standard` for OpenID Connect at the endpoints that the
-    ///   `issuer` publishes.
-    /// - `scope`: the scope, if it is not the protocol's usual one.
-    /// - `id_token_validation`: `where_published` (default: where the issuer publishes its keys),
-    ///   `required` or `off`.
+    /// - `allowed_workspaces`: the ids of the workspaces whose logins are accepted. Default: any.
+    /// - `revoke_replaced`: whether to revoke the replaced login once the new one is saved. Servers
+    ///   may end all sessions of the account with it, the new one too. Default: `False`.
+    /// - `timeout`: how long to wait for the user, in seconds or as a `timedelta`. Default: 10
+    ///   minutes.
+    /// - `ports`: the ports of 127.0.0.1 that the browser may be redirected to; the first free one
+    ///   is used. 0 is any free port. Default: 1455 and 1457, which the Codex CLI's client has
+    ///   registered.
+    /// - `manual`: whether the browser runs on another machine. Then no port is opened, and the
+    ///   user pastes the address at which the browser arrives, for `complete`. Default: `False`.
+    /// - `protocol`: `codex`, the default, for what Codex's authorization server understands, or
+    ///   `standard` for OpenID Connect at the endpoints that the issuer publishes.
+    /// - `scope`: the requested scope. Default: the usual one of the protocol.
+    /// - `id_token_validation`: whether to validate the id token's signature and claims:
+    ///   `where_published` (default: if the issuer publishes its keys), `required` or `off`.
     ///
-    /// Raises `InvalidOption`, `TypeError`, `LoginPortBusy`; `LoginFailed` and `LoginTransient` where
-    /// the protocol is the standard one; `StoreReadOnly`, `StoreCorrupt`, `StoreUnavailable`,
-    /// `LockTimeout` where the login could not be saved.
+    /// Raises `InvalidOption`, `TypeError`; `LoginPortBusy`; `LoginFailed` or `LoginTransient` if
+    /// the issuer's endpoints cannot be read; and `StoreReadOnly`, `StoreCorrupt`,
+    /// `StoreUnavailable` or `LockTimeout` if the store could not save a login.
     ///
     /// Example:
-    ///
     ///     with manager.login_with_browser() as login:
     ///         print(f"Open {login.authorization_url}")
     ///         print(f"Signed in as {login.wait().email}")
@@ -246,13 +275,17 @@ impl AuthManager {
         )
     }
 
-    /// Begins to sign in on another device: its user types `user_code` of what is returned in at
-    /// `verification_uri`. Otherwise as `login_with_browser`, whose options it has but for `ports`
-    /// and `manual`; the `timeout` is at most the life of the code. An event `login_pending` tells each
-    /// time that the server was asked in vain.
+    /// Starts a sign-in with a device code (RFC 8628): the user types the code in on any device.
     ///
-    /// Raises `LoginNotSupported` where the server has no device codes, else what
-    /// `login_with_browser` raises.
+    /// The user opens `verification_uri` of the returned object and types its `user_code`; its
+    /// `wait` returns once the login is stored. The new login replaces the stored one when the
+    /// sign-in is complete; a sign-in that fails or is cancelled changes nothing. The options are
+    /// those of `login_with_browser` without `ports` and `manual`. The code's lifetime bounds
+    /// `timeout`. Each time the server answers that the user has not typed the code in yet, the
+    /// manager sends an event `login_pending`.
+    ///
+    /// Raises `LoginNotSupported` if the server has no device codes, and the errors of
+    /// `login_with_browser`.
     #[pyo3(
         signature = (**options),
         text_signature = "($self, *, allowed_workspaces=None, revoke_replaced=None, timeout=None, \
@@ -269,10 +302,10 @@ impl AuthManager {
         )
     }
 
-    /// Stores a login by API key, and returns its snapshot. Nobody is asked whether the key is good.
+    /// Stores an API key as the login and returns its snapshot. No server checks the key.
     ///
-    /// Raises `LoginInvalidCredential` where it cannot be a key, `LoginWorkspaceNotAllowed` where the
-    /// manager is for one account, `SaveFailed`.
+    /// Raises `LoginInvalidCredential` if the text cannot be an API key, `LoginWorkspaceNotAllowed`
+    /// if the manager has the option `account_id`, and `SaveFailed`.
     fn login_with_api_key(
         &self,
         py: Python<'_>,
@@ -282,10 +315,11 @@ impl AuthManager {
         wait(py, calls::login_with_api_key(self.0.clone(), api_key))
     }
 
-    /// Stores a login by personal access token, or by the token of an agent, and returns its
-    /// snapshot. Nobody is asked whether it is good.
+    /// Stores a personal access token, or the token of an agent, as the login.
     ///
-    /// Raises what `login_with_api_key` raises.
+    /// Returns the snapshot of the login. No server checks the token.
+    ///
+    /// Raises the errors of `login_with_api_key`.
     fn login_with_access_token(
         &self,
         py: Python<'_>,
@@ -295,33 +329,37 @@ impl AuthManager {
         wait(py, calls::login_with_access_token(self.0.clone(), access_token))
     }
 
-    /// Removes the login from the store; with `revoke` the server is asked to revoke it first,
-    /// which is best effort and may end other sessions of the account. A refresh in flight in any
-    /// process does not bring the login back.
+    /// Removes the login from the store.
     ///
-    /// Raises `IdentityMismatch` where the store holds another account's login by now, which is
-    /// left alone unless `any_account` is true; `StoreReadOnly`, `StoreUnavailable`, `LockTimeout`.
+    /// With `revoke`, the default, the manager first asks the authorization server to revoke the
+    /// tokens, which may end other sessions of the account; the login is removed even if that
+    /// fails. A refresh that is in flight in any process does not bring the login back.
+    ///
+    /// Raises `IdentityMismatch` if the store now holds another account's login, which stays unless
+    /// `any_account` is true, and `StoreReadOnly`, `StoreUnavailable` or `LockTimeout`.
     #[pyo3(signature = (*, revoke=true, any_account=false))]
     fn logout(&self, py: Python<'_>, revoke: bool, any_account: bool) -> PyResult<LogoutOutcome> {
         wait(py, calls::logout(self.0.clone(), LogoutOptions { revoke, any_account }))
     }
 
-    /// Waits, at most `timeout` (seconds or a `timedelta`; default 10 s), for refreshes in flight
-    /// and tokens that are still to be saved; whether all are done. The manager stays usable.
-    /// Leaving a `with` block does the same.
+    /// Waits until no refresh is in flight and all tokens are saved. Returns whether that is so.
+    ///
+    /// It waits for `timeout` at most, in seconds or as a `timedelta`. Default: 10 s. The manager
+    /// can be used afterwards. Leaving a `with` block calls this.
     #[pyo3(signature = (timeout=None))]
     fn close(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
         wait(py, calls::close(self.0.clone(), options::close_timeout(timeout)?))
     }
 
-    /// Which kind of store held the login when it was last read, and why not the preferred one;
-    /// `None` for a store that does not choose.
+    /// The kind of store that held the login when it was last read, for a store that chooses.
+    ///
+    /// Only `auto` chooses. `None` for other stores.
     #[getter]
     fn store_holder(&self) -> Option<StoreHolder> {
         self.0.store_holder().map(StoreHolder::from)
     }
 
-    /// Whether rotated tokens are in use that could not be saved yet.
+    /// Whether the manager uses refreshed tokens that it could not save yet.
     #[getter]
     fn pending_save(&self) -> bool {
         self.0.pending_save()

@@ -1,4 +1,4 @@
-//! Keyword options of the managers, where Python values become types.
+//! Converts the keyword options of managers from Python values to the core's types.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::custom;
+use crate::custom_store;
 use crate::errors::{to_py, wrong_type};
 use crate::storage::EphemeralStorage;
 
@@ -18,7 +18,7 @@ type Builder = AuthManagerBuilder;
 
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A builder with `options`; `None` leaves an option at its default.
+/// Returns a builder with `options`. `None` leaves an option at its default.
 pub(crate) fn builder(options: Option<&Bound<'_, PyDict>>) -> PyResult<Builder> {
     let mut builder = AuthManager::builder();
     for (name, value) in options.into_iter().flatten() {
@@ -27,7 +27,7 @@ pub(crate) fn builder(options: Option<&Bound<'_, PyDict>>) -> PyResult<Builder> 
     Ok(builder)
 }
 
-/// Seconds as a number or a `timedelta`; none for `None`.
+/// Converts a number of seconds or a `timedelta`; `None` gives none.
 pub(crate) fn duration(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<Duration>> {
     if value.is_none() {
         return Ok(None);
@@ -40,7 +40,7 @@ pub(crate) fn duration(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<
     seconds(name, given).map(Some).map_err(|error| to_py(value.py(), &error))
 }
 
-/// How long a `close` waits.
+/// Returns how long `close` waits: `timeout`, or 10 s without one.
 pub(crate) fn close_timeout(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Duration> {
     let given = timeout.map(|timeout| duration("timeout", timeout)).transpose()?;
     Ok(given.flatten().unwrap_or(CLOSE_TIMEOUT))
@@ -78,7 +78,7 @@ fn with_store(builder: Builder, name: &str, value: &Bound<'_, PyAny>) -> PyResul
         return Ok(builder.storage(Arc::new(storage.get().0.clone())));
     }
     if !value.is_none() && text(name, value).is_err() {
-        return Ok(builder.storage(custom::storage_of(value)?));
+        return Ok(builder.storage(custom_store::storage_of(value)?));
     }
     Ok(set(builder, word(name, value)?, Builder::store))
 }
@@ -98,7 +98,7 @@ pub(crate) fn texts(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<Vec
     value.extract().map_err(|_| wrong_type(name, "a list of str", value))
 }
 
-/// A credential: what cannot be one is not shown.
+/// Converts a credential. An error about it does not show the value.
 pub(crate) fn secret(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Secret> {
     let given = value.extract().map_err(|_| wrong_type(name, "a str of ASCII characters", value));
     given.map(|given: &str| Secret::new(given))
@@ -112,7 +112,7 @@ pub(crate) fn flag(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<bool
     value.extract().map_err(|_| wrong_type(name, "a bool", value))
 }
 
-/// One of the words that the core knows.
+/// Converts a word that the core parses, such as the name of a store.
 pub(crate) fn word<T: FromStr<Err = Error>>(
     name: &str,
     value: &Bound<'_, PyAny>,

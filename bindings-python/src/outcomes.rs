@@ -1,19 +1,23 @@
-//! What a look at the store and a logout came to, and where the login is.
+//! The results of `sync_from_storage` and `logout`, and which store holds a login.
 
 use pyo3::prelude::*;
 
-/// How the stored login relates to the snapshot that a call was about.
+/// The result of `sync_from_storage`: how the stored login relates to the caller's snapshot.
 ///
-/// Immutable; two outcomes of one kind and change are equal.
+/// It is immutable and compares by value.
 #[pyclass(frozen, eq, hash, module = "codex_auth_sdk")]
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct SyncOutcome {
-    /// `skipped_missing_identity`: nothing shows whose login is stored, so it was not adopted.
-    /// `logged_out`: nobody is signed in. `identity_mismatch`: the store holds another account's
-    /// login, or an API key. `applied`: the same login.
+    /// How the stored login relates to the snapshot.
+    ///
+    /// - `applied`: it is the snapshot's own login.
+    /// - `logged_out`: no login is stored.
+    /// - `identity_mismatch`: it belongs to another user or workspace, or is an API key.
+    /// - `skipped_missing_identity`: it does not say to which user it belongs, so the request must
+    ///   not be repeated with it.
     #[pyo3(get)]
     kind: &'static str,
-    /// Whether the manager's snapshot was replaced by newer tokens of the same login.
+    /// Whether the manager has replaced its snapshot by newer tokens of the snapshot's login.
     #[pyo3(get)]
     changed: bool,
 }
@@ -21,7 +25,7 @@ pub(crate) struct SyncOutcome {
 #[pymethods]
 impl SyncOutcome {
     fn __repr__(&self) -> String {
-        format!("SyncOutcome(kind='{}', changed={})", self.kind, spelled(self.changed))
+        format!("SyncOutcome(kind='{}', changed={})", self.kind, python_bool(self.changed))
     }
 }
 
@@ -31,20 +35,20 @@ impl From<codex_auth_sdk::SyncOutcome> for SyncOutcome {
     }
 }
 
-/// What a logout did. Immutable; outcomes compare by value.
+/// The result of `logout`. It is immutable and compares by value.
 #[pyclass(frozen, eq, hash, get_all, module = "codex_auth_sdk")]
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct LogoutOutcome {
-    /// Whether a login was removed from the store.
+    /// Whether the store held a login, which was removed.
     removed: bool,
-    /// Whether the server confirmed a revocation.
+    /// Whether the authorization server has confirmed that it revoked the tokens.
     revoked: bool,
 }
 
 #[pymethods]
 impl LogoutOutcome {
     fn __repr__(&self) -> String {
-        let (removed, revoked) = (spelled(self.removed), spelled(self.revoked));
+        let (removed, revoked) = (python_bool(self.removed), python_bool(self.revoked));
         format!("LogoutOutcome(removed={removed}, revoked={revoked})")
     }
 }
@@ -55,14 +59,18 @@ impl From<codex_auth_sdk::LogoutOutcome> for LogoutOutcome {
     }
 }
 
-/// Where a store that chooses, `auto`, has found the login. Immutable; compares by value.
+/// Which kind of store holds the login, where the store `auto` chooses between two.
+///
+/// It is immutable and compares by value.
 #[pyclass(frozen, eq, hash, module = "codex_auth_sdk")]
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct StoreHolder {
-    /// The kind of store that holds it, or would be written next.
+    /// The kind of store that holds the login: `file`, `keyring` or `encrypted`.
+    ///
+    /// Without a login, it is the kind that the next login is written to.
     #[pyo3(get)]
     kind: &'static str,
-    /// Why it is not the preferred one; `None` if it is.
+    /// Why this is not the preferred kind of store. `None` if it is the preferred one.
     #[pyo3(get)]
     reason: Option<String>,
 }
@@ -81,6 +89,6 @@ impl From<codex_auth_sdk::StoreHolder> for StoreHolder {
     }
 }
 
-fn spelled(value: bool) -> &'static str {
+fn python_bool(value: bool) -> &'static str {
     if value { "True" } else { "False" }
 }

@@ -1,13 +1,13 @@
-//! One request's way out of a 401.
+//! The recovery of one request from 401 Unauthorized.
 
 use codex_auth_sdk::{GiveUpReason, UnauthorizedRecoveryDecision};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-/// How far the recovery of one request has come.
+/// The state of one request's recovery from 401: it remembers which steps were tried.
 ///
-/// Get a new one from `unauthorized_recovery()` of the manager for every request, and hand it to
-/// `recover_from_unauthorized` each time that request is answered with 401. Safe to share between
+/// Get a new one from `AuthManager.unauthorized_recovery` for each request, and pass it to
+/// `recover_from_unauthorized` each time the request is answered with 401. It may be shared between
 /// threads: two calls with one recovery run one after the other.
 #[pyclass(frozen, module = "codex_auth_sdk")]
 #[derive(Clone)]
@@ -15,9 +15,17 @@ pub(crate) struct UnauthorizedRecovery(pub(crate) codex_auth_sdk::UnauthorizedRe
 
 #[pymethods]
 impl UnauthorizedRecovery {
-    /// Why the last call gave up: `not_refreshable`, `refresh_disabled`, `exhausted`,
-    /// `logged_out`, `identity_mismatch`, `missing_identity` or `fresh_token_rejected`. `None`
-    /// while there is still something to try.
+    /// Why `recover_from_unauthorized` gave up. `None` as long as it did not.
+    ///
+    /// - `not_refreshable`: this kind of credential has no refresh token.
+    /// - `refresh_disabled`: the manager has the option `refresh="never"`, and no other program has
+    ///   stored new tokens.
+    /// - `exhausted`: the request was already repeated with a refreshed token.
+    /// - `logged_out`: no login is stored any more.
+    /// - `identity_mismatch`: the stored login belongs to another user or workspace.
+    /// - `missing_identity`: the stored login does not say to which user it belongs.
+    /// - `fresh_token_rejected`: the API rejects even fresh tokens, so another refresh is
+    ///   pointless.
     #[getter]
     fn give_up_reason(&self) -> Option<&'static str> {
         self.0.give_up_reason().map(GiveUpReason::as_str)
@@ -31,7 +39,7 @@ impl UnauthorizedRecovery {
     }
 }
 
-/// The core's decision on its way to the Python enum of that name.
+/// Converts a decision of the core to the Python enum `UnauthorizedRecoveryDecision`.
 pub(crate) struct Decision(pub(crate) UnauthorizedRecoveryDecision);
 
 impl<'py> IntoPyObject<'py> for Decision {

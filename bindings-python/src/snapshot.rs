@@ -1,4 +1,4 @@
-//! The snapshot of a login that requests are sent with.
+//! Snapshots of a login, which requests are sent with.
 
 use std::fmt::Write as _;
 
@@ -9,15 +9,15 @@ use pyo3::types::PyDict;
 
 use crate::errors::to_py;
 
-/// A login as it was at one moment.
+/// A snapshot of a login: its tokens and account as they were at one moment.
 ///
-/// Immutable, cheap, and safe to share between threads. Managers hand them out; hand the very
-/// snapshot that a request was sent with to `recover_from_unauthorized` when it is answered with
-/// 401. Its `repr` shows no token, and it cannot be pickled, so that no token ends in a file or in
-/// another process by accident.
+/// A manager hands snapshots out. A program sends a request with one, and passes that same snapshot
+/// to `recover_from_unauthorized` if the request is answered with 401. A snapshot is immutable and
+/// may be shared between threads. Two snapshots are equal if they are the same one. The `repr`
+/// shows no token, and a snapshot cannot be pickled, so that no token gets into a file or another
+/// process by accident.
 ///
 /// Example:
-///
 ///     auth = manager.auth()
 ///     if auth is not None:
 ///         response = client.get(f"{auth.base_url}/models", headers=auth.headers())
@@ -27,76 +27,87 @@ pub(crate) struct CodexAuth(pub(crate) codex_auth_sdk::CodexAuth);
 
 #[pymethods]
 impl CodexAuth {
-    /// What kind of credential this is: `chatgpt`, `api_key`, `personal_access_token`,
-    /// `agent_identity`, `external_tokens`, `bedrock` or `unknown`.
+    /// The kind of credential.
+    ///
+    /// - `chatgpt`: a ChatGPT login, the only kind that managers refresh.
+    /// - `api_key`: an OpenAI API key.
+    /// - `personal_access_token`: a token that its user has created for programs.
+    /// - `agent_identity`: the signing key of an agent; it is not a bearer token.
+    /// - `external_tokens`: ChatGPT tokens that another program refreshes.
+    /// - `bedrock`: a credential of Amazon Bedrock.
+    /// - `unknown`: a kind that this version does not know.
     #[getter]
     fn mode(&self) -> &'static str {
         self.0.mode().as_str()
     }
 
-    /// The bearer token: the access token, or the API key in mode `api_key`. `None` for a
-    /// credential that is not a bearer token.
+    /// The bearer token (RFC 6750): the access token, or the API key in the mode `api_key`.
+    ///
+    /// `None` for a credential that is not a bearer token.
     #[getter]
     fn access_token(&self) -> Option<&str> {
         self.0.access_token().map(codex_auth_sdk::Secret::expose)
     }
 
-    /// The id of the workspace, if it is known.
+    /// The id of the ChatGPT workspace that requests are made for. `None` if it is not known.
     #[getter]
     fn account_id(&self) -> Option<&str> {
         self.0.account_id()
     }
 
-    /// The id of the user, if it is known.
+    /// The id of the user. `None` if the tokens do not name one.
     #[getter]
     fn user_id(&self) -> Option<&str> {
         self.0.user_id()
     }
 
-    /// The user's e-mail address, for display.
+    /// The user's e-mail address, for display. `None` if the tokens do not name one.
     #[getter]
     fn email(&self) -> Option<&str> {
         self.0.email()
     }
 
-    /// The plan, as the server spells it.
+    /// The ChatGPT plan, as the server spells it, such as `plus`. `None` if it is not known.
     #[getter]
     fn plan_type(&self) -> Option<&str> {
         self.0.plan_type()
     }
 
-    /// When the access token expires, as an aware `datetime` in UTC by the server's clock; `None`
-    /// where the token does not say.
+    /// When the access token expires, as an aware `datetime` in UTC by the server's clock.
+    ///
+    /// `None` if the token does not say.
     #[getter]
     fn expires_at(&self) -> Option<DateTime<Utc>> {
         self.0.expires_at()
     }
 
-    /// When the tokens were last refreshed, as an aware `datetime` in UTC; `None` where the record
-    /// does not say.
+    /// When a program last refreshed the tokens, as an aware `datetime` in UTC.
+    ///
+    /// `None` if the stored record does not say.
     #[getter]
     fn last_refresh(&self) -> Option<DateTime<Utc>> {
         self.0.last_refresh()
     }
 
-    /// Whether the workspace is a FedRAMP one.
+    /// Whether the workspace is subject to FedRAMP.
     #[getter]
     fn is_fedramp(&self) -> bool {
         self.0.is_fedramp()
     }
 
-    /// Where requests with this credential go; `None` for a credential that is not a bearer token.
+    /// The base URL of the API for this credential; `None` if it is not a bearer token.
     #[getter]
     fn base_url(&self) -> Option<&'static str> {
         self.0.base_url()
     }
 
-    /// The headers of a request with this credential, in a new dict: `Authorization`, and for
-    /// ChatGPT logins `ChatGPT-Account-ID`, `X-OpenAI-Fedramp` and `originator`. They hold the
-    /// token: keep them out of logs.
+    /// Returns the headers that authorize a request, in a new dict. They contain the token.
     ///
-    /// Raises `UnsupportedMode` where the credential is not a bearer token, or where it or the
-    /// account id cannot stand in a header.
+    /// They are `Authorization` and, for ChatGPT logins, `ChatGPT-Account-ID`, `originator` and,
+    /// where `is_fedramp` is true, `X-OpenAI-Fedramp`.
+    ///
+    /// Raises `UnsupportedMode` if the credential is not a bearer token, or if it or the account id
+    /// contains characters that a header cannot have.
     fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let headers = PyDict::new(py);
         for (name, value) in self.0.headers().map_err(|error| to_py(py, &error))? {

@@ -1,23 +1,24 @@
-//! What a manager has done so far.
+//! The counters of a manager.
 
 use pyo3::prelude::*;
 
-/// What a manager has done since it was made, in numbers that only grow. Immutable; compares by
-/// value.
+/// Counters of what a manager has done since it was created. They never decrease.
+///
+/// An object of this class is immutable and compares by value.
 #[pyclass(frozen, eq, get_all, module = "codex_auth_sdk")]
 #[derive(PartialEq)]
 pub(crate) struct Stats {
-    /// Replacements of the snapshot by tokens of the same login that somebody else got.
+    /// How often the manager adopted tokens that another process or program had refreshed.
     adoptions: u64,
-    /// Refresh tokens that the server has taken from this manager for new ones.
+    /// How many refresh tokens this manager has redeemed.
     redemptions: u64,
-    /// Recoveries from a 401 that came to a retry.
+    /// How many calls of `recover_from_unauthorized` decided for a retry.
     recoveries: u64,
-    /// Waits for somebody else's refresh.
+    /// How often a call waited for the refresh of another caller, process or program.
     waits: u64,
-    /// Refreshes that ended in an error, once for all who waited for one.
+    /// How many refreshes failed. A refresh that several callers waited for counts once.
     failures: u64,
-    /// How long refreshes have waited for the lock, all together, in seconds.
+    /// How long refreshes have waited for the refresh lock, in seconds, as a total.
     lock_wait: f64,
 }
 

@@ -1,4 +1,4 @@
-//! A store in memory, which tests and programs with a login of their own hand to a manager.
+//! A store in memory.
 
 use codex_auth_sdk::AuthDotJson;
 use pyo3::prelude::*;
@@ -6,17 +6,15 @@ use pyo3::types::PyDict;
 
 use crate::errors::{to_py, wrong_type};
 
-/// A store in memory, for tests and for programs that keep a login themselves.
+/// A store in memory, for tests and for programs that keep the login somewhere else.
 ///
-/// `record` is the content of an `auth.json`, as JSON text, UTF-8 bytes or a dict; `None` is a
-/// store where nobody is signed in. Every manager that gets this object as its `store` shares the
-/// one login in it. It belongs to its process: a forked child has a copy. Safe to share between
-/// threads.
+/// `record` is the content of an `auth.json`, as JSON text, UTF-8 bytes or a dict. With `None`, the
+/// default, the store holds no login. All managers that get this object as their `store` share its
+/// login. It may be shared between threads. A forked child has a copy of its own.
 ///
-/// Raises `InvalidOption` where `record` is not a Codex login.
+/// Raises `InvalidOption` if `record` is not a Codex login.
 ///
 /// Example:
-///
 ///     store = EphemeralStorage({"OPENAI_API_KEY": "sk-example"})
 ///     manager = AuthManager(store=store)
 #[pyclass(frozen, module = "codex_auth_sdk")]
@@ -31,15 +29,16 @@ impl EphemeralStorage {
         Ok(Self(codex_auth_sdk::EphemeralStorage::new(record)))
     }
 
-    /// The login in the store, as the JSON text of an `auth.json`; `None` where there is none.
-    /// It holds tokens: keep it out of logs.
+    /// Returns the stored login as the JSON text of an `auth.json`, or `None`.
+    ///
+    /// It contains tokens: keep it out of logs.
     fn record(&self) -> Option<String> {
         self.0.record().map(|record| record.to_json_pretty().expose().to_owned())
     }
 
-    /// Puts `record` in the place of whatever is stored, as a new login does; `None` signs out.
+    /// Replaces the stored login by `record`. `None` removes it.
     ///
-    /// Raises `InvalidOption` where it is not a Codex login; then nothing changes.
+    /// Raises `InvalidOption` if `record` is not a Codex login; the stored login then stays.
     fn replace(&self, record: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         self.0.replace(record.map(parse).transpose()?);
         Ok(())

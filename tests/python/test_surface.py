@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import copy
 import inspect
@@ -13,6 +14,7 @@ import sys
 import typing
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,12 +32,13 @@ from codex_auth_sdk import (
     EphemeralStorage,
     UnauthorizedRecovery,
     UnauthorizedRecoveryDecision,
+    _native,
     aio,
 )
 from codex_auth_sdk._options import BrowserLoginOptions, DeviceLoginOptions, ManagerOptions
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from support import Realm
 
@@ -114,6 +117,27 @@ def test_all_names_are_there_and_documented() -> None:
                 assert getattr(member, name).__doc__, f"{member.__name__}.{name}"
     with pytest.raises(AttributeError, match="no attribute"):
         _ = codex_auth_sdk.no_such_name
+
+
+def test_an_editor_shows_the_documentation_of_the_compiled_module() -> None:
+    stub = Path(codex_auth_sdk.__file__).with_name("_native.pyi")
+    shown = list(_documentation(ast.parse(stub.read_text()), _native))
+    assert ("AuthManager", "auth") in {(of, name) for of, name, *_ in shown}
+    for of, name, in_stub, compiled in shown:
+        assert in_stub == compiled, f"the docstring of {of}.{name} in _native.pyi"
+
+
+def _documentation(
+    node: ast.Module | ast.ClassDef, of: Any
+) -> Iterator[tuple[str, str, str | None, str | None]]:
+    """What the stub and the compiled module say of each class, method and function."""
+    for child in node.body:
+        if isinstance(child, (ast.ClassDef, ast.FunctionDef)) and not child.name.startswith("__"):
+            member = getattr(of, child.name)
+            compiled = member.__doc__ and inspect.cleandoc(member.__doc__)
+            yield of.__name__, child.name, ast.get_docstring(child), compiled
+            if isinstance(child, ast.ClassDef):
+                yield from _documentation(child, member)
 
 
 def test_help_reads_as_documentation() -> None:

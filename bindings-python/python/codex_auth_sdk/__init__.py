@@ -1,14 +1,15 @@
 """Keeps a Codex login alive for every program that shares it.
 
-`AuthManager` (blocking) and `AsyncAuthManager` (asyncio) own a login: they hand out snapshots of it
-(`CodexAuth`), refresh it without logging anybody else out, and recover from 401. Any number of
+A Codex login is an access token, an id token and a refresh token, which can be redeemed only once.
+`AuthManager` (blocking) and `AsyncAuthManager` (asyncio) manage a login: they hand out snapshots of
+it (`CodexAuth`), refresh it so that no other program loses it, and recover from 401. Any number of
 processes, in any language, may share one login.
 
-Durations are seconds, as a number, or a `datetime.timedelta`; times are aware datetimes in UTC.
-Cancelling a call, by a timeout or Ctrl-C, ends the waiting only: a refresh goes on until the new
-tokens are saved, at the exit of the interpreter for up to 10 seconds. Everything here may be shared
-between threads, and managers keep working in a forked child. Whatever fails raises a
-`CodexAuthError`.
+Durations are seconds, as a number, or a `datetime.timedelta`. Times are aware datetimes in UTC. A
+timeout, a cancelled task or Ctrl-C ends the waiting of a call, not a refresh: that goes on until
+the new tokens are saved, and the exit of the interpreter waits for it, for 10 seconds at most. All
+objects may be shared between threads, and managers keep working in a forked child. Every error is
+a `CodexAuthError`, except for a `TypeError` for an argument of a wrong type.
 
 Example:
     with AuthManager() as manager:
@@ -79,7 +80,7 @@ from codex_auth_sdk._native import (
     UnauthorizedRecovery,
 )
 
-# Importing `typing` would take longer than all the rest.
+# `typing.TYPE_CHECKING` is not used: to import `typing` takes longer than all other imports here.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from codex_auth_sdk._async_login import AsyncBrowserLogin, AsyncDeviceLogin
@@ -154,8 +155,9 @@ __all__ = [
 _process.register()
 
 
-# What takes long to import, or needs a library that is not always there.
-_LATER = {
+# These are imported when they are first used: they take long to import, or need a library that may
+# not be installed.
+_LAZY_EXPORTS = {
     "AsyncAuthManager": "codex_auth_sdk.aio",
     "AsyncBrowserLogin": "codex_auth_sdk._async_login",
     "AsyncDeviceLogin": "codex_auth_sdk._async_login",
@@ -169,11 +171,11 @@ _LATER = {
 
 
 def __getattr__(name: str) -> object:
-    if name not in _LATER:
+    if name not in _LAZY_EXPORTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    value: object = getattr(import_module(_LATER[name]), name)
+    value: object = getattr(import_module(_LAZY_EXPORTS[name]), name)
     globals()[name] = value
     return value
 

@@ -1,10 +1,10 @@
-"""Sign-ins for asyncio, by `AsyncAuthManager`."""
+"""Sign-ins for asyncio, which wait for their user."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from codex_auth_sdk._pending import answer
+from codex_auth_sdk._pending import resolve
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -13,14 +13,15 @@ if TYPE_CHECKING:
 
 
 class AsyncBrowserLogin:
-    """`BrowserLogin` for asyncio, by `AsyncAuthManager.login_with_browser`.
+    """A sign-in with a browser that waits for its user, by `AsyncAuthManager.login_with_browser`.
 
         async with await manager.login_with_browser() as login:
             print(f"Open {login.authorization_url}")
             auth = await login.wait()
 
-    It goes on in the background until it is done, `cancel()` is called, an `async with` block of it
-    is left, or it is garbage; the end of a task that waits for it does not end it.
+    It goes on in the background until the login is stored, `cancel` is called, its `async with`
+    block is left, or the object is garbage. A cancelled task that waits for it does not cancel it.
+    The exit of the interpreter does not wait for it, and a forked child must start its own.
     """
 
     __module__ = "codex_auth_sdk"
@@ -31,42 +32,51 @@ class AsyncBrowserLogin:
 
     @property
     def authorization_url(self) -> str:
-        """Where the browser is to go. It is for the user: keep it out of logs."""
+        """The address at which the user signs in. Keep it out of logs."""
         return self._native.authorization_url
 
     @property
     def redirect_uri(self) -> str:
-        """Where the browser comes back to."""
+        """The address to which the authorization server redirects the browser after the sign-in."""
         return self._native.redirect_uri
 
     def open_browser(self) -> None:
-        """Opens the user's browser at `authorization_url`; waits for one in the terminal.
+        """Opens the user's browser at `authorization_url`.
 
-        Raises `LoginNotSupported` where none can be opened.
+        A browser that runs in the terminal blocks this call, and with it the event loop, until it
+        ends.
+
+        Raises `LoginNotSupported` if no browser can be opened.
         """
         self._native.open_browser()
 
     async def wait(self) -> CodexAuth:
         """Waits until the login is stored, and returns its snapshot.
 
-        May be called again, and by several tasks at once.
+        It may be called again, and by several tasks at once.
 
-        Raises `LoginDenied`, `LoginTimeout`, `LoginCancelled`, `LoginWorkspaceNotAllowed`,
-        `LoginFailed`, `LoginTransient`, `SaveFailed`: a `LoginError`. In all cases the store is
-        what it was.
+        Raises a `LoginError`: `LoginDenied`, `LoginTimeout`, `LoginCancelled`,
+        `LoginWorkspaceNotAllowed`, `LoginFailed`, `LoginTransient` or `SaveFailed`. The store then
+        holds what it held before.
         """
-        return await answer(self._native.begin_wait())
+        return await resolve(self._native.begin_wait())
 
     async def complete(self, redirected_url: str) -> CodexAuth:
-        """Goes on with the address that the browser ended up at, as its user has pasted it.
+        """Completes the sign-in with the address at which the browser arrived, and waits for it.
 
-        Raises `LoginStateMismatch` where it is of another sign-in, `LoginFailed` where it is no
-        such address: both leave this one waiting. Else what `wait` raises.
+        `redirected_url` is that address, as the user has pasted it. Returns the snapshot of the
+        login.
+
+        Raises `LoginStateMismatch` if the address belongs to another sign-in, or `LoginFailed` if
+        it is no such address; the sign-in then goes on waiting. Else raises the errors of `wait`.
         """
-        return await answer(self._native.begin_complete(redirected_url))
+        return await resolve(self._native.begin_complete(redirected_url))
 
     def cancel(self) -> None:
-        """Ends it, unless the login is being stored already. The port is free at once."""
+        """Cancels the sign-in, unless its login is being stored already. The port is free at once.
+
+        Tasks that wait for it get a `LoginCancelled`.
+        """
         self._native.cancel()
 
     async def __aenter__(self) -> Self:
@@ -80,13 +90,17 @@ class AsyncBrowserLogin:
 
 
 class AsyncDeviceLogin:
-    """`DeviceLogin` for asyncio, by `AsyncAuthManager.login_with_device_code`.
+    """A sign-in with a device code that waits for its user.
+
+    `AsyncAuthManager.login_with_device_code` returns it.
 
         async with await manager.login_with_device_code() as login:
             print(f"Open {login.verification_uri} and type in {login.user_code}")
             auth = await login.wait()
 
-    It goes on and ends as an `AsyncBrowserLogin` does.
+    It goes on in the background until the login is stored, `cancel` is called, its `async with`
+    block is left, or the object is garbage. A cancelled task that waits for it does not cancel it.
+    The exit of the interpreter does not wait for it, and a forked child must start its own.
     """
 
     __module__ = "codex_auth_sdk"
@@ -97,33 +111,39 @@ class AsyncDeviceLogin:
 
     @property
     def user_code(self) -> str:
-        """What the user types in. It is for the user: keep it out of logs."""
+        """The code that the user types in. Keep it out of logs."""
         return self._native.user_code
 
     @property
     def verification_uri(self) -> str:
-        """Where."""
+        """The address at which the user types the code in."""
         return self._native.verification_uri
 
     @property
     def verification_uri_complete(self) -> str | None:
-        """The same with the code in it, for a QR code, say; `None` where the server has none."""
+        """The address with the code in it, for a QR code; `None` if the server sends none."""
         return self._native.verification_uri_complete
 
     @property
     def expires_in(self) -> float:
-        """How many seconds the code is good, from when it was made."""
+        """The lifetime of the code in seconds, from its creation."""
         return self._native.expires_in
 
     async def wait(self) -> CodexAuth:
-        """Waits until the login is stored; see `AsyncBrowserLogin.wait`.
+        """Waits until the login is stored, and returns its snapshot.
 
-        `LoginTimeout` where the code has expired.
+        It may be called again, and by several tasks at once.
+
+        Raises a `LoginError`: `LoginTimeout` if the code has expired, else the errors of
+        `AsyncBrowserLogin.wait`. The store then holds what it held before.
         """
-        return await answer(self._native.begin_wait())
+        return await resolve(self._native.begin_wait())
 
     def cancel(self) -> None:
-        """Ends it, unless the login is being stored already."""
+        """Cancels the sign-in, unless its login is being stored already.
+
+        Tasks that wait for it get a `LoginCancelled`.
+        """
         self._native.cancel()
 
     async def __aenter__(self) -> Self:

@@ -1,7 +1,8 @@
-"""Keeps the credential of a request of `httpx` or `httpx2` with the origin that it is for.
+"""Keeps the credential of an `httpx` or `httpx2` request from following a redirect elsewhere.
 
-A client follows redirects beneath its authorization, and takes headers along. The one place to stop
-that is the trace of a request, which is told of it before its headers are written.
+A client follows redirects after its auth flow has set the headers, and copies headers to the new
+request. The one hook that runs late enough to stop that is the trace extension of a request, which
+is called before the headers are written.
 """
 
 from __future__ import annotations
@@ -12,18 +13,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import ModuleType
 
-_EVENT = ".send_request_headers.started"
+_HEADERS_EVENT = ".send_request_headers.started"
 
-_NAMES = frozenset((b"authorization", b"chatgpt-account-id", b"x-openai-fedramp", b"originator"))
-"""The headers of a credential."""
+_CREDENTIAL_HEADERS = frozenset(
+    (b"authorization", b"chatgpt-account-id", b"x-openai-fedramp", b"originator")
+)
+"""The headers that carry a credential."""
 
 
 class Confinement(dict[str, Any]):
-    """Has the headers of a credential not follow a request to another origin.
+    """Removes the headers of a credential from a request that is redirected to another origin.
 
-    It is the extensions of the request, whose copies have it as a trace besides. A redirect gets a
-    copy, which is made by `keys` and `[]`. A transport asks by `get`, so that the request itself is
-    spared the trace: most lead to no redirect.
+    This object is the extensions of the first request. A redirected request gets a copy of them,
+    which a client makes by `keys` and `[]`: the copy has this object as its trace as well. A
+    transport reads the extensions by `get`, which shows no trace, so the first request does not
+    pay for one.
     """
 
     __slots__ = ("_bearer", "_url")
@@ -34,7 +38,7 @@ class Confinement(dict[str, Any]):
         self._bearer: str | None = None
         trace = self.get("trace")
         if isinstance(trace, Confinement):
-            # Of a redirect, or of the same request: in its place the caller's own, if any.
+            # A redirect or an earlier flow left it here: restore the trace of the caller, if any.
             self.pop("trace")
             self.update((key, value) for key, value in trace.items() if key == "trace")
         request.extensions = self
@@ -49,33 +53,33 @@ class Confinement(dict[str, Any]):
         return self if key == "trace" else super().__getitem__(key)
 
     def put_headers(self, request: Any, headers: list[tuple[bytes, bytes]], bearer: str) -> None:
-        """Puts the headers of a credential in the place of what `request` has of one."""
-        # All at once: ten times faster than by assignment.
-        request.headers = type(request.headers)(_others(request.headers.raw) + headers)
+        """Replaces the credential headers of `request` by `headers`."""
+        # To replace all headers at once is ten times as fast as to assign them one by one.
+        request.headers = type(request.headers)(_without_credential(request.headers.raw) + headers)
         self._bearer = bearer
 
-    def has(self, url: Any) -> bool:
-        """Whether `url` is of the origin."""
+    def is_same_origin(self, url: Any) -> bool:
+        """Returns whether `url` has the origin of the first request."""
         return _origin(url) == _origin(self._url)
 
     def release(self, request: Any) -> None:
-        """Takes out of `request` what was put there when it was sent before."""
+        """Removes the headers that `put_headers` gave to `request`, if they are still there."""
         bearer = request.headers.get("Authorization")
         if bearer is not None and bearer == self._bearer:
-            request.headers = type(request.headers)(_others(request.headers.raw))
+            request.headers = type(request.headers)(_without_credential(request.headers.raw))
 
     def _strip(self, sent: Any) -> None:
-        # A proxy is asked for a tunnel first, or is sent whole URLs.
+        # A request to a proxy asks for a tunnel (CONNECT), or has a whole URL as its target.
         if sent.method == b"CONNECT":
             return
         parse: Callable[[Any], Any] = sent.url.__class__
         target = sent.url if sent.url.target.startswith(b"/") else parse(sent.url.target)
         if target.origin != parse(str(self._url)).origin:
-            sent.headers[:] = _others(sent.headers)
+            sent.headers[:] = _without_credential(sent.headers)
 
     def __call__(self, event: str, info: Any) -> Any:
-        """Is told what a transport does, and tells the caller's own trace."""
-        if event.endswith(_EVENT):
+        """Handles a trace event of a transport, and passes it on to the caller's own trace."""
+        if event.endswith(_HEADERS_EVENT):
             self._strip(info["request"])
         traced = self.get("trace")
         if traced is not None:
@@ -83,13 +87,13 @@ class Confinement(dict[str, Any]):
 
 
 class AsyncConfinement(Confinement):
-    """The same for the requests of an `AsyncClient`."""
+    """A `Confinement` for the requests of an `AsyncClient`, whose trace is a coroutine."""
 
     __slots__ = ()
 
     async def __call__(self, event: str, info: Any) -> None:
-        """Is told what a transport does, and tells the caller's own trace."""
-        if event.endswith(_EVENT):
+        """Handles a trace event of a transport, and passes it on to the caller's own trace."""
+        if event.endswith(_HEADERS_EVENT):
             self._strip(info["request"])
         traced = self.get("trace")
         if traced is not None:
@@ -97,7 +101,7 @@ class AsyncConfinement(Confinement):
 
 
 def release(request: Any) -> None:
-    """Takes the credential out of a request that was sent before, or of one made of such a one."""
+    """Removes the credential from a request that was sent before, or from a copy of one."""
     confinement = request.extensions
     if not isinstance(confinement, Confinement):
         confinement = confinement.get("trace")
@@ -106,15 +110,15 @@ def release(request: Any) -> None:
 
 
 def can_confine(module: ModuleType) -> bool:
-    """Whether `module` copies a request's extensions for a redirect; httpx does since 0.28."""
+    """Returns whether `module` copies the extensions for a redirect, as httpx does since 0.28."""
     request = module.Request("GET", "")
     confinement = Confinement(request)
     copy = module.Request("GET", "", extensions=request.extensions)
     return copy.extensions.get("trace") is confinement
 
 
-def _others(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    return [header for header in headers if header[0].lower() not in _NAMES]
+def _without_credential(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    return [header for header in headers if header[0].lower() not in _CREDENTIAL_HEADERS]
 
 
 def _origin(url: Any) -> tuple[str, str, int | None]:

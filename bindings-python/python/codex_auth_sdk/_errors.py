@@ -1,93 +1,101 @@
-"""The exceptions of this package: one tree, one class for each `code`."""
+"""The exceptions of this package: one tree, with one class for each `code`."""
 
 from __future__ import annotations
 
 
 class CodexAuthError(Exception):
-    """Base of everything that this package raises for a reason of its own.
+    """The base class of the exceptions of this package.
 
-    `str()` of it is one line that says what failed, where, and what to do. It never contains a
-    token or a server's reply. Its cause, where there is one, is `__cause__`. It can be pickled.
+    `str()` of it is one line that says what failed, where, and what to do. It contains neither a
+    token nor a server's reply. `__cause__` is the underlying exception, if there is one. It can be
+    pickled.
     """
 
     code: str = "unknown"
-    """The name of this kind of error, the same in every language."""
+    """The kind of error, such as `store_corrupt`. It has one spelling in all languages."""
 
     reason: str | None = None
-    """A finer reason where there is one.
+    """A more precise reason, or `None`.
 
-    Refused refreshes have `expired`, `reused`, `invalidated`, `invalid_grant`, `unauthorized`,
-    `empty_refresh_token` or `outcome_unknown`.
+    If the server rejected a refresh token, it is `expired`, `reused`, `invalidated`,
+    `invalid_grant`, `unauthorized`, `empty_refresh_token` or `outcome_unknown`. For `SaveFailed`,
+    it is the `code` of the store's error.
     """
 
     is_transient: bool = False
-    """Whether the same call may succeed later without anybody signing in or repairing something."""
+    """Whether the call may succeed later although no user signs in or repairs something."""
 
     retry_after: float | None = None
-    """How many seconds to wait before trying again, where that is known."""
+    """How many seconds to wait before the next try. `None` if that is not known."""
 
     response: object | None = None
-    """The 401 that nothing could be done about, where an HTTP integration raised this."""
+    """The 401 response that led to this error, if an HTTP integration raised it; else `None`."""
 
 
 class RefreshTokenError(CodexAuthError):
-    """The refresh token was refused for good: the user must sign in again."""
+    """The server has rejected the refresh token for good: the user must sign in again."""
 
 
 class RefreshTokenExpired(RefreshTokenError):
-    """The refresh token has expired; the user must sign in again."""
+    """The refresh token has expired: the user must sign in again."""
 
     code = "refresh_token_expired"
 
 
 class RefreshTokenReused(RefreshTokenError):
-    """The refresh token was spent by somebody whose new tokens never reached the store."""
+    """Another program redeemed the refresh token, and its new tokens never reached the store.
+
+    The user must sign in again.
+    """
 
     code = "refresh_token_reused"
 
 
 class RefreshTokenInvalidated(RefreshTokenError):
-    """The server has revoked the refresh token."""
+    """The server has revoked the refresh token: the user must sign in again."""
 
     code = "refresh_token_invalidated"
 
 
 class RefreshTokenRejected(RefreshTokenError):
-    """The refresh token was refused for another reason; see `reason`."""
+    """The server has rejected the refresh token for another reason, see `reason`.
+
+    The user must sign in again.
+    """
 
     code = "refresh_token_rejected"
 
 
 class TransientError(CodexAuthError):
-    """The same call may succeed later, after `retry_after` seconds where that is set."""
+    """The call may succeed later, after `retry_after` seconds if that is set."""
 
     is_transient = True
 
 
 class RefreshTransient(TransientError):
-    """There was no clear answer from the token endpoint."""
+    """The token endpoint gave no usable answer. The caller may try again."""
 
     code = "refresh_transient"
 
 
 class LockTimeout(TransientError):
-    """Another program held a lock for longer than `lock_timeout`."""
+    """Another process or program held a lock for longer than `lock_timeout`."""
 
     code = "lock_timeout"
 
 
 class StoreError(CodexAuthError):
-    """The store of the login cannot be used; nothing was redeemed."""
+    """The store of the login cannot be used. No token was redeemed."""
 
 
 class StoreCorrupt(StoreError):
-    """The store holds something that is not a Codex login. It is left as it is."""
+    """The store holds something that is not a Codex login. It was left unchanged."""
 
     code = "store_corrupt"
 
 
 class StoreReadOnly(StoreError):
-    """The store cannot be written, so nothing was redeemed."""
+    """The store cannot be written, so no token was redeemed."""
 
     code = "store_read_only"
 
@@ -99,119 +107,119 @@ class StoreUnavailable(StoreError, TransientError):
 
 
 class KeyringUnavailable(StoreError, TransientError):
-    """There is no keyring, or it does not work or answer."""
+    """This machine has no keyring, or the keyring does not answer."""
 
     code = "keyring_unavailable"
 
 
 class KeyringLocked(StoreError, TransientError):
-    """The keyring is locked, and nobody has unlocked it."""
+    """The keyring is locked, and the user has not unlocked it."""
 
     code = "keyring_locked"
 
 
 class KeyringTooLong(StoreError):
-    """The login is longer than what the keyring takes."""
+    """The login is longer than the keyring allows."""
 
     code = "keyring_too_long"
 
 
 class InvalidOption(CodexAuthError, ValueError):
-    """An option has a value that cannot be used."""
+    """An option has a bad value."""
 
     code = "invalid_option"
 
 
 class IdentityMismatch(CodexAuthError):
-    """The stored login belongs to another account than the one the call is about."""
+    """The stored login belongs to another account than the login that the call is about."""
 
     code = "identity_mismatch"
 
 
 class UnsupportedMode(CodexAuthError):
-    """This kind of credential cannot be turned into request headers."""
+    """This kind of credential cannot be sent in request headers."""
 
     code = "unsupported_mode"
 
 
 class OriginNotAllowed(CodexAuthError):
-    """A request was to take the credential to an origin that is not allowed to have it."""
+    """The origin of a request must not receive the credential, see `allowed_origins`."""
 
     code = "origin_not_allowed"
 
 
 class LoginRequired(CodexAuthError):
-    """A request needs a credential, and nobody is signed in."""
+    """A request needs a credential, and no login is stored."""
 
     code = "login_required"
 
 
 class LoginError(CodexAuthError):
-    """Nobody was signed in: the store is what it was, and the user may try again."""
+    """A sign-in has failed. The store is unchanged, and the user may try again."""
 
 
 class LoginDenied(LoginError):
-    """The user, or the server for them, has said no."""
+    """The user or the authorization server has denied the sign-in."""
 
     code = "login_denied"
 
 
 class LoginStateMismatch(LoginError):
-    """A redirect answers another sign-in."""
+    """The redirect belongs to another sign-in: its `state` (RFC 6749) is a different one."""
 
     code = "login_state_mismatch"
 
 
 class LoginTimeout(LoginError):
-    """Nobody has signed in for as long as was waited."""
+    """The user has not signed in before the timeout."""
 
     code = "login_timeout"
 
 
 class LoginCancelled(LoginError):
-    """The program has ended the sign-in."""
+    """The program has cancelled the sign-in."""
 
     code = "login_cancelled"
 
 
 class LoginPortBusy(LoginError, TransientError):
-    """No port is free for the browser to come back to."""
+    """None of the ports that the browser may be redirected to is free."""
 
     code = "login_port_busy"
 
 
 class LoginWorkspaceNotAllowed(LoginError):
-    """The login is of another workspace than the ones that are allowed."""
+    """The login belongs to a workspace that is not among the allowed ones."""
 
     code = "login_workspace_not_allowed"
 
 
 class LoginNotSupported(LoginError):
-    """The authorization server, or this machine, has no such way to sign in."""
+    """The authorization server or this machine does not support this way to sign in."""
 
     code = "login_not_supported"
 
 
 class LoginInvalidCredential(LoginError):
-    """A key or token that is no such thing."""
+    """The given text is not an API key or access token."""
 
     code = "login_invalid_credential"
 
 
 class LoginFailed(LoginError):
-    """The authorization server has refused, or answered what cannot be used."""
+    """The authorization server has refused the sign-in, or gave an unusable answer."""
 
     code = "login_failed"
 
 
 class LoginTransient(LoginError, TransientError):
-    """There was no answer from the authorization server."""
+    """The authorization server did not answer. The user may try again."""
 
     code = "login_transient"
 
 
 class SaveFailed(LoginError):
-    """A new login could not be saved; see `reason`, the code of the store's error."""
+    """A new login could not be saved. `reason` is the `code` of the store's error."""
 
     code = "save_failed"
 
@@ -230,7 +238,7 @@ for _class in _tree(CodexAuthError):
 def from_core(
     code: str, message: str, reason: str | None, is_transient: bool, retry_after: float | None
 ) -> CodexAuthError:
-    """The exception for an error of the core."""
+    """Returns the exception for an error of the core."""
     error = _CLASSES.get(code, CodexAuthError)(message)
     error.code = code
     error.reason = reason

@@ -1,4 +1,4 @@
-"""Authorization for `httpx` and `httpx2`; `codex_auth_sdk` exports `HttpxAuth`."""
+"""The integration with `httpx` and `httpx2`. `codex_auth_sdk` exports `HttpxAuth`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from codex_auth_sdk._confinement import AsyncConfinement, Confinement, can_confine, release
 from codex_auth_sdk._errors import CodexAuthError
-from codex_auth_sdk._pending import answer
+from codex_auth_sdk._pending import resolve
 from codex_auth_sdk.aio import native_of
 
 if TYPE_CHECKING:
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from codex_auth_sdk._native import AuthManager, CodexAuth, RequestAuthorization
     from codex_auth_sdk.aio import AsyncAuthManager
 
-# The manager says no to retries of all others, and most are.
+# The manager repeats no request with another status, so it need not be asked about them.
 _UNAUTHORIZED = 401
 
 
-def _installed() -> list[ModuleType]:
+def _usable_modules() -> list[ModuleType]:
     found: list[ModuleType] = []
     for name in ("httpx", "httpx2"):
         with suppress(ImportError):
@@ -35,47 +35,49 @@ def _installed() -> list[ModuleType]:
     return usable
 
 
-_MODULES = _installed()
+_MODULES = _usable_modules()
 _BYTES: tuple[type, ...] = tuple(module.ByteStream for module in _MODULES)
 
-# A client asks whether it is given its own kind of authorization.
+# A client checks that its `auth` is an instance of its own module's `Auth`.
 _Auth: Any = type("_Auth", tuple(module.Auth for module in _MODULES), {})
 
 
 class HttpxAuth(_Auth):  # type: ignore[misc]
-    """Sends the requests of an `httpx` or `httpx2` client with a manager's credential.
+    """Authorizes the requests of an `httpx` or `httpx2` client with the login of a manager.
 
-    For `Client` and `AsyncClient`, and so for what is built on them:
+    It works with `Client` and `AsyncClient`, and so with libraries that are built on them:
 
         client = httpx.Client(auth=HttpxAuth(manager))
         openai = OpenAI(api_key=MANAGED_API_KEY, http_client=client, base_url=...)
 
-    Each request is sent with a fresh snapshot. After a 401 it is sent again, at most twice, if its
-    body can be; the 401 to a body that cannot (a generator) comes back after the tokens were
-    recovered. The final response is the server's own, also where it is a 401.
+    Each request is sent with a fresh snapshot. After a 401 response the login is recovered and the
+    request is repeated, at most twice. A request whose body cannot be sent again, such as a
+    generator, is not repeated: its 401 is returned once the login is recovered. The caller always
+    gets the server's own response, a final 401 too.
 
-    Only requests to the origins of the credential, and to the manager's `allowed_origins`, get it,
-    and it does not go along a redirect to another origin. (By the transports of httpx itself: other
-    ones take `ChatGPT-Account-ID` and `originator` along, never the token; so they do where a hook
-    gives a request other extensions.) A request with an `Authorization` of its own is left alone,
-    unless that is `MANAGED_API_KEY`.
+    A request gets the credential only if its origin is that of the ChatGPT backend or the OpenAI
+    API, or one of the manager's `allowed_origins`. A redirect to another origin loses the
+    credential. (A transport that is not part of httpx, or a hook that replaces the extensions of a
+    request, may send `ChatGPT-Account-ID` and `originator` along, but never the token.) A request
+    that has an `Authorization` header of its own is left alone, unless that is `MANAGED_API_KEY`.
 
-    An `AsyncClient` has to run under asyncio. A response hook that raises for a 401, as
-    `raise_for_status` does, comes before any recovery.
+    An `AsyncClient` must run under asyncio. A response hook that raises for a 401, such as
+    `raise_for_status`, prevents the recovery. An object of this class may be shared between clients
+    and threads.
 
-    Raises `LoginRequired`, `OriginNotAllowed`, and what `recover_from_unauthorized` raises, then
-    with the 401 as `response`. May be shared between clients and threads.
+    Raises `LoginRequired`, `OriginNotAllowed`, and the errors of `recover_from_unauthorized`, which
+    have the 401 as their `response`.
     """
 
     __module__ = "codex_auth_sdk"
 
     def __init__(self, manager: AuthManager | AsyncAuthManager) -> None:
         self._manager = native_of(manager)
-        # The last credential, so that its headers are made once and not for every request.
+        # The headers of the last credential, so that they are not built for every request.
         self._known: tuple[CodexAuth | None, list[tuple[bytes, bytes]], str] = (None, [], "")
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
-        """The flow of a `Client`."""
+        """Authorizes one request of a `Client`, as `httpx` asks for."""
         authorization = self._authorization(request)
         if authorization is None:
             yield request
@@ -85,9 +87,9 @@ class HttpxAuth(_Auth):  # type: ignore[misc]
         while True:
             self._put_headers(request, auth, confinement)
             response = yield request
-            # A redirect may have led elsewhere, and its request is the one to be sent again.
+            # After a redirect, the request to repeat is the redirected one.
             request = response.request
-            if response.status_code != _UNAUTHORIZED or not confinement.has(request.url):
+            if response.status_code != _UNAUTHORIZED or not confinement.is_same_origin(request.url):
                 return
             try:
                 again = authorization.retry_auth(auth, response.status_code)
@@ -101,22 +103,22 @@ class HttpxAuth(_Auth):  # type: ignore[misc]
             response.read()
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
-        """The flow of an `AsyncClient`."""
+        """Authorizes one request of an `AsyncClient`, as `httpx` asks for."""
         authorization = self._authorization(request)
         if authorization is None:
             yield request
             return
-        auth = await answer(authorization.begin_auth())
+        auth = await resolve(authorization.begin_auth())
         confinement = AsyncConfinement(request)
         while True:
             self._put_headers(request, auth, confinement)
             response = yield request
-            # A redirect may have led elsewhere, and its request is the one to be sent again.
+            # After a redirect, the request to repeat is the redirected one.
             request = response.request
-            if response.status_code != _UNAUTHORIZED or not confinement.has(request.url):
+            if response.status_code != _UNAUTHORIZED or not confinement.is_same_origin(request.url):
                 return
             try:
-                again = await answer(authorization.begin_retry_auth(auth, response.status_code))
+                again = await resolve(authorization.begin_retry_auth(auth, response.status_code))
             except CodexAuthError as error:
                 await response.aread()
                 error.response = response
@@ -144,14 +146,14 @@ def _can_be_sent_again(request: Any) -> bool:
     stream = request.stream
     if isinstance(stream, _BYTES):
         return True
-    # A form with files.
+    # This is a multipart form.
     fields = getattr(stream, "fields", None)
     return fields is not None and all(_can_be_read_again(field) for field in fields)
 
 
 def _can_be_read_again(field: Any) -> bool:
     file = getattr(field, "file", b"")
-    # A temporary file of Python 3.10 does not say, and can.
+    # A temporary file of Python 3.10 can seek, but has no `seekable`.
     return (
         isinstance(file, (bytes, str)) or getattr(file, "seekable", lambda: hasattr(file, "seek"))()
     )

@@ -1,4 +1,4 @@
-"""What the package traces, as records of `logging`."""
+"""Passes the records that the core traces on to `logging`."""
 
 import logging
 
@@ -16,26 +16,27 @@ _LEVELS = {
 
 
 def enable_logging() -> None:
-    """Logs from now on what this package does, to `logging.getLogger("codex_auth_sdk")`.
+    """Logs what this package does to `logging.getLogger("codex_auth_sdk")`, from now on.
 
-    What goes wrong is a record of the level WARNING or ERROR, with an occasional DEBUG. What the
-    package does is INFO, one record for each step, at its end:
+    Failures are records of the level WARNING or ERROR, with an occasional DEBUG. Each step of a
+    recovery or refresh is a record of the level INFO, at the end of the step:
 
     - `codex_auth.recovery`: a call of `recover_from_unauthorized`.
-    - `codex_auth.refresh`: a refresh, one for all who wait for it; `purpose` is `rejected`,
-      `proactive` or `repair`.
-    - `codex_auth.lock_wait`: in a refresh, the way to its turn.
+    - `codex_auth.refresh`: a refresh, once for all callers that share it. Its `purpose` is
+      `rejected` (after a 401), `proactive` (before the expiry) or `repair`.
+    - `codex_auth.lock_wait`: the wait of a refresh for the refresh lock.
     - `codex_auth.redemption`: one request to the token endpoint.
-    - `codex_auth.commit`: a save of refreshed tokens.
+    - `codex_auth.commit`: one save of refreshed tokens.
 
-    Each has an `outcome`, which is the `code` of an error if it failed, and a `duration` in
-    seconds. All this is in the message, and as a dict in the record's attribute `codex_auth`,
-    together with `target`, the part of the package that it comes from. No secrets, and no account.
+    Each step has an `outcome`, which is the `code` of the error if the step failed, and a
+    `duration` in seconds. They are part of the message, and of the dict that the record has as its
+    attribute `codex_auth`; its key `target` names the part of the package. No record contains a
+    secret or an account.
 
-    Handlers are called in a thread of their own, in order and soon after; where they are slow, at
-    most 1024 records wait, and a warning tells how many are missing. What is left at the exit of
-    the interpreter is logged then. A forked child logs as its parent does. There is no way to end
-    it: disable the logger, or set its level. Calling it again changes nothing.
+    Handlers are called in a separate thread, in order and without much delay. While they are slow,
+    at most 1024 records wait, and a warning says how many were dropped. The exit of the interpreter
+    logs the remaining records. A forked child logs like its parent. Logging cannot be ended:
+    disable the logger, or set its level. A second call changes nothing.
 
     Example:
         logging.basicConfig()

@@ -1,6 +1,6 @@
-"""The native half of `codex_auth_sdk`; import that instead.
+"""The compiled half of `codex_auth_sdk`. Programs import `codex_auth_sdk` instead.
 
-Docstrings are those of the compiled module: `help(codex_auth_sdk)` shows them.
+The docstrings here are those of the compiled module, which has them from its doc comments.
 """
 
 from collections.abc import Callable, Sequence
@@ -8,11 +8,10 @@ from datetime import datetime, timedelta
 from os import PathLike
 from typing import Any, Generic, Literal, NoReturn, TypeVar, final
 
-from typing_extensions import Self, Unpack
+from typing_extensions import Self
 
 from codex_auth_sdk._decision import UnauthorizedRecoveryDecision
 from codex_auth_sdk._errors import CodexAuthError
-from codex_auth_sdk._options import BrowserLoginOptions, DeviceLoginOptions, ManagerOptions
 from codex_auth_sdk._store import CustomStore
 
 __all__ = [
@@ -47,18 +46,27 @@ __all__ = [
 _T = TypeVar("_T")
 
 MANAGED_API_KEY: str
-"""The API key to give to a client that insists on one although a manager authorizes its requests.
+"""A placeholder for a client that requires an API key although a manager authorizes its requests.
 
-A request with this bearer is authorized like one without any; it is never sent anywhere.
+The manager replaces it: a request with this bearer token is authorized like one without any. The
+placeholder itself is never sent.
 """
 
 @final
 class CodexAuth:
-    """A login as it was at one moment: immutable, cheap, and safe to share between threads.
+    """A snapshot of a login: its tokens and account as they were at one moment.
 
-    Hand the very snapshot that a request was sent with to `recover_from_unauthorized` when it is
-    answered with 401. Two are equal if they are the same snapshot. Its `repr` shows no token, and
-    it cannot be pickled.
+    A manager hands snapshots out. A program sends a request with one, and passes that same snapshot
+    to `recover_from_unauthorized` if the request is answered with 401. A snapshot is immutable and
+    may be shared between threads. Two snapshots are equal if they are the same one. The `repr`
+    shows no token, and a snapshot cannot be pickled, so that no token gets into a file or another
+    process by accident.
+
+    Example:
+        auth = manager.auth()
+        if auth is not None:
+            response = client.get(f"{auth.base_url}/models", headers=auth.headers())
+
     """
 
     def __eq__(self, value: object, /) -> bool: ...
@@ -75,48 +83,71 @@ class CodexAuth:
         "bedrock",
         "unknown",
     ]:
-        """What kind of credential this is."""
+        """The kind of credential.
+
+        - `chatgpt`: a ChatGPT login, the only kind that managers refresh.
+        - `api_key`: an OpenAI API key.
+        - `personal_access_token`: a token that its user has created for programs.
+        - `agent_identity`: the signing key of an agent; it is not a bearer token.
+        - `external_tokens`: ChatGPT tokens that another program refreshes.
+        - `bedrock`: a credential of Amazon Bedrock.
+        - `unknown`: a kind that this version does not know.
+        """
     @property
     def access_token(self) -> str | None:
-        """The bearer token: the access token, or the API key in mode `api_key`.
+        """The bearer token (RFC 6750): the access token, or the API key in the mode `api_key`.
 
         `None` for a credential that is not a bearer token.
         """
     @property
     def account_id(self) -> str | None:
-        """The id of the workspace, if it is known."""
+        """The id of the ChatGPT workspace that requests are made for. `None` if it is not known."""
     @property
     def user_id(self) -> str | None:
-        """The id of the user, if it is known."""
+        """The id of the user. `None` if the tokens do not name one."""
     @property
     def email(self) -> str | None:
-        """The user's e-mail address, for display."""
+        """The user's e-mail address, for display. `None` if the tokens do not name one."""
     @property
     def plan_type(self) -> str | None:
-        """The plan, as the server spells it."""
+        """The ChatGPT plan, as the server spells it, such as `plus`. `None` if it is not known."""
     @property
     def expires_at(self) -> datetime | None:
-        """When the access token expires, in UTC by the server's clock."""
+        """When the access token expires, as an aware `datetime` in UTC by the server's clock.
+
+        `None` if the token does not say.
+        """
     @property
     def last_refresh(self) -> datetime | None:
-        """When the tokens were last refreshed, in UTC."""
+        """When a program last refreshed the tokens, as an aware `datetime` in UTC.
+
+        `None` if the stored record does not say.
+        """
     @property
     def is_fedramp(self) -> bool:
-        """Whether the workspace is a FedRAMP one."""
+        """Whether the workspace is subject to FedRAMP."""
     @property
     def base_url(self) -> str | None:
-        """Where requests with this credential go."""
+        """The base URL of the API for this credential; `None` if it is not a bearer token."""
     def headers(self) -> dict[str, str]:
-        """The headers of a request with this credential, in a new dict.
+        """Returns the headers that authorize a request, in a new dict. They contain the token.
 
-        Raises `UnsupportedMode` where the credential is not a bearer token, or where it or the
-        account id cannot stand in a header.
+        They are `Authorization` and, for ChatGPT logins, `ChatGPT-Account-ID`, `originator` and,
+        where `is_fedramp` is true, `X-OpenAI-Fedramp`.
+
+        Raises `UnsupportedMode` if the credential is not a bearer token, or if it or the account id
+        contains characters that a header cannot have.
         """
     def __reduce__(self) -> NoReturn: ...
 
 @final
 class UnauthorizedRecovery:
-    """How far the recovery of one request has come. Safe to share between threads."""
+    """The state of one request's recovery from 401: it remembers which steps were tried.
+
+    Get a new one from `AuthManager.unauthorized_recovery` for each request, and pass it to
+    `recover_from_unauthorized` each time the request is answered with 401. It may be shared between
+    threads: two calls with one recovery run one after the other.
+    """
 
     @property
     def give_up_reason(
@@ -133,69 +164,172 @@ class UnauthorizedRecovery:
         ]
         | None
     ):
-        """Why the last call gave up; `None` while there is still something to try."""
+        """Why `recover_from_unauthorized` gave up. `None` as long as it did not.
+
+        - `not_refreshable`: this kind of credential has no refresh token.
+        - `refresh_disabled`: the manager has the option `refresh="never"`, and no other program has
+          stored new tokens.
+        - `exhausted`: the request was already repeated with a refreshed token.
+        - `logged_out`: no login is stored any more.
+        - `identity_mismatch`: the stored login belongs to another user or workspace.
+        - `missing_identity`: the stored login does not say to which user it belongs.
+        - `fresh_token_rejected`: the API rejects even fresh tokens, so another refresh is
+          pointless.
+        """
 
 @final
 class SyncOutcome:
-    """How the stored login relates to the snapshot that a call was about."""
+    """The result of `sync_from_storage`: how the stored login relates to the caller's snapshot.
+
+    It is immutable and compares by value.
+    """
 
     @property
     def kind(
         self,
     ) -> Literal["skipped_missing_identity", "logged_out", "identity_mismatch", "applied"]:
-        """The relation; see the documentation of the class."""
+        """How the stored login relates to the snapshot.
+
+        - `applied`: it is the snapshot's own login.
+        - `logged_out`: no login is stored.
+        - `identity_mismatch`: it belongs to another user or workspace, or is an API key.
+        - `skipped_missing_identity`: it does not say to which user it belongs, so the request must
+          not be repeated with it.
+        """
     @property
     def changed(self) -> bool:
-        """Whether the manager's snapshot was replaced by newer tokens of the same login."""
+        """Whether the manager has replaced its snapshot by newer tokens of the snapshot's login."""
     def __eq__(self, value: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
 @final
 class LogoutOutcome:
-    """What a logout did."""
+    """The result of `logout`. It is immutable and compares by value."""
 
     @property
     def removed(self) -> bool:
-        """Whether a login was removed from the store."""
+        """Whether the store held a login, which was removed."""
     @property
     def revoked(self) -> bool:
-        """Whether the server confirmed a revocation."""
+        """Whether the authorization server has confirmed that it revoked the tokens."""
     def __eq__(self, value: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
 @final
 class StoreHolder:
-    """Where a store that chooses, `auto`, has found the login."""
+    """Which kind of store holds the login, where the store `auto` chooses between two.
+
+    It is immutable and compares by value.
+    """
 
     @property
     def kind(self) -> Literal["file", "keyring", "encrypted"]:
-        """The kind of store that holds it, or would be written next."""
+        """The kind of store that holds the login: `file`, `keyring` or `encrypted`.
+
+        Without a login, it is the kind that the next login is written to.
+        """
     @property
     def reason(self) -> str | None:
-        """Why it is not the preferred one; `None` if it is."""
+        """Why this is not the preferred kind of store. `None` if it is the preferred one."""
     def __eq__(self, value: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
 @final
 class EphemeralStorage:
-    """A store in memory, for tests and for programs that keep a login themselves.
+    """A store in memory, for tests and for programs that keep the login somewhere else.
 
-    `record` is the content of an `auth.json`, as JSON text, UTF-8 bytes or a dict; `None` is a
-    store where nobody is signed in. Raises `InvalidOption` where it is not a Codex login.
+    `record` is the content of an `auth.json`, as JSON text, UTF-8 bytes or a dict. With `None`, the
+    default, the store holds no login. All managers that get this object as their `store` share its
+    login. It may be shared between threads. A forked child has a copy of its own.
+
+    Raises `InvalidOption` if `record` is not a Codex login.
+
+    Example:
+        store = EphemeralStorage({"OPENAI_API_KEY": "sk-example"})
+        manager = AuthManager(store=store)
+
     """
 
     def __new__(cls, record: str | bytes | dict[str, Any] | None = None) -> Self: ...
     def record(self) -> str | None:
-        """The login in the store, as the JSON text of an `auth.json`. It holds tokens."""
+        """Returns the stored login as the JSON text of an `auth.json`, or `None`.
+
+        It contains tokens: keep it out of logs.
+        """
     def replace(self, record: str | bytes | dict[str, Any] | None) -> None:
-        """Puts `record` in the place of whatever is stored; `None` signs out."""
+        """Replaces the stored login by `record`. `None` removes it.
+
+        Raises `InvalidOption` if `record` is not a Codex login; the stored login then stays.
+        """
 
 @final
 class AuthManager:
-    """Owns a Codex login: hands out snapshots of it, keeps it fresh, and recovers from 401.
+    """Manages a Codex login: hands out snapshots, refreshes the tokens, and recovers from 401.
 
-    The constructor reads the store. Durations are seconds or a `timedelta`; `None` is the default.
-    Raises `InvalidOption`, `TypeError`, `StoreCorrupt`, `StoreUnavailable`.
+    Any number of managers, in any number of processes and languages, may share one login. All
+    methods may be called from any thread. A method that reads the disk or uses the network lets
+    other threads run, and Ctrl-C ends its waiting. Ctrl-C does not end its work: once the
+    authorization server may have rotated the refresh token, the refresh goes on in the background
+    until the new tokens are saved. The exit of the interpreter waits for that, for 10 seconds at
+    most. A manager that was created before a fork works in the child.
+
+    The constructor reads the store. All options are keywords, and `None` stands for the default.
+    Durations are seconds, as a number, or a `timedelta`.
+
+    - `codex_home`: the folder of the login. Default: `$CODEX_HOME`, else `~/.codex`.
+    - `store`: the place of the login. `codex`, the default, is the store that the Codex CLI uses:
+      `$CODEX_ACCESS_TOKEN` if it is set, else the store that the CLI's `config.toml` names. Other
+      names are `file`, `keyring`, `auto` (the keyring, or a file if there is no keyring),
+      `encrypted` and `ephemeral` (in memory). An `EphemeralStorage`, or an object with the methods
+      of `CustomStore`, is a store too.
+    - `refresh`: `auto`, the default, or `never`. With `never` the manager redeems no refresh token
+      and only adopts what other programs store.
+    - `account_id`: the id of the only workspace whose login this manager hands out. Default: any.
+    - `refresh_window`: how long before its expiry an access token is refreshed. Default: 10
+      minutes, or half the token's lifetime if that is less.
+    - `winner_wait`: after the server has rejected a refresh token, how long the manager waits for
+      the save of another program that may have redeemed the token. Default: 5 s.
+    - `refresh_deadline`: how long one refresh may take once it has the refresh lock. Default: 45 s.
+    - `request_timeout`: how long one request to the token endpoint may take. Default: 30 s.
+    - `lock_timeout`: how long a refresh waits for the refresh lock while another process holds it.
+      It must exceed `refresh_deadline`. Default: 60 s.
+    - `token_url`: the token endpoint for refreshes. Default: `$CODEX_REFRESH_TOKEN_URL_OVERRIDE`,
+      else `/oauth/token` of the issuer. This and the next two must be `https`, or `http` on
+      loopback.
+    - `revoke_url`: the revocation endpoint (RFC 7009). Default: `$CODEX_REVOKE_TOKEN_URL_OVERRIDE`,
+      else `/oauth/revoke` beside the token endpoint.
+    - `issuer`: the authorization server. Default: `https://auth.openai.com`.
+    - `client_id`: the OAuth client of the login. Default: `$CODEX_APP_SERVER_LOGIN_CLIENT_ID`, else
+      the Codex CLI's client.
+    - `originator`: the name of the calling program, which ChatGPT requests carry in the header
+      `originator`. Default: `$CODEX_INTERNAL_ORIGINATOR_OVERRIDE`, else `codex_auth_sdk`.
+    - `user_agent`: the `User-Agent` of requests to the authorization server. Default: the
+      originator.
+    - `proxy`: the proxy for `https` requests to the authorization server, such as
+      `http://user:password@host:port`. Default: the proxy that the environment or the system names
+      (`$HTTPS_PROXY`, `$ALL_PROXY`), except for hosts in `$NO_PROXY` and on loopback. A proxy that
+      is given here is used for all hosts.
+    - `token_encoding`: the encoding of token requests, `json` (default) or `form`.
+    - `enable_codex_api_key_env`: whether `$CODEX_API_KEY`, if it is set, replaces the stored login.
+      This needs the store `codex`. Default: `False`.
+    - `allowed_origins`: origins (`https://host` or `https://host:port`) to which `HttpxAuth` and
+      `RequestsAuth` may send the credential, as a list. The origin of the ChatGPT backend for a
+      ChatGPT login, and that of the OpenAI API for an API key, are always allowed.
+
+    Raises `InvalidOption` for a bad value, `TypeError` for a value of a wrong type, `StoreCorrupt`,
+    and `StoreUnavailable`. A store without a login is no error.
+
+    Example:
+        with AuthManager() as manager:
+            recovery = manager.unauthorized_recovery()
+            while (auth := manager.fresh_auth()) is not None:
+                response = send(headers=auth.headers())
+                if response.status != 401:
+                    break
+                decision = manager.recover_from_unauthorized(auth, recovery)
+                if decision is UnauthorizedRecoveryDecision.GIVE_UP:
+                    sys.exit(f"sign in again: {recovery.give_up_reason}")
+
     """
 
     def __new__(
@@ -225,33 +359,97 @@ class AuthManager:
         allowed_origins: Sequence[str] | None = None,
     ) -> Self: ...
     def auth(self) -> CodexAuth | None:
-        """The snapshot in memory; `None` while nobody is signed in. No I/O, no waiting."""
+        """Returns the snapshot in memory, or `None` if no login is stored. It never blocks."""
     def fresh_auth(self) -> CodexAuth | None:
-        """The snapshot, refreshed first where needed; only an expired token makes it wait."""
+        """Returns a snapshot whose access token has not expired, or `None` if no login is stored.
+
+        If the token expires within `refresh_window`, this starts a refresh in the background and
+        returns the current snapshot at once. Only if the token has expired does the caller wait for
+        the refresh.
+
+        Raises the errors of `refresh_token`, and only if the token has expired.
+        """
     def fresh_auth_if_ready(self) -> CodexAuth | None:
-        """What `fresh_auth` would return at once."""
+        """Returns what `fresh_auth` would return without waiting.
+
+        Returns `None` if `fresh_auth` would have to wait, or if no login is stored.
+        """
     def reload(self) -> bool:
-        """Reads the store; whether the snapshot in memory was replaced."""
+        """Reads the store. Returns whether this replaced the snapshot in memory.
+
+        Raises `StoreCorrupt` or `StoreUnavailable`; the snapshot in memory then stays.
+        """
     def sync_from_storage(self, auth: CodexAuth) -> SyncOutcome:
-        """Reads the store and says how the login in it relates to `auth`."""
+        """Reads the store and returns how the stored login relates to `auth`.
+
+        The snapshot in memory becomes that of the stored login, whatever the result is.
+
+        Raises `StoreCorrupt` or `StoreUnavailable`.
+        """
     def refresh_token(self, auth: CodexAuth) -> CodexAuth | None:
-        """Gets a token in the place of `auth`'s, by redeeming the refresh token if need be."""
+        """Returns a snapshot with another access token than that of `auth`.
+
+        If another process has refreshed the login already, this adopts its tokens; else it redeems
+        the stored refresh token. Any number of callers with one rejected token share one refresh.
+        Returns `None` if there is no such token for the login of `auth`: no login is stored any
+        more, another account's login is stored, or the login may not be refreshed.
+
+        Raises `RefreshTokenError` if the user must sign in again, `TransientError`
+        (`RefreshTransient`, `LockTimeout` or `StoreUnavailable`) if the caller may try again, after
+        `retry_after` seconds if that is set, and `StoreReadOnly` or `StoreCorrupt` if the store
+        cannot be used; no token was redeemed then. Ctrl-C raises `KeyboardInterrupt`, and the
+        refresh goes on.
+        """
     def authorize(self, url: str, authorization: str | None = None) -> RequestAuthorization | None:
-        """The authorization of a request to `url`, for HTTP integrations; else `None`."""
+        """Returns the authorization of a request to `url`, for HTTP integrations.
+
+        `authorization` is the request's own `Authorization` header, if it has one. Returns `None`
+        if the manager must leave the request alone: it has such a header, or its origin is neither
+        that of the ChatGPT backend or the OpenAI API nor one of `allowed_origins`. A request whose
+        bearer token is `MANAGED_API_KEY` always gets an authorization, which raises
+        `OriginNotAllowed` if need be. This method never blocks.
+        """
     def unauthorized_recovery(self) -> UnauthorizedRecovery:
-        """The state of one request's recovery; get a new one for every request."""
+        """Returns the recovery state of one request. Get a new one for each request."""
     def recover_from_unauthorized(
         self, auth: CodexAuth, recovery: UnauthorizedRecovery
     ) -> UnauthorizedRecoveryDecision:
-        """What to do about a 401 that a request with `auth` got."""
+        """Decides what to do about a 401 response to a request that was sent with `auth`.
+
+        Returns `RETRY` if the request is to be sent again with the snapshot that `auth()` now
+        returns. Returns `GIVE_UP` if the 401 is final; `recovery.give_up_reason` says why. The
+        first call for a request adopts tokens that another program has stored, the second one
+        refreshes, so a request is repeated at most twice. A call that raises does not count.
+
+        Raises the errors of `refresh_token`.
+        """
     def keep_fresh(self) -> KeepFresh:
-        """Does what `fresh_auth` does in the background, without anybody asking."""
+        """Starts a background task that refreshes the login before it expires.
+
+        It refreshes each access token once that enters the refresh window, earlier than the Codex
+        CLI would, and adopts logins and logouts of other programs. After an error it tries again
+        later. It runs until `stop` of the returned object is called or the manager is garbage. The
+        exit of the interpreter does not wait for it. A forked child must start its own.
+        """
     def follow_store(self) -> FollowStore:
-        """Has the snapshot in memory follow the store."""
+        """Starts a background task that adopts what other programs store, as soon as they store it.
+
+        Without it, the manager notices a new login, a logout or refreshed tokens of another program
+        only when a token has expired or was rejected. For a file the task gets notifications from
+        the operating system; any store is read once a second as well. It runs until `stop` of the
+        returned object is called or the manager is garbage. A forked child must start its own.
+        """
     def subscribe(self, callback: Callable[[Event], object]) -> Subscription:
-        """Calls `callback` with every `Event` from now on, in a thread that is not the caller's."""
+        """Calls `callback` with each `Event` from now on.
+
+        The calls come from another thread, one after the other, until `stop` of the returned object
+        is called, or that object or the manager is garbage. An exception that the callback raises
+        goes to `sys.unraisablehook`. A slow callback delays nothing else: at most 64 events wait
+        for it, then the oldest are dropped and an event of the kind `missed` says how many. A
+        forked child must subscribe for itself.
+        """
     def stats(self) -> Stats:
-        """What this manager has done so far, in numbers."""
+        """Returns the counters of this manager."""
     def login_with_browser(
         self,
         *,
@@ -264,7 +462,39 @@ class AuthManager:
         scope: str | None = None,
         id_token_validation: Literal["where_published", "required", "off"] | None = None,
     ) -> BrowserLogin:
-        """Begins to sign in with a browser."""
+        """Starts a sign-in with a browser: an authorization code with PKCE (RFC 8252, RFC 7636).
+
+        The user opens `authorization_url` of the returned object, whose `wait` returns once the
+        login is stored. The new login replaces the stored one when the sign-in is complete; a
+        sign-in that fails or is cancelled changes nothing. All options are keywords, and `None`
+        stands for the default.
+
+        - `allowed_workspaces`: the ids of the workspaces whose logins are accepted. Default: any.
+        - `revoke_replaced`: whether to revoke the replaced login once the new one is saved. Servers
+          may end all sessions of the account with it, the new one too. Default: `False`.
+        - `timeout`: how long to wait for the user, in seconds or as a `timedelta`. Default: 10
+          minutes.
+        - `ports`: the ports of 127.0.0.1 that the browser may be redirected to; the first free one
+          is used. 0 is any free port. Default: 1455 and 1457, which the Codex CLI's client has
+          registered.
+        - `manual`: whether the browser runs on another machine. Then no port is opened, and the
+          user pastes the address at which the browser arrives, for `complete`. Default: `False`.
+        - `protocol`: `codex`, the default, for what Codex's authorization server understands, or
+          `standard` for OpenID Connect at the endpoints that the issuer publishes.
+        - `scope`: the requested scope. Default: the usual one of the protocol.
+        - `id_token_validation`: whether to validate the id token's signature and claims:
+          `where_published` (default: if the issuer publishes its keys), `required` or `off`.
+
+        Raises `InvalidOption`, `TypeError`; `LoginPortBusy`; `LoginFailed` or `LoginTransient` if
+        the issuer's endpoints cannot be read; and `StoreReadOnly`, `StoreCorrupt`,
+        `StoreUnavailable` or `LockTimeout` if the store could not save a login.
+
+        Example:
+            with manager.login_with_browser() as login:
+                print(f"Open {login.authorization_url}")
+                print(f"Signed in as {login.wait().email}")
+
+        """
     def login_with_device_code(
         self,
         *,
@@ -275,31 +505,67 @@ class AuthManager:
         scope: str | None = None,
         id_token_validation: Literal["where_published", "required", "off"] | None = None,
     ) -> DeviceLogin:
-        """Begins to sign in on another device, by a code that its user types in."""
+        """Starts a sign-in with a device code (RFC 8628): the user types the code in on any device.
+
+        The user opens `verification_uri` of the returned object and types its `user_code`; its
+        `wait` returns once the login is stored. The new login replaces the stored one when the
+        sign-in is complete; a sign-in that fails or is cancelled changes nothing. The options are
+        those of `login_with_browser` without `ports` and `manual`. The code's lifetime bounds
+        `timeout`. Each time the server answers that the user has not typed the code in yet, the
+        manager sends an event `login_pending`.
+
+        Raises `LoginNotSupported` if the server has no device codes, and the errors of
+        `login_with_browser`.
+        """
     def login_with_api_key(self, api_key: str) -> CodexAuth:
-        """Stores a login by API key, unchecked."""
+        """Stores an API key as the login and returns its snapshot. No server checks the key.
+
+        Raises `LoginInvalidCredential` if the text cannot be an API key, `LoginWorkspaceNotAllowed`
+        if the manager has the option `account_id`, and `SaveFailed`.
+        """
     def login_with_access_token(self, access_token: str) -> CodexAuth:
-        """Stores a login by personal access token, or by the token of an agent, unchecked."""
+        """Stores a personal access token, or the token of an agent, as the login.
+
+        Returns the snapshot of the login. No server checks the token.
+
+        Raises the errors of `login_with_api_key`.
+        """
     def logout(self, *, revoke: bool = True, any_account: bool = False) -> LogoutOutcome:
-        """Removes the login from the store, and with `revoke` from the server."""
+        """Removes the login from the store.
+
+        With `revoke`, the default, the manager first asks the authorization server to revoke the
+        tokens, which may end other sessions of the account; the login is removed even if that
+        fails. A refresh that is in flight in any process does not bring the login back.
+
+        Raises `IdentityMismatch` if the store now holds another account's login, which stays unless
+        `any_account` is true, and `StoreReadOnly`, `StoreUnavailable` or `LockTimeout`.
+        """
     def close(self, timeout: float | timedelta | None = None) -> bool:
-        """Waits, at most `timeout` (default 10 s), for what is in flight or still to be saved."""
+        """Waits until no refresh is in flight and all tokens are saved. Returns whether that is so.
+
+        It waits for `timeout` at most, in seconds or as a `timedelta`. Default: 10 s. The manager
+        can be used afterwards. Leaving a `with` block calls this.
+        """
     @property
     def store_holder(self) -> StoreHolder | None:
-        """Which kind of store held the login when it was last read, and why not the preferred."""
+        """The kind of store that held the login when it was last read, for a store that chooses.
+
+        Only `auto` chooses. `None` for other stores.
+        """
     @property
     def pending_save(self) -> bool:
-        """Whether rotated tokens are in use that could not be saved yet."""
+        """Whether the manager uses refreshed tokens that it could not save yet."""
     def __enter__(self) -> Self: ...
     def __exit__(self, *_exception: object) -> None: ...
 
 @final
 class AsyncManager:
-    """What `AsyncAuthManager` is made of: answers at once, or with a `Pending`."""
+    """The compiled half of `AsyncAuthManager`. No method of it blocks."""
 
-    def __new__(cls, **options: Unpack[ManagerOptions]) -> Self: ...
+    def __new__(cls, **options: object) -> Self: ...
     @staticmethod
-    def open(**options: Unpack[ManagerOptions]) -> AsyncManager | Pending[AsyncManager]: ...
+    def open(**options: object) -> AsyncManager | Pending[AsyncManager]:
+        """Reads any store: returns the manager, or a `Pending`."""
     def auth(self) -> CodexAuth | None: ...
     def fresh_auth_if_ready(self) -> CodexAuth | None: ...
     def fresh_auth(self) -> CodexAuth | Pending[CodexAuth | None] | None: ...
@@ -315,12 +581,8 @@ class AsyncManager:
     def follow_store(self) -> FollowStore: ...
     def subscribe(self, deliver: Callable[[Event], object]) -> Subscription: ...
     def stats(self) -> Stats: ...
-    def login_with_browser(
-        self, **options: Unpack[BrowserLoginOptions]
-    ) -> BrowserLogin | Pending[BrowserLogin]: ...
-    def login_with_device_code(
-        self, **options: Unpack[DeviceLoginOptions]
-    ) -> DeviceLogin | Pending[DeviceLogin]: ...
+    def login_with_browser(self, **options: object) -> BrowserLogin | Pending[BrowserLogin]: ...
+    def login_with_device_code(self, **options: object) -> DeviceLogin | Pending[DeviceLogin]: ...
     def login_with_api_key(self, api_key: str) -> CodexAuth | Pending[CodexAuth]: ...
     def login_with_access_token(self, access_token: str) -> CodexAuth | Pending[CodexAuth]: ...
     def logout(self, revoke: bool, any_account: bool) -> LogoutOutcome | Pending[LogoutOutcome]: ...
@@ -332,58 +594,116 @@ class AsyncManager:
 
 @final
 class BrowserLogin:
-    """A sign-in that waits for a browser: by `AuthManager.login_with_browser`.
+    """A sign-in with a browser that waits for its user, by `AuthManager.login_with_browser`.
 
-    It goes on in the background until it is done, `cancel()` is called, a `with` block of it is
-    left, or it is garbage.
+    It goes on in the background until the login is stored, `cancel` is called, its `with` block is
+    left, or the object is garbage. It may be shared between threads. The exit of the interpreter
+    does not wait for it, and a forked child must start its own.
+
+    Example:
+        with manager.login_with_browser() as login:
+            print(f"Open {login.authorization_url}")
+            auth = login.wait()
+
     """
 
     @property
     def authorization_url(self) -> str:
-        """Where the browser is to go."""
+        """The address at which the user signs in. Keep it out of logs."""
     @property
     def redirect_uri(self) -> str:
-        """Where the browser comes back to."""
+        """The address to which the authorization server redirects the browser after the sign-in."""
     def open_browser(self) -> None:
-        """Opens the user's browser there; raises `LoginNotSupported` where none can be."""
+        """Opens the user's browser at `authorization_url`.
+
+        A browser that runs in the terminal blocks this call until it ends.
+
+        Raises `LoginNotSupported` if no browser can be opened.
+        """
     def wait(self) -> CodexAuth:
-        """Waits until the login is stored. Raises a `LoginError`."""
-    def begin_wait(self) -> CodexAuth | Pending[CodexAuth]: ...
+        """Blocks until the login is stored, and returns its snapshot.
+
+        It may be called again, and by several threads at once. Ctrl-C ends the waiting, not the
+        sign-in.
+
+        Raises a `LoginError`: `LoginDenied`, `LoginTimeout`, `LoginCancelled`,
+        `LoginWorkspaceNotAllowed`, `LoginFailed`, `LoginTransient` or `SaveFailed`. The store then
+        holds what it held before.
+        """
+    def begin_wait(self) -> CodexAuth | Pending[CodexAuth]:
+        """Does what `wait` does without blocking: returns the snapshot, or a `Pending`."""
     def complete(self, redirected_url: str) -> CodexAuth:
-        """Goes on with the address that the browser ended up at, and waits."""
-    def begin_complete(self, redirected_url: str) -> CodexAuth | Pending[CodexAuth]: ...
+        """Completes the sign-in with the address at which the browser arrived, and waits for it.
+
+        `redirected_url` is that address, as the user has pasted it. Returns the snapshot of the
+        login.
+
+        Raises `LoginStateMismatch` if the address belongs to another sign-in, or `LoginFailed` if
+        it is no such address; the sign-in then goes on waiting. Else raises the errors of `wait`.
+        """
+    def begin_complete(self, redirected_url: str) -> CodexAuth | Pending[CodexAuth]:
+        """Does what `complete` does without blocking: returns the snapshot, or a `Pending`."""
     def cancel(self) -> None:
-        """Ends it, unless the login is being stored already."""
+        """Cancels the sign-in, unless its login is being stored already. The port is free at once.
+
+        Callers that wait for it get a `LoginCancelled`.
+        """
     def __enter__(self) -> Self: ...
     def __exit__(self, *_exception: object) -> None: ...
 
 @final
 class DeviceLogin:
-    """A sign-in that waits for a code to be typed in: by `AuthManager.login_with_device_code`."""
+    """A sign-in with a device code that waits for its user.
+
+    `AuthManager.login_with_device_code` returns it. It goes on in the background until the login is
+    stored, `cancel` is called, its `with` block is left, or the object is garbage. It may be shared
+    between threads. The exit of the interpreter does not wait for it, and a forked child must start
+    its own.
+
+    Example:
+        with manager.login_with_device_code() as login:
+            print(f"Open {login.verification_uri} and type in {login.user_code}")
+            auth = login.wait()
+
+    """
 
     @property
     def user_code(self) -> str:
-        """What the user types in."""
+        """The code that the user types in. Keep it out of logs."""
     @property
     def verification_uri(self) -> str:
-        """Where."""
+        """The address at which the user types the code in."""
     @property
     def verification_uri_complete(self) -> str | None:
-        """The same with the code in it; `None` where the server has none."""
+        """The address with the code in it, for a QR code; `None` if the server sends none."""
     @property
     def expires_in(self) -> float:
-        """How many seconds the code is good, from when it was made."""
+        """The lifetime of the code in seconds, from its creation."""
     def wait(self) -> CodexAuth:
-        """Waits until the login is stored. Raises a `LoginError`."""
-    def begin_wait(self) -> CodexAuth | Pending[CodexAuth]: ...
+        """Blocks until the login is stored, and returns its snapshot.
+
+        It may be called again, and by several threads at once. Ctrl-C ends the waiting, not the
+        sign-in.
+
+        Raises a `LoginError`: `LoginTimeout` if the code has expired, else the errors of
+        `BrowserLogin.wait`. The store then holds what it held before.
+        """
+    def begin_wait(self) -> CodexAuth | Pending[CodexAuth]:
+        """Does what `wait` does without blocking: returns the snapshot, or a `Pending`."""
     def cancel(self) -> None:
-        """Ends it, unless the login is being stored already."""
+        """Cancels the sign-in, unless its login is being stored already.
+
+        Callers that wait for it get a `LoginCancelled`.
+        """
     def __enter__(self) -> Self: ...
     def __exit__(self, *_exception: object) -> None: ...
 
 @final
 class Event:
-    """Something that happened to a manager's login. No secrets."""
+    """Something that happened to the login of a manager. It holds no secrets.
+
+    An event describes the moment at which it was sent. `AuthManager.auth` has the present state.
+    """
 
     @property
     def kind(
@@ -402,115 +722,189 @@ class Event:
         "login_failed",
         "missed",
     ]:
-        """What happened; see the documentation of the class."""
+        """The kind of event.
+
+        - `adopted`: the manager now uses tokens that another process or program has refreshed.
+        - `refreshed`: the manager has redeemed the refresh token and uses the new tokens.
+        - `logged_out`: the store holds no login any more.
+        - `identity_changed`: the store holds another user's or workspace's login than before, or
+          its first login.
+        - `refresh_failed`: a refresh has failed; `error` says why.
+        - `save_failed`: the manager uses new tokens that it could not save; `error` says why. It
+          tries again, and sends no second event for that.
+        - `save_recovered`: the tokens of the last `save_failed` are saved.
+        - `store_changed`: another kind of store holds the login than before; see `store_holder`.
+        - `logged_in`: this manager has stored a new login.
+        - `login_pending`: a sign-in with a device code has asked the server, and its user has not
+          typed the code in yet.
+        - `login_failed`: a sign-in has failed or was cancelled; `error` says why.
+        - `missed`: the subscriber was too slow, and `missed` events were dropped at this point.
+        """
     @property
     def error(self) -> CodexAuthError | None:
-        """Why, of `refresh_failed`, `save_failed` and `login_failed`."""
+        """The error of `refresh_failed`, `save_failed` or `login_failed`; else `None`."""
     @property
     def store_holder(self) -> StoreHolder | None:
-        """Where the login is now, of `store_changed`."""
+        """The store that holds the login now, for `store_changed`. `None` for other kinds."""
     @property
     def missed(self) -> int:
-        """How many events are missing, of `missed`."""
+        """How many events were dropped, for `missed`. 0 for other kinds."""
 
 @final
 class Subscription:
-    """Has events delivered until `stop`, or until it and its manager are gone."""
+    """A subscription to the events of a manager, by `AuthManager.subscribe`.
+
+    Events are delivered until `stop` is called, or until this object or the manager is garbage.
+    """
 
     def stop(self) -> None:
-        """Ends it. An event that is being delivered is delivered to its end."""
-    def ask(self) -> None: ...
+        """Ends the subscription. A callback that is running at this moment runs to its end."""
+    def ask(self) -> None:
+        """Requests one more event. It is for internal use."""
 
 @final
 class KeepFresh:
-    """Keeps a login fresh until `stop`, or until its manager is gone."""
+    """A background task that refreshes a login before it expires, by `AuthManager.keep_fresh`.
+
+    It runs until `stop` is called or its manager is garbage.
+    """
 
     def stop(self) -> None:
-        """Ends it. A refresh in flight goes on."""
+        """Ends the task. A refresh that is in flight goes on."""
 
 @final
 class FollowStore:
-    """Follows the store until `stop`, or until its manager is gone."""
+    """A background task that adopts what other programs store, by `AuthManager.follow_store`.
+
+    It runs until `stop` is called or its manager is garbage.
+    """
 
     def stop(self) -> None:
-        """Ends it."""
+        """Ends the task."""
 
 @final
 class Stats:
-    """What a manager has done since it was made, in numbers that only grow."""
+    """Counters of what a manager has done since it was created. They never decrease.
+
+    An object of this class is immutable and compares by value.
+    """
 
     @property
     def adoptions(self) -> int:
-        """Replacements of the snapshot by tokens of the same login that somebody else got."""
+        """How often the manager adopted tokens that another process or program had refreshed."""
     @property
     def redemptions(self) -> int:
-        """Refresh tokens that the server has taken from this manager for new ones."""
+        """How many refresh tokens this manager has redeemed."""
     @property
     def recoveries(self) -> int:
-        """Recoveries from a 401 that came to a retry."""
+        """How many calls of `recover_from_unauthorized` decided for a retry."""
     @property
     def waits(self) -> int:
-        """Waits for somebody else's refresh."""
+        """How often a call waited for the refresh of another caller, process or program."""
     @property
     def failures(self) -> int:
-        """Refreshes that ended in an error, once for all who waited for one."""
+        """How many refreshes failed. A refresh that several callers waited for counts once."""
     @property
     def lock_wait(self) -> float:
-        """How long refreshes have waited for the lock, all together, in seconds."""
+        """How long refreshes have waited for the refresh lock, in seconds, as a total."""
     def __eq__(self, value: object, /) -> bool: ...
 
 @final
 class RequestAuthorization:
-    """With what a request is sent, and whether it is sent again: by `AuthManager.authorize`."""
+    """The authorization of one HTTP request, for HTTP integrations.
+
+    It says which snapshot the request is sent with, and whether the request is repeated. An HTTP
+    integration gets one from `AuthManager.authorize` for each request. It may be shared between
+    threads.
+
+    Example:
+        auth = authorization.auth()
+        while auth is not None:
+            response = send(headers=auth.headers())
+            auth = authorization.retry_auth(auth, response.status)
+
+    """
 
     def auth(self) -> CodexAuth:
-        """The snapshot to send the request with, fresh as by `AuthManager.fresh_auth`."""
-    def begin_auth(self) -> CodexAuth | Pending[CodexAuth]: ...
+        """Returns the snapshot to send the request with, refreshed like that of `fresh_auth`.
+
+        Raises `LoginRequired` if no login is stored, `OriginNotAllowed` if the credential must not
+        be sent to the request's origin, and the errors of `AuthManager.fresh_auth`.
+        """
+    def begin_auth(self) -> CodexAuth | Pending[CodexAuth]:
+        """Does what `auth` does without blocking: returns the snapshot, or a `Pending`."""
     def retry_auth(self, auth: CodexAuth, status: int) -> CodexAuth | None:
-        """The snapshot to send the request again with, after `status`; `None` if that is final."""
+        """Returns the snapshot to repeat the request with, or `None` if its response is final.
+
+        The request was sent with `auth` and answered with the HTTP status `status`. Only a 401
+        leads to a repetition, and one request is repeated at most twice. An integration calls this
+        also for a request whose body cannot be sent again: the recovery makes the next request
+        work.
+
+        Raises the errors of `AuthManager.recover_from_unauthorized`.
+        """
     def begin_retry_auth(
         self, auth: CodexAuth, status: int
-    ) -> CodexAuth | Pending[CodexAuth | None] | None: ...
+    ) -> CodexAuth | Pending[CodexAuth | None] | None:
+        """Does what `retry_auth` does without blocking: returns its result, or a `Pending`."""
 
 @final
 class StoreCalls:
-    """The calls for one store, for the thread that makes them."""
+    """The queue from which the thread of one store takes its calls."""
 
     def next(self) -> tuple[str, tuple[str | None, ...], StoreReply] | None:
-        """Waits for the next call: the method, its arguments, and whom to answer."""
+        """Waits for the next call.
+
+        Returns the name of the method, its arguments, and the `StoreReply` that takes the result.
+        Returns `None` once no manager uses the store any more.
+        """
 
 @final
 class StoreReply:
-    """Takes the answer to one call."""
+    """Takes the result of one call. It can be given one result only."""
 
     def returned(self, value: object) -> None:
-        """What the method returned."""
+        """Tells the core that the method returned `value`."""
     def raised(self, error: BaseException) -> None:
-        """What the method raised."""
+        """Tells the core that the method raised `error`."""
 
 @final
 class Pending(Generic[_T]):
-    """An answer that is not there yet."""
+    """An answer of the core that is not ready yet."""
 
     def start(self, deliver: Callable[[_T, BaseException | None], object]) -> None:
-        """Calls `deliver(value, error)`, once, from a thread of its own."""
+        """Calls `deliver(value, error)` once, when the answer is ready, from another thread.
+
+        While the interpreter ends, it blocks and calls `deliver` from the caller's thread instead.
+
+        Raises `RuntimeError` if it was called before.
+        """
 
 def broken_by(store: CustomStore) -> str | None:
-    """Runs the suite that every store must pass; what `store` breaks, if anything."""
+    """Runs the conformance suite on `store` and returns which rule `store` breaks, if any."""
 
 def finish(timeout: float = 10.0) -> bool:
-    """For a process that is about to end: waits, at most `timeout` seconds, for its refreshes."""
+    """Waits, before the process ends, until no refresh is in flight and all tokens are saved.
+
+    Waits for `timeout` seconds at most, and returns whether all is done. Ctrl-C ends the waiting.
+    The `SystemExit` of a signal handler does not, since the process is ending already.
+    """
 
 def before_fork() -> None:
-    """Waits until nothing is half set up that a forked child would miss."""
+    """Prepares a fork: waits until no thread is in a step that a child could not finish."""
 
 def after_fork_in_parent() -> None:
-    """Goes on, in the parent."""
+    """Lets the other threads of the parent go on after a fork."""
 
 def after_fork() -> None:
-    """Gives up, in a forked child, what belongs to its parent."""
+    """Gives up, in a forked child, the locks and threads that belong to its parent."""
 
 def deliver_log(
     deliver: Callable[[str, str, str, dict[str, str], float | None], object],
 ) -> None:
-    """Calls `deliver(level, target, message, fields, duration)` with all that is traced."""
+    """Calls `deliver(level, target, message, fields, duration)` with each record from now on.
+
+    The calls come from a thread that is not the caller's. The records that are left when the
+    process ends are delivered in the thread that calls `finish`. A second call of this function
+    changes nothing.
+    """

@@ -1,4 +1,4 @@
-"""The options of managers and logins, for type checkers."""
+"""The keyword options of managers and sign-ins, for type checkers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ManagerOptions(TypedDict, total=False):
-    """Keyword options; `AuthManager` says what they mean."""
+    """The keyword options of managers. `AuthManager` documents them."""
 
     codex_home: str | PathLike[str] | None
     store: (
@@ -43,7 +43,10 @@ class ManagerOptions(TypedDict, total=False):
 
 
 class DeviceLoginOptions(TypedDict, total=False):
-    """Keyword options; `AuthManager.login_with_browser` says what they mean."""
+    """The keyword options of a sign-in with a device code.
+
+    `AuthManager.login_with_browser` documents them.
+    """
 
     allowed_workspaces: Sequence[str] | None
     revoke_replaced: bool | None
@@ -54,7 +57,10 @@ class DeviceLoginOptions(TypedDict, total=False):
 
 
 class BrowserLoginOptions(DeviceLoginOptions, total=False):
-    """The same, and where the browser comes back to."""
+    """The keyword options of a sign-in with a browser.
+
+    `AuthManager.login_with_browser` documents them.
+    """
 
     ports: Sequence[int] | None
     manual: bool | None

@@ -1,4 +1,4 @@
-"""Answers of the native half, awaited."""
+"""Awaits answers of the compiled half of the package."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from codex_auth_sdk._native import Pending
 T = TypeVar("T")
 
 
-async def answer(outcome: T | Pending[T]) -> T:
-    """What a native call answers, at once or later."""
+async def resolve(outcome: T | Pending[T]) -> T:
+    """Returns the answer of a native call, which is ready or a `Pending`."""
     if isinstance(outcome, Pending):
         return await _wait(cast("Pending[T]", outcome))
     return outcome
@@ -25,7 +25,7 @@ async def _wait(pending: Pending[T]) -> T:
         try:
             loop.call_soon_threadsafe(settle, value, error)
         except RuntimeError:
-            # Nobody waits any more once the loop is closed.
+            # No task waits once the event loop is closed.
             if not loop.is_closed():
                 raise
 

@@ -1,4 +1,4 @@
-"""What has to happen when a process ends or forks."""
+"""The hooks for the end of a process and for forks."""
 
 import atexit
 import os
@@ -8,7 +8,7 @@ from codex_auth_sdk import _native
 
 
 def register() -> None:
-    """See that no rotated tokens are lost at the end of this process or of its forked children."""
+    """Registers the hooks, so that the end of this process or of a forked child loses no tokens."""
     atexit.register(_native.finish)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(
@@ -16,7 +16,7 @@ def register() -> None:
             after_in_parent=_native.after_fork_in_parent,
             after_in_child=_after_fork,
         )
-    # A child of multiprocessing that imports the package by itself.
+    # This process is a child of multiprocessing, and imports the package after it was started.
     process = sys.modules.get("multiprocessing.process")
     if process is not None and process.parent_process() is not None:
         _finish_worker_at_exit(_finish_worker)
@@ -24,7 +24,7 @@ def register() -> None:
 
 def _after_fork() -> None:
     _native.after_fork()
-    # Children of multiprocessing end without `atexit`, and forget what their parent registered.
+    # A child of multiprocessing runs no `atexit` hooks, and drops the finalizers of its parent.
     util = sys.modules.get("multiprocessing.util")
     if util is not None:
         util.register_after_fork(_finish_worker, _finish_worker_at_exit)

@@ -1,4 +1,4 @@
-"""Authorization for `requests`. `RequestsAuth` is what `codex_auth_sdk` exports from here."""
+"""The integration with `requests`. `codex_auth_sdk` exports `RequestsAuth`."""
 
 from __future__ import annotations
 
@@ -21,21 +21,23 @@ if TYPE_CHECKING:
 
 
 class RequestsAuth(AuthBase):
-    """Sends the requests of `requests` with a manager's credential.
+    """Authorizes the requests of the library `requests` with the login of a manager.
 
         session = requests.Session()
         session.auth = RequestsAuth(manager)
 
-    Each request is sent with a fresh snapshot. After a 401 it is sent again, at most twice, if its
-    body can be; the 401 to a body that cannot (a generator) comes back after the tokens were
-    recovered. The final response is the server's own, also where it is a 401.
+    Each request is sent with a fresh snapshot. After a 401 response the login is recovered and the
+    request is repeated, at most twice. A request whose body cannot be sent again, such as a
+    generator, is not repeated: its 401 is returned once the login is recovered. The caller always
+    gets the server's own response, a final 401 too.
 
-    Only requests to the origins of the credential, and to the manager's `allowed_origins`, get it,
-    and it does not go along a redirect to another origin. A request with an `Authorization` of its
-    own is left alone, unless that is `MANAGED_API_KEY`.
+    A request gets the credential only if its origin is that of the ChatGPT backend or the OpenAI
+    API, or one of the manager's `allowed_origins`. A redirect to another origin loses the
+    credential. A request that has an `Authorization` header of its own is left alone, unless that
+    is `MANAGED_API_KEY`. An object of this class may be shared between sessions and threads.
 
-    Raises `LoginRequired`, `OriginNotAllowed`, and what `recover_from_unauthorized` raises, then
-    with the 401 as `response`. May be shared between sessions and threads.
+    Raises `LoginRequired`, `OriginNotAllowed`, and the errors of `recover_from_unauthorized`, which
+    have the 401 as their `response`.
     """
 
     __module__ = "codex_auth_sdk"
@@ -44,7 +46,7 @@ class RequestsAuth(AuthBase):
         self._manager = native_of(manager)
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        """Prepares a request, as `requests` asks for."""
+        """Authorizes a request before it is sent, as `requests` asks for."""
         exchange = _Exchange.of(self._manager, request)
         if exchange is not None:
             exchange.begin(request)
@@ -52,7 +54,7 @@ class RequestsAuth(AuthBase):
 
 
 class _Exchange:
-    """One request until its final response, and once more if it is sent again after that."""
+    """One request with its redirects and repetitions, until its final response."""
 
     def __init__(
         self,
@@ -68,16 +70,16 @@ class _Exchange:
 
     @classmethod
     def of(cls, manager: AuthManager | AsyncManager, request: PreparedRequest) -> _Exchange | None:
-        """That of a request which the manager authorizes."""
+        """Returns the exchange of `request`, or `None` if the manager does not authorize it."""
         own: Any = request.headers.get("Authorization")
         own = own.decode("latin-1") if isinstance(own, bytes) else own
         start = partial(manager.authorize, request.url or "", own)
         authorization = start()
         return None if authorization is None else cls(start, authorization, request)
 
-    def __reduce__(self) -> tuple[type[_Ended], tuple[()]]:
-        # A response brings the hooks of its request along.
-        return _Ended, ()
+    def __reduce__(self) -> tuple[type[_FinishedExchange], tuple[()]]:
+        # A pickled response contains the hooks of its request, and so this object.
+        return _FinishedExchange, ()
 
     def begin(self, request: PreparedRequest) -> None:
         self._put_headers(request)
@@ -88,7 +90,7 @@ class _Exchange:
         request.headers.update(self._sent)
 
     def __call__(self, response: Response, **sending: Any) -> Response:
-        """Takes a response, as a hook: the one that the caller gets."""
+        """Returns the response that the caller gets, as a response hook of `requests`."""
         if self._authorization is None:
             self._authorization = self._start()
         while self._authorization is not None and self._is_ours(response.request):
@@ -102,21 +104,21 @@ class _Exchange:
             self._auth = again
             response = self._send_again(response, sending)
         if response.is_redirect:
-            self._leave_at_border(response)
+            self._drop_credential_at_redirect(response)
         else:
             self._authorization = None
         return response
 
     def _is_ours(self, request: PreparedRequest) -> bool:
-        # A redirect to another origin has left it behind.
+        # A redirect to another origin has removed it.
         return request.headers.get("Authorization") == self._sent["Authorization"]
 
     def _send_again(self, response: Response, sending: dict[str, Any]) -> Response:
-        # Its connection is free once it is read.
+        # A response frees its connection once its body is read.
         response.content  # noqa: B018
         response.close()
         request = response.request
-        # The request itself: a redirect goes on from it.
+        # The request object itself is sent again, because `requests` builds redirects from it.
         self._put_headers(request)
         connection: Any = response.connection
         again: Response = connection.send(request, **sending)
@@ -124,22 +126,22 @@ class _Exchange:
         again.request = request
         return again
 
-    def _leave_at_border(self, response: Response) -> None:
+    def _drop_credential_at_redirect(self, response: Response) -> None:
         target = urljoin(response.url, response.headers["Location"])
         if _origin(target) != _origin(response.url):
             for name in self._sent:
                 response.request.headers.pop(name, None)
 
 
-class _Ended:
-    """What is left of an exchange in a copy of its response."""
+class _FinishedExchange:
+    """Stands for an exchange in a pickled copy of its response. It does nothing."""
 
     def __call__(self, response: Response, **_: Any) -> Response:
         return response
 
 
 class _Body:
-    """A request's body, which may be one that can be read once."""
+    """A request body, which may be a file or a stream."""
 
     def __init__(self, body: Any) -> None:
         self._file = None if body is None or isinstance(body, (bytes, str)) else body
@@ -152,7 +154,7 @@ class _Body:
             return None
 
     def rewind(self) -> bool:
-        """Goes back to where it began; whether it can be sent again."""
+        """Goes back to the start of the body. Returns whether the body can be sent again."""
         if self._file is None or self._start is None:
             return self._start is not None
         try:
@@ -168,5 +170,5 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     try:
         return parts.scheme, parts.hostname, parts.port or standard
     except ValueError:
-        # One that nobody can go to.
+        # The port is not a number.
         return parts.scheme, parts.hostname, None

@@ -1,43 +1,36 @@
-"""Stores written in Python: what one is, and the thread that calls it."""
+"""The interface of stores that are written in Python."""
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Awaitable
-
-    from codex_auth_sdk._native import StoreCalls
-
-# A second after the core has given the call up.
-PATIENCE_S = 16.0
 
 
 class CustomStore(Protocol):
-    """An object that keeps a login in a place of your own, such as a row of a database.
+    """An object that keeps a login in a place of the program's choice, such as a database row.
 
-    Hand it to a manager as its `store`. The methods may be functions or coroutine functions. A
-    record is JSON text of which a store knows nothing; it holds tokens. A version is any `str`, and
-    another one after every save. `expected` is the version that `load` returned, `None` for
-    "nothing is stored". Comparing it and writing must be one step, so that no other writer comes
-    in between, in whatever process.
+    Pass it to a manager as its `store`. Its methods may be functions or coroutine functions. A
+    record is JSON text with tokens; the store does not interpret it. A version is a `str` that
+    changes with every save. `expected` is the version that `load` returned, or `None` if nothing
+    was stored. A method must compare it and write in one atomic step, so that no other process
+    writes in between.
 
-    A store may also have a lock that excludes all other processes, as two more methods:
-    `try_lock()` takes it if it is free and returns whether it did; `unlock()` gives it back, and
-    is no error where it is not held. The lock must last until then, or for `refresh_deadline` at
-    least, and end with its process. Without a lock, one redemption of a refresh token is
-    guaranteed within one process only.
+    A store may have two more methods, for a lock that excludes all other processes. `try_lock()`
+    takes the lock if it is free, and returns whether it did. `unlock()` releases it, and does
+    nothing if it is not held. The lock must last until `unlock`, or for `refresh_deadline` at
+    least, and must be released when its process ends. Without these methods, managers redeem a
+    refresh token once per process, not once on the whole.
 
-    All methods of one store are called in a thread of its own, one after the other, so that a
-    connection that `load` opens serves all calls; coroutines run on an event loop in that thread,
-    never on yours. A forked child gets another thread, and has to open connections of its own. A
-    method must not call a manager that uses the store.
+    A thread of the package calls all methods of one store, one after the other, so one database
+    connection can serve all calls. Coroutines run on an event loop in that thread, never on an
+    event loop of the program. A forked child gets another thread, and must open connections of its
+    own. A method must not call a manager that uses the store.
 
-    What a method raises arrives as the `__cause__` of a `StoreUnavailable`, and so does a return
-    value of a wrong type. A call that takes more than 15 seconds is given up (`StoreUnavailable`,
-    too); a coroutine is cancelled then, and the next call waits for a function that hangs.
+    If a method raises, or returns a value of a wrong type, the manager raises `StoreUnavailable`
+    with the exception as its `__cause__`. A call that takes more than 15 seconds is given up with
+    `StoreUnavailable`. A coroutine is then cancelled; a function that hangs delays the next call.
 
     Example:
         class Row:
@@ -75,72 +68,19 @@ class CustomStore(Protocol):
     """
 
     def load(self) -> tuple[str, str] | Awaitable[tuple[str, str] | None] | None:
-        """The record and its version; `None` for nothing."""
+        """Returns the stored record and its version, or `None` if nothing is stored."""
         ...
 
     def save(self, record: str, expected: str | None, /) -> bool | Awaitable[bool]:
-        """Stores `record` if the store still has version `expected`; whether it did."""
+        """Stores `record` if the store still has the version `expected`; returns whether so.
+
+        It gives the record a new version.
+        """
         ...
 
     def delete(self, expected: str | None, /) -> bool | Awaitable[bool]:
-        """Removes the record if the store still has version `expected`; whether it did."""
+        """Removes the record if the store still has the version `expected`; returns whether so."""
         ...
 
 
 CustomStore.__module__ = "codex_auth_sdk"
-
-
-def start(store: object, calls: StoreCalls) -> None:
-    """Starts the thread that makes the `calls` for `store`, until there are no more."""
-    # The interpreter does not wait for it: what is to be saved is waited for by itself.
-    arguments = (store, calls)
-    threading.Thread(
-        target=_serve, args=arguments, name="codex-auth-sdk-store", daemon=True
-    ).start()
-
-
-def _serve(store: object, calls: StoreCalls) -> None:
-    loop = _Loop()
-    while _serve_next(store, calls, loop):
-        pass
-    loop.close()
-
-
-def _serve_next(store: object, calls: StoreCalls, loop: _Loop) -> bool:
-    """Makes one call; false if there are no more. Nothing of a login stays after it."""
-    call = calls.next()
-    if call is None:
-        return False
-    method, arguments, reply = call
-    try:
-        value = getattr(store, method)(*arguments)
-        if hasattr(value, "__await__"):
-            value = loop.run(value)
-    except BaseException as error:
-        reply.raised(error)
-    else:
-        reply.returned(value)
-    return True
-
-
-class _Loop:
-    """The event loop of a store whose methods are coroutines, made when it is needed."""
-
-    _loop: asyncio.AbstractEventLoop | None = None
-
-    def run(self, value: Awaitable[object]) -> object:
-        import asyncio
-
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            asyncio.set_event_loop(self._loop)
-
-        async def within_patience() -> object:
-            return await asyncio.wait_for(value, PATIENCE_S)
-
-        return self._loop.run_until_complete(within_patience())
-
-    def close(self) -> None:
-        if self._loop is not None:
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-            self._loop.close()

@@ -1,4 +1,4 @@
-"""The manager for asyncio. `AsyncAuthManager` is what `codex_auth_sdk` exports from here."""
+"""The manager of a login for asyncio. `codex_auth_sdk` exports `AsyncAuthManager`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from codex_auth_sdk._async_login import AsyncBrowserLogin, AsyncDeviceLogin
 from codex_auth_sdk._native import AsyncManager
-from codex_auth_sdk._pending import answer
+from codex_auth_sdk._pending import resolve
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -33,19 +33,20 @@ if TYPE_CHECKING:
 
 
 class AsyncAuthManager:
-    """`AuthManager` for asyncio: what touches the disk or the network is awaited.
+    """Manages a Codex login for asyncio; a method that uses the disk or the network is a coroutine.
 
-    The options are those of `AuthManager`. The constructor reads a file or memory once, without
-    waiting, and raises `StoreUnavailable` where that is not possible; `open` reads any store and
-    waits as long as it takes:
+    It does what `AuthManager` does, and has the same options. The constructor reads a file or a
+    store in memory once, without waiting, and raises `StoreUnavailable` for other stores. `open`
+    reads any store and waits as long as that takes:
 
         async with await AsyncAuthManager.open() as manager:
             auth = await manager.fresh_auth()
 
-    Cancelling a call, by `task.cancel()` or a timeout, ends the waiting only: a refresh goes on
-    until the new tokens are saved, also after `asyncio.run` has returned, and at the exit of the
-    interpreter for up to 10 seconds. A manager may be used from several event loops and threads at
-    once, and one made before a fork works in the child.
+    A cancelled call, by `task.cancel()` or a timeout, ends the waiting only. Once the authorization
+    server may have rotated the refresh token, the refresh goes on until the new tokens are saved,
+    even after `asyncio.run` has returned. The exit of the interpreter waits for that, for 10
+    seconds at most. A manager may be used from several event loops and threads at once, and one
+    that was created before a fork works in the child.
     """
 
     __module__ = "codex_auth_sdk"
@@ -58,198 +59,205 @@ class AsyncAuthManager:
 
     @classmethod
     async def open(cls, **options: Unpack[ManagerOptions]) -> Self:
-        """Opens a manager on any store, waiting for it if need be.
+        """Creates a manager and reads its store, whichever that is.
 
-        Raises `InvalidOption`, `TypeError`, `StoreCorrupt`, `StoreUnavailable`. That nobody is
-        signed in is no error.
+        The options are those of `AuthManager`.
+
+        Raises `InvalidOption`, `TypeError`, `StoreCorrupt` or `StoreUnavailable`. A store without a
+        login is no error.
         """
         manager = cls.__new__(cls)
-        manager._manager = await answer(AsyncManager.open(**options))
+        manager._manager = await resolve(AsyncManager.open(**options))
         return manager
 
     def auth(self) -> CodexAuth | None:
-        """The snapshot in memory; `None` while nobody is signed in. No I/O, no waiting."""
+        """Returns the snapshot in memory, or `None` if no login is stored. It never blocks."""
         return self._manager.auth()
 
     async def fresh_auth(self) -> CodexAuth | None:
-        """The snapshot, refreshed first where needed; `None` while nobody is signed in.
+        """Returns a snapshot whose access token has not expired, or `None` if no login is stored.
 
-        While the token is still valid a due refresh runs in the background and the current
-        snapshot is returned at once; only an expired token makes the caller wait.
+        If the token expires within `refresh_window`, this starts a refresh in the background and
+        returns the current snapshot at once. Only if the token has expired does the caller wait for
+        the refresh.
 
-        Raises what `refresh_token` raises, and only for an expired token.
+        Raises the errors of `refresh_token`, and only if the token has expired.
         """
         auth = self._manager.fresh_auth_if_ready()
-        return await answer(self._manager.fresh_auth()) if auth is None else auth
+        return await resolve(self._manager.fresh_auth()) if auth is None else auth
 
     def fresh_auth_if_ready(self) -> CodexAuth | None:
-        """What `fresh_auth` would return at once.
+        """Returns what `fresh_auth` would return without waiting.
 
-        `None` if it would have to wait, or if nobody is signed in.
+        Returns `None` if `fresh_auth` would have to wait, or if no login is stored.
         """
         return self._manager.fresh_auth_if_ready()
 
     async def reload(self) -> bool:
-        """Reads the store; whether the snapshot in memory was replaced.
+        """Reads the store. Returns whether this replaced the snapshot in memory.
 
-        Raises `StoreCorrupt` or `StoreUnavailable`; the snapshot then stays what it was.
+        Raises `StoreCorrupt` or `StoreUnavailable`; the snapshot in memory then stays.
         """
-        return await answer(self._manager.reload())
+        return await resolve(self._manager.reload())
 
     async def sync_from_storage(self, auth: CodexAuth) -> SyncOutcome:
-        """Reads the store and says how the login in it relates to `auth`.
+        """Reads the store and returns how the stored login relates to `auth`.
 
-        The snapshot in memory follows the store whatever the answer is.
+        The snapshot in memory becomes that of the stored login, whatever the result is.
 
         Raises `StoreCorrupt` or `StoreUnavailable`.
         """
-        return await answer(self._manager.sync_from_storage(auth))
+        return await resolve(self._manager.sync_from_storage(auth))
 
     async def refresh_token(self, auth: CodexAuth) -> CodexAuth | None:
-        """Gets a token in the place of `auth`'s.
+        """Returns a snapshot with another access token than that of `auth`.
 
-        That is the store's, if somebody has refreshed it already, else one for which the stored
-        refresh token is redeemed. `None` where there is nothing to get for this login: it was
-        logged out, replaced by another account's, or may not be refreshed. Any number of callers
-        with one token share one refresh.
+        If another process has refreshed the login already, this adopts its tokens; else it redeems
+        the stored refresh token. Any number of callers with one rejected token share one refresh.
+        Returns `None` if there is no such token for the login of `auth`: no login is stored any
+        more, another account's login is stored, or the login may not be refreshed.
 
-        Raises `RefreshTokenError` (sign in again); `TransientError`, that is `RefreshTransient`,
-        `LockTimeout` or `StoreUnavailable` (try again, after `retry_after` seconds where that is
-        set); `StoreReadOnly` or `StoreCorrupt` (nothing was spent).
+        Raises `RefreshTokenError` if the user must sign in again, `TransientError`
+        (`RefreshTransient`, `LockTimeout` or `StoreUnavailable`) if the caller may try again, after
+        `retry_after` seconds if that is set, and `StoreReadOnly` or `StoreCorrupt` if the store
+        cannot be used; no token was redeemed then.
         """
-        return await answer(self._manager.refresh_token(auth))
+        return await resolve(self._manager.refresh_token(auth))
 
     def authorize(
         self, url: str, authorization: str | None = None
     ) -> AsyncRequestAuthorization | None:
-        """The authorization of a request to `url`, for HTTP integrations.
+        """Returns the authorization of a request to `url`, for HTTP integrations.
 
-        `None` where it gets none: it has an `Authorization` header (`authorization`) of its own, or
-        goes to an origin that is neither the ChatGPT backend's nor the API's nor one of
-        `allowed_origins`. A request whose bearer is `MANAGED_API_KEY` always gets one, or an error.
+        `authorization` is the request's own `Authorization` header, if it has one. Returns `None`
+        if the manager must leave the request alone: it has such a header, or its origin is neither
+        that of the ChatGPT backend or the OpenAI API nor one of `allowed_origins`. A request whose
+        bearer token is `MANAGED_API_KEY` always gets an authorization, which raises
+        `OriginNotAllowed` if need be. This method never blocks.
         """
         native = self._manager.authorize(url, authorization)
         return None if native is None else AsyncRequestAuthorization(native)
 
     def unauthorized_recovery(self) -> UnauthorizedRecovery:
-        """The state of one request's recovery; get a new one for every request."""
+        """Returns the recovery state of one request. Get a new one for each request."""
         return self._manager.unauthorized_recovery()
 
     async def recover_from_unauthorized(
         self, auth: CodexAuth, recovery: UnauthorizedRecovery
     ) -> UnauthorizedRecoveryDecision:
-        """What to do about a 401 that a request with `auth` got.
+        """Decides what to do about a 401 response to a request that was sent with `auth`.
 
-        `RETRY` with what `auth()` returns now, or `GIVE_UP`, for the reason that
-        `recovery.give_up_reason` names. The first call adopts what another program has stored, the
-        next one refreshes; a request therefore needs at most two retries. A call that raises does
-        not use up the recovery.
+        Returns `RETRY` if the request is to be sent again with the snapshot that `auth()` now
+        returns. Returns `GIVE_UP` if the 401 is final; `recovery.give_up_reason` says why. The
+        first call for a request adopts tokens that another program has stored, the second one
+        refreshes, so a request is repeated at most twice. A call that raises does not count.
 
-        Raises what `refresh_token` raises.
+        Raises the errors of `refresh_token`.
         """
-        return await answer(self._manager.recover_from_unauthorized(auth, recovery))
+        return await resolve(self._manager.recover_from_unauthorized(auth, recovery))
 
     def keep_fresh(self) -> KeepFresh:
-        """Does what `fresh_auth` does in the background, without anybody asking.
+        """Starts a background task that refreshes the login before it expires.
 
-        The token is refreshed once it is due, well before the Codex CLI would, and logins and
-        logouts by others are followed. Nothing ends it but `stop()` of what is returned, or the end
-        of the manager, which keeps its last one alive. The exit of the interpreter does not wait
-        for it; a forked child has to ask for its own.
+        It refreshes each access token once that enters the refresh window, earlier than the Codex
+        CLI would, and adopts logins and logouts of other programs. After an error it tries again
+        later. It runs until `stop` of the returned object is called or the manager is garbage. The
+        exit of the interpreter does not wait for it. A forked child must start its own.
         """
         return self._manager.keep_fresh()
 
     def follow_store(self) -> FollowStore:
-        """Has the snapshot in memory follow the store.
+        """Starts a background task that adopts what other programs store, as soon as they store it.
 
-        A rotation, a login or a logout by another program is adopted at once, without a request
-        failing first. For a file the system tells of changes; the store is looked at every second
-        besides. It ends as `keep_fresh` does.
+        Without it, the manager notices a new login, a logout or refreshed tokens of another program
+        only when a token has expired or was rejected. For a file the task gets notifications from
+        the operating system; any store is read once a second as well. It runs until `stop` of the
+        returned object is called or the manager is garbage. A forked child must start its own.
         """
         return self._manager.follow_store()
 
     def subscribe(self) -> Events:
-        """What happens to the login from now on, as an asynchronous iterator for one event loop."""
+        """Returns the events from now on, as an asynchronous iterator for one event loop."""
         return Events(self._manager)
 
     def stats(self) -> Stats:
-        """What this manager has done so far, in numbers."""
+        """Returns the counters of this manager."""
         return self._manager.stats()
 
     async def login_with_browser(self, **options: Unpack[BrowserLoginOptions]) -> AsyncBrowserLogin:
-        """Begins to sign in with a browser.
+        """Starts a sign-in with a browser: an authorization code with PKCE (RFC 8252, RFC 7636).
 
-        The user goes to `authorization_url` of what is returned, which waits for them. The options
-        are those of `AuthManager.login_with_browser`. The new login takes the place of whatever is
-        stored when it is complete, and not before: a sign-in that is cancelled or fails changes
-        nothing.
+        The user opens `authorization_url` of the returned object, whose `wait` returns once the
+        login is stored. The new login replaces the stored one when the sign-in is complete; a
+        sign-in that fails or is cancelled changes nothing. The options are those of
+        `AuthManager.login_with_browser`.
 
-        Raises what `AuthManager.login_with_browser` raises.
+        Raises the errors of `AuthManager.login_with_browser`.
         """
-        return AsyncBrowserLogin(await answer(self._manager.login_with_browser(**options)))
+        return AsyncBrowserLogin(await resolve(self._manager.login_with_browser(**options)))
 
     async def login_with_device_code(
         self, **options: Unpack[DeviceLoginOptions]
     ) -> AsyncDeviceLogin:
-        """Begins to sign in on another device.
+        """Starts a sign-in with a device code (RFC 8628): the user types the code in on any device.
 
-        Its user types `user_code` of what is returned in at `verification_uri`. The options are
+        The user opens `verification_uri` of the returned object and types its `user_code`; its
+        `wait` returns once the login is stored. The new login replaces the stored one when the
+        sign-in is complete; a sign-in that fails or is cancelled changes nothing. The options are
         those of `AuthManager.login_with_device_code`.
 
-        Raises what `AuthManager.login_with_device_code` raises.
+        Raises the errors of `AuthManager.login_with_device_code`.
         """
-        return AsyncDeviceLogin(await answer(self._manager.login_with_device_code(**options)))
+        return AsyncDeviceLogin(await resolve(self._manager.login_with_device_code(**options)))
 
     async def login_with_api_key(self, api_key: str) -> CodexAuth:
-        """Stores a login by API key, and returns its snapshot.
+        """Stores an API key as the login and returns its snapshot. No server checks the key.
 
-        Nobody is asked whether the key is good.
-
-        Raises `LoginInvalidCredential` where it cannot be a key, `LoginWorkspaceNotAllowed` where
-        the manager is for one account, `SaveFailed`.
+        Raises `LoginInvalidCredential` if the text cannot be an API key, `LoginWorkspaceNotAllowed`
+        if the manager has the option `account_id`, and `SaveFailed`.
         """
-        return await answer(self._manager.login_with_api_key(api_key))
+        return await resolve(self._manager.login_with_api_key(api_key))
 
     async def login_with_access_token(self, access_token: str) -> CodexAuth:
-        """Stores a login by personal access token, or by the token of an agent.
+        """Stores a personal access token, or the token of an agent, as the login.
 
-        Returns its snapshot. Nobody is asked whether it is good.
+        Returns the snapshot of the login. No server checks the token.
 
-        Raises what `login_with_api_key` raises.
+        Raises the errors of `login_with_api_key`.
         """
-        return await answer(self._manager.login_with_access_token(access_token))
+        return await resolve(self._manager.login_with_access_token(access_token))
 
     async def logout(self, *, revoke: bool = True, any_account: bool = False) -> LogoutOutcome:
         """Removes the login from the store.
 
-        With `revoke` the server is asked to revoke it first, which is best effort and may end
-        other sessions of the account. A refresh in flight in any process does not bring the login
-        back.
+        With `revoke`, the default, the manager first asks the authorization server to revoke the
+        tokens, which may end other sessions of the account; the login is removed even if that
+        fails. A refresh that is in flight in any process does not bring the login back.
 
-        Raises `IdentityMismatch` where the store holds another account's login by now, which is
-        left alone unless `any_account` is true; `StoreReadOnly`, `StoreUnavailable`, `LockTimeout`.
+        Raises `IdentityMismatch` if the store now holds another account's login, which stays unless
+        `any_account` is true, and `StoreReadOnly`, `StoreUnavailable` or `LockTimeout`.
         """
-        return await answer(self._manager.logout(revoke, any_account))
+        return await resolve(self._manager.logout(revoke, any_account))
 
     async def aclose(self, timeout: float | timedelta | None = None) -> bool:
-        """Waits for refreshes in flight and tokens that are still to be saved.
+        """Waits until no refresh is in flight and all tokens are saved. Returns whether that is so.
 
-        Waits at most `timeout` (seconds or a `timedelta`; default 10 s) and says whether all are
-        done. The manager stays usable. Leaving an `async with` block does the same.
+        It waits for `timeout` at most, in seconds or as a `timedelta`. Default: 10 s. The manager
+        can be used afterwards. Leaving an `async with` block calls this.
         """
-        return await answer(self._manager.close(timeout))
+        return await resolve(self._manager.close(timeout))
 
     @property
     def store_holder(self) -> StoreHolder | None:
-        """Which kind of store held the login when it was last read, and why not the preferred one.
+        """The kind of store that held the login when it was last read, for a store that chooses.
 
-        `None` for a store that does not choose.
+        Only `auto` chooses. `None` for other stores.
         """
         return self._manager.store_holder
 
     @property
     def pending_save(self) -> bool:
-        """Whether rotated tokens are in use that could not be saved yet."""
+        """Whether the manager uses refreshed tokens that it could not save yet."""
         return self._manager.pending_save
 
     async def __aenter__(self) -> Self:
@@ -264,28 +272,28 @@ class AsyncAuthManager:
 
 
 class Events:
-    """The events of a manager since `AsyncAuthManager.subscribe`, one after the other.
+    """The events of a manager, one after the other, by `AsyncAuthManager.subscribe`.
 
         async for event in manager.subscribe():
             print(event.kind)
 
-    It goes on until `stop()`. Cancelling the wait for an event loses none. At most 64 wait to be
-    read; then the oldest give way and an event `missed` tells how many. A forked child has to
-    subscribe for itself.
+    The iteration ends when `stop` is called. Cancelling the wait for an event loses none. At most
+    64 events wait to be read; then the oldest are dropped and an event of the kind `missed` says
+    how many. A forked child must subscribe for itself.
     """
 
     __module__ = "codex_auth_sdk"
     __slots__ = ("_manager", "_next", "_stopped", "_subscription")
 
     def __init__(self, manager: AsyncManager) -> None:
-        # It lives as long as somebody may be waiting here.
+        # This keeps the manager alive for as long as a task may wait for its events.
         self._manager = manager
         self._next: asyncio.Future[Event | None] | None = None
         self._stopped = False
         self._subscription = manager.subscribe(self._deliver)
 
     def stop(self) -> None:
-        """Ends it, also for whoever is waiting in this event loop."""
+        """Ends the subscription, and the iteration of a task that waits in this event loop."""
         self._subscription.stop()
         self._stopped = True
         self._settle(None)
@@ -307,7 +315,7 @@ class Events:
 
     def _deliver(self, event: Event) -> None:
         if self._next is not None:
-            with suppress(RuntimeError):  # Nobody waits any more once the loop is closed.
+            with suppress(RuntimeError):  # No task waits once the event loop is closed.
                 self._next.get_loop().call_soon_threadsafe(self._settle, event)
 
     def _settle(self, event: Event | None) -> None:
@@ -316,7 +324,11 @@ class Events:
 
 
 class AsyncRequestAuthorization:
-    """`RequestAuthorization` for asyncio, by `AsyncAuthManager.authorize`."""
+    """The authorization of one HTTP request, for HTTP integrations that use asyncio.
+
+    An integration gets one from `AsyncAuthManager.authorize` for each request. It says which
+    snapshot the request is sent with, and whether the request is repeated.
+    """
 
     __module__ = "codex_auth_sdk"
     __slots__ = ("_native",)
@@ -325,25 +337,28 @@ class AsyncRequestAuthorization:
         self._native = native
 
     async def auth(self) -> CodexAuth:
-        """The snapshot to send the request with, fresh as by `AsyncAuthManager.fresh_auth`.
+        """Returns the snapshot to send the request with, refreshed like that of `fresh_auth`.
 
-        Raises `LoginRequired` while nobody is signed in, `OriginNotAllowed` where this credential
-        may not go there, else what `AsyncAuthManager.fresh_auth` raises.
+        Raises `LoginRequired` if no login is stored, `OriginNotAllowed` if the credential must not
+        be sent to the request's origin, and the errors of `AsyncAuthManager.fresh_auth`.
         """
-        return await answer(self._native.begin_auth())
+        return await resolve(self._native.begin_auth())
 
     async def retry_auth(self, auth: CodexAuth, status: int) -> CodexAuth | None:
-        """The snapshot to send the request again with.
+        """Returns the snapshot to repeat the request with, or `None` if its response is final.
 
-        It was sent with `auth` and answered with `status`; `None` where that is the final response.
+        The request was sent with `auth` and answered with the HTTP status `status`. Only a 401
+        leads to a repetition, and one request is repeated at most twice. An integration calls this
+        also for a request whose body cannot be sent again: the recovery makes the next request
+        work.
 
-        Raises what `AsyncAuthManager.recover_from_unauthorized` raises.
+        Raises the errors of `AsyncAuthManager.recover_from_unauthorized`.
         """
-        return await answer(self._native.begin_retry_auth(auth, status))
+        return await resolve(self._native.begin_retry_auth(auth, status))
 
 
 def native_of(manager: AuthManager | AsyncAuthManager) -> AuthManager | AsyncManager:
-    """What makes the calls of `manager`."""
+    """Returns the compiled manager behind `manager`."""
     if isinstance(manager, AsyncAuthManager):
         return manager._manager  # pyright: ignore[reportPrivateUsage]
     return manager

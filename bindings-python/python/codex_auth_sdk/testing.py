@@ -1,4 +1,4 @@
-"""For those who write a store of their own: the suite that every store must pass."""
+"""The conformance suite for programs that have a store of their own."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ __all__ = ["check_store"]
 
 
 def check_store(store: CustomStore) -> None:
-    """Runs the suite on `store`, which must be empty at first and is empty again at the end.
+    """Runs the conformance suite, which every store must pass, on `store`.
 
-    It blocks, and calls the methods of the store as a manager does. Raises `AssertionError` that
-    says what is broken; then something may be left in the store.
+    The store must be empty at first, and is empty again after the suite has passed. The suite calls
+    the methods of the store like a manager, and blocks until it is done.
+
+    Raises `AssertionError`, which says which rule the store breaks. Then the store may still hold a
+    record.
     """
     broken = _native.broken_by(store)
     if broken is not None:

@@ -1,13 +1,12 @@
-//! Stores written in Python.
+//! Stores that are written in Python.
 //!
-//! The methods of one run in a thread of Python's own, one after the other, in the order in which
-//! they were called: `_store.serve` asks [`StoreCalls`] what is to be called. So no thread of the
-//! core ever waits for the interpreter, a caller's event loop is never needed, and what a store
-//! does when the interpreter ends happens in a thread that the interpreter knows.
+//! Each store has a Python thread, which calls the store's methods one after the other, in the
+//! order in which the core asked for them: `_store_thread.py` takes the calls from [`StoreCalls`].
+//! So no thread of the core waits for the interpreter's lock, no event loop of the caller is
+//! needed, and Python code runs only in threads that the interpreter knows, also while the
+//! interpreter ends.
 
 use std::collections::HashMap;
-use std::error::Error;
-use std::fmt;
 use std::mem;
 use std::process;
 use std::sync::mpsc::{self, Receiver, SendError, Sender};
@@ -25,15 +24,17 @@ use tokio::sync::oneshot;
 
 use crate::bridge::{attach, is_ending, wait};
 use crate::errors::wrong_type;
+use crate::raised::Raised;
 
-/// The storage for the object `store`: one and the same while a manager uses it, so that managers
-/// of one store exclude each other.
+/// Returns the storage for the Python object `store`.
+///
+/// Managers that use one object get one storage, so that they exclude each other.
 pub(crate) fn storage_of(store: &Bound<'_, PyAny>) -> PyResult<Arc<CustomStorage>> {
     static STORAGES: LazyLock<Mutex<HashMap<usize, Weak<CustomStorage>>>> =
         LazyLock::new(Mutex::default);
     let python = PythonStore::new(store)?;
     let mut storages = STORAGES.lock().unwrap_or_else(PoisonError::into_inner);
-    // A storage keeps its object alive, and with it the address.
+    // A storage keeps its Python object alive, so no other object has this address meanwhile.
     let address = store.as_ptr().addr();
     if let Some(storage) = storages.get(&address).and_then(Weak::upgrade) {
         return Ok(storage);
@@ -44,7 +45,7 @@ pub(crate) fn storage_of(store: &Bound<'_, PyAny>) -> PyResult<Arc<CustomStorage
     Ok(storage)
 }
 
-/// Runs the suite that every store must pass; what `store` breaks, if anything.
+/// Runs the conformance suite on `store` and returns which rule `store` breaks, if any.
 #[pyfunction]
 pub(crate) fn broken_by(py: Python<'_>, store: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
     let storage = storage_of(store)?;
@@ -78,7 +79,7 @@ impl PythonStore {
         Ok(Self { name, has_lock, thread })
     }
 
-    /// Calls `method`; the call is under way when this returns, if the thread runs already.
+    /// Hands a call of `method` to the store's thread, which is started first if it does not run.
     fn call<T: Send + 'static>(
         &self,
         method: &'static str,
@@ -88,7 +89,7 @@ impl PythonStore {
         let (sender, receiver) = oneshot::channel();
         let deliver = move |value: PyResult<Bound<'_, PyAny>>| {
             let answer = value.and_then(|value| extract(&value)).map_err(Raised);
-            // Nobody listens to an answer that came too late.
+            // The core has given up a call whose answer comes too late.
             drop(sender.send(answer));
         };
         let call = Call { method, arguments, deliver: Box::new(deliver) };
@@ -150,8 +151,10 @@ fn is_done(method: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
     value.extract().map_err(|_| wrong_type(&format!("what {method} returns"), "a bool", value))
 }
 
-/// The thread of one store. It is started by the first call, and by the first of a forked child
-/// again; it ends with the storage.
+/// The Python thread of one store.
+///
+/// The first call of each process starts it, so a forked child has a thread of its own. It ends
+/// once the storage is dropped.
 #[derive(Debug)]
 struct StoreThread {
     object: Py<PyAny>,
@@ -165,7 +168,7 @@ struct Serving {
 }
 
 impl StoreThread {
-    /// Hands `call` to the thread; the call itself where there is none.
+    /// Hands `call` to the thread. Returns `call` as the error if no thread runs in this process.
     fn send(&self, call: Call) -> Result<(), SendError<Call>> {
         match &*self.serving.load() {
             Some(serving) if serving.process == process::id() => serving.calls.send(call),
@@ -174,10 +177,10 @@ impl StoreThread {
     }
 
     async fn start_with(self: Arc<Self>, call: Call) -> Result<(), StoreFailure> {
-        // The core's thread must never wait for the interpreter.
+        // The core's thread must never wait for the interpreter's lock.
         let started = tokio::task::spawn_blocking({
             let thread = Arc::clone(&self);
-            // A thread that attaches to an ending interpreter crashes or hangs.
+            // A thread that attaches to an interpreter that is ending crashes or hangs.
             move || if is_ending() { None } else { attach(|py| thread.start(py)) }
         });
         match started.await? {
@@ -191,11 +194,12 @@ impl StoreThread {
         let known = self.serving.load_full();
         let (calls, receiver) = mpsc::channel();
         let arguments = (&self.object, StoreCalls(Mutex::new(receiver)));
-        py.import("codex_auth_sdk._store")?.call_method1("start", arguments)?;
+        py.import("codex_auth_sdk._store_thread")?.call_method1("start", arguments)?;
         let serving = Arc::new(Serving { process: process::id(), calls });
-        // Where another call was faster, its thread is the one, and ours ends.
+        // If another call has started a thread meanwhile, that thread stays and this one ends.
         self.serving.compare_and_swap(&known, Some(serving));
-        // A forked child has a copy of its parent's queue, which is not its own to tear down.
+        // A forked child must not drop its copy of the parent's queue: a thread that the child does
+        // not have may hold the queue's lock.
         mem::forget(known.filter(|known| known.process != process::id()));
         Ok(())
     }
@@ -203,20 +207,23 @@ impl StoreThread {
 
 type Deliver = Box<dyn FnOnce(PyResult<Bound<'_, PyAny>>) + Send>;
 
-/// A method that is to be called.
+/// One method call that the store's thread is to make.
 struct Call {
     method: &'static str,
     arguments: Vec<Option<Secret>>,
     deliver: Deliver,
 }
 
-/// The calls for one store, for the thread that makes them.
+/// The queue from which the thread of one store takes its calls.
 #[pyclass(frozen, module = "codex_auth_sdk._native")]
 pub(crate) struct StoreCalls(Mutex<Receiver<Call>>);
 
 #[pymethods]
 impl StoreCalls {
-    /// Waits for the next call: the method, its arguments, and whom to answer. `None` at the end.
+    /// Waits for the next call.
+    ///
+    /// Returns the name of the method, its arguments, and the `StoreReply` that takes the result.
+    /// Returns `None` once no manager uses the store any more.
     fn next<'py>(
         &self,
         py: Python<'py>,
@@ -229,19 +236,19 @@ impl StoreCalls {
     }
 }
 
-/// Takes the answer to one call.
+/// Takes the result of one call. It can be given one result only.
 #[pyclass(frozen, module = "codex_auth_sdk._native")]
 pub(crate) struct StoreReply(Mutex<Option<Deliver>>);
 
 #[pymethods]
 impl StoreReply {
-    /// What the method returned.
+    /// Tells the core that the method returned `value`.
     fn returned(&self, value: Bound<'_, PyAny>) -> PyResult<()> {
         self.take()?(Ok(value));
         Ok(())
     }
 
-    /// What the method raised.
+    /// Tells the core that the method raised `error`.
     fn raised(&self, error: Bound<'_, PyAny>) -> PyResult<()> {
         self.take()?(Err(PyErr::from_value(error)));
         Ok(())
@@ -254,21 +261,3 @@ impl StoreReply {
         deliver.ok_or_else(|| PyRuntimeError::new_err("this call has been answered before"))
     }
 }
-
-/// What a store raised. It prints nothing: its text is the store's, and to print it would take the
-/// interpreter.
-pub(crate) struct Raised(pub(crate) PyErr);
-
-impl fmt::Debug for Raised {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Raised(..)")
-    }
-}
-
-impl fmt::Display for Raised {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an exception of the store")
-    }
-}
-
-impl Error for Raised {}
