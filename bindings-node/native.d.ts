@@ -9,216 +9,253 @@
  */
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
 
-/** Behind `AuthManager`. What may have to wait returns its answer, or a promise of it. */
+/** The native half of `AuthManager`. A method that may wait returns its answer, or a promise of it. */
 export declare class NativeAuthManager {
-  /** Reads the store without waiting. */
+  /** Creates a manager and reads its store once, without waiting. */
   static openNow(options: NativeOptions, storage?: NativeEphemeralStorage | NativeConnection | null): Outcome<NativeAuthManager>
-  /** Reads the store, waiting for it if need be. */
+  /** Creates a manager and reads its store, whichever that is. */
   static open(options: NativeOptions, storage?: NativeEphemeralStorage | NativeConnection | null): Outcome<NativeAuthManager> | Promise<Outcome<NativeAuthManager>>
-  /** The snapshot in memory. */
+  /** Returns the snapshot in memory, or null if no login is stored. */
   auth(): NativeCodexAuth | null
-  /** When a refresh of the snapshot is due, in milliseconds since 1970. */
+  /** Returns when a refresh of the snapshot is due, in milliseconds since 1970. */
   dueAt(): number | null
   /**
-   * A word of memory that is another number once `auth` or `due_at` may be; null where the
-   * runtime shares no memory.
+   * Returns one word of shared memory, or null if the runtime shares none. The number in it
+   * changes whenever the results of `auth` and `due_at` may have changed.
    */
   version(): Uint32Array | null
-  /** The snapshot if it is fresh. */
+  /** Returns the snapshot, or null if the caller must wait for a refresh. */
   freshAuthIfReady(): NativeCodexAuth | null
-  /** The snapshot, refreshed first where needed. */
+  /** Returns the snapshot, refreshed if it has expired. */
   freshAuth(): Outcome<NativeCodexAuth | null> | Promise<Outcome<NativeCodexAuth | null>>
-  /** Reads the store; whether the snapshot changed. */
+  /** Reads the store. Returns whether this replaced the snapshot in memory. */
   reload(): Outcome<boolean> | Promise<Outcome<boolean>>
-  /** Reads the store and says how what it holds relates to `auth`. */
+  /** Reads the store and returns how the stored login relates to `auth`. */
   syncFromStorage(auth: NativeCodexAuth): Outcome<NativeSync> | Promise<Outcome<NativeSync>>
-  /** Gets a token in the place of `auth`'s. */
+  /** Returns a snapshot with another access token than that of `auth`. */
   refreshToken(auth: NativeCodexAuth): Outcome<NativeCodexAuth | null> | Promise<Outcome<NativeCodexAuth | null>>
-  /** The state of one request's recovery. */
+  /** Returns the recovery state of one request. */
   unauthorizedRecovery(): NativeRecovery
-  /** What to do about a 401: `retry` or `give_up`. */
+  /** Decides what to do about a 401 response to a request that was sent with `auth`. */
   recoverFromUnauthorized(auth: NativeCodexAuth, recovery: NativeRecovery): Outcome<'retry' | 'give_up'> | Promise<Outcome<'retry' | 'give_up'>>
   /**
-   * The snapshot to send a request to `url` with, which has the header `authorization`; null if
-   * it has to be waited for, false where the request gets none.
+   * Returns the snapshot to send a request to `url` with, which has the header `authorization`.
+   * Returns null if the request must wait for one, and false if the manager must leave it alone.
    */
   requestAuthIfReady(url: string, authorization?: string | undefined | null): Outcome<NativeCodexAuth | null | false>
   /**
-   * The authorization of a request to `url` with the header `authorization`; null where it gets
-   * none.
+   * Returns the authorization of a request to `url` with the header `authorization`, or null if
+   * the manager must leave the request alone.
    */
   authorize(url: string, authorization?: string | undefined | null): NativeRequestAuthorization | null
-  /** Refreshes when it is due, until it is stopped or what is returned is gone. */
+  /**
+   * Starts a background task that refreshes the login before it expires. It runs until it is
+   * stopped or the returned object is garbage.
+   */
   keepFresh(): NativeKeepFresh
-  /** Adopts what others store, until it is stopped or what is returned is gone. */
+  /**
+   * Starts a background task that adopts what other programs store. It runs until it is stopped
+   * or the returned object is garbage.
+   */
   followStore(): NativeFollowStore
-  /** Calls `deliver` with each event. */
+  /** Calls `deliver` with each event from now on. */
   subscribe(deliver: (event: NativeEvent) => void): NativeSubscription
-  /** What this manager has done so far. */
+  /** Returns the counters of this manager. */
   stats(): NativeStats
-  /** Begins to sign in with a browser. */
+  /** Starts a sign-in with a browser. */
   loginWithBrowser(options: NativeLoginOptions): Outcome<NativeBrowserLogin> | Promise<Outcome<NativeBrowserLogin>>
-  /** Begins to sign in on another device. */
+  /** Starts a sign-in with a device code. */
   loginWithDeviceCode(options: NativeLoginOptions): Outcome<NativeDeviceLogin> | Promise<Outcome<NativeDeviceLogin>>
-  /** Stores a login by API key. */
+  /** Stores an API key as the login. */
   loginWithApiKey(apiKey: string): Outcome<NativeCodexAuth> | Promise<Outcome<NativeCodexAuth>>
-  /** Stores a login by access token. */
+  /** Stores a personal access token, or the token of an agent, as the login. */
   loginWithAccessToken(accessToken: string): Outcome<NativeCodexAuth> | Promise<Outcome<NativeCodexAuth>>
   /** Removes the login from the store. */
   logout(revoke?: boolean | undefined | null, anyAccount?: boolean | undefined | null): Outcome<NativeLogout> | Promise<Outcome<NativeLogout>>
-  /** Waits for refreshes in flight and tokens that are still to be saved. */
+  /** Waits until no refresh is in flight and all tokens are saved. Returns whether that is so. */
   close(timeoutMs: number): Outcome<boolean> | Promise<Outcome<boolean>>
-  /** Which kind of store held the login when it was last read. */
+  /** The kind of store that held the login when it was last read, for a store that chooses. */
   get storeHolder(): NativeStoreHolder | null
-  /** Whether rotated tokens are in use that could not be saved yet. */
+  /** Whether the manager uses refreshed tokens that it could not save yet. */
   get pendingSave(): boolean
 }
 
-/** Behind `BrowserLogin`. Once it is gone and nothing waits for it, the sign-in is cancelled. */
+/**
+ * The native half of `BrowserLogin`. The sign-in is cancelled once this is garbage and no call
+ * waits for it.
+ */
 export declare class NativeBrowserLogin {
-  /** Where the browser is to go. */
+  /** The address at which the user signs in. */
   get authorizationUrl(): string
-  /** Where it comes back to. */
+  /** The address to which the authorization server redirects the browser after the sign-in. */
   get redirectUri(): string
-  /** Opens the user's browser. */
+  /** Opens the user's browser at `authorization_url`. Returns the error, if there is one. */
   openBrowser(): Failure | null
-  /** Waits until the login is stored. */
+  /** Waits until the login is stored, and returns its snapshot. */
   wait(): Outcome<NativeCodexAuth> | Promise<Outcome<NativeCodexAuth>>
-  /** Goes on with the address that the browser ended up at, and waits. */
+  /** Completes the sign-in with the address at which the browser arrived, and waits for it. */
   complete(redirectedUrl: string): Outcome<NativeCodexAuth> | Promise<Outcome<NativeCodexAuth>>
-  /** Ends it. */
+  /** Cancels the sign-in. */
   cancel(): void
 }
 
-/** Behind `CodexAuth`. */
+/** The native half of `CodexAuth`. */
 export declare class NativeCodexAuth {
-  /** All fields at once: every crossing has its price. */
+  /** Returns all properties in one call, since each call has a cost. */
   fields(): NativeFields
-  /** The headers of a request with this credential. */
+  /** Returns the headers that authorize a request. */
   headers(): Outcome<Array<NativeHeader>>
-  /** Whether both are one and the same snapshot. */
+  /** Returns whether both objects hold one snapshot. */
   isSame(other: NativeCodexAuth): boolean
 }
 
-/** What managers of a custom store are opened with. It keeps the store alive, and so do they. */
+/**
+ * The handle that managers of a custom store are opened with.
+ *
+ * It keeps the store alive, and so does each manager.
+ */
 export declare class NativeConnection {}
 
-/** Behind a custom store: the calls that are to be made for it. */
+/** The queue of calls for one store that is written in JavaScript. */
 export declare class NativeCustomStore {
-  /** A store called `name`, of the environment that makes this. */
+  /** Creates the queue of the store `name`, which belongs to the calling thread. */
   constructor(name: string, hasLock: boolean)
   /**
-   * The one connection to the store, by which managers exclude each other; `wake` is called
-   * when there is something to `take`.
+   * Returns the store's one connection. Managers that share it exclude each other.
+   *
+   * `wake` is called when calls wait; the callee then calls `take`.
    */
   connect(wake: () => void): NativeConnection
-  /** The next call to make. */
+  /** Takes the next call out of the queue, if one waits. */
   take(): NativeStoreCall | null
-  /** What the method of call `id` returned. */
+  /** Tells the core what the method of the call `id` returned. */
   answer(id: number, reply: NativeStoreReply): void
-  /** That the method of call `id` threw; the facade keeps what it threw by the number `thrown`. */
+  /**
+   * Tells the core that the method of the call `id` threw. The TypeScript code keeps the thrown
+   * value under the number `thrown`.
+   */
   fail(id: number, thrown: number): void
 }
 
-/** Behind `DeviceLogin`. Once it is gone and nothing waits for it, the sign-in is cancelled. */
+/**
+ * The native half of `DeviceLogin`. The sign-in is cancelled once this is garbage and no call
+ * waits for it.
+ */
 export declare class NativeDeviceLogin {
-  /** What the user types in. */
+  /** The code that the user types in. */
   get userCode(): string
-  /** Where. */
+  /** The address at which the user types the code in. */
   get verificationUri(): string
-  /** The same with the code in it. */
+  /** The address with the code in it, if the server sends one. */
   get verificationUriComplete(): string | null
-  /** How long the code is good, from when it was made. */
+  /** The lifetime of the code in milliseconds, from its creation. */
   get expiresInMs(): number
-  /** Waits until the login is stored. */
+  /** Waits until the login is stored, and returns its snapshot. */
   wait(): Outcome<NativeCodexAuth> | Promise<Outcome<NativeCodexAuth>>
-  /** Ends it. */
+  /** Cancels the sign-in. */
   cancel(): void
 }
 
-/** Behind `EphemeralStorage`. */
+/** The native half of `EphemeralStorage`. */
 export declare class NativeEphemeralStorage {
-  /** A store that holds the record in `json`. */
+  /** Creates a store that holds the login in `json`. */
   static create(json?: string | undefined | null): Outcome<NativeEphemeralStorage>
-  /** What is stored, as JSON. */
+  /** Returns the stored login as JSON text, or null. */
   record(): string | null
-  /** Puts the record in `json` in the place of whatever is stored. */
+  /** Replaces the stored login by that in `json`. Returns the error, if there is one. */
   replace(json?: string | undefined | null): Failure | null
 }
 
-/** Behind `FollowStore`. */
+/** The native half of `FollowStore`. */
 export declare class NativeFollowStore {
-  /** Ends it. */
+  /** Ends the task. */
   stop(): void
 }
 
-/** Behind `KeepFresh`. */
+/** The native half of `KeepFresh`. */
 export declare class NativeKeepFresh {
-  /** Ends it. */
+  /** Ends the task. */
   stop(): void
 }
 
-/** Behind `enableLogging`: what was traced and is still to be delivered. */
+/** The native half of `enableLogging`: the records that are still to be delivered. */
 export declare class NativeLog {
-  /** Collects from now on; `wake` is called when there is something to `take`. */
+  /**
+   * Collects records from now on. `wake` is called when records wait; the callee then calls
+   * `take`.
+   */
   constructor(wake: () => void)
-  /** The next record. */
+  /** Takes the next record, if one waits. */
   take(): NativeLogRecord | null
-  /** Ends it. */
+  /** Ends the collection. */
   stop(): void
 }
 
-/** Behind `UnauthorizedRecovery`. */
+/** The native half of `UnauthorizedRecovery`. */
 export declare class NativeRecovery {
-  /** Why the last call gave up. */
+  /** Why `recover_from_unauthorized` gave up. Null as long as it did not. */
   get giveUpReason(): string | null
 }
 
-/** Behind the HTTP integrations: what one request is sent with, and whether it is sent again. */
+/**
+ * The authorization of one HTTP request: which snapshot it is sent with, and whether it is
+ * repeated.
+ */
 export declare class NativeRequestAuthorization {
-  /** The snapshot to send the request with, refreshed first where needed. */
+  /** Returns the snapshot to send the request with, refreshed if it has expired. */
   auth(): Outcome<NativeCodexAuth> | Promise<Outcome<NativeCodexAuth>>
-  /** The snapshot to send the request again with, after it was answered with `status`. */
+  /**
+   * Returns the snapshot to repeat the request with, or null if its response is final. The
+   * request was sent with `auth` and answered with `status`.
+   */
   retryAuth(auth: NativeCodexAuth, status: number): Outcome<NativeCodexAuth | null> | Promise<Outcome<NativeCodexAuth | null>>
 }
 
-/** Behind the events of a manager. It lives until it is stopped or the manager is gone. */
+/**
+ * The native half of `AuthEvents`. Events are delivered until it is stopped or the manager is
+ * garbage.
+ */
 export declare class NativeSubscription {
-  /** Ends it. */
+  /** Ends the subscription. */
   stop(): void
 }
 
-/** Runs the suite that every store must pass; what this one breaks, if anything. */
+/** Runs the conformance suite on a store and returns which rule the store breaks, if any. */
 export declare function brokenBy(connection: NativeConnection): Promise<Outcome<string | null>>
 
-/** An error of the core, of which the facade makes a `CodexAuthError`. */
+/** An error of the core, which the TypeScript facade converts to a `CodexAuthError`. */
 export interface Failure {
-  /** The error's kind, the same in every language. */
+  /** The kind of error, such as `store_corrupt`. */
   code: string
-  /** One line for people. */
+  /** One line that says what failed, where, and what to do. */
   message: string
-  /** A finer reason. */
+  /** A more precise reason. */
   reason?: string
-  /** Whether the same call may succeed later. */
+  /** Whether the call may succeed later although no user signs in or repairs something. */
   isTransient: boolean
-  /** How long to wait before trying again. */
+  /** How long to wait before the next try, in milliseconds. */
   retryAfterMs?: number
-  /** The messages of the causes, the nearest first. */
+  /** The messages of the error's causes, the nearest first. */
   causes: Array<string>
-  /** The number of what a custom store threw, which is the cause then. */
+  /** The number of the value that a custom store threw, if that is the cause. */
   thrown?: number
 }
 
 /**
- * Waits, so long at most, until rotated tokens are saved; whether they are. For `process.exit`,
- * which runs no hooks.
+ * Blocks until all rotated tokens are saved, for `longest_ms` at most. Returns whether they are.
+ *
+ * `process.exit` needs this, since it runs no cleanup hooks.
  */
 export declare function finish(longestMs: number): boolean
 
-/** The same without blocking, for stores that need the event loop. */
+/**
+ * Waits until all rotated tokens are saved, for 10 s at most. Returns whether they are.
+ *
+ * It does not block, so stores that need the event loop can save meanwhile.
+ */
 export declare function finished(): Promise<Outcome<boolean>>
 
-/** The API key of a client whose requests a manager authorizes. */
+/** A placeholder for a client that requires an API key although a manager authorizes its requests. */
 export declare const MANAGED_API_KEY: string
 
 /** Something that happened to a manager's login. */
@@ -229,7 +266,7 @@ export interface NativeEvent {
   missed?: number
 }
 
-/** What a snapshot says of itself; times in milliseconds since 1970. */
+/** The properties of a snapshot. Times are in milliseconds since 1970. */
 export interface NativeFields {
   mode: string
   accessToken?: string
@@ -255,7 +292,7 @@ export interface NativeLogField {
   value: string
 }
 
-/** The options as JavaScript names them; the facade documents them. */
+/** The options of a sign-in, by their JavaScript names. */
 export interface NativeLoginOptions {
   allowedWorkspaces?: Array<string>
   revokeReplaced?: boolean
@@ -267,13 +304,13 @@ export interface NativeLoginOptions {
   idTokenValidation?: string
 }
 
-/** What a logout did. */
+/** The result of `logout`. */
 export interface NativeLogout {
   removed: boolean
   revoked: boolean
 }
 
-/** An event, or a span that is over. */
+/** A record: an event of the core, or a span that has ended. */
 export interface NativeLogRecord {
   level: string
   target: string
@@ -282,7 +319,7 @@ export interface NativeLogRecord {
   durationMs?: number
 }
 
-/** The options as JavaScript names them; the facade documents them. */
+/** The options of a manager, by their JavaScript names. */
 export interface NativeOptions {
   codexHome?: string
   store?: string
@@ -305,7 +342,7 @@ export interface NativeOptions {
   enableCodexApiKeyEnv?: boolean
 }
 
-/** The numbers as JavaScript counts. */
+/** The counters of a manager, as JavaScript numbers. */
 export interface NativeStats {
   adoptions: number
   redemptions: number
@@ -315,7 +352,7 @@ export interface NativeStats {
   lockWaitMs: number
 }
 
-/** A method that is to be called, and the number to answer by. */
+/** A method to call, and the number by which the result is returned. */
 export interface NativeStoreCall {
   id: number
   method: string
@@ -323,24 +360,24 @@ export interface NativeStoreCall {
   expected?: string
 }
 
-/** Where a store that chooses has found the login. */
+/** Which kind of store holds the login, where `auto` chooses between two. */
 export interface NativeStoreHolder {
   kind: string
   reason?: string
 }
 
-/** What a method returned: a record and its version, or whether something was done. */
+/** What a method returned: a record and its version, or whether the method did its work. */
 export interface NativeStoreReply {
   record?: string
   version?: string
   done: boolean
 }
 
-/** How the store's record relates to a snapshot. */
+/** The result of `sync_from_storage`. */
 export interface NativeSync {
   kind: string
   changed: boolean
 }
 
-/** A value, or why there is none. */
+/** A value, or the error in its place. */
 export type Outcome<T> = T | Failure

@@ -5,36 +5,41 @@ import { CodexAuthError } from './error.js';
 import { storeHolder } from './store-holder.js';
 import type { StoreHolder } from './store-holder.js';
 
-/** What {@link AuthEvents} emits, with the arguments of its listeners. */
+/** The events of {@link AuthEvents}, with the arguments of their listeners. */
 export interface AuthEventMap {
-  /** The snapshot has tokens of the same login that somebody else got. */
+  /** The manager now uses tokens that another process or program has refreshed. */
   adopted: [];
-  /** This manager has redeemed the refresh token and uses the new tokens. */
+  /** The manager has redeemed the refresh token and uses the new tokens. */
   refreshed: [];
-  /** The login is gone from the store, whoever removed it. */
+  /** The store holds no login any more. */
   logged_out: [];
-  /** The store has another login than before, or the first one. */
+  /** The store holds another user's or workspace's login than before, or its first login. */
   identity_changed: [];
-  /** A refresh failed: once for all who waited for it. */
+  /** A refresh has failed. A refresh that several callers waited for is reported once. */
   refresh_failed: [error: CodexAuthError];
-  /** New tokens are in use that could not be saved: once, however often saving is tried again. */
+  /**
+   * The manager uses new tokens that it could not save. It tries again, and sends no second event
+   * for that.
+   */
   save_failed: [error: CodexAuthError];
   /** The tokens of the last `save_failed` are saved. */
   save_recovered: [];
-  /** Another kind of store holds the login than at the last look, or for another reason. */
+  /** Another kind of store holds the login than before. Only the store `auto` chooses a kind. */
   store_changed: [holder: StoreHolder];
   /**
-   * This manager has stored a new login. Where it is another one than before, that is told by
-   * `identity_changed` besides.
+   * This manager has stored a new login. If it belongs to another user or workspace than the last
+   * one, the event `identity_changed` is sent as well.
    */
   logged_in: [];
-  /** A sign-in by device code still waits for its user: once for each time that was asked. */
+  /**
+   * A sign-in with a device code has asked the server, and its user has not typed the code in yet.
+   */
   login_pending: [];
   /** A sign-in with a browser or a device code has failed or was cancelled. */
   login_failed: [error: CodexAuthError];
-  /** The listeners were too slow: in this place so many events are missing. */
+  /** The listeners were too slow, and `count` events were dropped at this point. */
   missed: [count: number];
-  /** {@link AuthEvents.stop} was called: nothing comes after it. */
+  /** {@link AuthEvents.stop} was called. This is the last event. */
   close: [];
 }
 
@@ -44,20 +49,21 @@ export let authEvents: (
 ) => AuthEvents;
 
 /**
- * The events of a manager since {@link AuthManager.subscribe}, in order. An event says what was so
- * when it was sent; what is so now, {@link AuthManager.auth} says. No secrets.
+ * The events of a manager, in order, by {@link AuthManager.subscribe}. They hold no secrets.
  *
- * They go on until {@link AuthEvents.stop}, or until the manager is gone, whether or not anybody
- * holds this object. They do not keep the process alive. At most 64 events wait for a busy event
- * loop; then the oldest give way and `missed` tells how many.
+ * An event describes the moment at which it was sent. {@link AuthManager.auth} has the present
+ * state. Events are emitted until {@link AuthEvents.stop} is called or the manager is garbage, even
+ * if the program keeps no reference to this object. They do not keep the process alive. While the
+ * event loop is busy, at most 64 events wait; then the oldest are dropped and `missed` says how
+ * many.
  *
- * None of them is called `error`: nothing has to be listened for. What a listener throws is an
- * uncaught exception, as with any emitter, and the next event is emitted all the same.
+ * No event is called `error`, so no listener is required. If a listener throws, that is an uncaught
+ * exception, and the next event is still emitted.
  *
  * @example
  * const events = manager.subscribe();
  * events.on('save_failed', (error) => console.error(`free some space: ${error.message}`));
- * // Or one kind after the other, until `stop`:
+ * // Or iterate over the events of one kind, until `stop` is called:
  * for await (const [error] of on(events, 'refresh_failed', { close: ['close'] })) {
  *   console.error(error);
  * }
@@ -77,7 +83,7 @@ export class AuthEvents extends EventEmitter<AuthEventMap> {
     authEvents = (subscribe) => new AuthEvents(subscribe);
   }
 
-  /** Ends it, and emits `close`. */
+  /** Ends the subscription, and emits `close`. */
   stop(): void {
     if (!this.#isStopped) {
       this.#isStopped = true;
@@ -93,7 +99,7 @@ export class AuthEvents extends EventEmitter<AuthEventMap> {
     try {
       this.emit(event.kind as keyof AuthEventMap, ...(details(event) as []));
     } catch (error) {
-      // Not to the addon, for which it would be the end of the process.
+      // An exception that reaches the addon would end the process at once.
       process.nextTick(() => {
         throw error;
       });

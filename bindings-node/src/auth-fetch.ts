@@ -3,34 +3,36 @@ import type { Readable } from 'node:stream';
 import { authorize, checkManager } from './auth-manager.js';
 import type { AuthManager } from './auth-manager.js';
 import { withResponse } from './error.js';
-import { checked } from './options.js';
-import type { Kinds } from './options.js';
+import { checkOptions } from './options.js';
+import type { OptionKinds } from './options.js';
 import { OutgoingRequest } from './outgoing-request.js';
 import { mayRetry } from './request-authorization.js';
 
 /** Options of {@link createAuthFetch}. */
 export interface AuthFetchOptions {
-  /** What sends the requests; default the `fetch` of the platform. */
+  /** The function that sends the requests. Default: the global `fetch`. */
   fetch?: typeof fetch | undefined;
 }
 
-const OPTIONS: Kinds<AuthFetchOptions> = { fetch: 'function' };
+const OPTIONS: OptionKinds<AuthFetchOptions> = { fetch: 'function' };
 
 /**
- * A `fetch` whose requests are sent with the login of `manager`, and again after a 401, at most
- * twice, with what the manager has by then.
+ * Creates a `fetch` function that authorizes its requests with the login of `manager`.
  *
- * Only requests to the origins of ChatGPT, of the API and of `allowedOrigins` get a credential, and
- * none goes along a redirect to another origin. A request with an `Authorization` of its own is
- * left alone, unless that is {@link MANAGED_API_KEY}, which is replaced and never sent.
+ * Each request is sent with a fresh snapshot. After a 401 response the login is recovered and the
+ * request is repeated, at most twice. A request whose body is a stream is not repeated: its 401 is
+ * returned once the login is recovered. The caller always gets the server's own response, a final
+ * 401 too.
  *
- * A body that is a stream is not sent again: its 401 comes back after the tokens were refreshed.
- * The final response is the server's own, also where it is a 401. The signal of a request also
- * ends its waiting for a refresh, which itself goes on.
+ * A request gets the credential only if its origin is that of the ChatGPT backend or the OpenAI
+ * API, or one of `allowedOrigins`. A redirect to another origin loses the credential. A request
+ * that has an `Authorization` header of its own is left alone, unless that is
+ * {@link MANAGED_API_KEY}, which is replaced and never sent. The signal of a request also ends its
+ * wait for a refresh; the refresh itself goes on.
  *
- * The promise is rejected with what `fetch` says, with the signal's reason, or with a
- * {@link CodexAuthError}: `login_required`, `origin_not_allowed`, or those of
- * {@link AuthManager.recoverFromUnauthorized}, with the 401 as `response`.
+ * The promise is rejected with the error of `fetch`, with the signal's reason, or with a
+ * {@link CodexAuthError}: `login_required`, `origin_not_allowed`, or an error of
+ * {@link AuthManager.recoverFromUnauthorized}, which has the 401 as its `response`.
  *
  * @example
  * const fetch = createAuthFetch(await AuthManager.open());
@@ -41,7 +43,7 @@ export function createAuthFetch(
   options: AuthFetchOptions = {},
 ): typeof fetch {
   checkManager(manager);
-  const given = checked(options, OPTIONS).fetch;
+  const given = checkOptions(options, OPTIONS).fetch;
   return async (input, init) => {
     const send = given ?? fetch;
     const request = new OutgoingRequest(input, init);
@@ -51,22 +53,22 @@ export function createAuthFetch(
     }
     const { signal } = request;
     let auth = authorization.ready ?? (await authorization.auth(signal));
-    let isWithin = true;
+    let isSameOrigin = true;
     for (;;) {
-      const response = await request.send(send, isWithin ? auth : null);
+      const response = await request.send(send, isSameOrigin ? auth : null);
       const url = request.redirection(response);
       if (url !== null) {
         await discard(response);
-        isWithin = (await request.follow(url, response.status)) && isWithin;
+        isSameOrigin = (await request.follow(url, response.status)) && isSameOrigin;
         continue;
       }
-      if (!isWithin || !mayRetry(response.status)) {
-        return request.answered(response);
+      if (!isSameOrigin || !mayRetry(response.status)) {
+        return request.finalResponse(response);
       }
       const retry = authorization.retryAuth(auth, response.status, signal);
       const next = await retry.catch((error) => withResponse(error, response));
       if (next === null || !request.canRepeat) {
-        return request.answered(response);
+        return request.finalResponse(response);
       }
       await discard(response);
       auth = next;
@@ -74,12 +76,12 @@ export function createAuthFetch(
   };
 }
 
-/** Frees the connection of a response that nobody reads. */
+/** Frees the connection of a response whose body is not read. */
 async function discard({ body }: Response): Promise<void> {
   if (body !== null && 'cancel' in body) {
     await body.cancel().catch(() => undefined);
   } else {
-    // A `fetch` that is not the standard's may have a stream of Node.
+    // The body of a non-standard `fetch` may be a stream of Node.
     (body as Readable | null)?.destroy();
   }
 }

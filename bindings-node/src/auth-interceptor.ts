@@ -16,17 +16,19 @@ type ResponseHeaders = Parameters<NonNullable<Handler['onResponseStart']>>[2];
 type Value = string | string[] | undefined;
 
 /**
- * An interceptor of undici, for `compose`: requests are sent with the login of `manager`, and again
- * after a 401, by the rules of {@link createAuthFetch}.
+ * Creates an interceptor for the `compose` method of an undici dispatcher. It authorizes requests
+ * with the login of `manager`, and repeats them after a 401, by the rules of
+ * {@link createAuthFetch}.
  *
- * In the order of `compose` it must come before an interceptor that follows redirects, which would
- * otherwise take the credential along, and before one that makes errors of responses, which hides
- * the 401; after `dump`, which takes the end of the first try for that of the request. A `Client` of
- * one origin must be told the origin with each request. The `fetch` of undici hands every body on as
- * a stream, which cannot be sent again: use {@link createAuthFetch} for that.
+ * The order of the interceptors in `compose` matters. This one must come before an interceptor that
+ * follows redirects, which would send the credential to other origins, and before one that turns
+ * responses into errors, which would hide the 401. It must come after `dump`, which would mistake
+ * the first try for the whole request. A request of a `Client` must name its `origin`. The `fetch`
+ * of undici passes every body as a stream, which cannot be sent again: use {@link createAuthFetch}
+ * for it.
  *
- * A request fails with a {@link CodexAuthError} where {@link createAuthFetch} says so; its 401 comes
- * without a body.
+ * A request fails with a {@link CodexAuthError} in the cases that {@link createAuthFetch} names.
+ * The 401 in its `response` has no body.
  *
  * @example
  * const agent = new Agent().compose(createAuthInterceptor(manager), interceptors.redirect());
@@ -44,7 +46,7 @@ export function createAuthInterceptor(
         const origin = String(options.origin ?? '');
         authorization = authorize(manager, origin, authorizationIn(headers));
       } catch (error) {
-        handler.onResponseError?.(new Waiting(), error as Error);
+        handler.onResponseError?.(new WaitingController(), error as Error);
         return true;
       }
       return authorization === null
@@ -55,39 +57,42 @@ export function createAuthInterceptor(
   return intercept as ReturnType<typeof createAuthInterceptor>;
 }
 
-interface Parts {
+interface DispatchParts {
   readonly authorization: RequestAuthorization;
   readonly dispatch: Dispatcher.Dispatch;
   readonly options: Options;
-  /** The caller's. */
+  /** The headers that the caller has given. */
   readonly headers: readonly Header<Value>[];
   readonly handler: Handler;
 }
 
-/** What ends a request whose 401 nobody is to see. */
+/** The reason for aborting a request whose 401 is dropped because the request is repeated. */
 const DISCARDED = new Error('the request is sent again');
 
-/** One request, as often as it is sent. */
+/** One request with its repetitions. */
 class AuthorizedDispatch implements Handler {
-  readonly #parts: Parts;
-  /** What the request in flight was sent with. */
+  readonly #parts: DispatchParts;
+  /** The snapshot that the request in flight was sent with. */
   #auth: CodexAuth | null = null;
-  /** Ends the waiting for a recovery, while there is one. */
+  /** Ends the wait for a recovery, while there is one. */
   #waiting: AbortController | null = null;
-  /** What comes of a 401 meanwhile: not every response can be paused, one to a HEAD cannot. */
+  /**
+   * The events of a 401 response that arrive during the recovery. They are held back because not
+   * every response can be paused: one to a HEAD request cannot.
+   */
   #held: (() => void)[] | null = null;
 
-  constructor(parts: Parts) {
+  constructor(parts: DispatchParts) {
     this.#parts = parts;
   }
 
-  /** Sends it, at once if that is possible. */
+  /** Sends the request, at once if a snapshot is ready. */
   start(): boolean {
     const { authorization, handler } = this.#parts;
     if (authorization.ready !== null) {
       return this.#send(authorization.ready);
     }
-    const waiting = new Waiting();
+    const waiting = new WaitingController();
     handler.onRequestStart?.(waiting, {});
     authorization
       .auth(waiting.signal)
@@ -111,9 +116,9 @@ class AuthorizedDispatch implements Handler {
     message?: string,
   ): void {
     const { authorization, handler } = this.#parts;
-    const answered = () => handler.onResponseStart?.(controller, status, headers, message);
+    const passOnStart = () => handler.onResponseStart?.(controller, status, headers, message);
     if (this.#auth === null || !mayRetry(status)) {
-      return answered();
+      return passOnStart();
     }
     controller.pause();
     this.#held = [];
@@ -121,8 +126,8 @@ class AuthorizedDispatch implements Handler {
     authorization
       .retryAuth(this.#auth, status, this.#waiting.signal)
       .finally(() => (this.#waiting = null))
-      .catch((error) => withResponse(error, unauthorized(status, headers)))
-      .then((next) => this.#decided(controller, next, answered))
+      .catch((error) => withResponse(error, responseOf(status, headers)))
+      .then((next) => this.#passOnOrRepeat(controller, next, passOnStart))
       .catch((error) => {
         controller.abort(DISCARDED);
         handler.onResponseError?.(controller, error);
@@ -130,11 +135,11 @@ class AuthorizedDispatch implements Handler {
   }
 
   onResponseData(controller: Controller, chunk: Buffer): void {
-    this.#handOn(() => this.#parts.handler.onResponseData?.(controller, chunk));
+    this.#passOn(() => this.#parts.handler.onResponseData?.(controller, chunk));
   }
 
   onResponseEnd(controller: Controller, trailers: ResponseHeaders): void {
-    this.#handOn(() => this.#parts.handler.onResponseEnd?.(controller, trailers));
+    this.#passOn(() => this.#parts.handler.onResponseEnd?.(controller, trailers));
   }
 
   onResponseError(controller: Controller, error: Error): void {
@@ -152,27 +157,27 @@ class AuthorizedDispatch implements Handler {
     return dispatch({ ...options, headers: record(all) }, this);
   }
 
-  #decided(controller: Controller, next: CodexAuth | null, answered: () => void): void {
+  #passOnOrRepeat(controller: Controller, next: CodexAuth | null, passOnStart: () => void): void {
     const held = this.#held ?? [];
     this.#held = null;
     if (next !== null && canRepeat(this.#parts.options.body)) {
       controller.abort(DISCARDED);
       this.#send(next);
     } else {
-      answered();
-      for (const handOn of held) handOn();
+      passOnStart();
+      for (const passOn of held) passOn();
       controller.resume();
     }
   }
 
-  #handOn(event: () => void): void {
+  #passOn(event: () => void): void {
     if (this.#held === null) event();
     else this.#held.push(event);
   }
 }
 
-/** Stands in for the request that is not there yet. */
-class Waiting implements Controller {
+/** The controller of a request that is not sent yet, because it waits for a snapshot. */
+class WaitingController implements Controller {
   readonly #abort = new AbortController();
   paused = false;
 
@@ -201,19 +206,19 @@ class Waiting implements Controller {
   }
 }
 
-/** Whether a body can be sent again: streams and iterators cannot. */
+/** Returns whether a body can be sent again. Streams and iterators cannot. */
 function canRepeat(body: unknown): boolean {
   const isText = typeof body === 'string' || ArrayBuffer.isView(body);
   const isForm = body instanceof ArrayBuffer || body instanceof Blob || isFormData(body);
   return body === null || body === undefined || isText || isForm;
 }
 
-/** By its form: undici has a class of its own. */
+/** Returns whether `body` is a `FormData`, also one of undici's own class. */
 function isFormData(body: unknown): boolean {
   return Object.prototype.toString.call(body) === '[object FormData]';
 }
 
-/** Headers in any of the forms that undici takes. */
+/** Returns headers, in any form that undici takes, as pairs. */
 function pairs(headers: Options['headers']): Header<Value>[] {
   if (!Array.isArray(headers)) {
     return headersOf<Value>(headers as Iterable<Header<Value>> | Record<string, Value> | null);
@@ -222,7 +227,7 @@ function pairs(headers: Options['headers']): Header<Value>[] {
   return headers.filter(isName).map((name, index) => [name, headers[2 * index + 1]]);
 }
 
-/** The form that every interceptor knows. */
+/** Returns headers as a record, the form that every interceptor understands. */
 function record(headers: readonly Header<Value>[]): Record<string, string | string[]> {
   const all: Record<string, string | string[]> = {};
   for (const [name, value] of headers) {
@@ -232,8 +237,8 @@ function record(headers: readonly Header<Value>[]): Record<string, string | stri
   return all;
 }
 
-/** A 401 as an error has it. */
-function unauthorized(status: number, headers: ResponseHeaders): Response {
+/** Returns a `Response` without a body, for the `response` of an error. */
+function responseOf(status: number, headers: ResponseHeaders): Response {
   const known = Object.entries(headers).filter(([, value]) => value !== undefined);
   const each = known.flatMap(([name, value]) => [value].flat().map((one) => [name, String(one)]));
   return new Response(null, { status, headers: each });

@@ -4,19 +4,19 @@ import { NativeAuthManager } from '../native.js';
 import type { NativeCodexAuth } from '../native.js';
 import { authEvents } from './auth-events.js';
 import type { AuthEvents } from './auth-events.js';
-import { Background } from './background.js';
+import { BackgroundTask } from './background.js';
 import type { FollowStore, KeepFresh } from './background.js';
 import { nativeAuth } from './codex-auth.js';
 import type { CodexAuth } from './codex-auth.js';
-import { finishesAtExit } from './custom-store.js';
-import { mistake, unwrap } from './error.js';
-import { begun, browserLogin, deviceLogin } from './login.js';
+import { installExitHook } from './custom-store.js';
+import { argumentError, unwrap } from './error.js';
+import { beginLogin, browserLogin, deviceLogin } from './login.js';
 import type { BrowserLogin, DeviceLogin, LoginOptions } from './login.js';
-import { WAIT, checkText, checked, nativeOptions } from './options.js';
-import type { AuthManagerOptions, Kinds, WaitOptions } from './options.js';
+import { WAIT_OPTIONS, checkText, checkOptions, nativeOptions } from './options.js';
+import type { AuthManagerOptions, OptionKinds, WaitOptions } from './options.js';
 import { UnauthorizedRecovery, nativeRecovery, recoveryOf } from './recovery.js';
 import { RequestAuthorization } from './request-authorization.js';
-import { Snapshots } from './snapshots.js';
+import { SnapshotCache } from './snapshot-cache.js';
 import { storeHolder } from './store-holder.js';
 import type { StoreHolder } from './store-holder.js';
 import { wait } from './wait.js';
@@ -24,72 +24,79 @@ import { wait } from './wait.js';
 /** Options of {@link AuthManager.logout}. */
 export interface LogoutOptions extends WaitOptions {
   /**
-   * Whether the server is asked to revoke the login, too; default true. It is best effort, and may
-   * end other sessions of the account.
+   * Whether to ask the authorization server to revoke the tokens first. This may end other sessions
+   * of the account; the login is removed even if it fails. Default: true.
    */
   revoke?: boolean | undefined;
-  /** Whether the login is removed whosever it is by now; default false. */
+  /** Whether to remove the login even if the store now holds another account's. Default: false. */
   anyAccount?: boolean | undefined;
 }
 
 /** Options of {@link AuthManager.close}. */
 export interface CloseOptions {
-  /** How long to wait, in milliseconds; default 10 s. */
+  /** How long to wait, in milliseconds. Default: 10 000. */
   timeoutMs?: number | undefined;
 }
 
-/** How the store's record relates to a snapshot. */
+/** How the stored login relates to a snapshot. */
 export type SyncKind =
-  /** Nothing shows whether the stored login is the snapshot's: nothing is adopted for it. */
+  /** It does not say to which user it belongs, so the request must not be repeated with it. */
   | 'skipped_missing_identity'
-  /** Nobody is signed in. */
+  /** No login is stored. */
   | 'logged_out'
-  /** The store holds another account's login, or an API key. */
+  /** It belongs to another user or workspace, or is an API key. */
   | 'identity_mismatch'
-  /** The same login. */
+  /** It is the snapshot's own login. */
   | 'applied';
 
-/** What {@link AuthManager.syncFromStorage} found. */
+/** The result of {@link AuthManager.syncFromStorage}. */
 export interface SyncOutcome {
-  /** How the store's record relates to the snapshot. */
+  /** How the stored login relates to the snapshot. */
   kind: SyncKind;
-  /** Whether the manager's snapshot was replaced by the same login's newer tokens. */
+  /** Whether the manager has replaced its snapshot by newer tokens of the snapshot's login. */
   changed: boolean;
 }
 
-/** What {@link AuthManager.logout} did. */
+/** The result of {@link AuthManager.logout}. */
 export interface LogoutOutcome {
-  /** Whether a login was removed from the store. */
+  /** Whether the store held a login, which was removed. */
   removed: boolean;
-  /** Whether the server confirmed a revocation. */
+  /** Whether the authorization server has confirmed that it revoked the tokens. */
   revoked: boolean;
 }
 
-/** What a manager has done since it was made, in numbers that only grow. */
+/** Counters of what a manager has done since it was created. They never decrease. */
 export interface Stats {
-  /** Replacements of the snapshot by tokens of the same login that somebody else got. */
+  /** How often the manager has adopted tokens that another process or program had refreshed. */
   adoptions: number;
-  /** Refresh tokens that the server has taken from this manager for new ones. */
+  /** How many refresh tokens this manager has redeemed. */
   redemptions: number;
-  /** Recoveries from a 401 that came to a retry. */
+  /** How many calls of {@link AuthManager.recoverFromUnauthorized} decided for a retry. */
   recoveries: number;
-  /** Waits for somebody else's refresh. */
+  /** How often a call waited for the refresh of another caller, process or program. */
   waits: number;
-  /** Refreshes that ended in an error, once for all who waited for one. */
+  /** How many refreshes failed. A refresh that several callers waited for counts once. */
   failures: number;
-  /** How long refreshes have waited for the lock, all together, in milliseconds. */
+  /** How long refreshes have waited for the refresh lock, in milliseconds, as a total. */
   lockWaitMs: number;
 }
 
-/** What to do about a 401: send the request again with the manager's snapshot, or hand it on. */
+/**
+ * What to do about a 401 response: `retry` to send the request again with the snapshot that
+ * {@link AuthManager.auth} now returns, or `give_up` because the 401 is final.
+ */
 export type RecoveryDecision = 'retry' | 'give_up';
 
-const LOGOUT: Kinds<LogoutOptions> = { signal: 'signal', revoke: 'boolean', anyAccount: 'boolean' };
-const CLOSE: Kinds<CloseOptions> = { timeoutMs: 'number' };
+const LOGOUT_OPTIONS: OptionKinds<LogoutOptions> = {
+  signal: 'signal',
+  revoke: 'boolean',
+  anyAccount: 'boolean',
+};
+const CLOSE_OPTIONS: OptionKinds<CloseOptions> = { timeoutMs: 'number' };
 
 /**
- * The authorization of a request to `url` with the header `authorization`; null where it gets none.
- * Throws where its credential may not go there.
+ * Returns the authorization of a request to `url` with the header `authorization`, or null if the
+ * manager must leave the request alone. Throws if the credential must not be sent to that origin.
  *
  * @internal
  */
@@ -103,18 +110,19 @@ export let authorize: (
 export let checkManager: (manager: AuthManager) => void;
 
 /**
- * Owns a Codex login: hands out snapshots of it, keeps it fresh, and recovers from 401.
+ * Manages a Codex login: hands out snapshots, refreshes the tokens, and recovers from 401.
  *
- * Any number of managers, in any number of threads and processes, may share a store. What touches
- * the network runs on a thread of the addon's own: neither an aborted signal nor the end of a
- * worker stops a refresh whose token the server has already rotated.
+ * Any number of managers, in any number of threads, processes and languages, may share one login.
+ * The addon has a thread of its own for the disk and the network. So neither an aborted signal nor
+ * the end of a worker thread stops a refresh once the authorization server may have rotated the
+ * refresh token.
  *
  * @example
  * const manager = await AuthManager.open();
  * const recovery = manager.unauthorizedRecovery();
  * for (;;) {
  *   const auth = await manager.freshAuth();
- *   if (auth === null) throw new Error('nobody is signed in');
+ *   if (auth === null) throw new Error('please sign in');
  *   const response = await fetch(url, { headers: auth.headers() });
  *   if (response.status !== 401) return response;
  *   const decision = await manager.recoverFromUnauthorized(auth, recovery);
@@ -123,14 +131,15 @@ export let checkManager: (manager: AuthManager) => void;
  */
 export class AuthManager {
   readonly #native: NativeAuthManager;
-  readonly #snapshots: Snapshots;
+  readonly #snapshots: SnapshotCache;
 
   /**
-   * Reads the store once, without waiting: for file and ephemeral stores. The others need
-   * {@link AuthManager.open}.
+   * Creates a manager and reads its store once, without waiting. This works for files and stores in
+   * memory. Other stores need {@link AuthManager.open}.
    *
-   * @throws {CodexAuthError} `invalid_option`; `store_unavailable`, also for a broken file, which
-   * `open` would wait for to become whole. No login is not an error.
+   * @throws {CodexAuthError} `invalid_option`, or `store_unavailable` if the store cannot be read
+   * without waiting. A file that another program is writing at this moment is such a store. A store
+   * without a login is no error.
    */
   constructor(options?: AuthManagerOptions);
   /** @internal */
@@ -140,14 +149,14 @@ export class AuthManager {
       options instanceof NativeAuthManager
         ? options
         : unwrap(NativeAuthManager.openNow(...nativeOptions(options)));
-    this.#snapshots = new Snapshots(this.#native);
-    finishesAtExit();
+    this.#snapshots = new SnapshotCache(this.#native);
+    installExitHook();
   }
 
   static {
     checkManager = (manager) => {
       if (typeof manager !== 'object' || manager === null || !(#native in manager)) {
-        throw mistake('manager must be an AuthManager');
+        throw argumentError('manager must be an AuthManager');
       }
     };
     authorize = (manager, url, authorization) => {
@@ -161,159 +170,170 @@ export class AuthManager {
   }
 
   /**
-   * Reads the store, waiting for it if need be: also for a half-written file to become whole.
+   * Creates a manager and reads its store, whichever that is.
    *
-   * @throws {CodexAuthError} `invalid_option`, `store_corrupt`, `store_unavailable`. No login is
-   * not an error.
+   * @throws {CodexAuthError} `invalid_option`, `store_corrupt` or `store_unavailable`. A store
+   * without a login is no error.
    */
   static async open(
     options: AuthManagerOptions = {},
     waiting: WaitOptions = {},
   ): Promise<AuthManager> {
-    const { signal } = checked(waiting, WAIT);
+    const { signal } = checkOptions(waiting, WAIT_OPTIONS);
     const native = nativeOptions(options);
     return new AuthManager(unwrap(await wait(signal, () => NativeAuthManager.open(...native))));
   }
 
-  /** The snapshot in memory; null while nobody is signed in. No I/O and no lock. */
+  /** Returns the snapshot in memory, or null if no login is stored. It never blocks. */
   auth(): CodexAuth | null {
     return this.#snapshots.current();
   }
 
   /**
-   * What {@link AuthManager.freshAuth} would return at once; null if it would have to wait, or if
-   * nobody is signed in.
+   * Returns what {@link AuthManager.freshAuth} would return without waiting, or null if it would
+   * have to wait or no login is stored.
    */
   freshAuthIfReady(): CodexAuth | null {
     return this.#snapshots.freshIfReady();
   }
 
   /**
-   * The snapshot, refreshed first where needed. While the token is still valid a due refresh runs
-   * in the background and the current snapshot is returned at once; only an expired token makes
-   * the caller wait. Null while nobody is signed in.
+   * Returns a snapshot whose access token has not expired, or null if no login is stored.
    *
-   * @throws {CodexAuthError} Those of {@link AuthManager.refreshToken}, and only for an expired
-   * token.
+   * If the token expires within `refreshWindowMs`, this starts a refresh in the background and
+   * returns the current snapshot at once. Only if the token has expired does the caller wait for
+   * the refresh.
+   *
+   * @throws {CodexAuthError} The errors of {@link AuthManager.refreshToken}, and only if the token
+   * has expired.
    */
   async freshAuth(options: WaitOptions = {}): Promise<CodexAuth | null> {
-    const { signal } = checked(options, WAIT);
+    const { signal } = checkOptions(options, WAIT_OPTIONS);
     signal?.throwIfAborted();
     return (
       this.freshAuthIfReady() ??
-      this.#own(unwrap(await wait(signal, () => this.#native.freshAuth())))
+      this.#snapshotOf(unwrap(await wait(signal, () => this.#native.freshAuth())))
     );
   }
 
   /**
-   * Reads the store; whether the snapshot in memory was replaced.
+   * Reads the store. Returns whether this replaced the snapshot in memory.
    *
-   * @throws {CodexAuthError} `store_corrupt` or `store_unavailable`; the snapshot stays what it
-   * was.
+   * @throws {CodexAuthError} `store_corrupt` or `store_unavailable`; the snapshot in memory then
+   * stays.
    */
   async reload(options: WaitOptions = {}): Promise<boolean> {
-    const { signal } = checked(options, WAIT);
+    const { signal } = checkOptions(options, WAIT_OPTIONS);
     return unwrap(await wait(signal, () => this.#native.reload()));
   }
 
   /**
-   * Reads the store and says how what it holds relates to `auth`. The snapshot in memory follows
-   * the store whatever the answer is.
+   * Reads the store and returns how the stored login relates to `auth`.
+   *
+   * The snapshot in memory becomes that of the stored login, whatever the result is.
    *
    * @throws {CodexAuthError} `store_corrupt` or `store_unavailable`.
    */
   async syncFromStorage(auth: CodexAuth, options: WaitOptions = {}): Promise<SyncOutcome> {
-    const { signal } = checked(options, WAIT);
+    const { signal } = checkOptions(options, WAIT_OPTIONS);
     const native = nativeAuth(auth);
     const outcome = unwrap(await wait(signal, () => this.#native.syncFromStorage(native)));
     return outcome as SyncOutcome;
   }
 
   /**
-   * Gets a token in the place of `auth`'s: the store's, if somebody has refreshed it already, else
-   * by redeeming the stored refresh token. Null where there is nothing to get for this login: it
-   * was logged out, replaced by another account's, or may not be refreshed.
+   * Returns a snapshot with another access token than that of `auth`.
    *
-   * Any number of callers with one token share one refresh.
+   * If another process has refreshed the login already, this adopts its tokens; else it redeems the
+   * stored refresh token. Any number of callers with one rejected token share one refresh. Returns
+   * null if there is no such token for the login of `auth`: no login is stored any more, another
+   * account's login is stored, or the login may not be refreshed.
    *
-   * @throws {CodexAuthError} Permanent: `refresh_token_expired`, `refresh_token_reused`,
-   * `refresh_token_invalidated`, `refresh_token_rejected`. Transient: `refresh_transient`,
-   * `lock_timeout`, `store_unavailable`. Nothing was spent: `store_read_only`, `store_corrupt`.
+   * @throws {CodexAuthError} If the user must sign in again: `refresh_token_expired`,
+   * `refresh_token_reused`, `refresh_token_invalidated` or `refresh_token_rejected`. If the caller
+   * may try again, after `retryAfterMs` if that is set: `refresh_transient`, `lock_timeout` or
+   * `store_unavailable`. If the store cannot be used, and no token was redeemed: `store_read_only`
+   * or `store_corrupt`.
    */
   async refreshToken(auth: CodexAuth, options: WaitOptions = {}): Promise<CodexAuth | null> {
-    const { signal } = checked(options, WAIT);
+    const { signal } = checkOptions(options, WAIT_OPTIONS);
     const native = nativeAuth(auth);
-    return this.#own(unwrap(await wait(signal, () => this.#native.refreshToken(native))));
+    return this.#snapshotOf(unwrap(await wait(signal, () => this.#native.refreshToken(native))));
   }
 
-  /** The state of one request's recovery; make a new one for every request. */
+  /** Returns the recovery state of one request. Get a new one for each request. */
   unauthorizedRecovery(): UnauthorizedRecovery {
     return recoveryOf(this.#native.unauthorizedRecovery());
   }
 
   /**
-   * What to do about a 401 that a request with `auth` got: `retry` with {@link AuthManager.auth},
-   * or `give_up`, for `recovery.giveUpReason`. The first call adopts what another program has
-   * stored, the next one refreshes; a request therefore needs at most two retries.
+   * Decides what to do about a 401 response to a request that was sent with `auth`.
    *
-   * A call that fails does not use up the recovery. Two calls with one recovery run one after the
-   * other.
+   * Returns `retry` if the request is to be sent again with the snapshot that
+   * {@link AuthManager.auth} now returns. Returns `give_up` if the 401 is final;
+   * `recovery.giveUpReason` says why. The first call for a request adopts tokens that another
+   * program has stored, the second one refreshes, so a request is repeated at most twice. A call
+   * that fails does not count. Two calls with one recovery run one after the other.
    *
-   * @throws {CodexAuthError} Those of {@link AuthManager.refreshToken}.
+   * @throws {CodexAuthError} The errors of {@link AuthManager.refreshToken}.
    */
   async recoverFromUnauthorized(
     auth: CodexAuth,
     recovery: UnauthorizedRecovery,
     options: WaitOptions = {},
   ): Promise<RecoveryDecision> {
-    const { signal } = checked(options, WAIT);
+    const { signal } = checkOptions(options, WAIT_OPTIONS);
     const native = [nativeAuth(auth), nativeRecovery(recovery)] as const;
     return unwrap(await wait(signal, () => this.#native.recoverFromUnauthorized(...native)));
   }
 
   /**
-   * Does what {@link AuthManager.freshAuth} does in the background, without anybody asking: the
-   * token is refreshed once it is due, well before the Codex CLI would, and logins and logouts by
-   * others are followed. Nothing ends it but `stop()` of what is returned: as with a timer, nobody
-   * has to hold that, nor the manager. Unlike a timer it does not keep the process alive, which has
-   * to be there for something else.
+   * Starts a background task that refreshes the login before it expires.
+   *
+   * It refreshes each access token once that enters the refresh window, earlier than the Codex CLI
+   * would, and adopts logins and logouts of other programs. After an error it tries again later. It
+   * runs until `stop` of the returned object is called, even if the program keeps no reference to
+   * that object or the manager. Unlike a timer, it does not keep the process alive.
    */
   keepFresh(): KeepFresh {
-    return new Background(this.#native.keepFresh());
+    return new BackgroundTask(this.#native.keepFresh());
   }
 
   /**
-   * Has the snapshot in memory follow the store: a rotation, a login or a logout by another program
-   * is adopted at once, without a request failing first. For a file the system tells of changes;
-   * the store is looked at every second besides. It lasts as {@link AuthManager.keepFresh} does.
+   * Starts a background task that adopts what other programs store, as soon as they store it.
+   *
+   * Without it, the manager notices a new login, a logout or refreshed tokens of another program
+   * only when a token has expired or was rejected. For a file the task gets notifications from the
+   * operating system; any store is read once a second as well. It runs until `stop` of the returned
+   * object is called, even if the program keeps no reference to that object or the manager. It does
+   * not keep the process alive.
    */
   followStore(): FollowStore {
-    return new Background(this.#native.followStore());
+    return new BackgroundTask(this.#native.followStore());
   }
 
-  /** What happens to the login from now on, for those who want to know without asking. */
+  /** Returns an emitter of the events of this manager, from now on. */
   subscribe(): AuthEvents {
     return authEvents((deliver) => this.#native.subscribe(deliver));
   }
 
-  /** What this manager has done so far, in numbers. */
+  /** Returns the counters of this manager. */
   stats(): Stats {
     return this.#native.stats();
   }
 
   /**
-   * Begins to sign in with a browser: an authorization code with PKCE, and a redirect to this
-   * machine (RFC 8252). The user goes to {@link BrowserLogin.authorizationUrl}; what is returned
-   * waits for them.
+   * Starts a sign-in with a browser: an authorization code with PKCE (RFC 8252, RFC 7636).
    *
-   * The new login takes the place of whatever is stored when it is complete, and not before: a
-   * sign-in that is cancelled or fails changes nothing. A refresh in flight in any process does not
-   * undo it. From the end of the process or of its worker nobody goes on with it, and that end does
-   * not wait for it.
+   * The user opens {@link BrowserLogin.authorizationUrl} of the returned object, whose
+   * {@link BrowserLogin.wait} resolves once the login is stored. The new login replaces the stored
+   * one when the sign-in is complete; a sign-in that fails or is cancelled changes nothing. A
+   * refresh that is in flight in any process does not undo the sign-in. The end of the process or
+   * of the worker thread cancels the sign-in.
    *
-   * @throws {CodexAuthError} `login_port_busy`; `login_failed` and `login_transient` where the
-   * protocol is the standard one; `store_read_only`, `store_corrupt`, `store_unavailable`,
-   * `lock_timeout` where the login could not be saved.
+   * @throws {CodexAuthError} `login_port_busy`; `login_failed` or `login_transient` if the issuer's
+   * endpoints cannot be read; `store_read_only`, `store_corrupt`, `store_unavailable` or
+   * `lock_timeout` if the store could not save a login.
    *
    * @example
    * const login = await manager.loginWithBrowser();
@@ -321,17 +341,22 @@ export class AuthManager {
    * const auth = await login.wait();
    */
   async loginWithBrowser(options: LoginOptions = {}): Promise<BrowserLogin> {
-    const native = await begun(options, (others) => this.#native.loginWithBrowser(others));
-    return browserLogin(native, (auth) => this.#own(auth));
+    const native = await beginLogin(options, (others) => this.#native.loginWithBrowser(others));
+    return browserLogin(native, (auth) => this.#snapshotOf(auth));
   }
 
   /**
-   * Begins to sign in on another device: its user types {@link DeviceLogin.userCode} in at
-   * {@link DeviceLogin.verificationUri}. Otherwise as {@link AuthManager.loginWithBrowser}. The
-   * event `login_pending` tells each time that the server was asked in vain.
+   * Starts a sign-in with a device code (RFC 8628): the user types the code in on any device.
    *
-   * @throws {CodexAuthError} `login_not_supported` where the server has no device codes, else those
-   * of {@link AuthManager.loginWithBrowser}.
+   * The user opens {@link DeviceLogin.verificationUri} of the returned object and types its
+   * {@link DeviceLogin.userCode}; its {@link DeviceLogin.wait} resolves once the login is stored.
+   * The new login replaces the stored one when the sign-in is complete; a sign-in that fails or is
+   * cancelled changes nothing. Each time the server answers that the user has not typed the code in
+   * yet, the manager sends an event `login_pending`. The options `ports` and `manual` have no
+   * effect.
+   *
+   * @throws {CodexAuthError} `login_not_supported` if the server has no device codes, else the
+   * errors of {@link AuthManager.loginWithBrowser}.
    *
    * @example
    * const login = await manager.loginWithDeviceCode();
@@ -339,74 +364,78 @@ export class AuthManager {
    * const auth = await login.wait();
    */
   async loginWithDeviceCode(options: LoginOptions = {}): Promise<DeviceLogin> {
-    const native = await begun(options, (others) => this.#native.loginWithDeviceCode(others));
-    return deviceLogin(native, (auth) => this.#own(auth));
+    const native = await beginLogin(options, (others) => this.#native.loginWithDeviceCode(others));
+    return deviceLogin(native, (auth) => this.#snapshotOf(auth));
   }
 
   /**
-   * Stores a login by API key. Nobody is asked whether the key is good.
+   * Stores an API key as the login and returns its snapshot. No server checks the key.
    *
-   * @throws {CodexAuthError} `login_invalid_credential` where it cannot be a key,
-   * `login_workspace_not_allowed` where the manager is for one account, `save_failed`.
+   * @throws {CodexAuthError} `login_invalid_credential` if the text cannot be an API key,
+   * `login_workspace_not_allowed` if the manager has the option `accountId`, or `save_failed`.
    */
   async loginWithApiKey(apiKey: string, options: WaitOptions = {}): Promise<CodexAuth> {
     checkText('apiKey', apiKey);
-    const { signal } = checked(options, WAIT);
-    return this.#own(unwrap(await wait(signal, () => this.#native.loginWithApiKey(apiKey))));
+    const { signal } = checkOptions(options, WAIT_OPTIONS);
+    return this.#snapshotOf(unwrap(await wait(signal, () => this.#native.loginWithApiKey(apiKey))));
   }
 
   /**
-   * Stores a login by personal access token, or by the token of an agent. Nobody is asked whether
-   * it is good.
+   * Stores a personal access token, or the token of an agent, as the login and returns its
+   * snapshot. No server checks the token.
    *
-   * @throws {CodexAuthError} Those of {@link AuthManager.loginWithApiKey}.
+   * @throws {CodexAuthError} The errors of {@link AuthManager.loginWithApiKey}.
    */
   async loginWithAccessToken(accessToken: string, options: WaitOptions = {}): Promise<CodexAuth> {
     checkText('accessToken', accessToken);
-    const { signal } = checked(options, WAIT);
+    const { signal } = checkOptions(options, WAIT_OPTIONS);
     const native = await wait(signal, () => this.#native.loginWithAccessToken(accessToken));
-    return this.#own(unwrap(native));
+    return this.#snapshotOf(unwrap(native));
   }
 
   /**
-   * Removes the login from the store, and asks the server to revoke it first unless `revoke` is
-   * false. A refresh in flight in any process does not bring the login back.
+   * Removes the login from the store. The manager first asks the authorization server to revoke the
+   * tokens, unless `revoke` is false. A refresh that is in flight in any process does not bring the
+   * login back.
    *
-   * @throws {CodexAuthError} `identity_mismatch` where the store holds another account's login
-   * than this manager, which is left alone unless `anyAccount` is true; `store_read_only`,
-   * `store_unavailable`, `lock_timeout`.
+   * @throws {CodexAuthError} `identity_mismatch` if the store now holds another account's login,
+   * which stays unless `anyAccount` is true; `store_read_only`, `store_unavailable` or
+   * `lock_timeout`.
    */
   async logout(options: LogoutOptions = {}): Promise<LogoutOutcome> {
-    const { signal, revoke, anyAccount } = checked(options, LOGOUT);
+    const { signal, revoke, anyAccount } = checkOptions(options, LOGOUT_OPTIONS);
     return unwrap(await wait(signal, () => this.#native.logout(revoke, anyAccount)));
   }
 
   /**
-   * Waits for refreshes in flight and tokens that are still to be saved; whether all are done. The
-   * manager stays usable. The end of the process waits for the same, for 10 s at most.
+   * Waits until no refresh is in flight and all tokens are saved. Returns whether that is so. The
+   * manager can be used afterwards. The end of the process waits for this too, for 10 s at most.
    *
-   * @throws {CodexAuthError} `invalid_option` where the timeout is negative.
+   * @throws {CodexAuthError} `invalid_option` if the timeout is negative.
    */
   async close(options: CloseOptions = {}): Promise<boolean> {
-    const { timeoutMs = 10_000 } = checked(options, CLOSE);
+    const { timeoutMs = 10_000 } = checkOptions(options, CLOSE_OPTIONS);
     return unwrap(await this.#native.close(timeoutMs));
   }
 
   /**
-   * Which kind of store held the login when it was last read, and why not the preferred one; null
-   * for a store that does not choose.
+   * The kind of store that held the login when it was last read, for a store that chooses. Only
+   * `auto` chooses. Null for other stores.
    */
   get storeHolder(): StoreHolder | null {
     const holder = this.#native.storeHolder;
     return holder && storeHolder(holder);
   }
 
-  /** Whether rotated tokens are in use that could not be saved yet. */
+  /** Whether the manager uses refreshed tokens that it could not save yet. */
   get pendingSave(): boolean {
     return this.#native.pendingSave;
   }
 
-  /** What may be shown. */
+  /**
+   * Returns what may be shown: the snapshot without its tokens, and
+   * {@link AuthManager.pendingSave}.
+   */
   toJSON(): { auth: CodexAuth | null; pendingSave: boolean } {
     return { auth: this.auth(), pendingSave: this.pendingSave };
   }
@@ -416,16 +445,22 @@ export class AuthManager {
     return `AuthManager ${inspect(this.toJSON(), options)}`;
   }
 
-  /** The manager's own object for a snapshot that a promise brought, if it is the current one. */
-  #own(native: NativeCodexAuth): CodexAuth;
-  #own(native: NativeCodexAuth | null): CodexAuth | null;
-  #own(native: NativeCodexAuth | null): CodexAuth | null {
+  /**
+   * Returns the object for a native snapshot: that of {@link AuthManager.auth} if it is the current
+   * one.
+   */
+  #snapshotOf(native: NativeCodexAuth): CodexAuth;
+  #snapshotOf(native: NativeCodexAuth | null): CodexAuth | null;
+  #snapshotOf(native: NativeCodexAuth | null): CodexAuth | null {
     this.auth();
-    return this.#snapshots.of(native);
+    return this.#snapshots.objectFor(native);
   }
 }
 
-/** {@link AuthManager.close}, for `await using`; there where the runtime has the symbol. */
+/**
+ * `await using` calls {@link AuthManager.close} at the end of its block, in runtimes that have
+ * `Symbol.asyncDispose`.
+ */
 export interface AuthManager extends AsyncDisposable {}
 
 if (Symbol.asyncDispose !== undefined) {

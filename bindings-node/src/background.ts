@@ -1,22 +1,22 @@
 import type { NativeFollowStore, NativeKeepFresh } from '../native.js';
 
-/** Keeps a login fresh; see {@link AuthManager.keepFresh}. */
+/** A background task that refreshes a login before it expires, by {@link AuthManager.keepFresh}. */
 export interface KeepFresh {
-  /** Ends it. A refresh in flight goes on. */
+  /** Ends the task. A refresh that is in flight goes on. */
   stop(): void;
 }
 
-/** Follows the store; see {@link AuthManager.followStore}. */
+/** A background task that adopts what other programs store, by {@link AuthManager.followStore}. */
 export interface FollowStore {
-  /** Ends it. */
+  /** Ends the task. */
   stop(): void;
 }
 
-/** What goes on whether or not anybody holds it, as timers do. */
-const running = new Set<Background>();
+/** The tasks that run. Like a timer, a task runs even if the program keeps no reference to it. */
+const running = new Set<BackgroundTask>();
 
 /** @internal */
-export class Background implements KeepFresh, FollowStore {
+export class BackgroundTask implements KeepFresh, FollowStore {
   readonly #native: NativeKeepFresh | NativeFollowStore;
 
   constructor(native: NativeKeepFresh | NativeFollowStore) {

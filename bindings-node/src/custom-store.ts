@@ -2,35 +2,36 @@ import { AssertionError } from 'node:assert';
 
 import { NativeCustomStore, brokenBy, finish, finished } from '../native.js';
 import type { NativeConnection, NativeStoreCall, NativeStoreReply } from '../native.js';
-import { keepThrown, mistake, unwrap } from './error.js';
+import { keepThrown, argumentError, unwrap } from './error.js';
 
-/** A login as a store keeps it. */
+/** A stored login, as {@link CustomStore.load} returns it. */
 export interface StoredLogin {
-  /** The text that was saved, as it is. It contains tokens. */
+  /** The text that {@link CustomStore.save} was given, unchanged. It contains tokens. */
   record: string;
-  /** The name of this state of the store. */
+  /** The version of the stored login. It changes with every save. */
   version: string;
 }
 
 /**
- * An object that keeps a login in a place of your own, such as a row of a database.
+ * An object that keeps a login in a place of the program's choice, such as a database row.
  *
- * Hand it to a manager as its `store`. The methods may return values or promises. A record is JSON
- * text of which a store knows nothing. A version is any string, and another one after every save.
- * `expected` is the version that `load` returned, null for "nothing is stored". Comparing it and
- * writing must be one step, so that no other writer comes in between, in whatever process.
+ * Pass it to a manager as its `store`. Its methods may return values or promises. A record is JSON
+ * text with tokens; the store does not interpret it. A version is a string that changes with every
+ * save. `expected` is the version that `load` returned, or null if nothing was stored. A method
+ * must compare it and write in one atomic step, so that no other process writes in between.
  *
- * Without `tryLock` and `unlock`, one redemption of a refresh token is guaranteed within one
- * process only, and of the managers of one thread only where they share the store object.
+ * `tryLock` and `unlock` are optional. Without them, managers redeem a refresh token once per
+ * process, not once on the whole, and managers of one thread only if they share the store object.
  *
- * All methods are called on the thread that opened the manager, in order, from its event loop; the
- * next call does not wait for a promise of the one before, except for `tryLock` and `unlock`. What
- * a method throws arrives as the `cause` of a `store_unavailable`, and so does a return value of a
- * wrong type. A call that takes more than 15 s is given up, which is `store_unavailable`, too.
+ * The methods are called on the thread that opened the manager, from its event loop, in order. A
+ * call does not wait for the promise of the call before, except for `tryLock` and `unlock`. If a
+ * method throws, or returns a value of a wrong type, the manager throws `store_unavailable` with
+ * that error as its `cause`. A call that takes more than 15 s is given up with `store_unavailable`.
  *
- * The process stays until what is in flight is saved, 10 s at most. `process.exit` can wait only
- * for stores whose methods return no promises; call {@link AuthManager.close} first for others. A
- * worker that is terminated runs no JavaScript: what its store had still to save is lost.
+ * A process that ends by itself waits until all tokens are saved, for 10 s at most. `process.exit`
+ * can wait only for methods that return no promises; for others call {@link AuthManager.close}
+ * first. A worker thread that is terminated runs no JavaScript, so tokens that its store has not
+ * saved are lost.
  *
  * @example
  * class Row {
@@ -61,51 +62,52 @@ export interface StoredLogin {
  * const manager = await AuthManager.open({ store: new Row() });
  */
 export interface CustomStore {
-  /** What is stored; null or undefined for nothing. */
+  /** Returns the stored login, or null or undefined if nothing is stored. */
   load(): Answer<StoredLogin | null | undefined>;
-  /** Stores `record` if the store still has version `expected`; whether it did. */
+  /** Stores `record` if the store still has the version `expected`. Returns whether it did. */
   save(record: string, expected: string | null): Answer<boolean>;
-  /** Removes the record if the store still has version `expected`; whether it did. */
+  /** Removes the login if the store still has the version `expected`. Returns whether it did. */
   delete(expected: string | null): Answer<boolean>;
   /**
-   * Takes a lock that excludes all other processes, if it is free; whether it was. It lasts until
-   * `unlock`, or for `refreshDeadlineMs` at least, and ends with its process.
+   * Takes a lock that excludes all other processes, if it is free. Returns whether it did. The lock
+   * must last until `unlock`, or for `refreshDeadlineMs` at least, and must be released when its
+   * process ends.
    */
   tryLock?(): Answer<boolean>;
-  /** Gives the lock back; no error where it is not held. */
+  /** Releases the lock. It does nothing if the lock is not held. */
   unlock?(): Answer<unknown>;
 }
 
 type Answer<T> = T | PromiseLike<T>;
 
-/** Whether `value` has the methods of a store. */
+/** Returns whether `value` has the methods of a store. */
 export function isCustomStore(value: unknown): value is CustomStore {
   const has = (name: string) => typeof (value as Record<string, unknown>)[name] === 'function';
   return typeof value === 'object' && value !== null && ['load', 'save', 'delete'].every(has);
 }
 
-const servers = new WeakMap<CustomStore, Server>();
+const servers = new WeakMap<CustomStore, StoreServer>();
 
-/** What managers of `store` are opened with. */
+/** Returns the connection that managers of `store` are opened with. */
 export function connect(store: CustomStore): NativeConnection {
   let server = servers.get(store);
   if (server === undefined) {
-    server = new Server(store);
+    server = new StoreServer(store);
     servers.set(store, server);
-    serveUntilTheEnd(server);
+    serveUntilExit(server);
   }
   return server.connect();
 }
 
 /**
- * Runs the suite that every store must pass on `store`, which must be empty at first and is empty
- * again at the end. For those who write one.
+ * Runs the conformance suite, which every store must pass, on `store`. The store must be empty at
+ * first, and is empty again after the suite has passed.
  *
- * @throws {AssertionError} What is broken; then something may be left in the store.
+ * @throws {AssertionError} The rule that the store breaks. Then the store may still hold a record.
  */
 export async function checkStore(store: CustomStore): Promise<void> {
   if (!isCustomStore(store)) {
-    throw mistake('store must be an object with load, save and delete');
+    throw argumentError('store must be an object with load, save and delete');
   }
   const broken = unwrap(await brokenBy(connect(store)));
   if (broken !== null) {
@@ -113,17 +115,17 @@ export async function checkStore(store: CustomStore): Promise<void> {
   }
 }
 
-/** Makes the calls for one store. */
-class Server {
+/** Calls the methods of one store. */
+class StoreServer {
   readonly #store: CustomStore;
   readonly #native: NativeCustomStore;
-  /** The last call about the lock, where that is still to end: the next one comes after it. */
+  /** The last call of `tryLock` or `unlock`, until it ends. The next one waits for it. */
   #locking: Promise<unknown> | null = null;
 
   constructor(store: CustomStore) {
     const hasLock = typeof store.tryLock === 'function';
     if (hasLock !== (typeof store.unlock === 'function')) {
-      throw mistake('store must have both tryLock and unlock, or neither');
+      throw argumentError('store must have both tryLock and unlock, or neither');
     }
     this.#store = store;
     this.#native = new NativeCustomStore(store.constructor?.name ?? 'object', hasLock);
@@ -133,7 +135,7 @@ class Server {
     return this.#native.connect(() => this.serve());
   }
 
-  /** Makes all calls that wait; what returns no promise is answered when this returns. */
+  /** Makes all calls that wait. A call that returns no promise is answered before this returns. */
   serve(): void {
     for (let call = this.#native.take(); call !== null; call = this.#native.take()) {
       this.#make(call);
@@ -194,7 +196,7 @@ function reply(method: string, value: unknown): NativeStoreReply {
     return { done: true, ...stored(value) };
   }
   if (method !== 'unlock' && typeof value !== 'boolean') {
-    throw mistake(`what ${method} returns must be a boolean, not ${typeof value}`);
+    throw argumentError(`what ${method} returns must be a boolean, not ${typeof value}`);
   }
   return { done: value === true };
 }
@@ -205,7 +207,9 @@ function stored(value: unknown): Partial<StoredLogin> {
   }
   const { record, version } = value as Partial<Record<keyof StoredLogin, unknown>>;
   if (typeof record !== 'string' || typeof version !== 'string') {
-    throw mistake('what load returns must have a record and a version, both strings, or be null');
+    throw argumentError(
+      'what load returns must have a record and a version, both strings, or be null',
+    );
   }
   return { record, version };
 }
@@ -214,15 +218,15 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function';
 }
 
-/** How long an end waits for what is in flight. */
+/** How long the end of the process waits for tokens to be saved. */
 const LONGEST_WAIT_MS = 10_000;
 
 const SLICE_MS = 20;
 
-const serving = new Set<WeakRef<Server>>();
+const serving = new Set<WeakRef<StoreServer>>();
 
-/** Sees to it that what is in flight at the end of the process is saved by the store, too. */
-function serveUntilTheEnd(server: Server): void {
+/** Makes the end of the process call the methods of a store until all tokens are saved. */
+function serveUntilExit(server: StoreServer): void {
   if (serving.size === 0) {
     process.once('beforeExit', stayUntilFinished);
   }
@@ -234,8 +238,8 @@ function serveUntilTheEnd(server: Server): void {
 
 let isHooked = false;
 
-/** `process.exit` runs no hooks of the addon, so this waits for a refresh in flight there. */
-export function finishesAtExit(): void {
+/** Makes `process.exit`, which runs no hooks of the addon, wait for a refresh that is in flight. */
+export function installExitHook(): void {
   if (!isHooked) {
     isHooked = true;
     process.on('exit', finishAtExit);
@@ -243,8 +247,8 @@ export function finishesAtExit(): void {
 }
 
 /**
- * Waits for what is in flight, where no event loop runs any more: custom stores are still called,
- * and what they return is used unless it is a promise.
+ * Waits until no refresh is in flight and all tokens are saved. No event loop runs any more, so
+ * this calls the methods of stores itself, and ignores the promises that they return.
  */
 function finishAtExit(): void {
   const end = performance.now() + LONGEST_WAIT_MS;
@@ -253,7 +257,7 @@ function finishAtExit(): void {
   }
 }
 
-/** Keeps the event loop alive, which nothing else does for a refresh that nobody waits for. */
+/** Keeps the event loop alive for a refresh that no caller waits for. */
 async function stayUntilFinished(): Promise<void> {
   if (!finish(0)) {
     await finished();

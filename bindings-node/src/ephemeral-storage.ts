@@ -1,5 +1,5 @@
 import { NativeEphemeralStorage } from '../native.js';
-import { CodexAuthError, mistake, unwrap } from './error.js';
+import { CodexAuthError, argumentError, unwrap } from './error.js';
 
 /** @internal */
 export let nativeStorage: (storage: EphemeralStorage) => NativeEphemeralStorage;
@@ -8,23 +8,24 @@ export let nativeStorage: (storage: EphemeralStorage) => NativeEphemeralStorage;
 export let isStorage: (value: unknown) => value is EphemeralStorage;
 
 /**
- * A store in memory, for programs that keep the login elsewhere, and for tests. Any number of
- * managers of one thread may share it.
+ * A store in memory, for tests and for programs that keep the login somewhere else.
+ *
+ * All managers of one thread that get this object as their `store` share its login.
  *
  * @example
  * const storage = new EphemeralStorage(process.env.LOGIN);
  * const manager = new AuthManager({ store: storage });
- * // Later: keep what is there now.
+ * // Later, keep the refreshed login:
  * const login = storage.record();
  */
 export class EphemeralStorage {
   readonly #native: NativeEphemeralStorage;
 
   /**
-   * A store that holds `record`: the contents of an `auth.json`, as text or as an object; nothing
-   * without it.
+   * Creates a store that holds `record`, the content of an `auth.json` as JSON text or an object.
+   * Without `record`, the store holds no login.
    *
-   * @throws {CodexAuthError} `invalid_option` where that is not a Codex login.
+   * @throws {CodexAuthError} `invalid_option` if `record` is not a Codex login.
    */
   constructor(record?: string | object | null) {
     this.#native = unwrap(NativeEphemeralStorage.create(json(record)));
@@ -36,16 +37,16 @@ export class EphemeralStorage {
     nativeStorage = (storage) => storage.#native;
   }
 
-  /** What is stored now, as JSON: it contains the tokens. Null where nothing is stored. */
+  /** Returns the stored login as the JSON text of an `auth.json`, or null. It contains tokens. */
   record(): string | null {
     return this.#native.record();
   }
 
   /**
-   * Puts `record` in the place of whatever is stored, as a new login does; null removes it.
+   * Replaces the stored login by `record`. Null removes it.
    *
-   * @throws {CodexAuthError} `invalid_option` where that is not a Codex login; what was stored is
-   * still there.
+   * @throws {CodexAuthError} `invalid_option` if `record` is not a Codex login; the stored login
+   * then stays.
    */
   replace(record: string | object | null): void {
     const failure = this.#native.replace(json(record));
@@ -60,14 +61,14 @@ function json(record: string | object | null | undefined): string | null {
     return null;
   }
   if (typeof record !== 'string' && typeof record !== 'object') {
-    throw mistake(`record must be a string or an object, not a ${typeof record}`);
+    throw argumentError(`record must be a string or an object, not a ${typeof record}`);
   }
   if (record instanceof Uint8Array) {
     return new TextDecoder().decode(record);
   }
   const text: unknown = typeof record === 'string' ? record : JSON.stringify(record);
   if (typeof text !== 'string') {
-    throw mistake('record must be a string or an object that JSON can hold');
+    throw argumentError('record must be a string or an object that JSON can hold');
   }
   return text;
 }

@@ -1,6 +1,6 @@
 import type { Failure } from '../native.js';
 
-/** What went wrong: one code per thing that a program can do about it. */
+/** The kind of an error: one code for each thing that a program can do about it. */
 export type ErrorCode =
   | 'refresh_token_expired'
   | 'refresh_token_reused'
@@ -30,40 +30,41 @@ export type ErrorCode =
   | 'login_failed'
   | 'login_transient'
   | 'save_failed'
-  // Codes may be added; the known ones are still completed by editors.
+  // Later versions may add codes. This type lets editors complete the known ones.
   | (string & {});
 
 /** @internal */
-export let attach: (error: CodexAuthError, response: Response) => void;
+export let setResponse: (error: CodexAuthError, response: Response) => void;
 
 /**
- * Every error of this package, except for a `TypeError` where an argument has the wrong type and
+ * The error of this package. Other errors are a `TypeError`, for an argument of a wrong type, and
  * the reason of an `AbortSignal`.
  *
- * The message is one line that says what failed, where, and what to do. No part of an error ever
- * contains a token or a server's reply.
+ * The message is one line that says what failed, where, and what to do. No part of an error
+ * contains a token or a server's reply. `cause` is the underlying error, if there is one.
  */
 export class CodexAuthError extends Error {
-  /** What went wrong, the same in every language. */
+  /** The kind of error. It has one spelling in all languages. */
   readonly code: ErrorCode;
 
   /**
-   * A finer reason where there is one, else null. Refused refreshes have `expired`, `reused`,
-   * `invalidated`, `invalid_grant`, `unauthorized`, `empty_refresh_token` or `outcome_unknown`.
+   * A more precise reason, or null. If the server rejected a refresh token, it is `expired`,
+   * `reused`, `invalidated`, `invalid_grant`, `unauthorized`, `empty_refresh_token` or
+   * `outcome_unknown`. For `save_failed` at a sign-in, it is the code of the store's error.
    */
   readonly reason: string | null;
 
-  /** Whether the same call may succeed later without anybody signing in or repairing something. */
+  /** Whether the call may succeed later although no user signs in or repairs something. */
   readonly isTransient: boolean;
 
-  /** How long to wait before trying again, in milliseconds; null where that is not known. */
+  /** How long to wait before the next try, in milliseconds. Null if that is not known. */
   readonly retryAfterMs: number | null;
 
   #response: Response | null = null;
 
   /** @internal */
   constructor(failure: Failure) {
-    super(failure.message, options(failure));
+    super(failure.message, errorOptions(failure));
     this.code = failure.code;
     this.reason = failure.reason ?? null;
     this.isTransient = failure.isTransient;
@@ -71,15 +72,15 @@ export class CodexAuthError extends Error {
   }
 
   /**
-   * The 401 of a request about which nothing could be done, where an HTTP integration says so; else
-   * null. Its body is still to be read.
+   * The 401 response that led to this error, if an HTTP integration threw it; else null. The
+   * program may still read its body.
    */
   get response(): Response | null {
     return this.#response;
   }
 
   static {
-    attach = (error, response) => {
+    setResponse = (error, response) => {
       error.#response = response;
     };
     Object.defineProperty(this.prototype, 'name', {
@@ -90,7 +91,7 @@ export class CodexAuthError extends Error {
   }
 }
 
-/** The value of a native call, or its failure thrown. */
+/** Returns the value of a native call, or throws its failure. */
 export function unwrap<T>(outcome: T | Failure): T {
   if (isFailure(outcome)) {
     throw new CodexAuthError(outcome);
@@ -98,16 +99,16 @@ export function unwrap<T>(outcome: T | Failure): T {
   return outcome;
 }
 
-/** Throws `error`; a failed recovery with the 401 that it was for. */
+/** Throws `error`, with `response` as the 401 that the failed recovery was for. */
 export function withResponse(error: unknown, response: Response): never {
   if (error instanceof CodexAuthError) {
-    attach(error, response);
+    setResponse(error, response);
   }
   throw error;
 }
 
-/** A `TypeError` for a mistake in the calling code. */
-export function mistake(message: string): TypeError {
+/** Returns a `TypeError` for an argument of a wrong type. */
+export function argumentError(message: string): TypeError {
   return Object.assign(new TypeError(message), { code: 'invalid_option' });
 }
 
@@ -115,21 +116,21 @@ function isFailure(outcome: unknown): outcome is Failure {
   return typeof outcome === 'object' && outcome !== null && 'isTransient' in outcome;
 }
 
-/** What custom stores threw of late. */
+/** The values that custom stores have thrown recently, by their numbers. */
 const thrown = new Map<number, unknown>();
 
 const MOST_THROWN = 64;
 
 let lastThrown = 0;
 
-/** Keeps what a custom store threw, to be the cause of an error; the number it is known by. */
+/** Keeps a value that a custom store threw, to be the cause of an error. Returns its number. */
 export function keepThrown(error: unknown): number {
   thrown.set((lastThrown += 1), error);
   thrown.delete(lastThrown - MOST_THROWN);
   return lastThrown;
 }
 
-function options(failure: Failure): ErrorOptions | undefined {
+function errorOptions(failure: Failure): ErrorOptions | undefined {
   if (failure.thrown !== undefined && thrown.has(failure.thrown)) {
     return { cause: thrown.get(failure.thrown) };
   }

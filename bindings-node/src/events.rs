@@ -1,4 +1,4 @@
-//! What a manager tells its subscribers, on its way to JavaScript.
+//! Delivers the events of a manager to JavaScript.
 
 use std::sync::Arc;
 
@@ -8,15 +8,15 @@ use napi::threadsafe_function::ThreadsafeFunction;
 use napi_derive::napi;
 
 use crate::failure::Failure;
-use crate::manager::NativeStoreHolder;
 use crate::stats::number;
+use crate::store_holder::NativeStoreHolder;
 
-/// Called with each event on the thread that subscribed, which it does not keep alive.
+/// A listener. It is called on the thread that subscribed, and does not keep that thread alive.
 pub(crate) type Deliver = ThreadsafeFunction<NativeEvent, (), NativeEvent, Status, false, true>;
 
 /// Something that happened to a manager's login.
 #[napi(object, object_from_js = false)]
-#[expect(missing_docs, reason = "the facade documents them")]
+#[expect(missing_docs, reason = "the TypeScript facade documents them")]
 pub struct NativeEvent {
     pub kind: &'static str,
     pub error: Option<Failure>,
@@ -24,27 +24,28 @@ pub struct NativeEvent {
     pub missed: Option<f64>,
 }
 
-/// Behind the events of a manager. It lives until it is stopped or the manager is gone.
+/// The native half of `AuthEvents`. Events are delivered until it is stopped or the manager is
+/// garbage.
 #[napi]
 #[derive(Debug)]
 pub struct NativeSubscription(Subscription);
 
 #[napi]
 impl NativeSubscription {
-    /// Ends it.
+    /// Ends the subscription.
     #[napi]
     pub fn stop(&self) {
         self.0.stop();
     }
 }
 
-/// Calls `deliver` with each event once it has returned from the last one: the others wait in the
-/// core, which bounds them.
+/// Calls `deliver` with each event, one after the other. The other events wait in the core, which
+/// bounds how many do.
 pub(crate) fn subscribe(manager: &AuthManager, deliver: Deliver) -> NativeSubscription {
     let deliver = Arc::new(deliver);
     NativeSubscription(manager.deliver_events(move |event| -> BoxFuture<'static, ()> {
         let deliver = Arc::clone(&deliver);
-        // Fails where the thread has ended.
+        // The call fails if the thread of the subscriber has ended.
         Box::pin(async move { deliver.call_async(event.into()).await.unwrap_or_default() })
     }))
 }

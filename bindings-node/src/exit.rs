@@ -1,4 +1,4 @@
-//! The end of an environment, be it the process's or a worker thread's.
+//! The end of a Node-API environment: of the process, or of a worker thread.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use napi::Env;
 use napi::bindgen_prelude::{Error, Object, Result, Unknown};
 use napi_derive::napi;
 
-use crate::promise::answer;
+use crate::promise::answer_or_promise;
 
-/// How long an end waits for a refresh in flight, whose tokens are not saved yet.
+/// How long the end of an environment waits until rotated tokens are saved.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// Runs in every environment that loads the addon.
+/// Registers the cleanup hook of an environment that loads the addon.
 #[napi(module_exports)]
 pub fn init(_exports: Object<'_>, env: Env) -> Result<()> {
     env.add_env_cleanup_hook((), |()| {
@@ -21,17 +21,20 @@ pub fn init(_exports: Object<'_>, env: Env) -> Result<()> {
     Ok(())
 }
 
-/// Waits, so long at most, until rotated tokens are saved; whether they are. For `process.exit`,
-/// which runs no hooks.
+/// Blocks until all rotated tokens are saved, for `longest_ms` at most. Returns whether they are.
+///
+/// `process.exit` needs this, since it runs no cleanup hooks.
 #[napi]
 pub fn finish(longest_ms: u32) -> bool {
     worker::finish(Duration::from_millis(longest_ms.into()))
 }
 
-/// The same without blocking, for stores that need the event loop.
+/// Waits until all rotated tokens are saved, for 10 s at most. Returns whether they are.
+///
+/// It does not block, so stores that need the event loop can save meanwhile.
 #[napi(ts_return_type = "Promise<Outcome<boolean>>")]
 pub fn finished(env: &Env) -> Result<Unknown<'_>> {
     let worker = worker::handle().map_err(|error| Error::from_reason(error.to_string()))?;
     let finished = worker.spawn_blocking(|| worker::finish(LONGEST_WAIT));
-    answer(env, async { Ok(finished.await.unwrap_or(false)) })
+    answer_or_promise(env, async { Ok(finished.await.unwrap_or(false)) })
 }

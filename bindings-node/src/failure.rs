@@ -1,4 +1,4 @@
-//! Errors of the core as plain data.
+//! Converts errors of the core to plain data.
 
 use std::error::Error as _;
 use std::iter;
@@ -7,25 +7,25 @@ use codex_auth_sdk::{Error, Result};
 use napi::bindgen_prelude::Either;
 use napi_derive::napi;
 
-use crate::custom::Thrown;
+use crate::thrown::Thrown;
 
-/// An error of the core, of which the facade makes a `CodexAuthError`.
+/// An error of the core, which the TypeScript facade converts to a `CodexAuthError`.
 #[napi(object, object_from_js = false)]
 #[derive(Debug)]
 pub struct Failure {
-    /// The error's kind, the same in every language.
+    /// The kind of error, such as `store_corrupt`.
     pub code: String,
-    /// One line for people.
+    /// One line that says what failed, where, and what to do.
     pub message: String,
-    /// A finer reason.
+    /// A more precise reason.
     pub reason: Option<String>,
-    /// Whether the same call may succeed later.
+    /// Whether the call may succeed later although no user signs in or repairs something.
     pub is_transient: bool,
-    /// How long to wait before trying again.
+    /// How long to wait before the next try, in milliseconds.
     pub retry_after_ms: Option<f64>,
-    /// The messages of the causes, the nearest first.
+    /// The messages of the error's causes, the nearest first.
     pub causes: Vec<String>,
-    /// The number of what a custom store threw, which is the cause then.
+    /// The number of the value that a custom store threw, if that is the cause.
     pub thrown: Option<u32>,
 }
 
@@ -45,7 +45,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// A value, or why there is none.
+/// A value, or the error in its place.
 #[napi]
 pub type Outcome<T> = Either<T, Failure>;
 

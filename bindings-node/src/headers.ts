@@ -1,10 +1,10 @@
 import { headerPairs } from './codex-auth.js';
 import type { CodexAuth } from './codex-auth.js';
 
-/** A header; what it is made of is checked by whoever sends it. */
+/** A header. The function that sends it checks its name and value. */
 export type Header<Value = string> = readonly [name: string, value: Value];
 
-/** The headers of an iterable or of an object. */
+/** Returns the headers in an iterable or an object as pairs. */
 export function headersOf<Value>(
   headers: Iterable<Header<Value>> | Readonly<Record<string, Value>> | null | undefined,
 ): Header<Value>[] {
@@ -14,13 +14,13 @@ export function headersOf<Value>(
   return isIterable(headers) ? [...headers] : Object.entries(headers);
 }
 
-/** The header `Authorization`, if there is one. */
+/** Returns the value of the header `Authorization`, or null. */
 export function authorizationIn(headers: readonly Header<unknown>[]): string | null {
   const values = headers.filter(([name]) => isNamed(name, 'authorization'));
   return values.length === 0 ? null : values.map(([, value]) => String(value)).join(', ');
 }
 
-/** `headers` with those of `auth` in the place of their namesakes. */
+/** Returns `headers` with those of `auth` added. A header of `auth` replaces one with its name. */
 export function withAuth<Value>(
   headers: readonly Header<Value>[],
   auth: CodexAuth,
@@ -30,7 +30,7 @@ export function withAuth<Value>(
   return [...headers.filter(isOthers), ...own];
 }
 
-/** `headers` without those of these names. */
+/** Returns `headers` without those that have one of `names`. */
 export function without(headers: readonly Header[], names: readonly string[]): Header[] {
   return headers.filter(([name]) => !names.some((unwanted) => isNamed(name, unwanted)));
 }
@@ -39,7 +39,7 @@ function isNamed(name: string, other: string): boolean {
   return name.length === other.length && name.toLowerCase() === other.toLowerCase();
 }
 
-/** Whether headers are an iterable, not an object. */
+/** Returns whether headers are an iterable, not a record. */
 export function isIterable<T>(value: Iterable<T> | object): value is Iterable<T> {
   return Symbol.iterator in value;
 }

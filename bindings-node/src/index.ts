@@ -1,7 +1,8 @@
 /**
  * Keeps a Codex login alive for every program that shares it.
  *
- * Start with {@link AuthManager}.
+ * A Codex login is an access token, an id token and a refresh token, which can be redeemed only
+ * once. {@link AuthManager} manages a login, and is where to start.
  *
  * @module codex-auth-sdk
  */

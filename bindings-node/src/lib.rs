@@ -1,13 +1,14 @@
-//! The Node addon: extracts arguments, calls the core, converts what comes back.
+//! The Node addon. It extracts arguments, calls the core and converts answers; it decides nothing.
 //!
-//! Nothing is decided here, and errors cross as plain data: the TypeScript facade in this folder
-//! makes exceptions of them and is the only user of this addon.
+//! The TypeScript files in this folder are the facade that programs import, and the only user of
+//! the addon. Errors cross the border as plain data ([`Failure`]); the facade makes exceptions of
+//! them.
 
 #![deny(unsafe_code)]
 
 mod authorization;
 mod background;
-mod custom;
+mod custom_store;
 mod events;
 mod exit;
 mod failure;
@@ -21,10 +22,12 @@ mod shared_word;
 mod snapshot;
 mod stats;
 mod storage;
+mod store_holder;
+mod thrown;
 
 pub use self::authorization::{MANAGED_API_KEY, NativeRequestAuthorization};
 pub use self::background::{NativeFollowStore, NativeKeepFresh};
-pub use self::custom::{
+pub use self::custom_store::{
     NativeConnection, NativeCustomStore, NativeStoreCall, NativeStoreReply, broken_by,
 };
 pub use self::events::{NativeEvent, NativeSubscription};
@@ -32,9 +35,10 @@ pub use self::exit::{finish, finished, init};
 pub use self::failure::{Failure, Outcome};
 pub use self::log::{NativeLog, NativeLogField, NativeLogRecord};
 pub use self::login::{NativeBrowserLogin, NativeDeviceLogin, NativeLoginOptions};
-pub use self::manager::{NativeAuthManager, NativeLogout, NativeStoreHolder, NativeSync};
+pub use self::manager::{NativeAuthManager, NativeLogout, NativeSync};
 pub use self::options::NativeOptions;
 pub use self::recovery::NativeRecovery;
 pub use self::snapshot::{NativeCodexAuth, NativeFields, NativeHeader};
 pub use self::stats::NativeStats;
 pub use self::storage::NativeEphemeralStorage;
+pub use self::store_holder::NativeStoreHolder;

@@ -1,21 +1,21 @@
-//! What the core traces, on its way to JavaScript.
+//! Delivers the records that the core traces to JavaScript.
 
 use codex_auth_sdk::{LogRecord, LogRecords};
 use napi::Status;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 
-/// Tells a thread that there are records to take. It does not keep the thread alive.
+/// Tells a thread that records wait. It does not keep the thread alive.
 type Wake = ThreadsafeFunction<(), (), (), Status, false, true>;
 
-/// Behind `enableLogging`: what was traced and is still to be delivered.
+/// The native half of `enableLogging`: the records that are still to be delivered.
 #[napi]
 #[derive(Debug)]
 pub struct NativeLog(LogRecords);
 
-/// An event, or a span that is over.
+/// A record: an event of the core, or a span that has ended.
 #[napi(object, object_from_js = false)]
-#[expect(missing_docs, reason = "the facade documents them")]
+#[expect(missing_docs, reason = "the TypeScript facade documents them")]
 pub struct NativeLogRecord {
     pub level: &'static str,
     pub target: &'static str,
@@ -26,7 +26,7 @@ pub struct NativeLogRecord {
 
 /// A field of a record.
 #[napi(object, object_from_js = false)]
-#[expect(missing_docs, reason = "the facade documents them")]
+#[expect(missing_docs, reason = "the TypeScript facade documents them")]
 pub struct NativeLogField {
     pub name: &'static str,
     pub value: String,
@@ -34,7 +34,8 @@ pub struct NativeLogField {
 
 #[napi]
 impl NativeLog {
-    /// Collects from now on; `wake` is called when there is something to `take`.
+    /// Collects records from now on. `wake` is called when records wait; the callee then calls
+    /// `take`.
     #[napi(constructor, ts_args_type = "wake: () => void")]
     pub fn new(wake: Wake) -> Self {
         Self(LogRecords::start(move || {
@@ -42,13 +43,13 @@ impl NativeLog {
         }))
     }
 
-    /// The next record.
+    /// Takes the next record, if one waits.
     #[napi]
     pub fn take(&self) -> Option<NativeLogRecord> {
         self.0.take().map(NativeLogRecord::from)
     }
 
-    /// Ends it.
+    /// Ends the collection.
     #[napi]
     pub fn stop(&self) {
         self.0.stop();

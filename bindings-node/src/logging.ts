@@ -1,47 +1,49 @@
 import { NativeLog } from '../native.js';
 import type { NativeLogRecord } from '../native.js';
-import { finishesAtExit } from './custom-store.js';
-import { mistake } from './error.js';
+import { installExitHook } from './custom-store.js';
+import { argumentError } from './error.js';
 
-/** Something that this package did, or that went wrong. No secrets, and no account. */
+/** A record of what this package did, or of a failure. It contains no secret and no account. */
 export interface LogRecord {
-  /** `warn` and `error` are what went wrong; `info` is what the package does. */
+  /** The level: `warn` and `error` for failures, `info` for the steps of the package. */
   level: 'error' | 'warn' | 'info' | 'debug' | 'trace';
-  /** The part of the package that it comes from. */
+  /** The part of the package that the record comes from. */
   target: string;
-  /** What happened: the name of a step, or a sentence. */
+  /** The name of a step, or a sentence about what happened. */
   message: string;
-  /** More about it, such as `outcome` and `purpose` of a step. */
+  /** More details, such as the `outcome` and `purpose` of a step. */
   fields: Record<string, string>;
-  /** How long a step took, in milliseconds; null for what is none. */
+  /** How long the step took, in milliseconds. Null if the record is not about a step. */
   durationMs: number | null;
 }
 
-/** What {@link enableLogging} has started. */
+/** The delivery of records that {@link enableLogging} has started. */
 export interface Logging {
-  /** Ends it. What waits is not delivered any more. */
+  /** Ends the delivery. Records that wait are dropped. */
   stop(): void;
 }
 
 /**
- * Calls `listener` from now on with what this package does in this process, all threads together.
+ * Calls `listener` from now on with records of what this package does, in all threads of this
+ * process.
  *
- * What goes wrong is a record of the level `warn` or `error`, with an occasional `debug`. What the
- * package does is `info`, one record for each step, at its end:
+ * Failures are records of the level `warn` or `error`, with an occasional `debug`. Each step of a
+ * recovery or refresh is a record of the level `info`, at the end of the step:
  *
  * - `codex_auth.recovery`: a call of {@link AuthManager.recoverFromUnauthorized}.
- * - `codex_auth.refresh`: a refresh, one for all who wait for it; `purpose` is `rejected`,
- *   `proactive` or `repair`.
- * - `codex_auth.lock_wait`: in a refresh, the way to its turn.
+ * - `codex_auth.refresh`: a refresh, once for all callers that share it. Its `purpose` is
+ *   `rejected` (after a 401), `proactive` (before the expiry) or `repair`.
+ * - `codex_auth.lock_wait`: the wait of a refresh for the refresh lock.
  * - `codex_auth.redemption`: one request to the token endpoint.
- * - `codex_auth.commit`: a save of refreshed tokens.
+ * - `codex_auth.commit`: one save of refreshed tokens.
  *
- * Each has an `outcome`, which is the `code` of an error if it failed.
+ * Each step has an `outcome`, which is the `code` of the error if the step failed.
  *
- * The listener is called from the event loop of the thread that called this, in order and soon
- * after; where that is busy, at most 1024 records wait, and a `warn` tells how many are missing.
- * What is left when the process exits is delivered then. It keeps no process alive. What it throws
- * is an uncaught exception, and the next record is delivered all the same.
+ * The listener is called from the event loop of the thread that called this function, in order and
+ * without much delay. While that event loop is busy, at most 1024 records wait, and a record of the
+ * level `warn` says how many were dropped. The exit of the process delivers the remaining records.
+ * Logging does not keep the process alive. If the listener throws, that is an uncaught exception,
+ * and the next record is still delivered.
  *
  * @example
  * enableLogging(({ level, message, fields, durationMs }) => {
@@ -50,7 +52,7 @@ export interface Logging {
  */
 export function enableLogging(listener: (record: LogRecord) => void): Logging {
   if (typeof listener !== 'function') {
-    throw mistake(`listener must be a function, not ${typeof listener}`);
+    throw argumentError(`listener must be a function, not ${typeof listener}`);
   }
   return new Delivery(listener);
 }
@@ -65,8 +67,8 @@ class Delivery implements Logging {
     this.#listener = listener;
     this.#native = new NativeLog(() => this.deliver());
     if (running.size === 0) {
-      // What the end of the process waits for comes first.
-      finishesAtExit();
+      // Exit hooks run in order: the one that waits for refreshes must come first.
+      installExitHook();
       process.on('exit', deliverRest);
     }
     running.add(this);

@@ -9,12 +9,12 @@ use napi_derive::napi;
 
 use crate::failure::Failure;
 use crate::options::milliseconds;
-use crate::promise::answer;
+use crate::promise::answer_or_promise;
 use crate::snapshot::NativeCodexAuth;
 
-/// The options as JavaScript names them; the facade documents them.
+/// The options of a sign-in, by their JavaScript names.
 #[napi(object, object_to_js = false)]
-#[expect(missing_docs, reason = "the facade documents them")]
+#[expect(missing_docs, reason = "the TypeScript facade documents them")]
 #[derive(Debug)]
 pub struct NativeLoginOptions {
     pub allowed_workspaces: Option<Vec<String>>,
@@ -28,8 +28,8 @@ pub struct NativeLoginOptions {
 }
 
 impl NativeLoginOptions {
-    /// The core's options.
-    pub(crate) fn options(self) -> Result<LoginOptions> {
+    /// Converts the options to those of the core.
+    pub(crate) fn into_core(self) -> Result<LoginOptions> {
         let mut options = LoginOptions::default();
         macro_rules! set {
             ($($name:ident: $value:expr;)*) => {$(
@@ -52,12 +52,14 @@ impl NativeLoginOptions {
     }
 }
 
-/// Behind `BrowserLogin`. Once it is gone and nothing waits for it, the sign-in is cancelled.
+/// The native half of `BrowserLogin`. The sign-in is cancelled once this is garbage and no call
+/// waits for it.
 #[napi]
 #[derive(Debug)]
 pub struct NativeBrowserLogin(Arc<BrowserLogin>);
 
-/// Behind `DeviceLogin`. Once it is gone and nothing waits for it, the sign-in is cancelled.
+/// The native half of `DeviceLogin`. The sign-in is cancelled once this is garbage and no call
+/// waits for it.
 #[napi]
 #[derive(Debug)]
 pub struct NativeDeviceLogin(Arc<DeviceLogin>);
@@ -76,32 +78,32 @@ impl From<DeviceLogin> for NativeDeviceLogin {
 
 #[napi]
 impl NativeBrowserLogin {
-    /// Where the browser is to go.
+    /// The address at which the user signs in.
     #[napi(getter)]
     pub fn authorization_url(&self) -> &str {
         self.0.authorization_url()
     }
 
-    /// Where it comes back to.
+    /// The address to which the authorization server redirects the browser after the sign-in.
     #[napi(getter)]
     pub fn redirect_uri(&self) -> &str {
         self.0.redirect_uri()
     }
 
-    /// Opens the user's browser.
+    /// Opens the user's browser at `authorization_url`. Returns the error, if there is one.
     #[napi]
     pub fn open_browser(&self) -> Option<Failure> {
         self.0.open_browser().err().map(Failure::from)
     }
 
-    /// Waits until the login is stored.
+    /// Waits until the login is stored, and returns its snapshot.
     #[napi(ts_return_type = "Outcome<NativeCodexAuth> | Promise<Outcome<NativeCodexAuth>>")]
     pub fn wait<'env>(&self, env: &'env Env) -> NapiResult<Unknown<'env>> {
         let waiting = |login: Arc<BrowserLogin>| async move { login.wait().await };
-        outcome_of(env, &self.0, BrowserLogin::cancel, waiting)
+        wait_for_login(env, &self.0, BrowserLogin::cancel, waiting)
     }
 
-    /// Goes on with the address that the browser ended up at, and waits.
+    /// Completes the sign-in with the address at which the browser arrived, and waits for it.
     #[napi(ts_return_type = "Outcome<NativeCodexAuth> | Promise<Outcome<NativeCodexAuth>>")]
     pub fn complete<'env>(
         &self,
@@ -110,10 +112,10 @@ impl NativeBrowserLogin {
     ) -> NapiResult<Unknown<'env>> {
         let waiting =
             |login: Arc<BrowserLogin>| async move { login.complete(&redirected_url).await };
-        outcome_of(env, &self.0, BrowserLogin::cancel, waiting)
+        wait_for_login(env, &self.0, BrowserLogin::cancel, waiting)
     }
 
-    /// Ends it.
+    /// Cancels the sign-in.
     #[napi]
     pub fn cancel(&self) {
         self.0.cancel();
@@ -122,46 +124,46 @@ impl NativeBrowserLogin {
 
 #[napi]
 impl NativeDeviceLogin {
-    /// What the user types in.
+    /// The code that the user types in.
     #[napi(getter)]
     pub fn user_code(&self) -> &str {
         self.0.user_code()
     }
 
-    /// Where.
+    /// The address at which the user types the code in.
     #[napi(getter)]
     pub fn verification_uri(&self) -> &str {
         self.0.verification_uri()
     }
 
-    /// The same with the code in it.
+    /// The address with the code in it, if the server sends one.
     #[napi(getter)]
     pub fn verification_uri_complete(&self) -> Option<&str> {
         self.0.verification_uri_complete()
     }
 
-    /// How long the code is good, from when it was made.
+    /// The lifetime of the code in milliseconds, from its creation.
     #[napi(getter)]
     pub fn expires_in_ms(&self) -> f64 {
         self.0.expires_in().as_secs_f64() * 1e3
     }
 
-    /// Waits until the login is stored.
+    /// Waits until the login is stored, and returns its snapshot.
     #[napi(ts_return_type = "Outcome<NativeCodexAuth> | Promise<Outcome<NativeCodexAuth>>")]
     pub fn wait<'env>(&self, env: &'env Env) -> NapiResult<Unknown<'env>> {
         let waiting = |login: Arc<DeviceLogin>| async move { login.wait().await };
-        outcome_of(env, &self.0, DeviceLogin::cancel, waiting)
+        wait_for_login(env, &self.0, DeviceLogin::cancel, waiting)
     }
 
-    /// Ends it.
+    /// Cancels the sign-in.
     #[napi]
     pub fn cancel(&self) {
         self.0.cancel();
     }
 }
 
-/// What `waiting` for `login` comes to.
-fn outcome_of<'env, L: 'static, F>(
+/// Answers with the result of `waiting` for `login`, which is cancelled when the environment ends.
+fn wait_for_login<'env, L: 'static, F>(
     env: &'env Env,
     login: &Arc<L>,
     cancel: fn(&L),
@@ -170,12 +172,13 @@ fn outcome_of<'env, L: 'static, F>(
 where
     F: Future<Output = Result<CodexAuth>> + Send + 'static,
 {
-    // What is waited for is not collected at the end of a worker, where nobody waits any more.
+    // A pending call keeps the sign-in alive. The end of a worker thread drops no pending calls, so
+    // the sign-in is cancelled by a hook.
     env.add_env_cleanup_hook((Arc::downgrade(login), cancel), |(login, cancel)| {
         if let Some(login) = login.upgrade() {
             cancel(&login);
         }
     })?;
     let waiting = waiting(Arc::clone(login));
-    answer(env, async move { waiting.await.map(NativeCodexAuth) })
+    answer_or_promise(env, async move { waiting.await.map(NativeCodexAuth) })
 }

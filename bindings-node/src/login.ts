@@ -9,54 +9,54 @@ import type {
 } from '../native.js';
 import type { CodexAuth } from './codex-auth.js';
 import { CodexAuthError, unwrap } from './error.js';
-import { WAIT, checkText, checked } from './options.js';
-import type { Kinds, WaitOptions } from './options.js';
+import { WAIT_OPTIONS, checkText, checkOptions } from './options.js';
+import type { OptionKinds, WaitOptions } from './options.js';
 import { wait } from './wait.js';
 
 /**
- * Options of {@link AuthManager.loginWithBrowser} and {@link AuthManager.loginWithDeviceCode}. What
- * is not set is as the Codex CLI does it. The signal ends the beginning; what was begun is ended by
- * `cancel()`.
+ * Options of {@link AuthManager.loginWithBrowser} and {@link AuthManager.loginWithDeviceCode}. The
+ * defaults are those of the Codex CLI. The signal ends the start of a sign-in; `cancel` ends a
+ * sign-in that has started.
  */
 export interface LoginOptions extends WaitOptions {
-  /** The workspaces (account ids) whose logins are accepted; any where none is named. */
+  /** The ids of the workspaces whose logins are accepted. Default: any. */
   allowedWorkspaces?: string[] | undefined;
   /**
-   * Whether the login that the new one takes the place of is revoked, after the new one is saved;
-   * default false: servers may end every session of the account with it, the new one too.
+   * Whether to revoke the replaced login once the new one is saved. Servers may end all sessions of
+   * the account with it, the new one too. Default: false.
    */
   revokeReplaced?: boolean | undefined;
   /**
-   * How long to wait for the user, in milliseconds; default 10 minutes, and with a device code
-   * until that expires.
+   * How long to wait for the user, in milliseconds. Default: 10 minutes. The lifetime of a device
+   * code bounds it.
    */
   timeoutMs?: number | undefined;
   /**
-   * The ports of 127.0.0.1 that the browser may come back to, the first free one is taken; default
-   * 1455 and 1457, which Codex's client has. 0 is any, where the server allows that.
+   * The ports of 127.0.0.1 that the browser may be redirected to; the first free one is used. 0 is
+   * any free port. Default: 1455 and 1457, which the Codex CLI's client has registered.
    */
   ports?: number[] | undefined;
   /**
-   * Whether the browser is elsewhere and comes back to nobody: its user pastes the address that it
-   * ends up at, for {@link BrowserLogin.complete}. Nothing listens then. Default false.
+   * Whether the browser runs on another machine. Then no port is opened, and the user pastes the
+   * address at which the browser arrives, for {@link BrowserLogin.complete}. Default: false.
    */
   manual?: boolean | undefined;
   /**
-   * What is asked of the server: what Codex's server understands, the default, or OpenID Connect at
-   * the endpoints that the issuer publishes, with device codes by RFC 8628.
+   * The protocol: `codex`, the default, for what Codex's authorization server understands, or
+   * `standard` for OpenID Connect at the endpoints that the issuer publishes.
    */
   protocol?: 'codex' | 'standard' | undefined;
-  /** The scope, if it is not the protocol's usual one. */
+  /** The requested scope. Default: the usual one of the protocol. */
   scope?: string | undefined;
   /**
-   * Whether the id token is checked, its signature by the issuer's keys: where the issuer publishes
-   * them, the default, always, or never. It comes from the server itself over TLS, so an issuer
-   * that publishes none is believed without unless the check is `required`.
+   * Whether to validate the id token's signature and claims: `where_published`, the default, if the
+   * issuer publishes its keys; `required` always; `off` never. The id token comes from the issuer
+   * itself over TLS, which OpenID Connect accepts in the place of a validated signature.
    */
   idTokenValidation?: 'where_published' | 'required' | 'off' | undefined;
 }
 
-const LOGIN: Kinds<LoginOptions> = {
+const LOGIN_OPTIONS: OptionKinds<LoginOptions> = {
   signal: 'signal',
   allowedWorkspaces: 'strings',
   revokeReplaced: 'boolean',
@@ -68,12 +68,12 @@ const LOGIN: Kinds<LoginOptions> = {
   idTokenValidation: 'string',
 };
 
-/** What the addon begins with `options`, unless their signal ends the waiting for that. */
-export async function begun<T extends { cancel(): void }>(
+/** Starts a sign-in by `begin`, and returns it. The signal in `options` ends the start. */
+export async function beginLogin<T extends { cancel(): void }>(
   options: LoginOptions,
   begin: (options: NativeLoginOptions) => T | Failure | Promise<T | Failure>,
 ): Promise<T> {
-  const { signal, ...others } = checked(options, LOGIN);
+  const { signal, ...others } = checkOptions(options, LOGIN_OPTIONS);
   signal?.throwIfAborted();
   const beginning = begin(others as NativeLoginOptions);
   try {
@@ -84,57 +84,59 @@ export async function begun<T extends { cancel(): void }>(
   }
 }
 
-/** Nobody else could cancel what nobody gets. */
+/** Cancels a sign-in that the caller does not get, since the caller cannot cancel it. */
 function cancelOnceBegun(beginning: unknown): void {
   const cancel = (login: { cancel?(): void }) => login.cancel?.();
   Promise.resolve(beginning as object).then(cancel, () => undefined);
 }
 
-/** The manager's own object for a snapshot. */
-type Own = (native: NativeCodexAuth) => CodexAuth;
+/** Returns the manager's object for a native snapshot. */
+type ToSnapshot = (native: NativeCodexAuth) => CodexAuth;
 
 /** @internal */
-export let browserLogin: (native: NativeBrowserLogin, own: Own) => BrowserLogin;
+export let browserLogin: (native: NativeBrowserLogin, toSnapshot: ToSnapshot) => BrowserLogin;
 
 /** @internal */
-export let deviceLogin: (native: NativeDeviceLogin, own: Own) => DeviceLogin;
+export let deviceLogin: (native: NativeDeviceLogin, toSnapshot: ToSnapshot) => DeviceLogin;
 
 /**
- * A sign-in that waits for a browser; by {@link AuthManager.loginWithBrowser}.
+ * A sign-in with a browser that waits for its user, by {@link AuthManager.loginWithBrowser}.
  *
- * It is cancelled when it is collected as garbage, unless something waits for it, and with its
- * worker thread. Neither `console.log` nor `JSON.stringify` shows what belongs to it alone.
+ * It goes on in the background until the login is stored, {@link BrowserLogin.cancel} is called,
+ * its worker thread ends, or the object is garbage and no call of {@link BrowserLogin.wait} is
+ * pending. Neither `console.log` nor `JSON.stringify` shows a secret of it.
  */
 export class BrowserLogin {
   readonly #native: NativeBrowserLogin;
-  readonly #own: Own;
+  readonly #toSnapshot: ToSnapshot;
 
-  private constructor(native: NativeBrowserLogin, own: Own) {
+  private constructor(native: NativeBrowserLogin, toSnapshot: ToSnapshot) {
     this.#native = native;
-    this.#own = own;
+    this.#toSnapshot = toSnapshot;
   }
 
   static {
-    browserLogin = (native, own) => new BrowserLogin(native, own);
+    browserLogin = (native, toSnapshot) => new BrowserLogin(native, toSnapshot);
   }
 
   /**
-   * Where the browser is to go. Whoever sees it can sign in for this program, and learns nothing.
+   * The address at which the user signs in. Keep it out of logs: any person that has it can sign in
+   * for this program.
    */
   get authorizationUrl(): string {
     return this.#native.authorizationUrl;
   }
 
-  /** Where the browser comes back to. */
+  /** The address to which the authorization server redirects the browser after the sign-in. */
   get redirectUri(): string {
     return this.#native.redirectUri;
   }
 
   /**
-   * Opens the user's browser there. One that runs in the terminal has it until it ends: only then
-   * does this return.
+   * Opens the user's browser at {@link BrowserLogin.authorizationUrl}. A browser that runs in the
+   * terminal blocks this call until it ends.
    *
-   * @throws {CodexAuthError} `login_not_supported` where none can be opened.
+   * @throws {CodexAuthError} `login_not_supported` if no browser can be opened.
    */
   openBrowser(): void {
     const failure = this.#native.openBrowser();
@@ -144,40 +146,43 @@ export class BrowserLogin {
   }
 
   /**
-   * Waits until the login is stored. May be called again, and by several at once. The signal ends
-   * the waiting, not the sign-in. The process stays alive for it.
+   * Waits until the login is stored, and returns its snapshot.
+   *
+   * It may be called again, and several times at once. The signal ends the waiting, not the
+   * sign-in. The process stays alive while a call waits.
    *
    * @throws {CodexAuthError} `login_denied`, `login_timeout`, `login_cancelled`,
-   * `login_workspace_not_allowed`, `login_failed`, `login_transient`, `save_failed`. In all cases
-   * the store is what it was.
+   * `login_workspace_not_allowed`, `login_failed`, `login_transient` or `save_failed`. The store
+   * then holds what it held before.
    */
   async wait(options: WaitOptions = {}): Promise<CodexAuth> {
-    const { signal } = checked(options, WAIT);
-    return this.#own(unwrap(await wait(signal, () => this.#native.wait())));
+    const { signal } = checkOptions(options, WAIT_OPTIONS);
+    return this.#toSnapshot(unwrap(await wait(signal, () => this.#native.wait())));
   }
 
   /**
-   * Goes on with the address that the browser ended up at, as its user has pasted it, and waits.
+   * Completes the sign-in with the address at which the browser arrived, and waits for it. Returns
+   * the snapshot of the login. `redirectedUrl` is that address, as the user has pasted it.
    *
-   * @throws {CodexAuthError} `login_state_mismatch` where it is of another sign-in, `login_failed`
-   * where it is no such address: both leave this one waiting. Else those of
+   * @throws {CodexAuthError} `login_state_mismatch` if the address belongs to another sign-in, or
+   * `login_failed` if it is no such address; the sign-in then goes on waiting. Else the errors of
    * {@link BrowserLogin.wait}.
    */
   async complete(redirectedUrl: string, options: WaitOptions = {}): Promise<CodexAuth> {
     checkText('redirectedUrl', redirectedUrl);
-    const { signal } = checked(options, WAIT);
-    return this.#own(unwrap(await wait(signal, () => this.#native.complete(redirectedUrl))));
+    const { signal } = checkOptions(options, WAIT_OPTIONS);
+    return this.#toSnapshot(unwrap(await wait(signal, () => this.#native.complete(redirectedUrl))));
   }
 
   /**
-   * Ends it, unless the login is being stored already. The port is free at once. What waits fails
-   * with `login_cancelled`.
+   * Cancels the sign-in, unless its login is being stored already. The port is free at once. Calls
+   * that wait fail with `login_cancelled`.
    */
   cancel(): void {
     this.#native.cancel();
   }
 
-  /** What may be shown. */
+  /** Returns what may be shown: the redirect URI. */
   toJSON(): { redirectUri: string } {
     return { redirectUri: this.redirectUri };
   }
@@ -189,62 +194,68 @@ export class BrowserLogin {
 }
 
 /**
- * A sign-in that waits for a user to type a code in; by {@link AuthManager.loginWithDeviceCode}.
+ * A sign-in with a device code that waits for its user, by {@link AuthManager.loginWithDeviceCode}.
  *
- * It is cancelled when it is collected as garbage, unless something waits for it, and with its
- * worker thread. Neither `console.log` nor `JSON.stringify` shows the code.
+ * It goes on in the background until the login is stored, {@link DeviceLogin.cancel} is called, its
+ * worker thread ends, or the object is garbage and no call of {@link DeviceLogin.wait} is pending.
+ * Neither `console.log` nor `JSON.stringify` shows the code.
  */
 export class DeviceLogin {
   readonly #native: NativeDeviceLogin;
-  readonly #own: Own;
+  readonly #toSnapshot: ToSnapshot;
 
-  private constructor(native: NativeDeviceLogin, own: Own) {
+  private constructor(native: NativeDeviceLogin, toSnapshot: ToSnapshot) {
     this.#native = native;
-    this.#own = own;
+    this.#toSnapshot = toSnapshot;
   }
 
   static {
-    deviceLogin = (native, own) => new DeviceLogin(native, own);
+    deviceLogin = (native, toSnapshot) => new DeviceLogin(native, toSnapshot);
   }
 
-  /** What the user types in. */
+  /** The code that the user types in. Keep it out of logs. */
   get userCode(): string {
     return this.#native.userCode;
   }
 
-  /** Where. */
+  /** The address at which the user types the code in. */
   get verificationUri(): string {
     return this.#native.verificationUri;
   }
 
-  /** The same with the code in it, for a QR code, say; null where the server has none. */
+  /** The address with the code in it, for a QR code. Null if the server sends none. */
   get verificationUriComplete(): string | null {
     return this.#native.verificationUriComplete;
   }
 
-  /** How long the code is good, in milliseconds from when it was made. */
+  /** The lifetime of the code in milliseconds, from its creation. */
   get expiresInMs(): number {
     return this.#native.expiresInMs;
   }
 
   /**
-   * Waits until the login is stored; see {@link BrowserLogin.wait}.
+   * Waits until the login is stored, and returns its snapshot.
    *
-   * @throws {CodexAuthError} As there; `login_timeout` where the code has expired.
+   * It may be called again, and several times at once. The signal ends the waiting, not the
+   * sign-in. The process stays alive while a call waits.
+   *
+   * @throws {CodexAuthError} `login_timeout` if the code has expired, else the errors of
+   * {@link BrowserLogin.wait}. The store then holds what it held before.
    */
   async wait(options: WaitOptions = {}): Promise<CodexAuth> {
-    const { signal } = checked(options, WAIT);
-    return this.#own(unwrap(await wait(signal, () => this.#native.wait())));
+    const { signal } = checkOptions(options, WAIT_OPTIONS);
+    return this.#toSnapshot(unwrap(await wait(signal, () => this.#native.wait())));
   }
 
   /**
-   * Ends it, unless the login is being stored already. What waits fails with `login_cancelled`.
+   * Cancels the sign-in, unless its login is being stored already. Calls that wait fail with
+   * `login_cancelled`.
    */
   cancel(): void {
     this.#native.cancel();
   }
 
-  /** What may be shown. */
+  /** Returns what may be shown: the address without the code, and the lifetime. */
   toJSON(): { verificationUri: string; expiresInMs: number } {
     return { verificationUri: this.verificationUri, expiresInMs: this.expiresInMs };
   }
@@ -255,10 +266,10 @@ export class DeviceLogin {
   }
 }
 
-/** {@link BrowserLogin.cancel}, for `using`; there where the runtime has the symbol. */
+/** `using` calls {@link BrowserLogin.cancel}, in runtimes that have `Symbol.dispose`. */
 export interface BrowserLogin extends Disposable {}
 
-/** {@link DeviceLogin.cancel}, for `using`; there where the runtime has the symbol. */
+/** `using` calls {@link DeviceLogin.cancel}, in runtimes that have `Symbol.dispose`. */
 export interface DeviceLogin extends Disposable {}
 
 if (Symbol.dispose !== undefined) {

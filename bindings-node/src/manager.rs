@@ -1,7 +1,7 @@
 //! The manager of a login.
 
 use codex_auth_sdk::{
-    AuthManager, AuthManagerBuilder, LogoutOptions, LogoutOutcome, Secret, StoreHolder, SyncOutcome,
+    AuthManager, AuthManagerBuilder, LogoutOptions, LogoutOutcome, Secret, SyncOutcome,
 };
 use napi::Env;
 use napi::bindgen_prelude::{Either, Result, Uint32ArraySlice, Unknown};
@@ -13,45 +13,38 @@ use crate::events::{self, Deliver, NativeSubscription};
 use crate::failure::{Outcome, outcome};
 use crate::login::{NativeBrowserLogin, NativeDeviceLogin, NativeLoginOptions};
 use crate::options::{NativeOptions, Storage, milliseconds};
-use crate::promise::answer;
+use crate::promise::answer_or_promise;
 use crate::recovery::NativeRecovery;
 use crate::shared_word::shared_word;
 use crate::snapshot::{self, NativeCodexAuth};
 use crate::stats::NativeStats;
+use crate::store_holder::NativeStoreHolder;
 
-/// Behind `AuthManager`. What may have to wait returns its answer, or a promise of it.
+/// The native half of `AuthManager`. A method that may wait returns its answer, or a promise of it.
 #[napi]
 #[derive(Debug)]
 pub struct NativeAuthManager(AuthManager);
 
-/// How the store's record relates to a snapshot.
+/// The result of `sync_from_storage`.
 #[napi(object, object_from_js = false)]
-#[expect(missing_docs, reason = "the facade documents them")]
+#[expect(missing_docs, reason = "the TypeScript facade documents them")]
 pub struct NativeSync {
     pub kind: &'static str,
     pub changed: bool,
 }
 
-/// What a logout did.
+/// The result of `logout`.
 #[napi(object, object_from_js = false)]
-#[expect(missing_docs, reason = "the facade documents them")]
+#[expect(missing_docs, reason = "the TypeScript facade documents them")]
 pub struct NativeLogout {
     pub removed: bool,
     pub revoked: bool,
 }
 
-/// Where a store that chooses has found the login.
-#[napi(object, object_from_js = false)]
-#[expect(missing_docs, reason = "the facade documents them")]
-pub struct NativeStoreHolder {
-    pub kind: &'static str,
-    pub reason: Option<String>,
-}
-
 #[expect(clippy::use_self, reason = "the macro takes signatures out of the impl")]
 #[napi]
 impl NativeAuthManager {
-    /// Reads the store without waiting.
+    /// Creates a manager and reads its store once, without waiting.
     #[napi(
         ts_args_type = "options: NativeOptions, storage?: NativeEphemeralStorage | NativeConnection | null"
     )]
@@ -62,7 +55,7 @@ impl NativeAuthManager {
         outcome(options.builder(storage).and_then(AuthManagerBuilder::build_now).map(Self))
     }
 
-    /// Reads the store, waiting for it if need be.
+    /// Creates a manager and reads its store, whichever that is.
     #[napi(
         ts_args_type = "options: NativeOptions, storage?: NativeEphemeralStorage | NativeConnection | null",
         ts_return_type = "Outcome<NativeAuthManager> | Promise<Outcome<NativeAuthManager>>"
@@ -73,51 +66,51 @@ impl NativeAuthManager {
         storage: Option<Storage<'_>>,
     ) -> Result<Unknown<'env>> {
         let builder = options.builder(storage);
-        answer(env, async move { builder?.build().await.map(Self) })
+        answer_or_promise(env, async move { builder?.build().await.map(Self) })
     }
 
-    /// The snapshot in memory.
+    /// Returns the snapshot in memory, or null if no login is stored.
     #[napi]
     pub fn auth(&self) -> Option<NativeCodexAuth> {
         self.0.auth().map(NativeCodexAuth)
     }
 
-    /// When a refresh of the snapshot is due, in milliseconds since 1970.
+    /// Returns when a refresh of the snapshot is due, in milliseconds since 1970.
     #[napi]
     pub fn due_at(&self) -> Option<f64> {
-        self.0.due_at().map(snapshot::milliseconds)
+        self.0.due_at().map(snapshot::epoch_milliseconds)
     }
 
-    /// A word of memory that is another number once `auth` or `due_at` may be; null where the
-    /// runtime shares no memory.
+    /// Returns one word of shared memory, or null if the runtime shares none. The number in it
+    /// changes whenever the results of `auth` and `due_at` may have changed.
     #[napi(ts_return_type = "Uint32Array | null")]
     pub fn version<'env>(&self, env: &'env Env) -> Result<Option<Uint32ArraySlice<'env>>> {
         shared_word(env, self.0.version())
     }
 
-    /// The snapshot if it is fresh.
+    /// Returns the snapshot, or null if the caller must wait for a refresh.
     #[napi]
     pub fn fresh_auth_if_ready(&self) -> Option<NativeCodexAuth> {
         self.0.fresh_auth_if_ready().map(NativeCodexAuth)
     }
 
-    /// The snapshot, refreshed first where needed.
+    /// Returns the snapshot, refreshed if it has expired.
     #[napi(
         ts_return_type = "Outcome<NativeCodexAuth | null> | Promise<Outcome<NativeCodexAuth | null>>"
     )]
     pub fn fresh_auth<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
         let manager = self.0.clone();
-        answer(env, async move { Ok(manager.fresh_auth().await?.map(NativeCodexAuth)) })
+        answer_or_promise(env, async move { Ok(manager.fresh_auth().await?.map(NativeCodexAuth)) })
     }
 
-    /// Reads the store; whether the snapshot changed.
+    /// Reads the store. Returns whether this replaced the snapshot in memory.
     #[napi(ts_return_type = "Outcome<boolean> | Promise<Outcome<boolean>>")]
     pub fn reload<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
         let manager = self.0.clone();
-        answer(env, async move { manager.reload().await })
+        answer_or_promise(env, async move { manager.reload().await })
     }
 
-    /// Reads the store and says how what it holds relates to `auth`.
+    /// Reads the store and returns how the stored login relates to `auth`.
     #[napi(ts_return_type = "Outcome<NativeSync> | Promise<Outcome<NativeSync>>")]
     pub fn sync_from_storage<'env>(
         &self,
@@ -125,10 +118,12 @@ impl NativeAuthManager {
         auth: &NativeCodexAuth,
     ) -> Result<Unknown<'env>> {
         let (manager, auth) = (self.0.clone(), auth.0.clone());
-        answer(env, async move { manager.sync_from_storage(&auth).await.map(NativeSync::from) })
+        answer_or_promise(env, async move {
+            manager.sync_from_storage(&auth).await.map(NativeSync::from)
+        })
     }
 
-    /// Gets a token in the place of `auth`'s.
+    /// Returns a snapshot with another access token than that of `auth`.
     #[napi(
         ts_return_type = "Outcome<NativeCodexAuth | null> | Promise<Outcome<NativeCodexAuth | null>>"
     )]
@@ -138,16 +133,18 @@ impl NativeAuthManager {
         auth: &NativeCodexAuth,
     ) -> Result<Unknown<'env>> {
         let (manager, auth) = (self.0.clone(), auth.0.clone());
-        answer(env, async move { Ok(manager.refresh_token(&auth).await?.map(NativeCodexAuth)) })
+        answer_or_promise(env, async move {
+            Ok(manager.refresh_token(&auth).await?.map(NativeCodexAuth))
+        })
     }
 
-    /// The state of one request's recovery.
+    /// Returns the recovery state of one request.
     #[napi]
     pub fn unauthorized_recovery(&self) -> NativeRecovery {
         NativeRecovery(self.0.unauthorized_recovery())
     }
 
-    /// What to do about a 401: `retry` or `give_up`.
+    /// Decides what to do about a 401 response to a request that was sent with `auth`.
     #[napi(ts_return_type = "Outcome<'retry' | 'give_up'> | Promise<Outcome<'retry' | 'give_up'>>")]
     pub fn recover_from_unauthorized<'env>(
         &self,
@@ -156,13 +153,13 @@ impl NativeAuthManager {
         recovery: &NativeRecovery,
     ) -> Result<Unknown<'env>> {
         let (manager, auth, recovery) = (self.0.clone(), auth.0.clone(), recovery.0.clone());
-        answer(env, async move {
+        answer_or_promise(env, async move {
             Ok(manager.recover_from_unauthorized(&auth, &recovery).await?.as_str())
         })
     }
 
-    /// The snapshot to send a request to `url` with, which has the header `authorization`; null if
-    /// it has to be waited for, false where the request gets none.
+    /// Returns the snapshot to send a request to `url` with, which has the header `authorization`.
+    /// Returns null if the request must wait for one, and false if the manager must leave it alone.
     #[napi(ts_return_type = "Outcome<NativeCodexAuth | null | false>")]
     pub fn request_auth_if_ready(
         &self,
@@ -176,10 +173,10 @@ impl NativeAuthManager {
         outcome(auth.map(|auth| Either::B(auth.map(NativeCodexAuth))))
     }
 
-    /// The authorization of a request to `url` with the header `authorization`; null where it gets
-    /// none.
+    /// Returns the authorization of a request to `url` with the header `authorization`, or null if
+    /// the manager must leave the request alone.
     #[napi]
-    #[allow(clippy::needless_pass_by_value, reason = "what comes from JavaScript is owned")]
+    #[allow(clippy::needless_pass_by_value, reason = "arguments from JavaScript are owned")]
     pub fn authorize(
         &self,
         url: String,
@@ -189,31 +186,33 @@ impl NativeAuthManager {
         self.0.authorize(&url, authorization).map(NativeRequestAuthorization)
     }
 
-    /// Refreshes when it is due, until it is stopped or what is returned is gone.
+    /// Starts a background task that refreshes the login before it expires. It runs until it is
+    /// stopped or the returned object is garbage.
     #[napi]
     pub fn keep_fresh(&self) -> NativeKeepFresh {
         NativeKeepFresh(self.0.keep_fresh())
     }
 
-    /// Adopts what others store, until it is stopped or what is returned is gone.
+    /// Starts a background task that adopts what other programs store. It runs until it is stopped
+    /// or the returned object is garbage.
     #[napi]
     pub fn follow_store(&self) -> NativeFollowStore {
         NativeFollowStore(self.0.follow_store())
     }
 
-    /// Calls `deliver` with each event.
+    /// Calls `deliver` with each event from now on.
     #[napi(ts_args_type = "deliver: (event: NativeEvent) => void")]
     pub fn subscribe(&self, deliver: Deliver) -> NativeSubscription {
         events::subscribe(&self.0, deliver)
     }
 
-    /// What this manager has done so far.
+    /// Returns the counters of this manager.
     #[napi]
     pub fn stats(&self) -> NativeStats {
         self.0.stats().into()
     }
 
-    /// Begins to sign in with a browser.
+    /// Starts a sign-in with a browser.
     #[napi(ts_return_type = "Outcome<NativeBrowserLogin> | Promise<Outcome<NativeBrowserLogin>>")]
     pub fn login_with_browser<'env>(
         &self,
@@ -221,12 +220,12 @@ impl NativeAuthManager {
         options: NativeLoginOptions,
     ) -> Result<Unknown<'env>> {
         let manager = self.0.clone();
-        answer(env, async move {
-            manager.login_with_browser(options.options()?).await.map(NativeBrowserLogin::from)
+        answer_or_promise(env, async move {
+            manager.login_with_browser(options.into_core()?).await.map(NativeBrowserLogin::from)
         })
     }
 
-    /// Begins to sign in on another device.
+    /// Starts a sign-in with a device code.
     #[napi(ts_return_type = "Outcome<NativeDeviceLogin> | Promise<Outcome<NativeDeviceLogin>>")]
     pub fn login_with_device_code<'env>(
         &self,
@@ -234,12 +233,12 @@ impl NativeAuthManager {
         options: NativeLoginOptions,
     ) -> Result<Unknown<'env>> {
         let manager = self.0.clone();
-        answer(env, async move {
-            manager.login_with_device_code(options.options()?).await.map(NativeDeviceLogin::from)
+        answer_or_promise(env, async move {
+            manager.login_with_device_code(options.into_core()?).await.map(NativeDeviceLogin::from)
         })
     }
 
-    /// Stores a login by API key.
+    /// Stores an API key as the login.
     #[napi(ts_return_type = "Outcome<NativeCodexAuth> | Promise<Outcome<NativeCodexAuth>>")]
     pub fn login_with_api_key<'env>(
         &self,
@@ -247,10 +246,12 @@ impl NativeAuthManager {
         api_key: String,
     ) -> Result<Unknown<'env>> {
         let (manager, api_key) = (self.0.clone(), Secret::new(api_key));
-        answer(env, async move { manager.login_with_api_key(&api_key).await.map(NativeCodexAuth) })
+        answer_or_promise(env, async move {
+            manager.login_with_api_key(&api_key).await.map(NativeCodexAuth)
+        })
     }
 
-    /// Stores a login by access token.
+    /// Stores a personal access token, or the token of an agent, as the login.
     #[napi(ts_return_type = "Outcome<NativeCodexAuth> | Promise<Outcome<NativeCodexAuth>>")]
     pub fn login_with_access_token<'env>(
         &self,
@@ -258,7 +259,7 @@ impl NativeAuthManager {
         access_token: String,
     ) -> Result<Unknown<'env>> {
         let (manager, access_token) = (self.0.clone(), Secret::new(access_token));
-        answer(env, async move {
+        answer_or_promise(env, async move {
             manager.login_with_access_token(&access_token).await.map(NativeCodexAuth)
         })
     }
@@ -277,24 +278,24 @@ impl NativeAuthManager {
             revoke: revoke.unwrap_or(defaults.revoke),
             any_account: any_account.unwrap_or(defaults.any_account),
         };
-        answer(env, async move { manager.logout(options).await.map(NativeLogout::from) })
+        answer_or_promise(env, async move { manager.logout(options).await.map(NativeLogout::from) })
     }
 
-    /// Waits for refreshes in flight and tokens that are still to be saved.
+    /// Waits until no refresh is in flight and all tokens are saved. Returns whether that is so.
     #[napi(ts_return_type = "Outcome<boolean> | Promise<Outcome<boolean>>")]
     pub fn close<'env>(&self, env: &'env Env, timeout_ms: f64) -> Result<Unknown<'env>> {
         let manager = self.0.clone();
         let timeout = milliseconds("timeoutMs", Some(timeout_ms));
-        answer(env, async move { Ok(manager.close(timeout?.unwrap_or_default()).await) })
+        answer_or_promise(env, async move { Ok(manager.close(timeout?.unwrap_or_default()).await) })
     }
 
-    /// Which kind of store held the login when it was last read.
+    /// The kind of store that held the login when it was last read, for a store that chooses.
     #[napi(getter)]
     pub fn store_holder(&self) -> Option<NativeStoreHolder> {
         self.0.store_holder().map(NativeStoreHolder::from)
     }
 
-    /// Whether rotated tokens are in use that could not be saved yet.
+    /// Whether the manager uses refreshed tokens that it could not save yet.
     #[napi(getter)]
     pub fn pending_save(&self) -> bool {
         self.0.pending_save()
@@ -304,12 +305,6 @@ impl NativeAuthManager {
 impl From<SyncOutcome> for NativeSync {
     fn from(outcome: SyncOutcome) -> Self {
         Self { kind: outcome.kind(), changed: outcome.changed() }
-    }
-}
-
-impl From<StoreHolder> for NativeStoreHolder {
-    fn from(holder: StoreHolder) -> Self {
-        Self { kind: holder.kind.name(), reason: holder.reason }
     }
 }
 

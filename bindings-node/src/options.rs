@@ -1,4 +1,4 @@
-//! Options of a manager.
+//! Converts the options of managers from JavaScript values to the core's types.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,17 +8,17 @@ use codex_auth_sdk::{AuthManager, AuthManagerBuilder, AuthStorage, Result};
 use napi::bindgen_prelude::{ClassInstance, Either};
 use napi_derive::napi;
 
-use crate::custom::NativeConnection;
+use crate::custom_store::NativeConnection;
 use crate::storage::NativeEphemeralStorage;
 
-/// A store that takes the place of a kind of store.
+/// A store object that replaces the option `store`.
 pub(crate) type Storage<'env> =
     Either<ClassInstance<'env, NativeEphemeralStorage>, ClassInstance<'env, NativeConnection>>;
 
-/// The options as JavaScript names them; the facade documents them.
+/// The options of a manager, by their JavaScript names.
 #[napi(object, object_to_js = false)]
-#[expect(missing_docs, reason = "the facade documents them")]
-// Not `Debug`: the proxy may hold a password.
+#[expect(missing_docs, reason = "the TypeScript facade documents them")]
+// It is not `Debug`: the proxy may contain a password.
 pub struct NativeOptions {
     pub codex_home: Option<String>,
     pub store: Option<String>,
@@ -42,7 +42,7 @@ pub struct NativeOptions {
 }
 
 impl NativeOptions {
-    /// The core's options; `storage` takes the place of a kind of store.
+    /// Returns a builder with the options. `storage`, if given, replaces the option `store`.
     pub(crate) fn builder(self, storage: Option<Storage<'_>>) -> Result<AuthManagerBuilder> {
         let mut builder = AuthManager::builder();
         macro_rules! set {
@@ -55,7 +55,7 @@ impl NativeOptions {
         set! {
             codex_home: self.codex_home.map(PathBuf::from);
             store: self.store.as_deref().map(str::parse).transpose()?;
-            storage: storage.map(shared);
+            storage: storage.map(into_storage);
             refresh: self.refresh.as_deref().map(str::parse).transpose()?;
             account_id: self.account_id;
             refresh_window: milliseconds("refreshWindowMs", self.refresh_window_ms)?;
@@ -78,14 +78,14 @@ impl NativeOptions {
     }
 }
 
-fn shared(storage: Storage<'_>) -> Arc<dyn AuthStorage> {
+fn into_storage(storage: Storage<'_>) -> Arc<dyn AuthStorage> {
     match storage {
         Either::A(ephemeral) => Arc::new(ephemeral.0.clone()),
         Either::B(connection) => Arc::clone(&connection.0) as Arc<dyn AuthStorage>,
     }
 }
 
-/// A duration, where one is given.
+/// Converts a number of milliseconds; none gives none.
 pub(crate) fn milliseconds(option: &str, value: Option<f64>) -> Result<Option<Duration>> {
     value.map(|value| codex_auth_sdk::milliseconds(option, value)).transpose()
 }

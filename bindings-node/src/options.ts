@@ -2,21 +2,21 @@ import type { NativeConnection, NativeEphemeralStorage, NativeOptions } from '..
 import { connect, isCustomStore } from './custom-store.js';
 import type { CustomStore } from './custom-store.js';
 import { EphemeralStorage, isStorage, nativeStorage } from './ephemeral-storage.js';
-import { mistake } from './error.js';
+import { argumentError } from './error.js';
 
 /**
- * Options of a manager. What is not set comes from the environment, as the Codex CLI reads it,
- * else from the default. Durations are in milliseconds.
+ * Options of {@link AuthManager}. An option that is not set has the value of the environment
+ * variable that its description names, if there is one, else its default.
  */
 export interface AuthManagerOptions {
-  /**
-   * The folder of the login; default `$CODEX_HOME`, else `~/.codex`. It must exist if it is named.
-   */
+  /** The folder of the login. Default: `$CODEX_HOME`, else `~/.codex`. */
   codexHome?: string | undefined;
   /**
-   * Where the login is kept; default `codex`: what the CLI uses, `$CODEX_ACCESS_TOKEN` if that is
-   * set, else what its `config.toml` says. An object takes the place of a kind of store: an
-   * {@link EphemeralStorage}, or a {@link CustomStore} of your own.
+   * The place of the login. `codex`, the default, is the store that the Codex CLI uses:
+   * `$CODEX_ACCESS_TOKEN` if it is set, else the store that the CLI's `config.toml` names. Other
+   * names are `file`, `keyring`, `auto` (the keyring, or a file if there is no keyring),
+   * `encrypted` and `ephemeral` (in memory). An {@link EphemeralStorage}, or an object with the
+   * methods of {@link CustomStore}, is a store too.
    */
   store?:
     | 'codex'
@@ -28,68 +28,82 @@ export interface AuthManagerOptions {
     | EphemeralStorage
     | CustomStore
     | undefined;
-  /** Whether to redeem refresh tokens; default `auto`. `never` adopts what other programs store. */
+  /**
+   * `auto`, the default, or `never`. With `never` the manager redeems no refresh token and only
+   * adopts what other programs store.
+   */
   refresh?: 'auto' | 'never' | undefined;
-  /** The only account whose login is ever handed out. */
+  /** The id of the only workspace whose login this manager hands out. Default: any. */
   accountId?: string | undefined;
   /**
-   * How long before its end a token is refreshed; default 10 minutes, or half the token's life if
-   * that is less.
+   * How long before its expiry an access token is refreshed, in milliseconds. Default: 10 minutes,
+   * or half the token's lifetime if that is less.
    */
   refreshWindowMs?: number | undefined;
   /**
-   * How long a refusal is doubted, in case another program is about to save what it got for the
-   * token; default 5 s.
+   * After the server has rejected a refresh token: how long the manager waits, in milliseconds, for
+   * the save of another program that may have redeemed the token. Default: 5 s.
    */
   winnerWaitMs?: number | undefined;
-  /** The bound on one refresh under the lock; default 45 s. */
+  /** How long one refresh may take once it has the refresh lock, in milliseconds. Default: 45 s. */
   refreshDeadlineMs?: number | undefined;
-  /** The bound on one request to the token endpoint; default 30 s. */
+  /** How long one request to the token endpoint may take, in milliseconds. Default: 30 s. */
   requestTimeoutMs?: number | undefined;
-  /** How long to wait for the refresh lock; default 60 s. It must exceed the deadline. */
+  /**
+   * How long a refresh waits for the refresh lock, in milliseconds, while another process holds it.
+   * It must exceed `refreshDeadlineMs`. Default: 60 s.
+   */
   lockTimeoutMs?: number | undefined;
   /**
-   * Where refresh tokens are redeemed; default `$CODEX_REFRESH_TOKEN_URL_OVERRIDE`, else the
-   * issuer's `/oauth/token`. `https`, or `http` on loopback.
+   * The token endpoint for refreshes: `https`, or `http` on loopback. Default:
+   * `$CODEX_REFRESH_TOKEN_URL_OVERRIDE`, else `/oauth/token` of the issuer.
    */
   tokenUrl?: string | undefined;
   /**
-   * Where tokens are revoked; default `$CODEX_REVOKE_TOKEN_URL_OVERRIDE`, else `/oauth/revoke`
-   * beside the token URL.
+   * The revocation endpoint (RFC 7009): `https`, or `http` on loopback. Default:
+   * `$CODEX_REVOKE_TOKEN_URL_OVERRIDE`, else `/oauth/revoke` beside the token endpoint.
    */
   revokeUrl?: string | undefined;
-  /** The authorization server; default `https://auth.openai.com`. */
+  /**
+   * The authorization server: `https`, or `http` on loopback. Default: `https://auth.openai.com`.
+   */
   issuer?: string | undefined;
-  /** The OAuth client of the login; default `$CODEX_APP_SERVER_LOGIN_CLIENT_ID`, else the CLI's. */
+  /**
+   * The OAuth client of the login. Default: `$CODEX_APP_SERVER_LOGIN_CLIENT_ID`, else the Codex
+   * CLI's client.
+   */
   clientId?: string | undefined;
   /**
-   * The name of your program in requests; default `$CODEX_INTERNAL_ORIGINATOR_OVERRIDE`, else
-   * `codex_auth_sdk`.
+   * The name of the calling program, which ChatGPT requests carry in the header `originator`.
+   * Default: `$CODEX_INTERNAL_ORIGINATOR_OVERRIDE`, else `codex_auth_sdk`.
    */
   originator?: string | undefined;
-  /** What token requests name as their `User-Agent`; default the originator. */
+  /** The `User-Agent` of requests to the authorization server. Default: the originator. */
   userAgent?: string | undefined;
   /**
-   * The proxy of token requests by https, `http://user:password@host:port`; default what the
-   * environment (`$HTTPS_PROXY`, `$ALL_PROXY`, but for `$NO_PROXY` and loopback) or the system says.
-   * It takes the place of all of these.
+   * The proxy for `https` requests to the authorization server, such as
+   * `http://user:password@host:port`. Default: the proxy that the environment or the system names
+   * (`$HTTPS_PROXY`, `$ALL_PROXY`), except for hosts in `$NO_PROXY` and on loopback. A proxy that
+   * is given here is used for all hosts.
    */
   proxy?: string | undefined;
   /**
-   * The origins that get requests with a credential besides those of ChatGPT and the API: `https`,
-   * or `http` on loopback.
+   * Origins to which {@link createAuthFetch} and {@link createAuthInterceptor} may send the
+   * credential: `https://host` or `https://host:port`, or `http` on loopback. The origin of the
+   * ChatGPT backend for a ChatGPT login, and that of the OpenAI API for an API key, are always
+   * allowed.
    */
   allowedOrigins?: string[] | undefined;
-  /** How token requests are written; default `json`. */
+  /** The encoding of token requests. Default: `json`. */
   tokenEncoding?: 'json' | 'form' | undefined;
   /**
-   * Whether `$CODEX_API_KEY`, if it is set, takes the place of the stored login, where `store` is
-   * `codex`; default false.
+   * Whether `$CODEX_API_KEY`, if it is set, replaces the stored login. This needs the store
+   * `codex`. Default: false.
    */
   enableCodexApiKeyEnv?: boolean | undefined;
 }
 
-/** What an option may be, and how a message calls it. */
+/** The kinds of options, each with its name in messages and its check. */
 const KINDS = {
   string: ['string', (value: unknown) => typeof value === 'string'],
   number: ['number', (value: unknown) => typeof value === 'number'],
@@ -101,7 +115,7 @@ const KINDS = {
   store: ['string, EphemeralStorage or object with load, save and delete', isStore],
 } as const;
 
-const OPTIONS: Kinds<AuthManagerOptions> = {
+const OPTIONS: OptionKinds<AuthManagerOptions> = {
   codexHome: 'string',
   store: 'store',
   refresh: 'string',
@@ -123,25 +137,25 @@ const OPTIONS: Kinds<AuthManagerOptions> = {
   enableCodexApiKeyEnv: 'boolean',
 };
 
-/** The kind of every option. */
-export type Kinds<T> = { readonly [name in keyof T]-?: keyof typeof KINDS };
+/** The kind of each option. */
+export type OptionKinds<T> = { readonly [name in keyof T]-?: keyof typeof KINDS };
 
-/** Options of a call that may have to wait. */
+/** Options of a call that may wait. */
 export interface WaitOptions {
   /**
-   * Ends the waiting: the promise is rejected with the signal's reason. A refresh or a sign-in that
-   * is under way goes on, and its tokens are saved.
+   * Ends the waiting: the promise is then rejected with the signal's reason. A refresh or a sign-in
+   * that has started goes on, and its tokens are saved.
    */
   signal?: AbortSignal | undefined;
 }
 
-export const WAIT: Kinds<WaitOptions> = { signal: 'signal' };
+export const WAIT_OPTIONS: OptionKinds<WaitOptions> = { signal: 'signal' };
 
-/** The options as the addon takes them, a store object apart. */
+/** Returns the options as the addon takes them, with a store object apart. */
 export function nativeOptions(
   options: AuthManagerOptions,
 ): [NativeOptions, NativeEphemeralStorage | NativeConnection | null] {
-  const { store, ...others } = checked(options, OPTIONS);
+  const { store, ...others } = checkOptions(options, OPTIONS);
   if (typeof store !== 'object') {
     return [options as NativeOptions, null];
   }
@@ -149,27 +163,27 @@ export function nativeOptions(
   return [others as NativeOptions, native];
 }
 
-/** `options` itself, once its names and types are known to be right; else a `TypeError`. */
-export function checked<T extends object>(options: T, kinds: Kinds<T>): T {
+/** Returns `options` itself, or throws a `TypeError` for an unknown name or a wrong type. */
+export function checkOptions<T extends object>(options: T, kinds: OptionKinds<T>): T {
   if (typeof options !== 'object' || options === null) {
-    throw mistake(`options must be of type object, not ${typeName(options)}`);
+    throw argumentError(`options must be of type object, not ${typeName(options)}`);
   }
   for (const [name, value] of Object.entries(options)) {
     if (!Object.hasOwn(kinds, name)) {
-      throw mistake(`unknown option ${name}; known are ${Object.keys(kinds).join(', ')}`);
+      throw argumentError(`unknown option ${name}; known are ${Object.keys(kinds).join(', ')}`);
     }
     const [type, fits] = KINDS[kinds[name as keyof T]];
     if (value !== undefined && !fits(value)) {
-      throw mistake(`${name} must be of type ${type}, not ${typeName(value)}`);
+      throw argumentError(`${name} must be of type ${type}, not ${typeName(value)}`);
     }
   }
   return options;
 }
 
-/** Throws where what must be a text is none. */
+/** Throws a `TypeError` if `value` is not a string. */
 export function checkText(name: string, value: unknown): void {
   if (typeof value !== 'string') {
-    throw mistake(`${name} must be of type string, not ${typeName(value)}`);
+    throw argumentError(`${name} must be of type string, not ${typeName(value)}`);
   }
 }
 
@@ -186,7 +200,7 @@ function isPorts(value: unknown): boolean {
   return Array.isArray(value) && value.every(isPort);
 }
 
-/** By its form: a signal may come from another realm. */
+/** Returns whether `value` is an `AbortSignal`, also one of another realm. */
 function isSignal(value: unknown): boolean {
   return typeof value === 'object' && value !== null && 'throwIfAborted' in value && 'addEventListener' in value;
 }

@@ -7,27 +7,27 @@ type Redirect = NonNullable<RequestInit['redirect']>;
 
 const REDIRECTS = [301, 302, 303, 307, 308];
 
-/** As many as the Fetch standard has. */
+/** The limit of the Fetch standard. */
 const MOST_REDIRECTS = 20;
 
-/** The headers that go with a body. */
+/** The headers that describe a body. */
 const BODY_HEADERS = [
   ...['content-encoding', 'content-language', 'content-length', 'content-location'],
   'content-type',
 ];
 
-/** The headers that are meant for one origin. */
+/** The headers that a redirect to another origin loses. */
 const ORIGIN_HEADERS = ['authorization', 'cookie', 'host', 'proxy-authorization'];
 
-/** A request of `fetch` as often as it is sent: once more, or to where a redirect leads. */
+/** A request of `fetch` with its repetitions and redirects. */
 export class OutgoingRequest {
   #url: string;
-  /** The `Request` that the caller made, until a redirect. */
+  /** The `Request` of the caller, if there is one. Null after a redirect. */
   #request: Request | null;
   #init: RequestInit;
   #headers: Header[];
-  readonly #areRecord: boolean;
-  /** What the caller wants to be done about redirects. */
+  readonly #headersAreRecord: boolean;
+  /** The redirect mode that the caller has asked for. */
   readonly #redirect: Redirect;
   #wasSent = false;
   #canRepeat: boolean | null = null;
@@ -39,7 +39,7 @@ export class OutgoingRequest {
     this.#init = membersOf(init);
     const headers = this.#init.headers ?? this.#request?.headers;
     this.#headers = headersOf(headers as Iterable<Header> | undefined);
-    this.#areRecord = !isIterable(headers ?? {});
+    this.#headersAreRecord = !isIterable(headers ?? {});
     this.#redirect = this.#init.redirect ?? this.#request?.redirect ?? 'follow';
   }
 
@@ -47,7 +47,7 @@ export class OutgoingRequest {
     return this.#url;
   }
 
-  /** The caller's own `Authorization`. */
+  /** The header `Authorization` that the caller has set, or null. */
   get authorization(): string | null {
     return authorizationIn(this.#headers);
   }
@@ -57,7 +57,7 @@ export class OutgoingRequest {
     return signal ?? undefined;
   }
 
-  /** Whether it can be sent again: a stream cannot, and is not kept for that. */
+  /** Whether the request can be sent again. A body that is a stream cannot. */
   get canRepeat(): boolean {
     this.#canRepeat ??= this.#init.body
       ? !(Symbol.asyncIterator in Object(this.#init.body))
@@ -65,25 +65,31 @@ export class OutgoingRequest {
     return this.#canRepeat;
   }
 
-  /** Sends it as the caller made it. */
+  /** Sends the request as the caller made it. */
   sendPlain(send: Fetch): Promise<Response> {
-    // Headers may have been an iterator, which is used up.
+    // The headers may have been an iterator, which is used up by now.
     const headers = this.#init.headers && { headers: this.#sendable(this.#headers) };
     return send(this.#request ?? this.#url, { ...this.#init, ...headers });
   }
 
-  /** Sends it with `auth`, if any. Redirects come back: see {@link OutgoingRequest.redirection}. */
+  /**
+   * Sends the request with `auth`, if there is one. A redirect is returned, not followed: see
+   * {@link OutgoingRequest.redirection}.
+   */
   send(send: Fetch, auth: CodexAuth | null): Promise<Response> {
     const headers = auth === null ? this.#headers : withAuth(this.#headers, auth);
-    // The first time it is nobody else's: to copy it once more costs as much as all else here.
+    // The first try may change the object, which is a copy already: to copy it again would double
+    // the cost of this method.
     const init = this.#wasSent ? { ...this.#init } : this.#init;
     this.#wasSent = true;
     init.headers = this.#sendable(headers);
     init.redirect = this.#redirect === 'follow' ? 'manual' : this.#redirect;
-    return send(this.#taken() ?? this.#url, init);
+    return send(this.#requestToSend() ?? this.#url, init);
   }
 
-  /** Where `response` leads, if it is a redirect that the caller wants to be followed. */
+  /**
+   * Returns the target of `response` if that is a redirect that the caller wants to be followed.
+   */
   redirection(response: Response): URL | null {
     if (this.#redirect !== 'follow' || !REDIRECTS.includes(response.status)) {
       return null;
@@ -92,11 +98,14 @@ export class OutgoingRequest {
     return location === null ? null : this.#resolved(location);
   }
 
-  /** Becomes the request to `url`, by the Fetch standard; whether it stays within the origin. */
+  /**
+   * Turns this into the request that follows a redirect to `url`, by the Fetch standard. Returns
+   * whether its origin stays.
+   */
   async follow(url: URL, status: number): Promise<boolean> {
     this.#redirects += 1;
     if (this.#redirects > MOST_REDIRECTS) {
-      throw failed('too many redirects');
+      throw fetchError('too many redirects');
     }
     const method = this.#method;
     const becomesGet =
@@ -113,9 +122,9 @@ export class OutgoingRequest {
     return stays;
   }
 
-  /** `response` as the caller gets it. */
-  answered(response: Response): Response {
-    // Each response knows of its own URL only.
+  /** Returns `response` as the caller gets it. */
+  finalResponse(response: Response): Response {
+    // The response of a redirected request does not know that it was redirected.
     return this.#redirects === 0
       ? response
       : Object.defineProperty(response, 'redirected', { value: true, configurable: true });
@@ -126,15 +135,15 @@ export class OutgoingRequest {
     return method.toUpperCase() === 'POST' ? 'POST' : method;
   }
 
-  /** A record, which is read faster than pairs, where the caller's were one. */
+  /** Returns headers as a record if the caller's were one: `fetch` reads it faster than pairs. */
   #sendable(headers: readonly Header[]): Record<string, string> | [string, string][] {
-    return this.#areRecord
+    return this.#headersAreRecord
       ? Object.fromEntries(headers)
       : (headers as unknown as [string, string][]);
   }
 
-  /** The caller's `Request`, of which another one is kept if this one is used up. */
-  #taken(): Request | null {
+  /** Returns the caller's `Request` to send, and keeps a copy if sending it uses up its body. */
+  #requestToSend(): Request | null {
     const request = this.#request;
     if (request?.body && this.canRepeat) {
       this.#request = request.clone();
@@ -142,10 +151,10 @@ export class OutgoingRequest {
     return request;
   }
 
-  /** The body to send again. */
+  /** Returns the body, for a redirected request. */
   async #body(): Promise<NonNullable<RequestInit['body']> | null> {
     if (!this.canRepeat) {
-      throw failed('a redirect needs the body again, which is a stream');
+      throw fetchError('a redirect needs the body again, which is a stream');
     }
     return this.#init.body ?? (this.#request?.body ? await this.#request.blob() : null);
   }
@@ -157,19 +166,19 @@ export class OutgoingRequest {
       if (!['http:', 'https:'].includes(url.protocol)) throw new Error(`not HTTP: ${url.protocol}`);
       return url;
     } catch (cause) {
-      throw failed('a redirect leads to no URL that can be fetched', { cause });
+      throw fetchError('a redirect leads to no URL that can be fetched', { cause });
     }
   }
 }
 
-/** By its form: it may be one of another `fetch`. */
+/** Returns whether `input` is a `Request`, also one of another `fetch`. */
 function isRequest(input: unknown): input is Request {
   return typeof input === 'object' && input !== null && 'url' in input && 'headers' in input;
 }
 
 /**
- * Whether a request has no body, or one that is not a stream. No property tells, but the standard
- * allows only the former in a request that is `no-cors`.
+ * Returns whether a request has no body, or one that is not a stream. No property of a request says
+ * so, but the standard refuses a stream as the body of a request with the mode `no-cors`.
  */
 function hasKnownBody(request: Request): boolean {
   if (request.body === null) {
@@ -186,7 +195,10 @@ function hasKnownBody(request: Request): boolean {
   }
 }
 
-/** The members of a dictionary as the standard reads it: inherited ones too, undefined is none. */
+/**
+ * Returns the members of a dictionary as the standard reads it: inherited ones too, and no
+ * undefined.
+ */
 function membersOf(dictionary: RequestInit | Request | null | undefined): RequestInit {
   const members: Record<string, unknown> = {};
   for (const name in dictionary) {
@@ -196,7 +208,7 @@ function membersOf(dictionary: RequestInit | Request | null | undefined): Reques
   return members as RequestInit;
 }
 
-/** An error as `fetch` has it. */
-function failed(message: string, options?: ErrorOptions): TypeError {
+/** Returns an error like those of `fetch`. */
+function fetchError(message: string, options?: ErrorOptions): TypeError {
   return new TypeError('fetch failed', { cause: new Error(message, options) });
 }

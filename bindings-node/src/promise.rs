@@ -1,4 +1,4 @@
-//! From futures to promises without a runtime of Node's own.
+//! Converts futures of the core to promises, which the core's own thread settles.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll, Waker};
@@ -9,15 +9,15 @@ use napi::bindgen_prelude::{Error, Result, ToNapiValue, Unknown};
 
 use crate::failure::outcome;
 
-/// Answers at once if `future` can, else with a promise that the core's own thread settles.
-pub(crate) fn answer<T: ToNapiValue + Send + 'static>(
+/// Polls `future` once. Returns its answer if it is ready, else a promise of it.
+pub(crate) fn answer_or_promise<T: ToNapiValue + Send + 'static>(
     env: &Env,
     future: impl Future<Output = codex_auth_sdk::Result<T>> + Send + 'static,
 ) -> Result<Unknown<'_>> {
     let mut future = Box::pin(future);
-    let mut nobody = Context::from_waker(Waker::noop());
-    // A panic here would end the process, not the call.
-    let now = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut nobody)));
+    let mut context = Context::from_waker(Waker::noop());
+    // An uncaught panic would end the process, not just the call.
+    let now = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context)));
     if let Poll::Ready(result) = now.map_err(|_| Error::from_reason("the call panicked"))? {
         return outcome(result).into_unknown(env);
     }

@@ -1,21 +1,21 @@
 import type { NativeRecovery } from '../native.js';
-import { mistake } from './error.js';
+import { argumentError } from './error.js';
 
-/** Why a 401 stands. */
+/** Why a 401 response is final. */
 export type GiveUpReason =
-  /** This kind of credential cannot be refreshed here. */
+  /** This kind of credential has no refresh token. */
   | 'not_refreshable'
-  /** The manager was told never to refresh, and nobody else did. */
+  /** The manager has the option `refresh: 'never'`, and no other program has stored new tokens. */
   | 'refresh_disabled'
-  /** This request was already sent with a refreshed token. */
+  /** The request was already repeated with a refreshed token. */
   | 'exhausted'
-  /** Nobody is signed in any more. */
+  /** No login is stored any more. */
   | 'logged_out'
-  /** Somebody else is signed in. */
+  /** The stored login belongs to another user or workspace. */
   | 'identity_mismatch'
-  /** Nothing shows whose the stored login is. */
+  /** The stored login does not say to which user it belongs. */
   | 'missing_identity'
-  /** The server rejects tokens as fast as it issues them; one more would not help. */
+  /** The API rejects even fresh tokens, so another refresh is pointless. */
   | 'fresh_token_rejected';
 
 /** @internal */
@@ -25,8 +25,10 @@ export let recoveryOf: (native: NativeRecovery) => UnauthorizedRecovery;
 export let nativeRecovery: (recovery: UnauthorizedRecovery) => NativeRecovery;
 
 /**
- * How far one request's recovery from 401 has come. Made by
- * {@link AuthManager.unauthorizedRecovery}, a new one for every request.
+ * The state of one request's recovery from 401: it remembers which steps were tried.
+ *
+ * Get a new one from {@link AuthManager.unauthorizedRecovery} for each request, and pass it to
+ * {@link AuthManager.recoverFromUnauthorized} each time the request is answered with 401.
  */
 export class UnauthorizedRecovery {
   readonly #native: NativeRecovery;
@@ -39,13 +41,13 @@ export class UnauthorizedRecovery {
     recoveryOf = (native) => new UnauthorizedRecovery(native);
     nativeRecovery = (recovery) => {
       if (typeof recovery !== 'object' || recovery === null || !(#native in recovery)) {
-        throw mistake('recovery must come from unauthorizedRecovery()');
+        throw argumentError('recovery must come from unauthorizedRecovery()');
       }
       return recovery.#native;
     };
   }
 
-  /** Why the last call gave up; null before that. */
+  /** Why {@link AuthManager.recoverFromUnauthorized} gave up. Null as long as it did not. */
   get giveUpReason(): GiveUpReason | null {
     return (this.#native.giveUpReason ?? null) as GiveUpReason | null;
   }

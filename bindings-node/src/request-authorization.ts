@@ -3,38 +3,41 @@ import type { NativeRequestAuthorization } from '../native.js';
 import { nativeAuth } from './codex-auth.js';
 import type { CodexAuth } from './codex-auth.js';
 import { unwrap } from './error.js';
-import type { Snapshots } from './snapshots.js';
+import type { SnapshotCache } from './snapshot-cache.js';
 import { wait } from './wait.js';
 
 /**
- * The API key to give to a client that insists on one although a manager authorizes its requests.
- * A request with this bearer is authorized like one without any; it is never sent anywhere.
+ * A placeholder for a client that requires an API key although a manager authorizes its requests.
+ *
+ * The manager replaces it: a request with this bearer token is authorized like one without any. The
+ * placeholder itself is never sent.
  */
 export const MANAGED_API_KEY: string = KEY;
 
 const UNAUTHORIZED = 401;
 
-/** Whether it is worth asking after a response: the addon says no to all others. */
+/** Returns whether a response with `status` may lead to a repetition. */
 export function mayRetry(status: number): boolean {
   return status === UNAUTHORIZED;
 }
 
 /**
- * What an HTTP integration goes by from a request to its final response.
+ * The authorization of one HTTP request: which snapshot it is sent with, and whether it is
+ * repeated.
  *
  * @internal
  */
 export class RequestAuthorization {
-  /** The snapshot to send the request with; null if it has to be waited for. */
+  /** The snapshot to send the request with. Null if the request must wait for one. */
   readonly ready: CodexAuth | null;
-  readonly #snapshots: Snapshots;
-  /** Most requests need it for nothing more, and it is not made for them. */
+  readonly #snapshots: SnapshotCache;
+  /** Creates the native authorization. Most requests are never repeated and do not need it. */
   readonly #start: () => NativeRequestAuthorization;
   #native: NativeRequestAuthorization | null = null;
 
   constructor(
     ready: CodexAuth | null,
-    snapshots: Snapshots,
+    snapshots: SnapshotCache,
     start: () => NativeRequestAuthorization,
   ) {
     this.ready = ready;
@@ -42,14 +45,14 @@ export class RequestAuthorization {
     this.#start = start;
   }
 
-  /** The snapshot to send the request with, refreshed first where needed. */
+  /** Returns the snapshot to send the request with, refreshed if it has expired. */
   async auth(signal: AbortSignal | undefined): Promise<CodexAuth> {
-    return this.#snapshots.of(unwrap(await wait(signal, () => this.#started().auth())));
+    return this.#snapshots.objectFor(unwrap(await wait(signal, () => this.#started().auth())));
   }
 
   /**
-   * The snapshot to send the request again with, after it was sent with `auth` and answered with
-   * `status`; null where that is the final response.
+   * Returns the snapshot to repeat the request with, or null if its response is final. The request
+   * was sent with `auth` and answered with `status`.
    */
   async retryAuth(
     auth: CodexAuth,
@@ -57,10 +60,10 @@ export class RequestAuthorization {
     signal: AbortSignal | undefined,
   ): Promise<CodexAuth | null> {
     const retry = () => this.#started().retryAuth(nativeAuth(auth), status);
-    return this.#snapshots.of(unwrap(await wait(signal, retry)));
+    return this.#snapshots.objectFor(unwrap(await wait(signal, retry)));
   }
 
-  /** One for all tries: it counts them. */
+  /** Returns the one native authorization of this request, which counts the repetitions. */
   #started(): NativeRequestAuthorization {
     this.#native ??= this.#start();
     return this.#native;

@@ -1,4 +1,4 @@
-//! Snapshots of a login.
+//! Snapshots of a login, which requests are sent with.
 
 use chrono::{DateTime, Utc};
 use codex_auth_sdk::{CodexAuth, Secret};
@@ -6,14 +6,14 @@ use napi_derive::napi;
 
 use crate::failure::{Outcome, outcome};
 
-/// Behind `CodexAuth`.
+/// The native half of `CodexAuth`.
 #[napi]
 #[derive(Debug)]
 pub struct NativeCodexAuth(pub(crate) CodexAuth);
 
-/// What a snapshot says of itself; times in milliseconds since 1970.
+/// The properties of a snapshot. Times are in milliseconds since 1970.
 #[napi(object, object_from_js = false)]
-#[expect(missing_docs, reason = "the facade documents them")]
+#[expect(missing_docs, reason = "the TypeScript facade documents them")]
 pub struct NativeFields {
     pub mode: &'static str,
     pub access_token: Option<String>,
@@ -29,7 +29,7 @@ pub struct NativeFields {
 
 /// A header of a request.
 #[napi(object, object_from_js = false)]
-#[expect(missing_docs, reason = "the facade documents them")]
+#[expect(missing_docs, reason = "the TypeScript facade documents them")]
 pub struct NativeHeader {
     pub name: &'static str,
     pub value: String,
@@ -38,7 +38,7 @@ pub struct NativeHeader {
 #[expect(clippy::use_self, reason = "the macro takes signatures out of the impl")]
 #[napi]
 impl NativeCodexAuth {
-    /// All fields at once: every crossing has its price.
+    /// Returns all properties in one call, since each call has a cost.
     #[napi]
     pub fn fields(&self) -> NativeFields {
         let auth = &self.0;
@@ -49,14 +49,14 @@ impl NativeCodexAuth {
             user_id: auth.user_id().map(str::to_owned),
             email: auth.email().map(str::to_owned),
             plan_type: auth.plan_type().map(str::to_owned),
-            expires_at: auth.expires_at().map(milliseconds),
-            last_refresh: auth.last_refresh().map(milliseconds),
+            expires_at: auth.expires_at().map(epoch_milliseconds),
+            last_refresh: auth.last_refresh().map(epoch_milliseconds),
             is_fedramp: auth.is_fedramp(),
             base_url: auth.base_url(),
         }
     }
 
-    /// The headers of a request with this credential.
+    /// Returns the headers that authorize a request.
     #[napi]
     pub fn headers(&self) -> Outcome<Vec<NativeHeader>> {
         outcome(self.0.headers().map(|headers| {
@@ -64,7 +64,7 @@ impl NativeCodexAuth {
         }))
     }
 
-    /// Whether both are one and the same snapshot.
+    /// Returns whether both objects hold one snapshot.
     #[napi]
     pub fn is_same(&self, other: &NativeCodexAuth) -> bool {
         self.0 == other.0
@@ -75,7 +75,7 @@ fn text(secret: &Secret) -> String {
     secret.expose().to_owned()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a Date is a double, too")]
-pub(crate) fn milliseconds(time: DateTime<Utc>) -> f64 {
+#[expect(clippy::cast_precision_loss, reason = "a Date of JavaScript is a double as well")]
+pub(crate) fn epoch_milliseconds(time: DateTime<Utc>) -> f64 {
     time.timestamp_millis() as f64
 }

@@ -1,11 +1,11 @@
-//! What a manager has done so far.
+//! The counters of a manager.
 
 use codex_auth_sdk::Stats;
 use napi_derive::napi;
 
-/// The numbers as JavaScript counts.
+/// The counters of a manager, as JavaScript numbers.
 #[napi(object, object_from_js = false)]
-#[expect(missing_docs, reason = "the facade documents them")]
+#[expect(missing_docs, reason = "the TypeScript facade documents them")]
 pub struct NativeStats {
     pub adoptions: f64,
     pub redemptions: f64,

@@ -6,7 +6,7 @@ use napi_derive::napi;
 
 use crate::failure::{Failure, Outcome, outcome};
 
-/// Behind `EphemeralStorage`.
+/// The native half of `EphemeralStorage`.
 #[napi]
 #[derive(Debug)]
 pub struct NativeEphemeralStorage(pub(crate) EphemeralStorage);
@@ -14,19 +14,19 @@ pub struct NativeEphemeralStorage(pub(crate) EphemeralStorage);
 #[expect(clippy::use_self, reason = "the macro takes signatures out of the impl")]
 #[napi]
 impl NativeEphemeralStorage {
-    /// A store that holds the record in `json`.
+    /// Creates a store that holds the login in `json`.
     #[napi]
     pub fn create(json: Option<String>) -> Outcome<NativeEphemeralStorage> {
         outcome(parse(json).map(|record| Self(EphemeralStorage::new(record))))
     }
 
-    /// What is stored, as JSON.
+    /// Returns the stored login as JSON text, or null.
     #[napi]
     pub fn record(&self) -> Option<String> {
         self.0.record().map(|record| record.to_json_pretty().expose().to_owned())
     }
 
-    /// Puts the record in `json` in the place of whatever is stored.
+    /// Replaces the stored login by that in `json`. Returns the error, if there is one.
     #[napi]
     pub fn replace(&self, json: Option<String>) -> Option<Failure> {
         match outcome(parse(json)) {

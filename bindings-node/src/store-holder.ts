@@ -1,10 +1,12 @@
 import type { NativeStoreHolder } from '../native.js';
 
-/** Where a store that chooses, `auto`, has found the login. */
+/** Which kind of store holds the login, where the store `auto` chooses between two. */
 export interface StoreHolder {
-  /** The kind of store that holds it, or would be written next. */
+  /**
+   * The kind of store that holds the login. Without a login, the kind that the next is written to.
+   */
   kind: 'file' | 'keyring' | 'encrypted';
-  /** Why it is not the preferred one; null if it is. */
+  /** Why this is not the preferred kind of store. Null if it is the preferred one. */
   reason: string | null;
 }
 

@@ -1,8 +1,8 @@
 import { types } from 'node:util';
 
 /**
- * What `start` answers, or the signal's reason, whichever comes first. The signal ends the waiting
- * only: what was started goes on.
+ * Calls `start` and returns its answer. The signal ends the wait for it: the promise is then
+ * rejected with the signal's reason, and what `start` has begun goes on.
  */
 export function wait<T>(
   signal: AbortSignal | undefined,

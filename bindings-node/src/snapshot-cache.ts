@@ -2,23 +2,25 @@ import type { NativeAuthManager, NativeCodexAuth } from '../native.js';
 import { CodexAuth, codexAuthOf, nativeAuth } from './codex-auth.js';
 import { unwrap } from './error.js';
 
-/** As many URLs are remembered: programs ask few, again and again. */
+/** How many URLs are remembered. A program requests few URLs, again and again. */
 const MOST_URLS = 64;
 
 /**
- * A manager's snapshot, as the addon has last told it. A look at shared memory shows whether there
- * is another one by now, which takes no call.
+ * A copy of the snapshot of a manager, which saves calls of the addon.
+ *
+ * The addon counts a number in shared memory up when its snapshot changes. While the number is
+ * unchanged, the copy is valid.
  */
-export class Snapshots {
+export class SnapshotCache {
   readonly #native: NativeAuthManager;
-  /** Null where no memory is shared; the addon is asked every time then. */
+  /** The number. Null if the runtime shares no memory: then the addon is asked every time. */
   readonly #version: Uint32Array | null;
-  /** The version of what is known. */
+  /** The number at which the copy was made. */
   #known = NaN;
   #auth: CodexAuth | null = null;
-  /** Until then it is fresh; in milliseconds since 1970. */
+  /** When a refresh of the snapshot is due, in milliseconds since 1970. */
   #dueAt = Infinity;
-  /** The URLs of requests that may be sent with it, each with the `Authorization` they had. */
+  /** URLs that may be requested with the snapshot, each with the `Authorization` of its request. */
   readonly #urls = new Map<string, string | null>();
 
   constructor(native: NativeAuthManager) {
@@ -26,11 +28,11 @@ export class Snapshots {
     this.#version = native.version();
   }
 
-  /** The current one. */
+  /** Returns the current snapshot. */
   current(): CodexAuth | null {
     const version = this.#version === null ? NaN : Atomics.load(this.#version, 0);
     if (version !== this.#known) {
-      this.#auth = this.of(this.#native.auth());
+      this.#auth = this.objectFor(this.#native.auth());
       this.#dueAt = this.#native.dueAt() ?? Infinity;
       this.#urls.clear();
       this.#known = version;
@@ -38,15 +40,16 @@ export class Snapshots {
     return this.#auth;
   }
 
-  /** The current one, if nobody has to wait for a better one. */
+  /** Returns the current snapshot, or null if the caller must wait for a refresh. */
   freshIfReady(): CodexAuth | null {
     const auth = this.current();
-    return this.#isDue ? this.of(this.#native.freshAuthIfReady()) : auth;
+    return this.#isDue ? this.objectFor(this.#native.freshAuthIfReady()) : auth;
   }
 
   /**
-   * The one to send a request to `url` with, which has the header `authorization`: null if it has to
-   * be waited for, false where the request gets none. Throws where its credential may not go there.
+   * Returns the snapshot to send a request to `url` with, which has the header `authorization`.
+   * Returns null if the request must wait for one, and false if the manager must leave the request
+   * alone. Throws if the credential must not be sent to the origin of `url`.
    */
   forRequest(url: string, authorization: string | null): CodexAuth | null | false {
     const auth = this.current();
@@ -57,8 +60,8 @@ export class Snapshots {
     if (ready === false || ready === null) {
       return ready;
     }
-    const checked = this.of(ready);
-    // It may be one that took the place of the known one this moment.
+    const checked = this.objectFor(ready);
+    // The addon may have replaced its snapshot since the copy was made.
     if (checked === this.#auth) {
       if (this.#urls.size === MOST_URLS) this.#urls.clear();
       this.#urls.set(url, authorization);
@@ -66,10 +69,10 @@ export class Snapshots {
     return checked;
   }
 
-  /** The object for what the addon has told: the known one, if it is the same. */
-  of(native: NativeCodexAuth): CodexAuth;
-  of(native: NativeCodexAuth | null): CodexAuth | null;
-  of(native: NativeCodexAuth | null): CodexAuth | null {
+  /** Returns the object for a native snapshot: the copy, if it is that one. */
+  objectFor(native: NativeCodexAuth): CodexAuth;
+  objectFor(native: NativeCodexAuth | null): CodexAuth | null;
+  objectFor(native: NativeCodexAuth | null): CodexAuth | null {
     if (native === null) {
       return null;
     }

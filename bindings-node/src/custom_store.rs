@@ -1,7 +1,8 @@
-//! Stores written in JavaScript.
+//! Stores that are written in JavaScript.
 //!
-//! A call waits in a queue until the store's own thread takes it, and is answered by its number:
-//! the core only awaits. Once that thread has ended, every call fails at once.
+//! The core puts each call of a store's method into a queue. The event loop of the thread that owns
+//! the store takes the calls, and answers each by its number. Once that thread has ended, every
+//! call fails at once.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -17,12 +18,13 @@ use napi::{Env, Status};
 use napi_derive::napi;
 use tokio::sync::oneshot;
 
-use crate::promise::answer;
+use crate::promise::answer_or_promise;
+use crate::thrown::Thrown;
 
-/// Tells the store's thread that there are calls to take. It does not keep the thread alive.
+/// Tells the store's thread that calls wait. It does not keep the thread alive.
 type Wake = ThreadsafeFunction<(), (), (), Status, false, true>;
 
-/// Behind a custom store: the calls that are to be made for it.
+/// The queue of calls for one store that is written in JavaScript.
 #[napi]
 #[derive(Debug)]
 pub struct NativeCustomStore {
@@ -32,22 +34,24 @@ pub struct NativeCustomStore {
     storage: Mutex<Weak<CustomStorage>>,
 }
 
-/// What managers of a custom store are opened with. It keeps the store alive, and so do they.
+/// The handle that managers of a custom store are opened with.
+///
+/// It keeps the store alive, and so does each manager.
 #[napi]
 #[derive(Debug)]
 pub struct NativeConnection(pub(crate) Arc<CustomStorage>);
 
-/// Runs the suite that every store must pass; what this one breaks, if anything.
+/// Runs the conformance suite on a store and returns which rule the store breaks, if any.
 #[napi(ts_return_type = "Promise<Outcome<string | null>>")]
 pub fn broken_by<'env>(env: &'env Env, connection: &NativeConnection) -> Result<Unknown<'env>> {
     let storage = Arc::clone(&connection.0);
     let open = move || Arc::clone(&storage) as Arc<dyn AuthStorage>;
-    answer(env, async { Ok(conformance::broken_by(open).await) })
+    answer_or_promise(env, async { Ok(conformance::broken_by(open).await) })
 }
 
-/// A method that is to be called, and the number to answer by.
+/// A method to call, and the number by which the result is returned.
 #[napi(object, object_from_js = false)]
-#[expect(missing_docs, reason = "the facade documents them")]
+#[expect(missing_docs, reason = "the TypeScript facade documents them")]
 #[derive(Debug)]
 pub struct NativeStoreCall {
     pub id: u32,
@@ -56,9 +60,9 @@ pub struct NativeStoreCall {
     pub expected: Option<String>,
 }
 
-/// What a method returned: a record and its version, or whether something was done.
+/// What a method returned: a record and its version, or whether the method did its work.
 #[napi(object, object_to_js = false)]
-#[expect(missing_docs, reason = "the facade documents them")]
+#[expect(missing_docs, reason = "the TypeScript facade documents them")]
 pub struct NativeStoreReply {
     pub record: Option<String>,
     pub version: Option<String>,
@@ -67,11 +71,12 @@ pub struct NativeStoreReply {
 
 #[napi]
 impl NativeCustomStore {
-    /// A store called `name`, of the environment that makes this.
+    /// Creates the queue of the store `name`, which belongs to the calling thread.
     #[napi(constructor)]
     pub fn new(env: Env, name: String, has_lock: bool) -> Result<Self> {
         let calls = Arc::<Calls>::default();
-        // Runs before the hook that waits for what is in flight.
+        // Hooks run in reverse order, so this runs before the hook that waits for exchanges in
+        // flight: they must not wait for a store that is gone.
         env.add_env_cleanup_hook(Arc::downgrade(&calls), |calls| {
             if let Some(calls) = calls.upgrade() {
                 calls.end();
@@ -80,8 +85,9 @@ impl NativeCustomStore {
         Ok(Self { name, has_lock, calls, storage: Mutex::default() })
     }
 
-    /// The one connection to the store, by which managers exclude each other; `wake` is called
-    /// when there is something to `take`.
+    /// Returns the store's one connection. Managers that share it exclude each other.
+    ///
+    /// `wake` is called when calls wait; the callee then calls `take`.
     #[napi(ts_args_type = "wake: () => void")]
     pub fn connect(&self, wake: Wake) -> NativeConnection {
         let mut known = self.storage.lock().unwrap_or_else(PoisonError::into_inner);
@@ -96,33 +102,29 @@ impl NativeCustomStore {
         NativeConnection(storage)
     }
 
-    /// The next call to make.
+    /// Takes the next call out of the queue, if one waits.
     #[napi]
     pub fn take(&self) -> Option<NativeStoreCall> {
         self.calls.state().waiting.pop_front()
     }
 
-    /// What the method of call `id` returned.
+    /// Tells the core what the method of the call `id` returned.
     #[napi]
     pub fn answer(&self, id: u32, reply: NativeStoreReply) {
         self.calls.answer(id, Ok(reply));
     }
 
-    /// That the method of call `id` threw; the facade keeps what it threw by the number `thrown`.
+    /// Tells the core that the method of the call `id` threw. The TypeScript code keeps the thrown
+    /// value under the number `thrown`.
     #[napi]
     pub fn fail(&self, id: u32, thrown: u32) {
         self.calls.answer(id, Err(Thrown(thrown).into()));
     }
 }
 
-/// What a store threw, by the number by which the facade knows it.
-#[derive(Debug, thiserror::Error)]
-#[error("an exception of the store")]
-pub(crate) struct Thrown(pub(crate) u32);
-
 type Reply = std::result::Result<NativeStoreReply, StoreFailure>;
 
-/// The calls of one store.
+/// The calls of one store: those that wait, and those that are not answered yet.
 #[derive(Debug, Default)]
 struct Calls(Mutex<State>);
 
@@ -164,12 +166,12 @@ impl Calls {
 
     fn answer(&self, id: u32, reply: Reply) {
         if let Some(sender) = self.state().unanswered.remove(&id) {
-            // Nobody listens to an answer that came too late.
+            // The core has given up a call whose answer comes too late.
             drop(sender.send(reply));
         }
     }
 
-    /// Fails all calls, these and those to come.
+    /// Fails all calls, those that wait and those to come.
     fn end(&self) {
         *self.state() = State { has_ended: true, ..State::default() };
     }
@@ -189,7 +191,7 @@ impl fmt::Debug for JavaScriptStore {
 }
 
 impl JavaScriptStore {
-    /// Calls `method`; the call is under way when this returns.
+    /// Puts a call of `method` into the queue and wakes the store's thread.
     fn call<T: Send + 'static>(
         &self,
         method: &'static str,
