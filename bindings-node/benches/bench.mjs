@@ -47,7 +47,7 @@ async function main() {
   if (length === 0) throw new Error('nothing was read');
 }
 
-/** The best of some rounds: whatever else runs here only ever adds. */
+/** Returns the best of some rounds: other programs on this machine can only add time. */
 function each(count, call) {
   return Math.min(
     ...Array.from({ length: ROUNDS }, () => {
@@ -68,7 +68,7 @@ async function eachAwaited(count, call) {
   return best;
 }
 
-/** Processes of their own, so that nothing is in any cache but the file system's. */
+/** Measures in new processes, so that no cache but the file system's is warm. */
 function requireTime() {
   const package_ = JSON.stringify(new URL('..', import.meta.url).pathname);
   const time = (code) => {

@@ -1,4 +1,4 @@
-/** A login as a store keeps it, of the size of a real one; another one for each number. */
+/** Returns a stored login of a realistic size. Each number gives another login. */
 export function record(number) {
   const claims = { exp: Math.floor(Date.now() / 1000) + 3600, iat: Math.floor(Date.now() / 1000), number };
   const account = { chatgpt_account_id: 'acct', chatgpt_user_id: 'user', chatgpt_plan_type: 'plus' };

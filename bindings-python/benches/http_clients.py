@@ -32,7 +32,7 @@ BODY = b'{"model": "m", "input": "hello"}'
 
 def main() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
-    # In a process of its own, which has an interpreter lock of its own.
+    # The server runs in another process, which has its own interpreter lock.
     server = multiprocessing.get_context("fork").Process(target=serve, args=(listener,))
     server.start()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
