@@ -6,9 +6,9 @@ mod case {
     pub(crate) mod store;
 }
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use codex_auth_tests::issuer::Issuer;
 use codex_auth_tests::log::Log;
@@ -24,61 +24,86 @@ use case::store::StoreKind;
 /// Set in a process that is in a session.
 const IN_SESSION: &str = "CASE_IN_SESSION";
 
-/// Started by the first case that needs it.
-type Session = LazyLock<Option<SessionKeyring>>;
-
 fn main() {
     let arguments = Arguments::from_args();
     let log = Log::of_everything();
     let runtime = Arc::new(Runtime::new().expect("a runtime"));
     let issuer = Arc::new(Issuer::start().expect("an issuer"));
-    let session: Arc<Session> = Arc::new(LazyLock::new(SessionKeyring::start));
-    let trials = cases().into_iter().flat_map(|case| {
-        let stores = case["stores"]
-            .as_array()
-            .cloned()
-            .unwrap_or_else(|| ["file", "keyring", "ephemeral", "custom"].map(Value::from).into());
-        let (runtime, issuer, log) = (Arc::clone(&runtime), Arc::clone(&issuer), log.clone());
-        let session = Arc::clone(&session);
-        stores.into_iter().map(move |store| {
-            let kind: StoreKind =
-                serde_json::from_value(store.clone()).expect("a store of the format");
-            let name = format!(
-                "{}::{}",
-                case["name"].as_str().expect("a name"),
-                store.as_str().expect("a store")
-            );
-            // A process with threads cannot fork itself in Rust.
-            let needs_more = case["needs"].as_array().is_some_and(|needs| !needs.is_empty());
-            let needs_session = kind == StoreKind::Keyring;
-            let is_skipped = needs_more || needs_session && !SessionKeyring::is_possible();
-            let is_elsewhere = needs_session && std::env::var_os(IN_SESSION).is_none();
-            let session = Arc::clone(&session);
-            let (case, runtime, issuer, log) =
-                (case.clone(), Arc::clone(&runtime), Arc::clone(&issuer), log.clone());
-            Trial::test(name.clone(), move || {
-                if is_elsewhere {
-                    return run_in(&session, &name);
-                }
-                let run = Run::new(&issuer, &name.replace("::", "-"), kind);
-                runtime.block_on(run_case(run, &case, &log)).map_err(Failed::from)
-            })
-            .with_ignored_flag(is_skipped)
-        })
+    let is_in_session = std::env::var_os(IN_SESSION).is_some();
+    let mut trials = Vec::new();
+    for (file, cases) in files() {
+        let (with_keyring, others): (Vec<_>, Vec<_>) =
+            cases.iter().flat_map(on_each_store).partition(|case| case.kind == StoreKind::Keyring);
+        if !is_in_session {
+            trials.push(in_one_session(&file, &with_keyring));
+        }
+        let alone = if is_in_session { with_keyring } else { others };
+        for case in alone {
+            let (runtime, issuer, log) = (Arc::clone(&runtime), Arc::clone(&issuer), log.clone());
+            let (name, is_skipped) = (case.name.clone(), case.needs_more());
+            let trial = Trial::test(name, move || {
+                let run = Run::new(&issuer, &case.name.replace("::", "-"), case.kind);
+                runtime.block_on(run_case(run, &case.json, &log)).map_err(Failed::from)
+            });
+            trials.push(trial.with_ignored_flag(is_skipped));
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// A case on one kind of store.
+struct CaseOn {
+    name: String,
+    kind: StoreKind,
+    json: Value,
+}
+
+impl CaseOn {
+    /// A process with threads cannot fork itself in Rust.
+    fn needs_more(&self) -> bool {
+        self.json["needs"].as_array().is_some_and(|needs| !needs.is_empty())
+    }
+}
+
+fn on_each_store(case: &Value) -> Vec<CaseOn> {
+    let stores = case["stores"]
+        .as_array()
+        .cloned()
+        .unwrap_or_else(|| ["file", "keyring", "ephemeral", "custom"].map(Value::from).into());
+    let on = |store: Value| {
+        let names = [&case["name"], &store].map(|name| name.as_str().expect("a name").to_owned());
+        let kind = serde_json::from_value(store).expect("a store of the format");
+        CaseOn { name: names.join("::"), kind, json: case.clone() }
+    };
+    stores.into_iter().map(on).collect()
+}
+
+/// The cases of a file that need a keyring, in one session: starting one takes longer than a case.
+/// Each is run by a process of its own, which finds the session.
+fn in_one_session(file: &str, cases: &[CaseOn]) -> Trial {
+    let cases = cases.iter().filter(|case| !case.needs_more());
+    let names: Vec<String> = cases.map(|case| case.name.clone()).collect();
+    let is_skipped = names.is_empty() || !SessionKeyring::is_possible();
+    let trial = Trial::test(format!("keyring::{file}"), move || {
+        let session = SessionKeyring::start().ok_or("there is no session")?;
+        let failed: Vec<String> = names
+            .iter()
+            .filter_map(|name| run_in(&session, name).err().map(|error| format!("{name}: {error}")))
+            .collect();
+        if failed.is_empty() { Ok(()) } else { Err(failed.join("\n").into()) }
     });
-    let conclusion = libtest_mimic::run(&arguments, trials.collect());
-    // The exit would leave its daemons behind.
-    drop(Arc::into_inner(session).expect("no case is left"));
-    conclusion.exit();
+    trial.with_ignored_flag(is_skipped)
 }
 
 /// Runs the case `name` in a process that finds the session.
-fn run_in(session: &Session, name: &str) -> Result<(), Failed> {
-    let mut command = Command::new(std::env::current_exe()?);
-    session.as_ref().ok_or("there is no session")?.enter(&mut command);
-    let output = command.args([name, "--exact", "--nocapture"]).env(IN_SESSION, "1").output()?;
+fn run_in(session: &SessionKeyring, name: &str) -> Result<(), String> {
+    let mut command = Command::new(std::env::current_exe().map_err(|error| error.to_string())?);
+    session.enter(&mut command);
+    command.args([name, "--exact", "--nocapture"]).env(IN_SESSION, "1");
+    let output = command.output().map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&output.stdout);
-    if output.status.success() && said.contains("1 passed") { Ok(()) } else { Err(said.into()) }
+    let is_passed = output.status.success() && said.contains("1 passed");
+    if is_passed { Ok(()) } else { Err(said.into_owned()) }
 }
 
 async fn run_case(run: Run, case: &Value, log: &Log) -> Result<(), String> {
@@ -97,11 +122,15 @@ async fn run_case(run: Run, case: &Value, log: &Log) -> Result<(), String> {
     run.finish(expect, &log.text()).await
 }
 
-fn cases() -> Vec<Value> {
+/// The cases of each file, by its name.
+fn files() -> Vec<(String, Vec<Value>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases");
     let files = std::fs::read_dir(folder).expect("the folder of the cases");
-    let files = files.map(|file| std::fs::read(file.expect("a file").path()).expect("read"));
-    files
-        .flat_map(|json| serde_json::from_slice::<Vec<Value>>(&json).expect("a list of cases"))
-        .collect()
+    let paths = files.map(|file| file.expect("a file").path());
+    let read = |path: PathBuf| {
+        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        let json = std::fs::read(path).expect("read");
+        (name, serde_json::from_slice(&json).expect("a list of cases"))
+    };
+    paths.map(read).collect()
 }
