@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use codex_auth_sdk::{AuthManager, AuthManagerBuilder, Error, Secret, seconds};
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyString};
 
 use crate::custom_store;
 use crate::errors::{to_py, wrong_type};
@@ -35,9 +35,16 @@ pub(crate) fn duration(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<
     let given = value
         .call_method0("total_seconds")
         .and_then(|seconds| seconds.extract::<f64>())
-        .or_else(|_| value.extract::<f64>())
+        .or_else(|_| number(value))
         .map_err(|_| wrong_type(name, "a number of seconds or a timedelta", value))?;
     seconds(name, given).map(Some).map_err(|error| to_py(value.py(), &error))
+}
+
+/// Converts a number; an int that is larger than any float is infinite.
+fn number(value: &Bound<'_, PyAny>) -> PyResult<f64> {
+    value.extract().or_else(|error: PyErr| {
+        error.is_instance_of::<PyOverflowError>(value.py()).then_some(f64::INFINITY).ok_or(error)
+    })
 }
 
 /// Returns how long `close` waits: `timeout`, or 10 s without one.
@@ -91,7 +98,9 @@ fn set<T>(builder: Builder, value: Option<T>, setter: fn(Builder, T) -> Builder)
 }
 
 pub(crate) fn text(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
-    value.extract().map_err(|_| wrong_type(name, "a str", value))
+    let wanted =
+        if value.is_instance_of::<PyString>() { "a str without surrogates" } else { "a str" };
+    value.extract().map_err(|_| wrong_type(name, wanted, value))
 }
 
 pub(crate) fn texts(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<Vec<String>>> {

@@ -14,6 +14,7 @@ mod identity;
 mod log_hook;
 mod login;
 mod manager;
+mod option_value;
 mod origin;
 mod per_process;
 mod secret;
@@ -23,6 +24,7 @@ pub mod simulation;
 mod snapshot;
 mod storage;
 mod token_endpoint;
+mod transport;
 pub mod worker;
 
 pub use auth_dot_json::{AuthDotJson, ExtraFields, InvalidRecord, TokenData};
@@ -39,8 +41,9 @@ pub use manager::{
     AuthManager, AuthManagerBuilder, BrowserLogin, DeviceLogin, Event, Events, FollowStore,
     GiveUpReason, IdTokenValidation, KeepFresh, LoginOptions, LoginProtocol, LogoutOptions,
     LogoutOutcome, MANAGED_API_KEY, RefreshMode, RequestAuthorization, Stats, Subscription,
-    SyncOutcome, UnauthorizedRecovery, UnauthorizedRecoveryDecision, milliseconds, seconds,
+    SyncOutcome, UnauthorizedRecovery, UnauthorizedRecoveryDecision,
 };
+pub use option_value::{milliseconds, seconds};
 pub use secret::{Fingerprint, InvalidFingerprint, Secret};
 pub use sidecar::Sidecar;
 pub use snapshot::{AuthMode, CodexAuth};

@@ -46,7 +46,7 @@ pub use self::follow::FollowStore;
 pub use self::guardian::KeepFresh;
 pub use self::login::{BrowserLogin, DeviceLogin, IdTokenValidation, LoginOptions, LoginProtocol};
 pub use self::logout::{LogoutOptions, LogoutOutcome};
-pub use self::options::{RefreshMode, milliseconds, seconds};
+pub use self::options::RefreshMode;
 pub use self::recovery::UnauthorizedRecovery;
 use self::shared::Shared;
 pub use self::stats::Stats;

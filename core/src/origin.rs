@@ -5,8 +5,9 @@ use std::sync::Arc;
 use url::{Origin, Url};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::option_value::{invalid, shown};
 use crate::snapshot::AuthMode;
-use crate::token_endpoint::is_protected;
+use crate::transport::is_protected;
 
 /// The origins of the ChatGPT backend and of the API, as RFC 6454 defines an origin.
 const CHATGPT: &str = "https://chatgpt.com";
@@ -127,23 +128,18 @@ fn refused(message: &str) -> Error {
 
 fn parse(name: &str) -> Result<Origin> {
     let refuse = |what: &str| {
-        // Before an `@` there may be a password.
-        let shown = if name.contains('@') { "(not shown)" } else { name };
-        let message = format!(
-            "allowed_origins names {shown:?}, which {what}; an origin is https://host or \
-             https://host:port"
-        );
-        Err(Error::new(ErrorKind::InvalidOption, message))
+        let fix = "name an origin, https://host or https://host:port";
+        Err(invalid("allowed_origins", shown(name), what, fix))
     };
-    let Ok(url) = Url::parse(name) else { return refuse("is not a URL") };
+    let Ok(url) = Url::parse(name) else { return refuse("which is not a URL") };
     let origin = url.origin();
     let is_bare = name.trim_end_matches('/').eq_ignore_ascii_case(&origin.ascii_serialization())
         || url.as_str().trim_end_matches('/') == origin.ascii_serialization();
     if !is_bare {
-        return refuse("is more than an origin");
+        return refuse("which is more than an origin");
     }
     if !is_protected(&url) {
-        return refuse("would send tokens unprotected; use https, or http on loopback");
+        return refuse("where tokens would go unprotected (http is for loopback)");
     }
     Ok(origin)
 }

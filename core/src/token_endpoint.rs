@@ -19,7 +19,7 @@ use crate::secret::Secret;
 #[cfg(feature = "test-util")]
 pub(crate) use classify::{Reply, classify, retry_after};
 pub use client::ProxyUrl;
-pub(crate) use client::{http_client, is_protected};
+pub(crate) use client::http_client;
 pub use http::{HttpTokenEndpoint, HttpTokenEndpointConfig, TokenEncoding};
 pub(crate) use http::{describe, read_body};
 

@@ -232,9 +232,11 @@ test('the options are those of the core', async () => {
   // The test issuer publishes no metadata.
   await refused(manager.loginWithDeviceCode({ protocol: 'standard' }), 'login_failed');
   for (const [options, message] of [
-    [{ protocol: 'saml' }, /unknown protocol "saml"; use codex or standard/],
-    [{ idTokenValidation: 'no' }, /unknown id_token_validation "no"/],
+    [{ protocol: 'saml' }, /protocol is "saml", which is unknown; use codex or standard/],
+    [{ idTokenValidation: 'no' }, /id_token_validation is "no", which is unknown/],
     [{ timeoutMs: -1 }, /timeoutMs is -1/],
+    [{ timeoutMs: 0 }, /timeout is 0ns/],
+    [{ scope: '' }, /scope is ""/],
     [{ manual: true, ports: [] }, /ports is empty/],
   ]) {
     const error = await manager.loginWithBrowser(options).catch((error) => error);

@@ -149,7 +149,20 @@ def test_a_transient_error_says_when_to_try_again(realm: Realm, home: Path) -> N
         ({"winner_wait": timedelta(seconds=-2)}, ["winner_wait", "-2"]),
         ({"request_timeout": float("nan")}, ["request_timeout"]),
         ({"request_timeout": 1e300}, ["request_timeout"]),
-        ({"lock_timeout": 1}, ["lock_timeout", "refresh_deadline"]),
+        ({"request_timeout": 10**400}, ["request_timeout is inf", "name zero or a positive"]),
+        ({"request_timeout": 0}, ["request_timeout is 0ns", "name one from 1ms"]),
+        ({"refresh_deadline": timedelta()}, ["refresh_deadline is 0ns", "name one from 1ms"]),
+        ({"refresh_deadline": float("-inf")}, ["refresh_deadline is -inf"]),
+        ({"lock_timeout": timedelta.max}, ["lock_timeout is 86399999999999", "to 86400s"]),
+        ({"lock_timeout": 1}, ["lock_timeout is 1s", "refresh_deadline, 45s", "name a longer one"]),
+        ({"account_id": ""}, ['account_id is ""', "correct it, or leave it out"]),
+        ({"client_id": ""}, ['client_id is ""']),
+        ({"originator": " "}, ['originator is " "']),
+        ({"token_url": ""}, ['token_url is ""', "name one"]),
+        ({"token_url": "https://user:secret@x/"}, ["token_url is a URL (not shown)"]),
+        ({"revoke_url": "https://x/#part"}, ["revoke_url", "fragment", "leave it out"]),
+        ({"issuer": "https://x/?tenant=1"}, ["issuer", "query", "leave it out"]),
+        ({"allowed_origins": [""]}, ['allowed_origins is ""', "https://host"]),
         ({"token_url": "not a url"}, ["token_url", "not a url"]),
         ({"token_url": "http://example.com/token"}, ["token_url", "https"]),
         ({"issuer": "ftp://example.com"}, ["https"]),
@@ -177,6 +190,7 @@ def opened(**options: Any) -> AsyncAuthManager:
         ({"refresh": True}, ["refresh", "str", "bool"]),
         ({"lock_timeout": "60"}, ["lock_timeout", "timedelta", "str"]),
         ({"client_id": b"x"}, ["client_id", "str", "bytes"]),
+        ({"client_id": "\ud800"}, ["client_id", "str without surrogates"]),
         ({"no_such_option": None}, ["no_such_option"]),
     ],
 )
@@ -209,6 +223,10 @@ def test_a_bad_record_changes_nothing(record: Any) -> None:
     assert storage.record() == before
     with pytest.raises(TypeError, match="record must be"):
         EphemeralStorage(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def test_an_empty_codex_home() -> None:
+    assert str(raised(lambda: AuthManager(codex_home=""))).startswith('codex_home is "", ')
 
 
 def test_a_codex_home_that_is_not_there(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ fn home_with(content: &str) -> TempDir {
 #[tokio::test]
 async fn a_missing_home() {
     let builder = || AuthManager::builder().codex_home("/no/such/folder");
-    refused(builder(), "invalid_option", &["CODEX_HOME", "/no/such/folder", "create it"]).await;
+    refused(builder(), "invalid_option", &["codex_home", "/no/such/folder", "create it"]).await;
     let home = home_with("{}");
     let file = home.path().join("auth.json");
     refused(AuthManager::builder().codex_home(file), "invalid_option", &["not a folder"]).await;

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use url::Url;
 
-use crate::token_endpoint::is_protected;
+use crate::transport::is_protected;
 
 /// The metadata of an issuer, as far as signing in needs it.
 #[derive(Debug, Clone, Deserialize)]

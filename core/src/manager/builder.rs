@@ -7,14 +7,14 @@ use std::time::Duration;
 use url::Url;
 
 use super::AuthManager;
-use super::options::{Options, RefreshMode, invalid};
+use super::options::{Options, RefreshMode};
 use super::shared::Shared;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::login::AuthorizationServer;
+use crate::option_value::{check_text, endpoint_url, invalid, issuer_url};
 use crate::origin::AllowedOrigins;
 use crate::secret::Secret;
-use crate::snapshot::is_header_value;
 #[cfg(feature = "encrypted")]
 use crate::storage::EncryptedStorage;
 use crate::storage::codex_config::{CodexStore, StoreKind};
@@ -23,14 +23,15 @@ use crate::storage::{
     AuthStorage, AutoStorage, EphemeralStorage, FileStorage, KeyringStorage, keyring,
 };
 use crate::token_endpoint::{
-    HttpTokenEndpoint, HttpTokenEndpointConfig, TokenEncoding, TokenEndpoint, is_protected,
+    HttpTokenEndpoint, HttpTokenEndpointConfig, TokenEncoding, TokenEndpoint,
 };
 
 const ISSUER: &str = "https://auth.openai.com";
 const CLIENT_ID: &str = "app_EMoamEEZ73f0CkXaXp7hrann";
 
 /// Options for an [`AuthManager`]. What is not set comes from the environment, as the Codex CLI
-/// reads it, else from the default.
+/// reads it, else from the default. An empty environment variable counts as not set; an empty option
+/// is an error, `invalid_option`, as is every other value that makes no sense.
 #[derive(Debug, Default)]
 pub struct AuthManagerBuilder {
     codex_home: Option<PathBuf>,
@@ -122,16 +123,18 @@ impl AuthManagerBuilder {
         /// Whether to redeem refresh tokens; default when needed.
         refresh: RefreshMode => options.refresh;
         /// How long before its end a token is refreshed; default 10 minutes, or half the token's
-        /// life if that is less. So also where this is no less than the token's life.
+        /// life if that is less. So also where this is no less than the token's life. At most 366
+        /// days.
         refresh_window: Duration => options.refresh_window;
         /// How long a refusal is doubted, in case another program is about to save what it got for
-        /// the token; default 5 s.
+        /// the token; default 5 s, at most 24 hours.
         winner_wait: Duration => options.winner_wait;
-        /// The bound on one refresh under the lock; default 45 s.
+        /// The bound on one refresh under the lock; default 45 s, from 1 ms to 24 hours.
         refresh_deadline: Duration => options.refresh_deadline;
-        /// The bound on one request to the token endpoint; default 30 s.
+        /// The bound on one request to the token endpoint; default 30 s, from 1 ms to 24 hours.
         request_timeout: Duration => options.request_timeout;
-        /// How long to wait for the refresh lock; default 60 s. It must exceed the deadline.
+        /// How long to wait for the refresh lock; default 60 s, at most 24 hours. It must exceed
+        /// the `refresh_deadline`.
         lock_timeout: Duration => options.lock_timeout;
     }
 
@@ -181,19 +184,13 @@ impl AuthManagerBuilder {
     }
 
     fn assemble(mut self) -> Result<AuthManager> {
-        if self.options.lock_timeout <= self.options.refresh_deadline {
-            return Err(invalid(format!(
-                "lock_timeout ({:?}) must exceed refresh_deadline ({:?})",
-                self.options.lock_timeout, self.options.refresh_deadline
-            )));
+        self.options.check()?;
+        let override_ = "CODEX_INTERNAL_ORIGINATOR_OVERRIDE";
+        if let Some(originator) = Named::find("originator", self.originator.as_ref(), override_) {
+            self.options.originator = originator.text()?.into();
         }
-        let originator =
-            self.originator.take().or_else(|| variable("CODEX_INTERNAL_ORIGINATOR_OVERRIDE"));
-        if let Some(originator) = header_value("originator", originator)? {
-            self.options.originator = originator.into();
-        }
+        self.user_agent.iter().try_for_each(|agent| check_text("user_agent", agent))?;
         self.options.allowed_origins = AllowedOrigins::with(&self.allowed_origins)?;
-        self.user_agent = header_value("user_agent", self.user_agent.take())?;
         let storage = match self.storage.take() {
             Some(storage) => storage,
             None => self.open_store()?,
@@ -269,29 +266,28 @@ impl AuthManagerBuilder {
     #[cfg(not(feature = "encrypted"))]
     fn open_encrypted(&self, _: &Path, _: bool) -> Result<Arc<dyn AuthStorage>> {
         Err(invalid(
-            "the login is to be in an encrypted file, and this program was built without the \
-             feature `encrypted`; build it with that, or use the store file, keyring or auto"
-                .to_owned(),
+            "store",
+            "an encrypted file",
+            "and this program was built without the feature `encrypted`",
+            "build it with that, or use the store file, keyring or auto",
         ))
     }
 
     fn home(&self) -> Result<PathBuf> {
-        let named = self.codex_home.clone().or_else(|| variable("CODEX_HOME").map(PathBuf::from));
-        let Some(home) = named else {
+        let named = self.codex_home.clone().map(|home| ("codex_home", home));
+        let set = || variable("CODEX_HOME").map(|home| ("$CODEX_HOME", home.into()));
+        let Some((option, home)) = named.or_else(set) else {
             let user = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
-            let user = user
-                .ok_or_else(|| invalid("no home directory is known; set CODEX_HOME".to_owned()))?;
-            return Ok(user.join(".codex"));
+            let unknown = || invalid("codex_home", "not set", "and no home is known", "set it");
+            return Ok(user.ok_or_else(unknown)?.join(".codex"));
+        };
+        let refuse = |problem: &str| {
+            invalid(option, format_args!("{home:?}"), problem, "create it, or name another")
         };
         if !home.is_dir() {
-            return Err(invalid(format!(
-                "CODEX_HOME is {}, which is not a folder; create it, or name another",
-                home.display()
-            )));
+            return Err(refuse("which is not a folder"));
         }
-        home.canonicalize().map_err(|error| {
-            invalid(format!("CODEX_HOME is {}, which cannot be opened: {error}", home.display()))
-        })
+        home.canonicalize().map_err(|error| refuse(&format!("which cannot be opened ({error})")))
     }
 
     fn issuer_url(&self) -> &str {
@@ -300,37 +296,38 @@ impl AuthManagerBuilder {
 
     /// Where the CLI redeems codes too: what the environment says is for refreshes.
     fn login_token_url(&self, config: &HttpTokenEndpointConfig) -> Result<Url> {
-        match non_empty(self.token_url.clone()) {
+        match self.token_url {
             Some(_) => Ok(config.token_url.clone()),
-            None => parse_url("issuer", &format!("{}/oauth/token", self.issuer_url())),
+            None => endpoint_url("issuer", &format!("{}/oauth/token", self.issuer_url())),
         }
     }
 
     fn endpoint_config(&self) -> Result<HttpTokenEndpointConfig> {
         let issuer = self.issuer_url();
-        parse_url("issuer", issuer)?;
-        let token_override = non_empty(self.token_url.clone())
-            .or_else(|| variable("CODEX_REFRESH_TOKEN_URL_OVERRIDE"));
-        let token_url = token_override.clone().unwrap_or_else(|| format!("{issuer}/oauth/token"));
-        let token_url = parse_url("token_url", &token_url)?;
-        let revoke_override = non_empty(self.revoke_url.clone())
-            .or_else(|| variable("CODEX_REVOKE_TOKEN_URL_OVERRIDE"));
-        let revoke_url = match (revoke_override, token_override) {
-            (Some(url), _) => parse_url("revoke_url", &url)?,
+        issuer_url("issuer", issuer)?;
+        let find = Named::find;
+        let redeem = find("token_url", self.token_url.as_ref(), "CODEX_REFRESH_TOKEN_URL_OVERRIDE");
+        let revoke =
+            find("revoke_url", self.revoke_url.as_ref(), "CODEX_REVOKE_TOKEN_URL_OVERRIDE");
+        let client = find("client_id", self.client_id.as_ref(), "CODEX_APP_SERVER_LOGIN_CLIENT_ID");
+        let token_url = match &redeem {
+            Some(named) => named.url()?,
+            None => endpoint_url("issuer", &format!("{issuer}/oauth/token"))?,
+        };
+        let revoke_url = match (revoke, redeem) {
+            (Some(named), _) => named.url()?,
             (None, Some(_)) => {
                 let mut url = token_url.clone();
                 url.set_path("/oauth/revoke");
                 url.set_query(None);
                 url
             }
-            (None, None) => parse_url("issuer", &format!("{issuer}/oauth/revoke"))?,
+            (None, None) => endpoint_url("issuer", &format!("{issuer}/oauth/revoke"))?,
         };
-        let client_id = non_empty(self.client_id.clone())
-            .or_else(|| variable("CODEX_APP_SERVER_LOGIN_CLIENT_ID"));
         Ok(HttpTokenEndpointConfig {
             token_url,
             revoke_url,
-            client_id: client_id.unwrap_or_else(|| CLIENT_ID.to_owned()),
+            client_id: client.map_or_else(|| Ok(CLIENT_ID.to_owned()), Named::text)?,
             originator: self.options.originator.to_string(),
             user_agent: self.user_agent.clone(),
             encoding: self.token_encoding,
@@ -342,26 +339,27 @@ impl AuthManagerBuilder {
     }
 }
 
-fn parse_url(option: &str, text: &str) -> Result<Url> {
-    // Before an `@` there may be a password.
-    let shown = if text.contains('@') { "(not shown)" } else { text };
-    let refuse = |what: String| Err(invalid(format!("{option} {shown:?} {what}")));
-    match Url::parse(text) {
-        Err(error) => refuse(format!("is not a URL: {error}")),
-        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-            refuse("names a user or a password; leave them out".to_owned())
-        }
-        Ok(url) if is_protected(&url) => Ok(url),
-        Ok(_) => refuse("would send tokens unprotected; use https, or http on loopback".to_owned()),
-    }
+/// A value, and the name of the option or environment variable that it comes from.
+struct Named {
+    name: String,
+    value: String,
 }
 
-fn header_value(option: &str, text: Option<String>) -> Result<Option<String>> {
-    match text {
-        Some(text) if !is_header_value(&text) => {
-            Err(invalid(format!("{option} is {text:?}; it must be printable ASCII text")))
-        }
-        text => Ok(text),
+impl Named {
+    /// The option `name` where it is `given`, else the environment's variable.
+    fn find(name: &str, given: Option<&String>, environment: &str) -> Option<Self> {
+        let given = given.map(|value| Self { name: name.to_owned(), value: value.clone() });
+        given.or_else(|| {
+            Some(Self { name: format!("${environment}"), value: variable(environment)? })
+        })
+    }
+
+    fn text(self) -> Result<String> {
+        check_text(&self.name, &self.value).map(|()| self.value)
+    }
+
+    fn url(&self) -> Result<Url> {
+        endpoint_url(&self.name, &self.value)
     }
 }
 
@@ -373,11 +371,8 @@ fn access_token_of_environment() -> Option<EnvironmentVariable> {
 /// An environment variable, trimmed; empty counts as unset.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 fn variable(name: &str) -> Option<String> {
-    non_empty(std::env::var(name).ok())
-}
-
-fn non_empty(text: Option<String>) -> Option<String> {
-    text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+    let value = std::env::var(name).ok()?;
+    Some(value.trim().to_owned()).filter(|value| !value.is_empty())
 }
 
 #[cfg(all(test, feature = "encrypted"))]

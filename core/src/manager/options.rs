@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
+use crate::option_value::{self, LIMIT, PAUSE, WINDOW, unknown};
 use crate::origin::AllowedOrigins;
 use crate::token_endpoint::TokenEncoding;
 
@@ -29,7 +30,7 @@ impl FromStr for RefreshMode {
         match name {
             "auto" => Ok(Self::Auto),
             "never" => Ok(Self::Never),
-            _ => Err(invalid(format!("unknown refresh mode {name:?}; use auto or never"))),
+            _ => Err(unknown("refresh", name, "use auto or never")),
         }
     }
 }
@@ -41,32 +42,9 @@ impl FromStr for TokenEncoding {
         match name {
             "json" => Ok(Self::Json),
             "form" => Ok(Self::Form),
-            _ => Err(invalid(format!("unknown token encoding {name:?}; use json or form"))),
+            _ => Err(unknown("token_encoding", name, "use json or form")),
         }
     }
-}
-
-/// A duration option from a number of seconds, as Python gives it.
-///
-/// # Errors
-///
-/// `invalid_option` where the number is negative, not finite or too large.
-pub fn seconds(option: &str, value: f64) -> Result<Duration> {
-    duration(option, value, value)
-}
-
-/// A duration option from a number of milliseconds, as Node gives it.
-///
-/// # Errors
-///
-/// Those of [`seconds`].
-pub fn milliseconds(option: &str, value: f64) -> Result<Duration> {
-    duration(option, value, value / 1e3)
-}
-
-fn duration(option: &str, given: f64, seconds: f64) -> Result<Duration> {
-    Duration::try_from_secs_f64(seconds)
-        .map_err(|_| invalid(format!("{option} is {given}; it must be zero or a positive number")))
 }
 
 /// What a manager goes by while it runs.
@@ -100,6 +78,28 @@ impl Default for Options {
 }
 
 impl Options {
+    /// Fails where one of these makes no sense, by itself or beside another.
+    pub(super) fn check(&self) -> Result<()> {
+        for (option, value, range) in [
+            ("refresh_window", self.refresh_window.unwrap_or_default(), &WINDOW),
+            ("winner_wait", self.winner_wait, &PAUSE),
+            ("refresh_deadline", self.refresh_deadline, &LIMIT),
+            ("request_timeout", self.request_timeout, &LIMIT),
+            ("lock_timeout", self.lock_timeout, &LIMIT),
+        ] {
+            option_value::check_duration(option, value, range)?;
+        }
+        if self.lock_timeout <= self.refresh_deadline {
+            return Err(option_value::invalid(
+                "lock_timeout",
+                format_args!("{:?}", self.lock_timeout),
+                &format!("which is no longer than refresh_deadline, {:?}", self.refresh_deadline),
+                "name a longer one, or a shorter refresh_deadline",
+            ));
+        }
+        self.account_id.iter().try_for_each(|id| option_value::check_text("account_id", id))
+    }
+
     pub(super) fn may_refresh(&self) -> bool {
         self.refresh == RefreshMode::Auto
     }
@@ -107,8 +107,4 @@ impl Options {
     pub(super) fn window(&self) -> Option<TimeDelta> {
         self.refresh_window.map(|window| TimeDelta::from_std(window).unwrap_or(TimeDelta::MAX))
     }
-}
-
-pub(super) fn invalid(message: String) -> Error {
-    Error::new(ErrorKind::InvalidOption, message)
 }

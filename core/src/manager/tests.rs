@@ -6,6 +6,7 @@ mod bounds;
 mod events;
 mod following;
 mod guardian;
+mod options;
 mod refusals;
 mod spans;
 mod stats;

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::plain_file;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::option_value;
 
 /// The kinds of store, as they are named in options and in `config.toml`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -63,13 +64,14 @@ impl CodexStore {
     pub(crate) fn configured(home: &Path) -> Result<Self> {
         let path = home.join("config.toml");
         let invalid = |what: String| {
-            Error::new(ErrorKind::InvalidOption, format!("{}: {what}", path.display()))
+            let message = format!("{}: {what}; correct it, or name a store", path.display());
+            Error::new(ErrorKind::InvalidOption, message)
         };
         let content = match plain_file::read(&path, LARGEST_CONFIG) {
             Ok(content) => content,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Zeroizing::default(),
             Err(error) => {
-                return Err(invalid(format!("{error}; make it readable, or name a store")));
+                return Err(invalid(format!("it cannot be read: {error}")));
             }
         };
         let text = std::str::from_utf8(&content).map_err(|_| invalid("not UTF-8".to_owned()))?;
@@ -117,12 +119,8 @@ impl FromStr for StoreKind {
     fn from_str(name: &str) -> Result<Self> {
         let known = NAMES.iter().find(|(known, _)| *known == name);
         known.map(|(_, kind)| *kind).ok_or_else(|| {
-            Error::new(
-                ErrorKind::InvalidOption,
-                format!(
-                    "unknown store {name:?}; use codex, file, keyring, auto, encrypted or ephemeral"
-                ),
-            )
+            let fix = "use codex, file, keyring, auto, encrypted or ephemeral";
+            option_value::unknown("store", name, fix)
         })
     }
 }

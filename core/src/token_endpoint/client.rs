@@ -15,8 +15,10 @@ use rustls_platform_verifier::Verifier;
 use url::Url;
 
 use super::http::HttpTokenEndpointConfig;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
+use crate::option_value;
 use crate::secret::Secret;
+use crate::transport::is_loopback;
 
 type Result<T> = std::result::Result<T, String>;
 
@@ -28,14 +30,16 @@ impl FromStr for ProxyUrl {
     type Err = Error;
 
     fn from_str(text: &str) -> std::result::Result<Self, Error> {
-        let is_proxy = |url: Url| matches!(url.scheme(), "http" | "https");
+        let is_proxy = |url: Url| {
+            let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+            matches!(url.scheme(), "http" | "https") && is_bare
+        };
         if Url::parse(text).is_ok_and(is_proxy) {
             return Ok(Self(Secret::new(text)));
         }
-        Err(Error::new(
-            ErrorKind::InvalidOption,
-            "proxy (not shown: there may be a password in it) is not an http or https URL",
-        ))
+        let problem = "which is not the http or https URL of a proxy";
+        let fix = "name one, http://host:port or http://user:password@host:port";
+        Err(option_value::invalid("proxy", "a text (not shown)", problem, fix))
     }
 }
 
@@ -65,21 +69,6 @@ pub(crate) fn http_client(config: &HttpTokenEndpointConfig, more: &[&Url]) -> Re
         builder = builder.no_proxy();
     }
     builder.build().map_err(failed)
-}
-
-/// Whether nobody on the way can read what is sent to `url`.
-pub(crate) fn is_protected(url: &Url) -> bool {
-    url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url))
-}
-
-/// Whether `url` stays on this machine.
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 /// Trusts the system's authorities, and those in the file `extra`.

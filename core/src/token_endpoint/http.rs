@@ -13,12 +13,13 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::classify::{Reply, classify, retry_after};
-use super::client::{ProxyUrl, http_client, is_protected};
+use super::client::{ProxyUrl, http_client};
 use super::{NoAnswer, Redemption, TokenEndpoint, TokenTypeHint};
 use crate::environment::{BoxFuture, Environment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::per_process::PerProcess;
 use crate::secret::Secret;
+use crate::transport::is_protected;
 
 /// More than any token reply needs.
 const LARGEST_BODY: usize = 256 * 1024;

@@ -140,6 +140,7 @@ impl Shared {
         self: &Arc<Self>,
         options: LoginOptions,
     ) -> Result<BrowserLogin> {
+        options.check()?;
         let shared = Arc::clone(self);
         self.on_worker_unawaited(async move { shared.begin_browser_login(options).await }).await?
     }
@@ -149,11 +150,7 @@ impl Shared {
         self.server.require_token_endpoint(options.is_standard()).await?;
         let listener =
             if options.manual { None } else { Some(Listener::bind(&options.ports).await?) };
-        let port = match (&listener, options.ports.first()) {
-            (Some(listener), _) => listener.port(),
-            (None, Some(port)) => *port,
-            (None, None) => return Err(no_port()),
-        };
+        let port = listener.as_ref().map_or(options.ports[0], Listener::port);
         let redirect_uri = format!("http://localhost:{port}/auth/callback");
         let request = AuthorizationRequest::new(redirect_uri.clone(), options.is_standard())?;
         let authorization_url = self
@@ -214,8 +211,4 @@ impl Shared {
 fn late(timeout: Duration) -> Error {
     let message = format!("nobody has signed in within {} seconds; try again", timeout.as_secs());
     Error::new(ErrorKind::LoginTimeout, message)
-}
-
-fn no_port() -> Error {
-    Error::new(ErrorKind::InvalidOption, "ports is empty; name the port of the redirect")
 }

@@ -79,6 +79,7 @@ impl Shared {
         self: &Arc<Self>,
         options: LoginOptions,
     ) -> Result<DeviceLogin> {
+        options.check()?;
         let shared = Arc::clone(self);
         self.on_worker_unawaited(async move { shared.begin_device_login(options).await }).await?
     }

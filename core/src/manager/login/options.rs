@@ -3,8 +3,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::error::Error;
-use crate::manager::options::invalid;
+use crate::error::{Error, Result};
+use crate::option_value::{LIMIT, check_duration, check_text, invalid, unknown};
 
 /// The ports that the Codex CLI's client may be redirected to.
 const CODEX_PORTS: [u16; 2] = [1455, 1457];
@@ -27,8 +27,8 @@ pub struct LoginOptions {
     /// Whether the login that the new one takes the place of is revoked, after the new one is saved.
     /// Off by default: servers may end every session of the account with it, the new one too.
     pub revoke_replaced: bool,
-    /// How long to wait for the user; default 10 minutes, and with a device code until that
-    /// expires.
+    /// How long to wait for the user, from 1 ms to 24 hours; default 10 minutes, and with a device
+    /// code until that expires.
     pub timeout: Option<Duration>,
     /// The ports of 127.0.0.1 that the browser may come back to, the first free one is taken;
     /// default 1455 and 1457, which Codex's client has. 0 is any, where the server allows that.
@@ -90,11 +90,11 @@ pub enum IdTokenValidation {
 impl FromStr for LoginProtocol {
     type Err = Error;
 
-    fn from_str(name: &str) -> Result<Self, Error> {
+    fn from_str(name: &str) -> Result<Self> {
         match name {
             "codex" => Ok(Self::Codex),
             "standard" => Ok(Self::Standard),
-            _ => Err(invalid(format!("unknown protocol {name:?}; use codex or standard"))),
+            _ => Err(unknown("protocol", name, "use codex or standard")),
         }
     }
 }
@@ -102,19 +102,34 @@ impl FromStr for LoginProtocol {
 impl FromStr for IdTokenValidation {
     type Err = Error;
 
-    fn from_str(name: &str) -> Result<Self, Error> {
+    fn from_str(name: &str) -> Result<Self> {
         match name {
             "where_published" => Ok(Self::WherePublished),
             "required" => Ok(Self::Required),
             "off" => Ok(Self::Off),
-            _ => Err(invalid(format!(
-                "unknown id_token_validation {name:?}; use where_published, required or off"
-            ))),
+            _ => Err(unknown("id_token_validation", name, "use where_published, required or off")),
         }
     }
 }
 
 impl LoginOptions {
+    /// Fails where one of these makes no sense.
+    pub(super) fn check(&self) -> Result<()> {
+        for workspace in &self.allowed_workspaces {
+            check_text("allowed_workspaces", workspace)?;
+        }
+        match (self.ports.first(), self.manual) {
+            (None, _) => return Err(invalid("ports", "empty", "which leaves none", "name one")),
+            (Some(0), true) => {
+                let problem = "which no address that the user pastes has";
+                return Err(invalid("ports", "[0, ..]", problem, "name one from 1 to 65535"));
+            }
+            _ => {}
+        }
+        self.scope.iter().try_for_each(|scope| check_text("scope", scope))?;
+        self.timeout.iter().try_for_each(|timeout| check_duration("timeout", *timeout, &LIMIT))
+    }
+
     pub(super) fn is_standard(&self) -> bool {
         self.protocol == LoginProtocol::Standard
     }

@@ -126,9 +126,7 @@ async fn g4_no_second_token_is_redeemed_when_the_first_took_all_the_time() {
 #[tokio::test(start_paused = true)]
 async fn g11_numbers_beyond_all_measure_are_no_panic() {
     let world = World::new();
-    let builder = world.builder().lock_timeout(Duration::MAX);
-    let deadline = Duration::from_secs(u64::MAX);
-    let manager = builder.refresh_deadline(deadline).build().await.expect("a manager");
+    let manager = world.manager().await;
     world.pass(Duration::from_secs(3601)).await;
     world.issuer.fail_with([Fault::PutOff(u64::MAX)]);
     let error = manager.fresh_auth().await.expect_err("put off");
