@@ -13,8 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use codex_auth_sdk::worker::{self, OwnThread};
-use codex_auth_sdk::{BoxFuture, Error, ErrorKind, Result, Spawner};
+use codex_auth_sdk::{BoxFuture, Error, ErrorKind, Result, process};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::{IntoPyObject, IntoPyObjectExt};
@@ -108,8 +107,8 @@ where
 impl WaitsFor {
     fn spawn(self, task: BoxFuture<'static, ()>) -> io::Result<()> {
         match self {
-            Self::Work => OwnThread.spawn(task),
-            Self::User => OwnThread.spawn_read(task),
+            Self::Work => process::spawn(task),
+            Self::User => process::spawn_read(task),
         }
     }
 }
@@ -205,7 +204,7 @@ fn deliver_answer(py: Python<'_>, deliver: &Py<PyAny>, answer: Convert) {
 /// CPython creates the state of a new thread under a lock. A child that another thread forks at
 /// this moment would find that lock taken, so forks wait until the thread is attached.
 pub(crate) fn attach<T>(call: impl FnOnce(Python<'_>) -> T) -> Option<T> {
-    let hold = worker::hold_forks();
+    let hold = process::hold_forks();
     Python::try_attach(move |py| {
         drop(hold);
         call(py)
@@ -230,7 +229,7 @@ pub(crate) fn call_python(
         drop(done);
     };
     // If no thread can be started, `call` is dropped.
-    drop(OwnThread.spawn(Box::pin(task)));
+    drop(process::spawn(task));
     async { ended.await.unwrap_or_default() }
 }
 

@@ -7,12 +7,10 @@
 //! interpreter ends.
 
 use std::collections::HashMap;
-use std::mem;
-use std::process;
 use std::sync::mpsc::{self, Receiver, SendError, Sender};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
-use arc_swap::ArcSwapOption;
+use codex_auth_sdk::process::PerProcess;
 use codex_auth_sdk::{
     AuthStorage, CustomStorage, CustomStore, Environment, Secret, StoreAnswer, StoreFailure,
     Stored, conformance,
@@ -75,7 +73,7 @@ impl PythonStore {
             return Err(PyTypeError::new_err(message));
         }
         let object = store.clone().unbind();
-        let thread = Arc::new(StoreThread { object, serving: ArcSwapOption::empty() });
+        let thread = Arc::new(StoreThread { object, calls: PerProcess::new() });
         Ok(Self { name, has_lock, thread })
     }
 
@@ -158,22 +156,16 @@ fn is_done(method: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
 #[derive(Debug)]
 struct StoreThread {
     object: Py<PyAny>,
-    serving: ArcSwapOption<Serving>,
-}
-
-#[derive(Debug)]
-struct Serving {
-    process: u32,
-    calls: Sender<Call>,
+    /// A forked child has a copy of its parent's queue, which is not its own to tear down.
+    calls: PerProcess<Sender<Call>>,
 }
 
 impl StoreThread {
     /// Hands `call` to the thread. Returns `call` as the error if no thread runs in this process.
     fn send(&self, call: Call) -> Result<(), SendError<Call>> {
-        match &*self.serving.load() {
-            Some(serving) if serving.process == process::id() => serving.calls.send(call),
-            _ => Err(SendError(call)),
-        }
+        let Some(calls) = self.calls.get() else { return Err(SendError(call)) };
+        // A thread that has ended makes room for another.
+        calls.send(call).inspect_err(|_| self.calls.clear())
     }
 
     async fn start_with(self: Arc<Self>, call: Call) -> Result<(), StoreFailure> {
@@ -191,17 +183,14 @@ impl StoreThread {
     }
 
     fn start(&self, py: Python<'_>) -> PyResult<()> {
-        let known = self.serving.load_full();
-        let (calls, receiver) = mpsc::channel();
-        let arguments = (&self.object, StoreCalls(Mutex::new(receiver)));
-        py.import("codex_auth_sdk._store_thread")?.call_method1("start", arguments)?;
-        let serving = Arc::new(Serving { process: process::id(), calls });
-        // If another call has started a thread meanwhile, that thread stays and this one ends.
-        self.serving.compare_and_swap(&known, Some(serving));
-        // A forked child must not drop its copy of the parent's queue: a thread that the child does
-        // not have may hold the queue's lock.
-        mem::forget(known.filter(|known| known.process != process::id()));
-        Ok(())
+        // If another call starts a thread meanwhile, that thread stays, and this one ends with its queue.
+        let start = || {
+            let (calls, receiver) = mpsc::channel();
+            let arguments = (&self.object, StoreCalls(Mutex::new(receiver)));
+            py.import("codex_auth_sdk._store_thread")?.call_method1("start", arguments)?;
+            Ok(calls)
+        };
+        self.calls.get_or_try_make(start).map(drop)
     }
 }
 

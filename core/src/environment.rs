@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::worker;
+use crate::process;
 
 /// The bounds of the longest pause between two looks at something that is waited for.
 const SHORTEST_POLL: Duration = Duration::from_millis(20);
@@ -43,7 +43,7 @@ pub trait Spawner: Send + Sync {
     /// Where no thread can be started.
     fn spawn(&self, task: BoxFuture<'static, ()>) -> io::Result<()>;
 
-    /// The same for a `task` that changes nothing: the end of the process does not wait for it.
+    /// Starts a `task` that changes nothing: the end of the process does not wait for it.
     ///
     /// # Errors
     ///
@@ -104,7 +104,7 @@ impl Default for Environment {
     fn default() -> Self {
         Self {
             clock: Arc::new(SystemClock::default()),
-            spawner: Arc::new(worker::OwnThread),
+            spawner: Arc::new(OwnThread),
             random: Arc::new(SystemChance),
         }
     }
@@ -140,6 +140,19 @@ impl Clock for SystemClock {
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         Box::pin(async move { tokio::time::sleep(duration).await })
+    }
+}
+
+/// Starts tasks on this crate's own thread.
+struct OwnThread;
+
+impl Spawner for OwnThread {
+    fn spawn(&self, task: BoxFuture<'static, ()>) -> io::Result<()> {
+        process::spawn(task)
+    }
+
+    fn spawn_read(&self, task: BoxFuture<'static, ()>) -> io::Result<()> {
+        process::spawn_read(task)
     }
 }
 

@@ -6,7 +6,6 @@ mod claims;
 mod client;
 mod environment;
 mod error;
-mod fork_gate;
 #[cfg(feature = "test-util")]
 pub mod hostile;
 mod identity;
@@ -16,7 +15,7 @@ mod login;
 mod manager;
 mod option_value;
 mod origin;
-mod per_process;
+pub mod process;
 mod secret;
 mod sidecar;
 #[cfg(any(test, feature = "test-util"))]
@@ -25,7 +24,6 @@ mod snapshot;
 mod storage;
 mod token_endpoint;
 mod transport;
-pub mod worker;
 
 pub use auth_dot_json::{AuthDotJson, ExtraFields, InvalidRecord, TokenData};
 pub use claims::{AccessTokenTimes, IdTokenClaims};

@@ -17,7 +17,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::{Interest, set_global_default};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-use crate::per_process::PerProcess;
+use crate::process::PerProcess;
 
 /// The most records that wait to be taken.
 const LONGEST_QUEUE: usize = 1024;

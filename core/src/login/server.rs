@@ -18,7 +18,7 @@ use super::metadata::Metadata;
 use super::request::AuthorizationRequest;
 use super::token_reply::Tokens;
 use crate::error::{Error, ErrorKind, Result};
-use crate::per_process::PerProcess;
+use crate::process::PerProcess;
 use crate::secret::Secret;
 use crate::token_endpoint::{HttpTokenEndpointConfig, describe, http_client, read_body};
 

@@ -11,12 +11,13 @@ use tokio::sync::Notify;
 
 use super::shared::Shared;
 use crate::environment::{BoxFuture, Environment};
+use crate::process::NotInherited;
 
 /// The handle's end: whoever drops it ends the work.
 #[derive(Debug)]
 pub(super) struct Background {
-    signal: Arc<Signal>,
-    process: u32,
+    /// A forked child has no such work, but perhaps the lock that its parent's thread held.
+    signal: NotInherited<Arc<Signal>>,
 }
 
 /// The work's end.
@@ -38,14 +39,13 @@ impl Background {
         if let Err(error) = shared.environment.spawner.spawn_read(work) {
             tracing::error!(%error, "cannot start a thread; nothing happens in the background");
         }
-        Self { signal, process: std::process::id() }
+        Self { signal: NotInherited::new(signal) }
     }
 
     pub(super) fn stop(&self) {
-        // A forked child has no such work, but perhaps the lock that its parent's thread held.
-        if self.process == std::process::id() {
-            self.signal.is_stopped.store(true, Ordering::SeqCst);
-            self.signal.wake();
+        if let Some(signal) = self.signal.get() {
+            signal.is_stopped.store(true, Ordering::SeqCst);
+            signal.wake();
         }
     }
 }
@@ -96,8 +96,7 @@ mod tests {
     #[test]
     fn a_forked_child_leaves_its_parents_work_alone() {
         let signal = Arc::new(Signal::default());
-        let process = std::process::id() + 1;
-        drop(Background { signal: Arc::clone(&signal), process });
+        drop(Background { signal: NotInherited::inherited(Arc::clone(&signal)) });
         assert!(!signal.is_stopped());
     }
 }

@@ -11,6 +11,7 @@ use super::sync::View;
 use crate::environment::BoxFuture;
 use crate::error::Error;
 use crate::identity::IdentityMatch;
+use crate::process::NotInherited;
 use crate::snapshot::CodexAuth;
 use crate::storage::StoreHolder;
 
@@ -79,9 +80,9 @@ impl Event {
 /// At most 64 wait to be read; then the oldest give way and [`Event::Missed`] tells how many.
 #[derive(Debug)]
 pub struct Events {
-    /// There until this is dropped.
-    receiver: Option<Receiver<Event>>,
-    process: u32,
+    /// A forked child may have inherited the queue with its lock taken, by a thread that the child
+    /// does not have.
+    receiver: NotInherited<Receiver<Event>>,
 }
 
 impl Events {
@@ -91,27 +92,10 @@ impl Events {
     ///
     /// Dropping the future loses no event.
     pub async fn next(&mut self) -> Option<Event> {
-        if !self.is_own() {
-            return None;
-        }
-        match self.receiver.as_mut()?.recv().await {
+        match self.receiver.get_mut()?.recv().await {
             Ok(event) => Some(event),
             Err(RecvError::Lagged(missed)) => Some(Event::Missed(missed)),
             Err(RecvError::Closed) => None,
-        }
-    }
-
-    fn is_own(&self) -> bool {
-        self.process == std::process::id()
-    }
-}
-
-impl Drop for Events {
-    fn drop(&mut self) {
-        // A forked child may have inherited the queue with its lock taken, by a thread that the
-        // child does not have.
-        if !self.is_own() {
-            std::mem::forget(self.receiver.take());
         }
     }
 }
@@ -148,8 +132,7 @@ impl Subscribers {
 
 impl Shared {
     pub(super) fn subscribe(&self) -> Events {
-        let receiver = Some(self.process().subscribers.subscribe());
-        Events { receiver, process: std::process::id() }
+        Events { receiver: NotInherited::new(self.process().subscribers.subscribe()) }
     }
 
     pub(super) fn deliver_events(
@@ -209,9 +192,9 @@ mod tests {
     #[tokio::test]
     async fn a_forked_child_hears_nothing_from_its_parents_channel() {
         let subscribers = Subscribers::default();
-        let receiver = Some(subscribers.subscribe());
+        let receiver = NotInherited::inherited(subscribers.subscribe());
         subscribers.send(Event::LoggedOut);
-        let mut inherited = Events { receiver, process: std::process::id() + 1 };
+        let mut inherited = Events { receiver };
         assert!(inherited.next().await.is_none());
         drop(inherited);
         let readers = subscribers.0.get().map(Sender::receiver_count);

@@ -12,7 +12,7 @@ use super::shared::Shared;
 use super::spans::{self, traced};
 use super::sync::SyncOutcome;
 use crate::error::Result;
-use crate::per_process::PerProcess;
+use crate::process::PerProcess;
 use crate::snapshot::CodexAuth;
 
 /// How far one request's recovery has come. Clones share it.

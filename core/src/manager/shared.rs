@@ -16,7 +16,7 @@ use crate::auth_dot_json::AuthDotJson;
 use crate::environment::{BoxFuture, Environment};
 use crate::error::{Error, Result, transient};
 use crate::login::AuthorizationServer;
-use crate::per_process::PerProcess;
+use crate::process::PerProcess;
 use crate::snapshot::CodexAuth;
 use crate::storage::{AuthStorage, Loaded, StoreHolder};
 use crate::token_endpoint::TokenEndpoint;

@@ -1,21 +1,23 @@
-//! What must not be half done in a forked child: a child waits for ever for what a thread of its
-//! parent was setting up, once for the whole process.
+//! Forks: what a thread sets up once for the whole process must not be half done in a forked child,
+//! which would wait for it for ever; and what a child inherited, it gives up.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+
+use super::own_file::close_inherited;
 
 /// Threads that are setting something up, or [`CLOSED`].
 static GATE: AtomicUsize = AtomicUsize::new(0);
 
 const CLOSED: usize = usize::MAX;
 
-/// Nobody forks who says so while this is there.
+/// While this is there, a fork that [`before_fork`] announces waits.
 #[derive(Debug)]
 #[must_use = "dropping this ends it"]
 pub struct ForkHold(());
 
 impl ForkHold {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         change(|threads| (threads != CLOSED).then(|| threads + 1));
         Self(())
     }
@@ -27,20 +29,36 @@ impl Drop for ForkHold {
     }
 }
 
-/// Does `work` while nobody forks who says so.
-pub(crate) fn set_up<T>(work: impl FnOnce() -> T) -> T {
+/// Does `work` while forks wait.
+pub(super) fn set_up<T>(work: impl FnOnce() -> T) -> T {
     let _hold = ForkHold::new();
     work()
 }
 
-/// Waits until nothing is being set up, and lets nothing begin.
-pub(crate) fn close() {
+/// Holds forks up that [`before_fork`] announces, while a thread sets up what a child would miss.
+/// Waits for a fork that is under way: not to be called with a lock that the fork needs to go on.
+pub fn hold_forks() -> ForkHold {
+    ForkHold::new()
+}
+
+/// To be called right before a fork, in a program that forks while other threads may start a
+/// refresh: a child would wait for ever for what they were setting up. Waits until nothing is being
+/// set up; nothing begins to be until [`after_fork_in_parent`].
+pub fn before_fork() {
     change(|threads| (threads == 0).then_some(CLOSED));
 }
 
-/// After the fork, in the parent and in the child.
-pub(crate) fn open() {
+/// Ends what [`before_fork`] began, in the parent.
+pub fn after_fork_in_parent() {
     GATE.store(0, Ordering::SeqCst);
+}
+
+/// Ends what [`before_fork`] began, in the child, and closes what the child has inherited: its
+/// parent's locks must end with the parent. The first task of a child does so by itself; call this
+/// sooner where a child may never have a task.
+pub fn after_fork() {
+    GATE.store(0, Ordering::SeqCst);
+    close_inherited();
 }
 
 /// Waits without a lock, which a child might find taken; it is a matter of microseconds.
@@ -69,7 +87,7 @@ mod tests {
         has_begun.recv().expect("begun");
         let (forked, has_forked) = mpsc::channel();
         let fork = thread::spawn(move || {
-            close();
+            before_fork();
             forked.send(()).expect("a listener");
         });
         assert!(has_forked.try_recv().is_err(), "it waits");
@@ -77,7 +95,7 @@ mod tests {
         has_forked.recv().expect("nothing is being set up");
         let second = thread::spawn(|| set_up(|| ()));
         assert!(!second.is_finished());
-        open();
+        after_fork_in_parent();
         for thread in [first, fork, second] {
             thread.join().expect("no panic");
         }

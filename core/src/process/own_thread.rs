@@ -16,37 +16,39 @@ use shutdown_hooks::add_shutdown_hook;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-use crate::environment::{BoxFuture, Spawner};
-pub use crate::fork_gate::ForkHold;
-
-use crate::fork_gate;
-use crate::per_process::PerProcess;
-use crate::storage::lock_file::close_inherited;
+use super::fork;
+use super::own_file::close_inherited;
+use super::per_process::PerProcess;
 
 /// How long the end of a process waits, unless it was told how long by [`finish`].
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 static WORKER: PerProcess<Worker> = PerProcess::new();
 
-/// Starts tasks on this crate's own thread.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct OwnThread;
+/// Starts `task`, which runs to its end whatever becomes of the caller. The end of the process waits
+/// for it.
+///
+/// # Errors
+///
+/// Where the thread or its runtime cannot be started.
+pub fn spawn(task: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+    let worker = current()?;
+    let active = Active::new(&worker);
+    drop(worker.handle.spawn(async move {
+        task.await;
+        drop(active);
+    }));
+    Ok(())
+}
 
-impl Spawner for OwnThread {
-    fn spawn(&self, task: BoxFuture<'static, ()>) -> io::Result<()> {
-        let worker = current()?;
-        let active = Active::new(&worker);
-        drop(worker.handle.spawn(async move {
-            task.await;
-            drop(active);
-        }));
-        Ok(())
-    }
-
-    fn spawn_read(&self, task: BoxFuture<'static, ()>) -> io::Result<()> {
-        drop(current()?.handle.spawn(task));
-        Ok(())
-    }
+/// Starts a `task` that changes nothing: the end of the process does not wait for it.
+///
+/// # Errors
+///
+/// Where the thread or its runtime cannot be started.
+pub fn spawn_read(task: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+    drop(current()?.handle.spawn(task));
+    Ok(())
 }
 
 /// Waits, bounded, until the tasks of this process are done; whether they are. A refresh in flight
@@ -65,32 +67,6 @@ extern "C" fn finish_at_exit() {
     }
 }
 
-/// To be called right before a fork, in a program that forks while other threads may start a
-/// refresh: a child would wait for ever for what they were setting up. Nothing is set up from now
-/// on until [`after_fork_in_parent`].
-pub fn before_fork() {
-    fork_gate::close();
-}
-
-/// Holds forks up that [`before_fork`] announces, while a thread sets up what a child would miss.
-/// Waits for one that is under way: not to be called with a lock that this needs to go on.
-pub fn hold_forks() -> ForkHold {
-    ForkHold::new()
-}
-
-/// Ends what [`before_fork`] began, in the parent.
-pub fn after_fork_in_parent() {
-    fork_gate::open();
-}
-
-/// Closes what a forked child has inherited: its parent's locks must end with the parent. Called
-/// by itself before the child's first task; call it sooner where a child may never have one, and
-/// after [`before_fork`].
-pub fn after_fork() {
-    fork_gate::open();
-    close_inherited();
-}
-
 /// The runtime of this crate's own thread, which is started if need be. For the bindings, which
 /// have no runtime to lean on.
 ///
@@ -105,7 +81,7 @@ fn current() -> io::Result<Arc<Worker>> {
     WORKER.get_or_try_make(|| {
         close_inherited();
         wait_at_exit();
-        fork_gate::set_up(Worker::start)
+        fork::set_up(Worker::start)
     })
 }
 
@@ -182,7 +158,7 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(1)).await;
             sender.send(thread::current().name().map(str::to_owned)).expect("a receiver");
         });
-        OwnThread.spawn(task).expect("a thread");
+        spawn(task).expect("a thread");
         assert_eq!(receiver.recv().expect("an answer").as_deref(), Some("codex-auth-sdk"));
     }
 
@@ -190,7 +166,7 @@ mod tests {
     fn finish_waits_for_what_is_in_flight_and_no_longer_than_it_may() {
         let (release, released) = oneshot::channel::<()>();
         let task = Box::pin(async move { released.await.unwrap_or_default() });
-        OwnThread.spawn(task).expect("a thread");
+        spawn(task).expect("a thread");
         assert!(!finish(Duration::from_millis(20)), "the task is held");
         release.send(()).expect("the task listens");
         assert!(finish(Duration::from_secs(60)));

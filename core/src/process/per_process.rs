@@ -5,48 +5,59 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
+use super::id::ProcessId;
+
 /// A value that a forked child never sees: it has one of its own, made at its first use.
 #[derive(Debug)]
-pub(crate) struct PerProcess<T>(ArcSwapOption<Owned<T>>);
+pub struct PerProcess<T>(ArcSwapOption<Owned<T>>);
 
 #[derive(Debug)]
 struct Owned<T> {
-    process: u32,
+    process: ProcessId,
     value: Arc<T>,
 }
 
 impl<T> PerProcess<T> {
-    pub(crate) const fn new() -> Self {
+    /// No value yet.
+    pub const fn new() -> Self {
         Self(ArcSwapOption::const_empty())
     }
 
     /// This process's value, if it has one.
-    pub(crate) fn get(&self) -> Option<Arc<T>> {
+    pub fn get(&self) -> Option<Arc<T>> {
         self.0.load().as_deref().and_then(Owned::own)
     }
 
     /// This process's value, which is made now if there is none. Of two threads that make one at a
     /// time the faster one's is kept.
-    pub(crate) fn get_or_try_make<E>(
-        &self,
-        make: impl FnOnce() -> Result<T, E>,
-    ) -> Result<Arc<T>, E> {
+    ///
+    /// # Errors
+    ///
+    /// Those of `make`.
+    pub fn get_or_try_make<E>(&self, make: impl FnOnce() -> Result<T, E>) -> Result<Arc<T>, E> {
         let current = self.0.load_full();
         if let Some(value) = current.as_deref().and_then(Owned::own) {
             return Ok(value);
         }
         let value = Arc::new(make()?);
-        let made = Owned { process: std::process::id(), value: Arc::clone(&value) };
+        let made = Owned { process: ProcessId::current(), value: Arc::clone(&value) };
         let found = self.0.compare_and_swap(&current, Some(Arc::new(made)));
         let faster = found.as_deref().and_then(Owned::own);
         // The parent's is not ours to end: its threads and sockets are gone, or the parent's.
         std::mem::forget(current);
         Ok(faster.unwrap_or(value))
     }
+
+    /// Drops this process's value; the next use makes another.
+    pub fn clear(&self) {
+        if self.get().is_some() {
+            self.0.store(None);
+        }
+    }
 }
 
 impl<T: Default> PerProcess<T> {
-    /// The same for what is made without further ado.
+    /// This process's value, which is the default if there is none yet.
     pub(crate) fn get_or_default(&self) -> Arc<T> {
         let Ok(value) = self.get_or_try_make(|| Ok::<T, std::convert::Infallible>(T::default()));
         value
@@ -61,7 +72,7 @@ impl<T> Default for PerProcess<T> {
 
 impl<T> Owned<T> {
     fn own(&self) -> Option<Arc<T>> {
-        (self.process == std::process::id()).then(|| Arc::clone(&self.value))
+        self.process.is_current().then(|| Arc::clone(&self.value))
     }
 }
 
@@ -71,27 +82,34 @@ impl<T> Owned<T> {
 pub(crate) struct NotInherited<T> {
     /// There until this is dropped.
     value: Option<T>,
-    process: u32,
+    process: ProcessId,
 }
 
 impl<T> NotInherited<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self { value: Some(value), process: std::process::id() }
+        Self { value: Some(value), process: ProcessId::current() }
+    }
+
+    /// What a forked child has of a `value` of its parent's.
+    #[cfg(test)]
+    pub(crate) fn inherited(value: T) -> Self {
+        Self { value: Some(value), process: ProcessId::other() }
     }
 
     /// The value; none in a forked child.
     pub(crate) fn get(&self) -> Option<&T> {
-        self.value.as_ref().filter(|_| self.is_own())
+        self.value.as_ref().filter(|_| self.process.is_current())
     }
 
-    fn is_own(&self) -> bool {
-        self.process == std::process::id()
+    /// The value; none in a forked child.
+    pub(crate) fn get_mut(&mut self) -> Option<&mut T> {
+        self.value.as_mut().filter(|_| self.process.is_current())
     }
 }
 
 impl<T> Drop for NotInherited<T> {
     fn drop(&mut self) {
-        if !self.is_own() {
+        if !self.process.is_current() {
             std::mem::forget(self.value.take());
         }
     }
@@ -118,7 +136,7 @@ mod tests {
     #[test]
     fn a_value_of_another_process_is_neither_seen_nor_dropped() {
         let inherited = Arc::new(1);
-        let owned = Owned { process: std::process::id() + 1, value: Arc::clone(&inherited) };
+        let owned = Owned { process: ProcessId::other(), value: Arc::clone(&inherited) };
         let cell = PerProcess(ArcSwapOption::from_pointee(owned));
         assert!(cell.get().is_none());
         assert_eq!(*cell.get_or_default(), 0);
@@ -128,8 +146,7 @@ mod tests {
     #[test]
     fn an_inherited_value_is_neither_seen_nor_dropped() {
         let value = Arc::new(1);
-        let process = std::process::id() + 1;
-        let inherited = NotInherited { value: Some(Arc::clone(&value)), process };
+        let inherited = NotInherited::inherited(Arc::clone(&value));
         assert!(inherited.get().is_none());
         drop(inherited);
         assert_eq!(Arc::strong_count(&value), 2);

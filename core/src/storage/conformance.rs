@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::{AuthStorage, Loaded, Swap, Version};
 use crate::auth_dot_json::AuthDotJson;
+use crate::process;
 use crate::secret::Fingerprint;
 use crate::sidecar::Sidecar;
-use crate::worker;
 
 /// Runs the suite. Every call of `open` opens another handle on one store, which is empty at
 /// first, and is empty again at the end.
@@ -27,7 +27,7 @@ pub async fn run(open: impl Fn() -> Arc<dyn AuthStorage>) {
 
 /// [`run`] on this crate's own thread, for the bindings; what is broken, if anything.
 pub async fn broken_by(open: impl Fn() -> Arc<dyn AuthStorage> + Send + 'static) -> Option<String> {
-    let worker = match worker::handle() {
+    let worker = match process::handle() {
         Ok(worker) => worker,
         Err(error) => return Some(error.to_string()),
     };

@@ -11,6 +11,7 @@ use super::{AuthStorage, Loaded, Readiness, RefreshLock, Stamp, Swap, Version};
 use crate::auth_dot_json::AuthDotJson;
 use crate::environment::BoxFuture;
 use crate::error::Result;
+use crate::process::ProcessId;
 use crate::sidecar::Sidecar;
 
 /// A store in memory. Clones share one login.
@@ -31,7 +32,7 @@ struct State {
     record: Option<Arc<AuthDotJson>>,
     generation: u64,
     /// The process that holds the refresh lock: a forked child inherits this, but not the lock.
-    locked_by: Option<u32>,
+    locked_by: Option<ProcessId>,
     sidecar: Sidecar,
 }
 
@@ -139,9 +140,8 @@ impl AuthStorage for EphemeralStorage {
     }
 
     fn try_lock(&self) -> BoxFuture<'_, Result<Option<Box<dyn RefreshLock>>>> {
-        let process = Some(std::process::id());
-        let before = self.change(|state| state.locked_by = process);
-        let lock = (before.locked_by != process)
+        let before = self.change(|state| state.locked_by = Some(ProcessId::current()));
+        let lock = (!before.locked_by.is_some_and(ProcessId::is_current))
             .then(|| Box::new(EphemeralLock(self.clone())) as Box<dyn RefreshLock>);
         Box::pin(async { Ok(lock) })
     }

@@ -7,41 +7,26 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
-
+use crate::process::OwnFile;
 use crate::storage::ownership;
 use crate::storage::plain_file::{self, Links};
 
 /// How often an opening is repeated that somebody else's creating has overtaken.
 const MOST_OPENINGS: usize = 3;
 
-/// Locks of this process; in a forked child, also what it inherited.
-static HELD: ArcSwapOption<Vec<Weak<Slot>>> = ArcSwapOption::const_empty();
-
 /// A held lock. Dropping it unlocks.
 #[derive(Debug)]
 pub(crate) struct LockFile {
     path: PathBuf,
-    slot: Arc<Slot>,
+    file: OwnFile,
 }
-
-#[derive(Debug)]
-struct Slot {
-    process: u32,
-    id: Option<FileId>,
-    file: ArcSwapOption<File>,
-}
-
-/// Device and inode.
-type FileId = (u64, u64);
 
 impl LockFile {
     /// Locks `path` if nobody else has; the file is created with `mode` if it is not there.
     pub(crate) fn try_acquire(path: &Path, mode: u32, links: Links) -> io::Result<Option<Self>> {
         let file = open(path, mode, links)?;
-        let id = file_id(&file.metadata()?);
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
@@ -51,13 +36,7 @@ impl LockFile {
             }
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        let slot = Arc::new(Slot {
-            process: std::process::id(),
-            id,
-            file: ArcSwapOption::from_pointee(file),
-        });
-        register(&slot);
-        let lock = Self { path: path.to_owned(), slot };
+        let lock = Self { path: path.to_owned(), file: OwnFile::new(file)? };
         // Somebody may have replaced the file between our opening and our locking it.
         Ok(lock.is_current()?.then_some(lock))
     }
@@ -65,7 +44,7 @@ impl LockFile {
     /// Whether the path still leads to the file that is locked.
     pub(crate) fn is_current(&self) -> io::Result<bool> {
         match std::fs::metadata(&self.path) {
-            Ok(found) => Ok(self.file().is_some() && file_id(&found) == self.slot.id),
+            Ok(found) => Ok(self.file().is_some() && self.file.is(&found)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
@@ -73,7 +52,7 @@ impl LockFile {
 
     /// The locked file; none in a forked child.
     pub(crate) fn file(&self) -> Option<Arc<File>> {
-        self.slot.file.load_full()
+        self.file.get()
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -83,43 +62,11 @@ impl LockFile {
 
 impl Drop for LockFile {
     fn drop(&mut self) {
-        let file = self.slot.file.swap(None);
-        if let Some(file) = file.filter(|_| self.slot.process == std::process::id()) {
+        if let Some(file) = self.file() {
             // An error leaves the unlocking to the close that follows.
             file.unlock().unwrap_or_default();
         }
     }
-}
-
-/// Closes the copies of locks that a forked child has inherited, so that they end with their
-/// holder. Harmless elsewhere.
-pub(crate) fn close_inherited() {
-    let process = std::process::id();
-    for slot in held().iter().filter_map(Weak::upgrade) {
-        if slot.process == process {
-            continue;
-        }
-        // A fork copies the descriptors before the memory: of a file that was opened in between
-        // the child knows the number but has not the file, and the number may be another's.
-        let file = slot.file.swap(None);
-        let is_there =
-            |file: &Arc<File>| file.metadata().is_ok_and(|found| file_id(&found) == slot.id);
-        if let Some(file) = file.filter(|file| !is_there(file)) {
-            std::mem::forget(file);
-        }
-    }
-}
-
-fn held() -> Arc<Vec<Weak<Slot>>> {
-    HELD.load_full().unwrap_or_default()
-}
-
-fn register(slot: &Arc<Slot>) {
-    HELD.rcu(|held| {
-        let alive = held.iter().flat_map(|held| held.iter());
-        let alive = alive.filter(|other| other.strong_count() > 0).cloned();
-        Some(Arc::new(alive.chain([Arc::downgrade(slot)]).collect::<Vec<_>>()))
-    });
 }
 
 /// Opens a lock file, which is created if it is not there.
@@ -170,18 +117,6 @@ fn set_mode(options: &mut OpenOptions, mode: u32) {
 
 #[cfg(not(unix))]
 fn set_mode(_options: &mut OpenOptions, _mode: u32) {}
-
-#[cfg(unix)]
-fn file_id(file: &std::fs::Metadata) -> Option<FileId> {
-    use std::os::unix::fs::MetadataExt;
-    Some((file.dev(), file.ino()))
-}
-
-#[cfg(not(unix))]
-fn file_id(_file: &std::fs::Metadata) -> Option<FileId> {
-    // A locked file cannot be replaced here, and there is no fork.
-    None
-}
 
 #[cfg(test)]
 mod tests {

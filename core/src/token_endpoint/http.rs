@@ -17,7 +17,7 @@ use super::client::{ProxyUrl, http_client};
 use super::{NoAnswer, Redemption, TokenEndpoint, TokenTypeHint};
 use crate::environment::{BoxFuture, Environment};
 use crate::error::{Error, ErrorKind, Result};
-use crate::per_process::PerProcess;
+use crate::process::PerProcess;
 use crate::secret::Secret;
 use crate::transport::is_protected;
 

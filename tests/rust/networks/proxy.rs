@@ -69,6 +69,7 @@ impl Drop for Proxy {
 
 /// A free port of a loopback address that only this process uses: tinyproxy cannot say which port
 /// it was given.
+#[expect(clippy::disallowed_methods, reason = "to name an address, not to compare")]
 fn free_address() -> SocketAddr {
     let [_, a, b, c] = std::process::id().to_be_bytes();
     let host = Ipv4Addr::new(127, a | 0x80, b, c);

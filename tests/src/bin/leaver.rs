@@ -9,7 +9,7 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use codex_auth_sdk::simulation::{Condition, MemoryKeyring};
-use codex_auth_sdk::{AuthManager, Environment, KeyringStorage, worker};
+use codex_auth_sdk::{AuthManager, Environment, KeyringStorage, process};
 use codex_auth_tests::issuer::Realm;
 use serde_json::json;
 use shutdown_hooks::add_shutdown_hook;
@@ -55,7 +55,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         }
         "has_waited" => {
             begin(&manager, realm);
-            assert!(!worker::finish(Duration::from_millis(1)), "the reply is held");
+            assert!(!process::finish(Duration::from_millis(1)), "the reply is held");
         }
         "guarding" => {
             // There as long as the process is.

@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::login::{AuthorizationRequest, Callback, Listener, Page, Tokens, Waiting, code_in};
 use crate::manager::background::Signal;
 use crate::manager::shared::Shared;
-use crate::per_process::NotInherited;
+use crate::process::NotInherited;
 use crate::secret::Secret;
 use crate::snapshot::CodexAuth;
 

@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::manager::background::{Background, Signal};
 use crate::manager::events::Event;
 use crate::manager::shared::Shared;
-use crate::per_process::NotInherited;
+use crate::process::NotInherited;
 use crate::snapshot::CodexAuth;
 
 #[derive(Debug)]

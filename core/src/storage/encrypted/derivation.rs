@@ -1,21 +1,16 @@
 //! Deriving keys: seconds of work and half a gigabyte, so on a thread of its own and one at a time.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use arc_swap::ArcSwapOption;
 use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::process::PerProcess;
 
-static TURNS: ArcSwapOption<Turns> = ArcSwapOption::const_empty();
-
-/// Who may derive in this process; a forked child has turns of its own.
-struct Turns {
-    process: u32,
-    one: Arc<Mutex<()>>,
-}
+/// Held by the one derivation of a process. A forked child has turns of its own: its parent's may
+/// have been held at the fork by a thread that the child lacks.
+static TURNS: PerProcess<Mutex<()>> = PerProcess::new();
 
 /// The right to derive, held until that is done, whoever waits for it.
 pub(super) struct Turn {
@@ -25,23 +20,8 @@ pub(super) struct Turn {
 impl Turn {
     /// Waits for this process's other derivations.
     pub(super) async fn wait() -> Self {
-        let turns = Arc::clone(&turns().one);
-        Self { _one: turns.lock_owned().await }
+        Self { _one: TURNS.get_or_default().lock_owned().await }
     }
-}
-
-fn turns() -> Arc<Turns> {
-    let process = std::process::id();
-    let known = TURNS.load_full();
-    if let Some(own) = known.as_ref().filter(|turns| turns.process == process) {
-        return Arc::clone(own);
-    }
-    let own = Arc::new(Turns { process, one: Arc::default() });
-    let previous = TURNS.compare_and_swap(&known, Some(Arc::clone(&own)));
-    let faster = previous.as_ref().filter(|turns| turns.process == process).map(Arc::clone);
-    // The parent's turns may have been held at the fork by a thread that this process lacks.
-    std::mem::forget(known);
-    faster.unwrap_or(own)
 }
 
 /// Derivations of one store, counted.

@@ -10,6 +10,7 @@ use tempfile::{Builder, NamedTempFile};
 use super::target::Target;
 use super::{in_place, unwritable};
 use crate::error::Result;
+use crate::process::ProcessId;
 use crate::storage::{Swap, ownership};
 
 const PREFIX: &str = ".codex-auth-sdk-";
@@ -22,7 +23,7 @@ const RANDOM: usize = 6;
 #[derive(Debug)]
 pub(in crate::storage) struct Replacement {
     temp: NamedTempFile,
-    process: u32,
+    process: ProcessId,
 }
 
 impl Drop for Replacement {
@@ -55,12 +56,12 @@ impl Replacement {
         };
         ownership::follow(temp.as_file(), &model)?;
         keep_stricter_mode(temp.as_file(), &model)?;
-        Ok(Self { temp, process: std::process::id() })
+        Ok(Self { temp, process: ProcessId::current() })
     }
 
     /// Whether this process made it; a forked child inherits its parent's.
     pub(in crate::storage) fn is_own(&self) -> bool {
-        self.process == std::process::id()
+        self.process.is_current()
     }
 
     /// One that holds `content`, durably: the `prepared` one if it still serves.

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use super::KeyringStorage;
 use crate::auth_dot_json::AuthDotJson;
 use crate::error::{Error, ErrorKind, Result};
-use crate::per_process::PerProcess;
+use crate::process::PerProcess;
 use crate::secret::Secret;
 use crate::storage::Version;
 use crate::storage::file::{Target, commit_locks, version_of};

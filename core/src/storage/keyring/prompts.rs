@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::OwnedMutexGuard;
 
 use super::PATIENCE;
-use crate::per_process::PerProcess;
+use crate::process::PerProcess;
 
 /// How long a user who has not unlocked the keyring is left in peace.
 const PEACE: TimeDelta = TimeDelta::minutes(1);

@@ -9,36 +9,26 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use arc_swap::ArcSwapOption;
 use secret_service::{Collection, EncryptionType, Error as ServiceError, Item, SecretService};
 
 use super::{Keyring, KeyringItem, PATIENCE_UNDER_LOCKS, Prompts};
 use crate::environment::BoxFuture;
 use crate::error::{Error, ErrorKind, Result};
+use crate::process::PerProcess;
 use crate::secret::Secret;
 
-/// The connection, made by the first call of a process.
+/// The connection, made by the first call of a process. An inherited one is the parent's: to end it
+/// in a forked child would end it there.
 #[derive(Default)]
-pub(super) struct SecretServiceKeyring(ArcSwapOption<Connection>);
-
-struct Connection {
-    process: u32,
-    service: SecretService<'static>,
-}
+pub(super) struct SecretServiceKeyring(PerProcess<SecretService<'static>>);
 
 impl SecretServiceKeyring {
-    async fn connection(&self) -> Result<Arc<Connection>, ServiceError> {
-        let process = std::process::id();
-        let known = self.0.load_full();
-        if let Some(own) = known.as_ref().filter(|known| known.process == process) {
-            return Ok(Arc::clone(own));
+    async fn connection(&self) -> Result<Arc<SecretService<'static>>, ServiceError> {
+        if let Some(connection) = self.0.get() {
+            return Ok(connection);
         }
-        // An inherited connection is the parent's: to end it here would end it there.
-        std::mem::forget(known);
-        let service = SecretService::connect(EncryptionType::Dh).await?;
-        let connection = Arc::new(Connection { process, service });
-        self.0.store(Some(Arc::clone(&connection)));
-        Ok(connection)
+        let connection = SecretService::connect(EncryptionType::Dh).await?;
+        self.0.get_or_try_make(|| Ok(connection))
     }
 
     /// Makes a call; once more with a new connection where the service is not the one that the
@@ -46,14 +36,14 @@ impl SecretServiceKeyring {
     async fn call(&self, item: &KeyringItem, call: Call<'_>) -> Result<Option<Vec<u8>>> {
         let start = Instant::now();
         let first = match self.connection().await {
-            Ok(connection) => call.make(&connection.service, item, start).await,
+            Ok(connection) => call.make(&connection, item, start).await,
             Err(error) => return Err(explained(&error)),
         };
         let answer = match first {
             Err(error) if !is_refusal(&error) => {
-                self.0.store(None);
+                self.0.clear();
                 let connection = self.connection().await.map_err(|error| explained(&error))?;
-                call.make(&connection.service, item, start).await
+                call.make(&connection, item, start).await
             }
             answer => answer,
         };
