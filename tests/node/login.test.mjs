@@ -173,8 +173,8 @@ test('nobody is waited for for ever', async () => {
   const { manager } = await scene();
   const short = { ...ANY_PORT, timeoutMs: 1 };
   await refused((await manager.loginWithBrowser(short)).wait(), 'login_timeout');
-  const device = await manager.loginWithDeviceCode({ timeoutMs: 0 });
-  assert.equal(device.expiresInMs, 0);
+  const device = await manager.loginWithDeviceCode({ timeoutMs: 1 });
+  assert.ok(device.expiresInMs <= 1, String(device.expiresInMs));
   await refused(device.wait(), 'login_timeout');
 });
 

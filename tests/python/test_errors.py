@@ -153,7 +153,7 @@ def test_a_transient_error_says_when_to_try_again(realm: Realm, home: Path) -> N
         ({"request_timeout": 0}, ["request_timeout is 0ns", "name one from 1ms"]),
         ({"refresh_deadline": timedelta()}, ["refresh_deadline is 0ns", "name one from 1ms"]),
         ({"refresh_deadline": float("-inf")}, ["refresh_deadline is -inf"]),
-        ({"lock_timeout": timedelta.max}, ["lock_timeout is 86399999999999", "to 86400s"]),
+        ({"lock_timeout": timedelta.max}, ["lock_timeout is 86400000000000s", "to 86400s"]),
         ({"lock_timeout": 1}, ["lock_timeout is 1s", "refresh_deadline, 45s", "name a longer one"]),
         ({"account_id": ""}, ['account_id is ""', "correct it, or leave it out"]),
         ({"client_id": ""}, ['client_id is ""']),
