@@ -169,6 +169,8 @@ lint-rust: $(RUN_PYTHON)
 lint-python: $(VENV)/tools
 	$(RUN_PYTHON) -m ruff check bindings-python tests/python examples/python
 	$(RUN_PYTHON) -m ruff format --check bindings-python tests/python examples/python
+	$(RUN_PYTHON) -m ruff check --config bindings-python/pyproject.toml tests/steps tests/mutants
+	$(RUN_PYTHON) -m ruff format --check --config bindings-python/pyproject.toml tests/steps tests/mutants
 	$(RUN_PYTHON) -m mypy --strict --config-file bindings-python/pyproject.toml bindings-python/python tests/python examples/python
 	cd bindings-python && "$(VIRTUAL_ENV)/bin/python" -m mypy.stubtest codex_auth_sdk
 	cd bindings-python && "$(VIRTUAL_ENV)/bin/python" -m pyright

@@ -224,7 +224,7 @@ def test_options_are_checked(manager: Any, realm: Realm, home: Path) -> None:
             begin(way, id_token_validation="perhaps")
         with pytest.raises(InvalidOption, match="timeout is -1"):
             begin(way, timeout=-1)
-        with pytest.raises(InvalidOption, match="timeout is 0ns, .*; name one from 1ms"):
+        with pytest.raises(InvalidOption, match=r"timeout is 0ns, .*; name one from 1ms"):
             begin(way, timeout=0)
         with pytest.raises(InvalidOption, match='scope is ""'):
             begin(way, scope="")

@@ -110,7 +110,8 @@ async fn what_is_at_the_border_makes_sense() {
 #[tokio::test]
 async fn a_sign_in_that_makes_no_sense_is_refused() {
     let manager = World::new().manager().await;
-    let cases: &[(fn(&mut LoginOptions), &str, &str)] = &[
+    type Change = fn(&mut LoginOptions);
+    let cases: &[(Change, &str, &str)] = &[
         (|it| it.timeout = Some(Duration::ZERO), "timeout", "0ns"),
         (|it| it.timeout = Some(Duration::MAX), "timeout", "1844"),
         (|it| it.scope = Some(String::new()), "scope", "\"\""),
