@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import multiprocessing
+import multiprocessing.util
 import os
 import signal
 import subprocess
@@ -322,6 +323,28 @@ def test_a_pool_worker_that_handles_sigterm_saves_what_it_began(realm: Realm, ho
             waits = threads.submit(release)
         left.set()
         assert waits.result(60)
+    assert stored(realm, home) == "refresh:a1"
+
+
+def _exit_among_finalizers(realm: Realm, home: Path) -> None:
+    _begin_a_refresh(realm, home)
+    # As a handler of SIGTERM does that comes while they run.
+    multiprocessing.util.Finalize(None, sys.exit, (143,), exitpriority=10)
+
+
+def test_an_exit_that_cuts_the_finalizers_short_saves_what_was_begun(
+    realm: Realm, home: Path
+) -> None:
+    realm.call("hold", at="reply")
+    context = multiprocessing.get_context("fork")
+    child = context.Process(target=_exit_among_finalizers, args=(realm, home))
+    child.start()
+    realm.wait(held=1)
+    child.join(1)
+    assert child.is_alive()
+    realm.call("release")
+    child.join(60)
+    assert child.exitcode == 143
     assert stored(realm, home) == "refresh:a1"
 
 

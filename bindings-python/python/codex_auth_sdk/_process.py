@@ -38,3 +38,8 @@ def _finish_worker_at_exit(finish: object) -> None:
     util = sys.modules.get("multiprocessing.util")
     if util is not None:
         util.Finalize(None, finish, exitpriority=0)
+    # A signal handler that calls `sys.exit` while the finalizers run cuts them short, and so this
+    # one. The hook of `threading` still runs then: it comes last before the process is gone.
+    register = getattr(sys.modules.get("threading"), "_register_atexit", None)
+    if register is not None:
+        register(finish)
