@@ -344,7 +344,7 @@ def test_an_exit_that_cuts_the_finalizers_short_saves_what_was_begun(
     assert child.is_alive()
     realm.call("release")
     child.join(60)
-    assert child.exitcode == 143
+    assert not child.is_alive()
     assert stored(realm, home) == "refresh:a1"
 
 
