@@ -101,7 +101,7 @@ check-node:
 	cd bindings-node && node --test --test-name-pattern '\(file\)' ../tests/node/cases.test.mjs
 
 check-changes: $(VENV)/tools
-	tests/check-changes
+	FEATURES="$(FEATURES)" tests/check-changes
 
 # Processes in all three languages take part: contenders, examples, a browser.
 test-rust:

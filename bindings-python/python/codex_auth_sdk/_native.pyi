@@ -58,7 +58,7 @@ class CodexAuth:
 
     A manager hands snapshots out. A program sends a request with one, and passes that same snapshot
     to `recover_from_unauthorized` if the request is answered with 401. A snapshot is immutable and
-    may be shared between threads. Two snapshots are equal if they are the same one. The `repr`
+    may be shared between threads. A snapshot equals only itself. The `repr`
     shows no token, and a snapshot cannot be pickled, so that no token gets into a file or another
     process by accident.
 
