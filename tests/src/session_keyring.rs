@@ -187,6 +187,10 @@ impl Drop for SessionKeyring {
     fn drop(&mut self) {
         self.kill_daemon();
         end(&mut self.bus);
+        // A bus that is killed leaves its socket: `unix:path=PATH,guid=..`.
+        if let Some(socket) = self.address.split(['=', ',']).nth(1) {
+            drop(std::fs::remove_file(socket));
+        }
     }
 }
 
