@@ -18,8 +18,8 @@ use serde_json::value::RawValue;
 use crate::auth_dot_json::{AuthDotJson, TokenData};
 use crate::claims::{AccessTokenTimes, IdTokenClaims};
 use crate::identity::IdentityMatch;
+use crate::ledger::{Knowledge, LARGEST_LEDGER, Ledger, SHARED_REFUSAL};
 use crate::secret::{Fingerprint, Secret};
-use crate::sidecar::{Answer, LARGEST_SIDECAR, Sidecar, Verdict};
 use crate::snapshot::{AuthMode, CodexAuth, is_header_value};
 use crate::token_endpoint::{
     Grant, NoAnswer, Redemption, RefusalReason, Reply, classify, retry_after,
@@ -101,27 +101,29 @@ pub fn reply(input: &[u8]) {
     }
 }
 
-/// The sidecar in the refresh lock's file: eight bytes of time, then its content.
-pub fn sidecar(input: &[u8]) {
+/// The stored ledger: eight bytes of time, then its content.
+pub fn ledger(input: &[u8]) {
     let Some((time, content)) = input.split_first_chunk::<8>() else { return };
     let now = time_of(i64::from_le_bytes(*time));
-    let Some(read) = Sidecar::from_bytes(content) else { return };
+    let Some(read) = Ledger::from_bytes(content) else { return };
     let mut tokens = vec![Fingerprint::of(content)];
     tokens.extend(read.tokens());
     keeps_nobody_out(&read, &tokens, now);
 
     // Whatever its next holders add to it.
-    let mut sidecar = read;
+    let mut ledger = read;
     for (index, token) in tokens.iter().enumerate() {
-        sidecar.add_rotation(*token, Fingerprint::of(&index.to_le_bytes()));
-        let answer = match index % 2 {
-            0 => Answer::Refused(RefusalReason::EmptyRefreshToken),
-            _ => Answer::NotBefore(now + TimeDelta::hours(24)),
-        };
-        sidecar.set_verdict(Verdict { token: *token, at: now, answer, in_doubt: index % 3 == 0 });
-        sidecar.take_young_rotation(now);
+        ledger.rotate(*token, Fingerprint::of(&index.to_le_bytes()));
+        if index % 3 == 0 {
+            ledger.doubt(*token, now);
+        }
+        match index % 2 {
+            0 => ledger.refuse(*token, RefusalReason::EmptyRefreshToken, now, Some(SHARED_REFUSAL)),
+            _ => ledger.rest(*token, now, now + TimeDelta::hours(24)),
+        }
+        ledger.take_young_rotation(now);
     }
-    keeps_nobody_out(&sidecar, &tokens, now);
+    keeps_nobody_out(&ledger, &tokens, now);
 }
 
 /// A file's name in the folder of a login: a byte for what it is, then the name. Leftovers are our
@@ -265,24 +267,24 @@ fn puts_off(status: u16, answer: &NoAnswer, only: &[u16]) {
     assert!(answer.retry_after.is_none_or(|after| !after.is_zero() && after <= longest));
 }
 
-fn keeps_nobody_out(sidecar: &Sidecar, tokens: &[Fingerprint], now: DateTime<Utc>) {
-    let written = sidecar.to_bytes();
-    assert!(written.len() <= LARGEST_SIDECAR);
-    let read = Sidecar::from_bytes(&written).expect("what we write is a sidecar");
-    assert!(read.to_bytes().len() <= LARGEST_SIDECAR);
+fn keeps_nobody_out(ledger: &Ledger, tokens: &[Fingerprint], now: DateTime<Utc>) {
+    let written = ledger.to_bytes();
+    assert!(written.len() <= LARGEST_LEDGER);
+    let read = Ledger::from_bytes(&written).expect("what we write is a ledger");
+    assert!(read.to_bytes().len() <= LARGEST_LEDGER);
     let later = |seconds| now + TimeDelta::seconds(seconds);
-    assert!([0, 60, 120].into_iter().any(|seconds| sidecar.may_rotate_young(later(seconds))));
+    assert!([0, 60, 120].into_iter().any(|seconds| ledger.may_rotate_young(later(seconds))));
     for token in tokens {
         for other in tokens {
-            let descends = sidecar.descends(*token, *other);
+            let descends = ledger.descends(*token, *other);
             assert_eq!(descends, read.descends(*token, *other));
             assert!(descends || token != other);
         }
-        let is_refused = |at| matches!(sidecar.verdict(*token, at), Some(Answer::Refused(_)));
-        match sidecar.verdict(*token, now) {
-            Some(Answer::Refused(_)) => assert!(!is_refused(later(120))),
-            Some(Answer::NotBefore(time)) => assert!(time <= later(24 * 60 * 60 + 60)),
-            None => {}
+        let is_refused = |at| matches!(ledger.about(*token, at), Knowledge::Refused(_));
+        match ledger.about(*token, now) {
+            Knowledge::Refused(_) => assert!(!is_refused(later(120))),
+            Knowledge::RestUntil { until, .. } => assert!(until <= later(24 * 60 * 60 + 60)),
+            Knowledge::Nothing | Knowledge::InDoubt | Knowledge::Spent { .. } => {}
         }
     }
 }

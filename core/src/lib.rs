@@ -9,6 +9,7 @@ mod error;
 #[cfg(feature = "test-util")]
 pub mod hostile;
 mod identity;
+mod ledger;
 #[cfg(feature = "log-hook")]
 mod log_hook;
 mod login;
@@ -17,7 +18,6 @@ mod option_value;
 mod origin;
 pub mod process;
 mod secret;
-mod sidecar;
 #[cfg(any(test, feature = "test-util"))]
 pub mod simulation;
 mod snapshot;
@@ -33,6 +33,7 @@ pub use client::{AuthClient, RequestError, redirect_policy};
 pub use environment::{BoxFuture, Clock, Environment, Random, Spawner, SystemClock};
 pub use error::{Error, ErrorKind, Result};
 pub use identity::Identity;
+pub use ledger::Ledger;
 #[cfg(feature = "log-hook")]
 pub use log_hook::{LogRecord, LogRecords};
 pub use manager::{
@@ -43,7 +44,6 @@ pub use manager::{
 };
 pub use option_value::{milliseconds, seconds};
 pub use secret::{Fingerprint, InvalidFingerprint, Secret};
-pub use sidecar::Sidecar;
 pub use snapshot::{AuthMode, CodexAuth};
 #[cfg(feature = "encrypted")]
 pub use storage::EncryptedStorage;

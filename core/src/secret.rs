@@ -72,6 +72,14 @@ impl Fingerprint {
         first.copy_from_slice(&digest.as_ref()[..16]);
         Self(first)
     }
+
+    pub(crate) const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) const fn to_bytes(self) -> [u8; 16] {
+        self.0
+    }
 }
 
 impl fmt::Display for Fingerprint {

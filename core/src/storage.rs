@@ -24,7 +24,7 @@ use std::sync::Arc;
 use crate::auth_dot_json::AuthDotJson;
 use crate::environment::BoxFuture;
 use crate::error::Result;
-use crate::sidecar::Sidecar;
+use crate::ledger::Ledger;
 use codex_config::StoreKind;
 
 pub use auto::AutoStorage;
@@ -120,8 +120,9 @@ pub trait AuthStorage: Send + Sync + fmt::Debug {
     /// `store_read_only` or `store_unavailable` where there can be no lock.
     fn try_lock(&self) -> BoxFuture<'_, Result<Option<Box<dyn RefreshLock>>>>;
 
-    /// What the last holders of the refresh lock left, read without holding it.
-    fn sidecar(&self) -> Sidecar;
+    /// What the holders of the refresh lock know of refresh tokens, read without holding it;
+    /// unreadable means empty.
+    fn ledger(&self) -> Ledger;
 
     /// Which kind of store held the login when it was last read; none for a store of one kind.
     fn holder(&self) -> Option<StoreHolder> {
@@ -138,15 +139,16 @@ pub trait RefreshLock: Send + Sync + fmt::Debug {
     /// `store_unavailable` where the lock was taken away, for instance with its folder.
     fn check(&self) -> Result<()>;
 
-    /// What the last holder left; unreadable means empty.
-    fn sidecar(&self) -> Sidecar;
+    /// What the holders before have left; unreadable means empty.
+    fn ledger(&self) -> Ledger;
 
-    /// Leaves `sidecar` for the next holder.
+    /// Leaves `ledger` for the next holder, durable before it returns: a request with a refresh
+    /// token is noted in it before it is sent.
     ///
     /// # Errors
     ///
     /// `store_read_only` or `store_unavailable`; callers carry on without it.
-    fn set_sidecar(&self, sidecar: &Sidecar) -> Result<()>;
+    fn set_ledger(&self, ledger: &Ledger) -> Result<()>;
 }
 
 /// What a store holds, and as which version.

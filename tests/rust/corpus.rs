@@ -14,7 +14,7 @@ const TARGETS: [(&str, Property); 5] = [
     ("claims", hostile::claims),
     ("names", hostile::names),
     ("reply", hostile::reply),
-    ("sidecar", hostile::sidecar),
+    ("ledger", hostile::ledger),
 ];
 
 #[test]

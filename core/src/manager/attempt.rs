@@ -10,8 +10,9 @@ use super::exchange::Exchange;
 use super::save::{Reply, SaveOutcome};
 use super::shared::Shared;
 use super::store_watch::StoreWatch;
-use crate::error::{Result, transient};
-use crate::sidecar::Sidecar;
+use crate::error::{Error, Result, transient};
+use crate::ledger::{Knowledge, Ledger};
+use crate::secret::Fingerprint;
 use crate::snapshot::CodexAuth;
 use crate::storage::RefreshLock;
 use crate::token_endpoint::RefusalReason;
@@ -44,8 +45,8 @@ enum Round {
     Done(Outcome),
     /// The store or the snapshot has changed and is to be looked at again.
     Again,
-    /// New tokens are in use that could not be saved yet.
-    Unsaved,
+    /// New tokens are in use, for this redeemed one, that could not be saved yet.
+    Unsaved(Fingerprint),
 }
 
 impl<'a> Attempt<'a> {
@@ -68,19 +69,28 @@ impl<'a> Attempt<'a> {
                 Look::Answered(outcome) => return Ok(outcome),
                 Look::Redeem(auth) => auth,
             };
-            if let Some(rest) = self.known_answer(&auth)? {
-                StoreWatch::new(self.shared).changes_within(rest, self.shared).await;
-                continue;
+            let known = self.shared.about(&auth, &self.lock.ledger());
+            match known {
+                Knowledge::Refused(reason) => return Err(reason.into_error()),
+                Knowledge::RestUntil { until, .. } => {
+                    let rest = self.affordable_rest(until)?;
+                    StoreWatch::new(self.shared).changes_within(rest, self.shared).await;
+                    continue;
+                }
+                Knowledge::InDoubt if self.is_ahead_of_time(&auth) => {
+                    return Err(self.not_ahead_of_time(&auth));
+                }
+                Knowledge::Spent { .. } | Knowledge::InDoubt | Knowledge::Nothing => {}
             }
             if rounds == MOST_ROUNDS || self.left() < self.enough() {
                 return Err(transient("the store changes faster than it can be read; try again"));
             }
             rounds += 1;
-            match self.round(&auth).await? {
+            match self.round(&auth, known).await? {
                 Round::Done(outcome) => return Ok(outcome),
                 Round::Again => {}
-                Round::Unsaved => {
-                    self.shared.keep_unsaved(self.lock).await;
+                Round::Unsaved(redeemed) => {
+                    self.shared.keep_unsaved(self.lock, redeemed).await;
                     let view = self.shared.follow_store().await?;
                     let outcome = self.shared.judge(self.demand, &view);
                     return Ok(outcome.unwrap_or_else(|| view.auth.ok_or(GiveUpReason::LoggedOut)));
@@ -101,9 +111,9 @@ impl<'a> Attempt<'a> {
         options.request_timeout.min(options.refresh_deadline / 4)
     }
 
-    /// Changes what the lock's next holders are told. Best effort: they can do without.
-    pub(super) fn note(&self, change: impl FnOnce(&mut Sidecar)) {
-        note(&*self.lock, change);
+    /// Notes something in memory and for the lock's next holders.
+    pub(super) fn note(&self, change: impl Fn(&mut Ledger)) {
+        self.shared.note(&*self.lock, change);
     }
 
     /// Whether there is an answer without redeeming; puts a spent token's successor back first.
@@ -119,8 +129,12 @@ impl<'a> Attempt<'a> {
         })
     }
 
-    async fn round(&self, auth: &CodexAuth) -> Result<Round> {
+    async fn round(&self, auth: &CodexAuth, known: Knowledge) -> Result<Round> {
         let Some(tokens) = auth.managed_tokens() else { return Ok(Round::Again) };
+        if let Knowledge::Spent { .. } = known {
+            // Some servers end the login of a program that presents such a token.
+            return self.refuse(auth, RefusalReason::Reused).await;
+        }
         let is_young = self.is_rejected_young(auth);
         if is_young && !self.may_rotate_young() {
             return Ok(Round::Done(Err(GiveUpReason::FreshTokenRejected)));
@@ -129,7 +143,8 @@ impl<'a> Attempt<'a> {
         self.note(|_| {});
         let size = auth.record().to_json_pretty().expose().len() + GROWTH;
         let _ready = self.shared.storage.ready(size).await?;
-        match self.exchange(auth, &tokens.refresh_token).await? {
+        let was_in_doubt = known == Knowledge::InDoubt;
+        match self.exchange(auth, &tokens.refresh_token, was_in_doubt).await? {
             Exchange::Granted(grant) => {
                 self.shared.counters.redemptions.count();
                 match Reply::merge(auth, grant, self.shared.environment.clock.now()) {
@@ -160,25 +175,25 @@ impl<'a> Attempt<'a> {
     /// Saves what was granted.
     async fn save(&self, reply: Reply, is_young: bool) -> Round {
         let now = self.shared.environment.clock.now();
-        self.note(|sidecar| {
-            sidecar.add_rotation(reply.redeemed, reply.granted);
+        self.shared.memory.keep_pair(reply.redeemed, reply.granted, &reply.record);
+        self.shared.note_for_others(&*self.lock, |ledger| {
+            ledger.rotate(reply.redeemed, reply.granted);
             if is_young {
-                sidecar.take_young_rotation(now);
+                ledger.take_young_rotation(now);
             }
         });
-        self.shared.memory.rotate(reply.redeemed, &reply.record);
         let seen = self.shared.current.seen();
-        match self.shared.commit_pair(&reply.record, &[reply.redeemed]).await {
+        match self.shared.commit_pair(&reply.record).await {
             Ok(SaveOutcome::Saved(record)) => {
                 self.shared.memory.mark_saved();
-                self.note(Sidecar::settle);
+                self.note(|ledger| ledger.settle(reply.redeemed));
                 let auth = self.shared.publish(&seen, &record);
                 self.shared.announce(Event::Refreshed);
                 auth.map_or(Round::Again, |auth| Round::Done(Ok(auth)))
             }
             Ok(SaveOutcome::Superseded) => {
                 self.shared.memory.mark_saved();
-                self.note(Sidecar::settle);
+                self.note(|ledger| ledger.settle(reply.redeemed));
                 Round::Again
             }
             Err(error) => {
@@ -186,9 +201,29 @@ impl<'a> Attempt<'a> {
                 self.shared.publish(&seen, &reply.record);
                 self.shared.announce(Event::Refreshed);
                 self.shared.announce(Event::SaveFailed(error));
-                Round::Unsaved
+                Round::Unsaved(reply.redeemed)
             }
         }
+    }
+
+    /// Whether nothing is lost yet by leaving the login of `auth` as it is.
+    fn is_ahead_of_time(&self, auth: &CodexAuth) -> bool {
+        let is_rejected = |token| self.shared.memory.is_rejected(token);
+        self.demand.purpose == Purpose::Proactive
+            && !auth.is_expired(self.shared.environment.clock.now())
+            && !auth.access_fingerprint().is_some_and(is_rejected)
+    }
+
+    /// A server may end the login, and with it a good access token, of a program that presents a
+    /// spent refresh token.
+    fn not_ahead_of_time(&self, auth: &CodexAuth) -> Error {
+        let now = self.shared.environment.clock.now();
+        let left = auth.expires_at().and_then(|end| (end - now).to_std().ok());
+        let error = transient(
+            "an earlier request with the refresh token was never answered; it is presented again \
+             once the access token is of no use any more",
+        );
+        left.map_or(error.clone(), |left| error.with_retry_after(left))
     }
 
     /// Whether the stored access token was rejected although it is too new to have expired.
@@ -201,15 +236,6 @@ impl<'a> Attempt<'a> {
     }
 
     fn may_rotate_young(&self) -> bool {
-        self.lock.sidecar().may_rotate_young(self.shared.environment.clock.now())
-    }
-}
-
-/// Changes the record of a lock that is held.
-pub(super) fn note(lock: &dyn RefreshLock, change: impl FnOnce(&mut Sidecar)) {
-    let mut sidecar = lock.sidecar();
-    change(&mut sidecar);
-    if let Err(error) = lock.set_sidecar(&sidecar) {
-        tracing::debug!(%error, "the refresh lock's record was not written");
+        self.lock.ledger().may_rotate_young(self.shared.environment.clock.now())
     }
 }

@@ -175,8 +175,8 @@ impl Shared {
 
     /// Whether `auth` is what this manager redeemed a token for, which is told as a refresh.
     fn is_own_pair(&self, auth: &CodexAuth) -> bool {
-        let rotated = self.memory.rotated().and_then(|rotated| self.login(&rotated.record));
-        rotated.is_some_and(|rotated| has_same_tokens(&rotated, auth))
+        let own = self.memory.pair().and_then(|pair| self.login(&pair.record));
+        own.is_some_and(|own| has_same_tokens(&own, auth))
     }
 }
 

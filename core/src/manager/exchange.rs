@@ -5,12 +5,11 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::attempt::Attempt;
-use super::shared::Shared;
 use super::spans::{self, traced};
 use super::store_watch::StoreWatch;
 use crate::error::{Error, Result, transient};
+use crate::ledger::{LONGEST_REST, Ledger, SHARED_REFUSAL};
 use crate::secret::Secret;
-use crate::sidecar::{Answer, LONGEST_WAIT, Sidecar, Verdict};
 use crate::snapshot::CodexAuth;
 use crate::token_endpoint::{Grant, NoAnswer, Redemption, RefusalReason};
 
@@ -25,7 +24,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 /// How long nobody asks again after no clear answer, where the server does not say: from a fifth
 /// of this to all of it.
-const LONGEST_REST: Duration = Duration::from_secs(5);
+const USUAL_REST: Duration = Duration::from_secs(5);
+
+/// An unclassified 401 may be the server's trouble rather than the token's.
+const UNAUTHORIZED_LIFE: TimeDelta = TimeDelta::minutes(5);
 
 /// What the requests for one token came to.
 pub(super) enum Exchange {
@@ -54,73 +56,35 @@ impl Tally {
         self.was_in_doubt || self.doubts > 0
     }
 
+    /// Why the token is refused: what may mean that it was redeemed has a likely cause.
+    fn explain(&self, reason: RefusalReason) -> RefusalReason {
+        if self.is_in_doubt() && reason.may_have_a_winner() {
+            RefusalReason::OutcomeUnknown
+        } else {
+            reason
+        }
+    }
+
     fn longest_pause(&self) -> Duration {
         FIRST_PAUSE * 2_u32.pow((self.unspent + self.doubts).saturating_sub(1))
     }
 }
 
-impl Shared {
-    /// Fails where the login's refresh token is known to be refused: by an answer that this manager
-    /// had, or by the verdict of another one in `sidecar`.
-    pub(super) fn refuse_known(&self, auth: &CodexAuth, sidecar: &Sidecar) -> Result<()> {
-        let Some(tokens) = auth.managed_tokens() else { return Ok(()) };
-        let token = tokens.refresh_token.fingerprint();
-        let clock = &self.environment.clock;
-        let verdict = || match sidecar.verdict(token, clock.now()) {
-            Some(Answer::Refused(reason)) => Some(reason),
-            _ => None,
-        };
-        let empty = tokens.refresh_token.is_empty().then_some(RefusalReason::EmptyRefreshToken);
-        let known = empty.or_else(|| self.memory.refusal(token, clock.elapsed())).or_else(verdict);
-        known.map_or(Ok(()), |reason| Err(reason.into_error()))
-    }
-
-    /// Fails where somebody else presented the login's refresh token `since` then, and there is a
-    /// rest for want of an answer.
-    pub(super) fn share_rest(
+impl Attempt<'_> {
+    /// Presents `token` of `auth` until there is an answer: again after a request that did not spend
+    /// it, and once more after one that may have; but never one that the store has no more.
+    /// `was_in_doubt` says that an earlier request was never answered.
+    pub(super) async fn exchange(
         &self,
         auth: &CodexAuth,
-        sidecar: &Sidecar,
-        since: DateTime<Utc>,
-    ) -> Result<()> {
-        let now = self.environment.clock.now();
-        let token = auth.refresh_fingerprint().filter(|token| sidecar.is_newer(*token, since));
-        let answer = token.and_then(|token| sidecar.verdict(token, now));
-        match answer {
-            Some(Answer::NotBefore(time)) if time > now => Err(not_yet(time - now)),
-            _ => Ok(()),
-        }
-    }
-}
-
-impl Attempt<'_> {
-    /// What was said of the stored refresh token before: an error, or how long to rest before
-    /// asking again.
-    pub(super) fn known_answer(&self, auth: &CodexAuth) -> Result<Option<Duration>> {
-        let sidecar = self.lock.sidecar();
-        self.shared.refuse_known(auth, &sidecar)?;
-        let now = self.shared.environment.clock.now();
-        match auth.refresh_fingerprint().and_then(|token| sidecar.verdict(token, now)) {
-            Some(Answer::NotBefore(time)) => self.rest(time - now),
-            _ => Ok(None),
-        }
-    }
-
-    /// Presents `token` of `auth` until there is an answer: again after a request that did not spend
-    /// it, and once more after one that may have; but never one that the store has no more. A token
-    /// that a holder of the lock has redeemed, and an old writer put back, is refused without
-    /// asking: some servers end the login of who presents one.
-    pub(super) async fn exchange(&self, auth: &CodexAuth, token: &Secret) -> Result<Exchange> {
-        let sidecar = self.lock.sidecar();
-        if sidecar.is_spent(token.fingerprint()) {
-            return Ok(Exchange::Refused(RefusalReason::Reused));
-        }
-        let was_in_doubt = sidecar.is_in_doubt(token.fingerprint());
+        token: &Secret,
+        was_in_doubt: bool,
+    ) -> Result<Exchange> {
         let mut tally = Tally { was_in_doubt, ..Tally::default() };
         loop {
             self.lock.check()?;
-            // Somebody who takes no lock may have redeemed it or signed in meanwhile: a commit lock
-            // was waited for, there was a pause, or this program was stopped.
+            // A program that takes no lock may have redeemed it or signed in meanwhile: a commit
+            // lock was waited for, there was a pause, or this program was stopped.
             if self.has_changed(auth).await? {
                 return Ok(Exchange::Superseded);
             }
@@ -129,17 +93,18 @@ impl Attempt<'_> {
                     "there is no time left to ask the token endpoint; try again",
                 ));
             }
-            let timeout = self.shared.options.request_timeout.min(self.left());
-            let redemption = self.shared.endpoint.redeem(token, timeout);
-            let answer = match traced(spans::redemption(), redemption).await {
+            let answer = match self.present(token).await {
                 Redemption::Granted(grant) => return Ok(Exchange::Granted(grant)),
-                Redemption::Refused(_) if tally.is_in_doubt() => {
-                    return Ok(Exchange::Refused(RefusalReason::OutcomeUnknown));
+                Redemption::Refused(reason) => {
+                    return Ok(Exchange::Refused(tally.explain(reason)));
                 }
-                Redemption::Refused(reason) => return Ok(Exchange::Refused(reason)),
-                Redemption::Declined(answer) => return Ok(self.put_off(token, &tally, answer)),
+                Redemption::Declined(answer) => {
+                    self.clear_doubt(token, &tally);
+                    return Ok(self.put_off(token, answer));
+                }
                 Redemption::NotSpent(answer) => {
                     tally.unspent += 1;
+                    self.clear_doubt(token, &tally);
                     answer
                 }
                 Redemption::InDoubt(answer) => {
@@ -150,9 +115,25 @@ impl Attempt<'_> {
             let jitter = || self.shared.environment.jitter(tally.longest_pause());
             let pause = answer.retry_after.unwrap_or_else(jitter);
             if !tally.may_ask_again() || !self.is_time_after(pause) {
-                return Ok(self.put_off(token, &tally, answer));
+                return Ok(self.put_off(token, answer));
             }
             self.shared.environment.clock.sleep(pause).await;
+        }
+    }
+
+    /// Sends one request with `token`, which is in doubt until there is an answer: whatever ends
+    /// this program, the next holder of the lock knows of the request.
+    async fn present(&self, token: &Secret) -> Redemption {
+        let (fingerprint, now) = (token.fingerprint(), self.shared.environment.clock.now());
+        self.note(|ledger| ledger.doubt(fingerprint, now));
+        let timeout = self.shared.options.request_timeout.min(self.left());
+        traced(spans::redemption(), self.shared.endpoint.redeem(token, timeout)).await
+    }
+
+    /// The last request did not spend `token`; an earlier one may have.
+    fn clear_doubt(&self, token: &Secret, tally: &Tally) {
+        if !tally.is_in_doubt() {
+            self.note(|ledger| ledger.clear_doubt(token.fingerprint()));
         }
     }
 
@@ -191,15 +172,15 @@ impl Attempt<'_> {
         }
     }
 
-    /// Remembers a refusal, here and for the lock's next holders.
+    /// Remembers a refusal, here for good and for the lock's next holders for a while.
     pub(super) fn believe(&self, token: &Secret, reason: RefusalReason) {
-        let token = token.fingerprint();
-        let clock = &self.shared.environment.clock;
+        let (token, now) = (token.fingerprint(), self.shared.environment.clock.now());
         tracing::warn!(reason = reason.as_str(), "the refresh token is refused");
-        self.shared.memory.refuse(token, reason, clock.elapsed());
-        let answer = Answer::Refused(reason);
-        let verdict = Verdict { token, at: clock.now(), answer, in_doubt: false };
-        self.note(|sidecar| sidecar.set_verdict(verdict));
+        let life = (reason == RefusalReason::Unauthorized).then_some(UNAUTHORIZED_LIFE);
+        self.shared.memory.note(|ledger| ledger.refuse(token, reason, now, life));
+        let shared = Some(SHARED_REFUSAL);
+        let note = |ledger: &mut Ledger| ledger.refuse(token, reason, now, shared);
+        self.shared.note_for_others(&*self.lock, note);
     }
 
     /// Whether a request may be started after `pause`.
@@ -207,34 +188,28 @@ impl Attempt<'_> {
         pause.saturating_add(self.enough()) <= self.left()
     }
 
-    fn rest(&self, rest: TimeDelta) -> Result<Option<Duration>> {
+    /// How long to wait until the time `until`, before which the token endpoint is not to be asked.
+    pub(super) fn affordable_rest(&self, until: DateTime<Utc>) -> Result<Duration> {
+        let rest = until - self.shared.environment.clock.now();
         let pause = rest.to_std().unwrap_or(Duration::ZERO);
-        if self.is_time_after(pause) {
-            return Ok((!pause.is_zero()).then_some(pause));
-        }
-        Err(not_yet(rest))
+        if self.is_time_after(pause) { Ok(pause) } else { Err(not_yet(rest)) }
     }
 
-    /// No clear answer: nobody asks again for a moment.
-    fn put_off(&self, token: &Secret, tally: &Tally, answer: NoAnswer) -> Exchange {
+    /// No clear answer: no process asks again for a moment.
+    fn put_off(&self, token: &Secret, answer: NoAnswer) -> Exchange {
         let environment = &self.shared.environment;
         let rest = answer
             .retry_after
-            .unwrap_or_else(|| LONGEST_REST / 5 + environment.jitter(LONGEST_REST * 4 / 5));
-        let now = environment.clock.now();
-        let wait = TimeDelta::from_std(rest).unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
-        let verdict = Verdict {
-            token: token.fingerprint(),
-            at: now,
-            answer: Answer::NotBefore(now + wait),
-            in_doubt: tally.is_in_doubt(),
-        };
-        self.note(|sidecar| sidecar.set_verdict(verdict));
+            .unwrap_or_else(|| USUAL_REST / 5 + environment.jitter(USUAL_REST * 4 / 5));
+        let (token, now) = (token.fingerprint(), environment.clock.now());
+        let wait = TimeDelta::from_std(rest).unwrap_or(LONGEST_REST).min(LONGEST_REST);
+        self.note(|ledger| ledger.rest(token, now, now + wait));
         Exchange::NoAnswer(transient(answer.detail).with_retry_after(rest))
     }
 }
 
-fn not_yet(rest: TimeDelta) -> Error {
+/// The token endpoint is not to be asked before `rest` has passed.
+pub(super) fn not_yet(rest: TimeDelta) -> Error {
     transient("the token endpoint is not to be asked again yet")
         .with_retry_after(rest.to_std().unwrap_or(Duration::ZERO))
 }

@@ -9,6 +9,7 @@ use super::background::{Background, Signal};
 use super::demand::{Demand, Purpose};
 use super::fresh::TOO_NEW;
 use super::shared::Shared;
+use crate::ledger::Knowledge;
 use crate::secret::Fingerprint;
 use crate::snapshot::CodexAuth;
 
@@ -69,7 +70,7 @@ impl Shared {
         let Some(auth) = view.auth.as_ref().filter(|_| self.options.may_refresh()) else {
             return LONGEST_LOOK;
         };
-        if view.spent.is_some() {
+        if view.is_spent {
             drop(self.start_repair(auth));
         }
         let pause = self.time_to_refresh(auth, delay);
@@ -101,7 +102,7 @@ impl Shared {
             return TOO_NEW.to_std().unwrap_or(LONGEST_LOOK);
         }
         // A refusal stands until there is another token: nothing is asked, and nobody told again.
-        if self.refuse_known(auth, &self.storage.sidecar()).is_err() {
+        if let Knowledge::Refused(_) = self.about(auth, &self.storage.ledger()) {
             return LONGEST_LOOK;
         }
         self.pause_left(auth).unwrap_or_default()

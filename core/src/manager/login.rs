@@ -97,7 +97,7 @@ impl Shared {
     ) -> Result<CodexAuth> {
         let replaced = self.replace_login(&auth).await.map_err(not_saved)?;
         let replaced = replaced.filter(|_| revoke_replaced).map(|record| self.newest(&record));
-        self.memory.forget_rotation();
+        self.memory.forget_pair();
         // It is stored, whatever reading it back may say.
         let stored = self.follow_store().await.map(|view| view.auth).unwrap_or_else(|error| {
             tracing::warn!(%error, "a new login cannot be read back");

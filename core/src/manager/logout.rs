@@ -83,7 +83,7 @@ impl Shared {
     }
 
     async fn logged_out(&self, outcome: LogoutOutcome) -> Result<LogoutOutcome> {
-        self.memory.forget_rotation();
+        self.memory.forget_pair();
         match self.follow_store().await {
             Err(error) if !outcome.removed => return Err(error),
             // It is gone, whatever a look at the store may say.
@@ -111,10 +111,9 @@ impl Shared {
 
     /// The login in `record`, or the pair that is still to be saved in its place.
     pub(super) fn newest(&self, record: &Arc<AuthDotJson>) -> Arc<AuthDotJson> {
-        let unsaved = self.memory.rotated().filter(|rotated| {
-            rotated.unsaved && self.is_replaceable(record, &rotated.record, &rotated.redeemed)
-        });
-        unsaved.map_or_else(|| Arc::clone(record), |rotated| Arc::clone(&rotated.record))
+        let unsaved = self.memory.unsaved();
+        let unsaved = unsaved.filter(|pair| self.is_replaceable(record, &pair.record));
+        unsaved.map_or_else(|| Arc::clone(record), |pair| Arc::clone(&pair.record))
     }
 
     /// Best effort: the login is removed whatever the server says.

@@ -1,58 +1,34 @@
-//! What a manager remembers besides the snapshot: tokens that failed, and the last rotation.
-//! Immutable values behind atomic pointers, so that a forked child inherits all of it.
+//! What a manager remembers besides the snapshot: access tokens that were rejected, what it knows of
+//! refresh tokens, and the last pair that it redeemed one for. Immutable values behind atomic
+//! pointers, so that a forked child inherits all of it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 
 use crate::auth_dot_json::AuthDotJson;
+use crate::ledger::Ledger;
 use crate::secret::Fingerprint;
-use crate::token_endpoint::RefusalReason;
 
-const MOST_REMEMBERED: usize = 16;
-const MOST_REDEEMED: usize = 32;
-
-/// An unclassified 401 may be the server's trouble rather than the token's.
-const UNAUTHORIZED_LIFE: Duration = Duration::from_secs(5 * 60);
+/// Rejected access tokens.
+const MOST_REJECTED: usize = 16;
 
 #[derive(Debug, Default)]
 pub(super) struct Memory {
+    ledger: ArcSwap<Ledger>,
     rejected: ArcSwap<Vec<Fingerprint>>,
-    refused: ArcSwap<Vec<Refused>>,
-    rotated: ArcSwapOption<Rotated>,
+    pair: ArcSwapOption<OwnPair>,
     pause: ArcSwapOption<Pause>,
 }
 
 /// The last pair that this manager redeemed a token for.
 #[derive(Debug, Clone)]
-pub(super) struct Rotated {
-    /// The refresh tokens that were spent on the way to it.
-    pub(super) redeemed: Vec<Fingerprint>,
+pub(super) struct OwnPair {
     /// The record with the pair in it.
     pub(super) record: Arc<AuthDotJson>,
     /// Whether the store is still to get it.
-    pub(super) unsaved: bool,
-}
-
-impl Rotated {
-    /// Whether the pair takes the place of a stored one whose refresh token is `stored`: of one
-    /// that was spent for it, or one that a server left as it was and that is still to be saved.
-    pub(super) fn follows(&self, stored: Fingerprint) -> bool {
-        self.redeemed.contains(&stored) || (self.unsaved && self.live() == Some(stored))
-    }
-
-    /// The refresh token of the pair.
-    fn live(&self) -> Option<Fingerprint> {
-        self.record.tokens.as_ref().map(|tokens| tokens.refresh_token.fingerprint())
-    }
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Refused {
-    token: Fingerprint,
-    reason: RefusalReason,
-    until: Option<Duration>,
+    pub(super) is_unsaved: bool,
 }
 
 /// No background refresh in the place of this access token before that time.
@@ -62,66 +38,75 @@ struct Pause {
     until: Duration,
 }
 
+impl OwnPair {
+    /// The refresh token of the pair.
+    pub(super) fn granted(&self) -> Option<Fingerprint> {
+        self.record.tokens.as_ref().map(|tokens| tokens.refresh_token.fingerprint())
+    }
+}
+
 impl Memory {
+    /// What this manager knows of refresh tokens.
+    pub(super) fn ledger(&self) -> Guard<Arc<Ledger>> {
+        self.ledger.load()
+    }
+
+    pub(super) fn note(&self, change: impl Fn(&mut Ledger)) {
+        self.ledger.rcu(|ledger| {
+            let mut ledger = Ledger::clone(ledger);
+            change(&mut ledger);
+            ledger
+        });
+    }
+
     pub(super) fn reject(&self, access_token: Fingerprint) {
-        remember(&self.rejected, access_token, |known| *known == access_token);
+        self.rejected.rcu(|rejected| {
+            let others = rejected.iter().copied().filter(|known| *known != access_token);
+            let mut rejected: Vec<_> = others.chain([access_token]).collect();
+            rejected.drain(..rejected.len().saturating_sub(MOST_REJECTED));
+            rejected
+        });
     }
 
     pub(super) fn is_rejected(&self, access_token: Fingerprint) -> bool {
         self.rejected.load().contains(&access_token)
     }
 
-    /// Believes from now on that `token` is refused.
-    pub(super) fn refuse(&self, token: Fingerprint, reason: RefusalReason, elapsed: Duration) {
-        let until = (reason == RefusalReason::Unauthorized).then(|| elapsed + UNAUTHORIZED_LIFE);
-        remember(&self.refused, Refused { token, reason, until }, |known| known.token == token);
+    /// Remembers that `redeemed` was spent for `granted` in `record`, which is still to be saved.
+    pub(super) fn keep_pair(
+        &self,
+        redeemed: Fingerprint,
+        granted: Fingerprint,
+        record: &Arc<AuthDotJson>,
+    ) {
+        self.note(|ledger| ledger.rotate(redeemed, granted));
+        let pair = OwnPair { record: Arc::clone(record), is_unsaved: true };
+        self.pair.store(Some(Arc::new(pair)));
     }
 
-    pub(super) fn refusal(&self, token: Fingerprint, elapsed: Duration) -> Option<RefusalReason> {
-        let refused = self.refused.load();
-        let known = refused.iter().find(|known| known.token == token)?;
-        known.until.is_none_or(|until| elapsed < until).then_some(known.reason)
+    pub(super) fn pair(&self) -> Option<Arc<OwnPair>> {
+        self.pair.load_full()
     }
 
-    /// Notes that `redeemed` was spent for what `record` holds, which is still to be saved.
-    pub(super) fn rotate(&self, redeemed: Fingerprint, record: &Arc<AuthDotJson>) {
-        self.rotated.rcu(|rotated| {
-            // The history of another login is none of this one's.
-            let before = rotated.as_ref().filter(|before| before.live() == Some(redeemed));
-            let mut spent = before.map_or_else(Vec::new, |before| before.redeemed.clone());
-            spent.retain(|known| *known != redeemed);
-            spent.push(redeemed);
-            spent.drain(..spent.len().saturating_sub(MOST_REDEEMED));
-            // A server that does not rotate spends nothing.
-            let record = Arc::clone(record);
-            let mut next = Rotated { redeemed: spent, record, unsaved: true };
-            let live = next.live();
-            next.redeemed.retain(|known| Some(*known) != live);
-            Some(Arc::new(next))
-        });
-    }
-
-    pub(super) fn rotated(&self) -> Option<Arc<Rotated>> {
-        self.rotated.load_full()
+    /// The pair that is still to be saved.
+    pub(super) fn unsaved(&self) -> Option<Arc<OwnPair>> {
+        self.pair().filter(|pair| pair.is_unsaved)
     }
 
     /// Notes that there is nothing to save any more; whether there was. The pair stays known, should
-    /// somebody put a token back that was spent for it.
+    /// another program put a token back that was spent for it.
     pub(super) fn mark_saved(&self) -> bool {
-        let before = self.rotated.rcu(|rotated| {
-            rotated
-                .as_ref()
-                .map(|rotated| Arc::new(Rotated { unsaved: false, ..Rotated::clone(rotated) }))
-        });
-        before.is_some_and(|rotated| rotated.unsaved)
+        let saved = |pair: &Arc<OwnPair>| OwnPair { is_unsaved: false, ..OwnPair::clone(pair) };
+        let before = self.pair.rcu(|pair| pair.as_ref().map(saved).map(Arc::new));
+        before.is_some_and(|pair| pair.is_unsaved)
     }
 
-    pub(super) fn forget_rotation(&self) {
-        self.rotated.store(None);
+    pub(super) fn forget_pair(&self) {
+        self.pair.store(None);
     }
 
     pub(super) fn has_unsaved(&self) -> bool {
-        self.rotated.load().as_ref().is_some_and(|rotated| rotated.unsaved)
+        self.pair.load().as_ref().is_some_and(|pair| pair.is_unsaved)
     }
 
     pub(super) fn pause_background(&self, access_token: Fingerprint, until: Duration) {
@@ -137,37 +122,5 @@ impl Memory {
         let pause = self.pause.load();
         let until = pause.as_ref().filter(|pause| pause.access_token == access_token)?.until;
         until.checked_sub(elapsed).filter(|left| !left.is_zero())
-    }
-}
-
-/// Appends `value` in the place of what it `replaces`, and drops the oldest.
-fn remember<T: Clone>(list: &ArcSwap<Vec<T>>, value: T, replaces: impl Fn(&T) -> bool) {
-    list.rcu(|list| {
-        let mut list: Vec<T> = list.iter().filter(|known| !replaces(known)).cloned().collect();
-        list.push(value.clone());
-        list.drain(..list.len().saturating_sub(MOST_REMEMBERED));
-        list
-    });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_spent_tokens_of_one_login_are_not_another_ones() {
-        let token = |name: &str| Fingerprint::of(name.as_bytes());
-        let record = |name: &str| {
-            let json =
-                format!(r#"{{"tokens": {{"access_token": "a", "refresh_token": "{name}"}}}}"#);
-            Arc::new(AuthDotJson::parse(json.as_bytes()).expect("a record"))
-        };
-        let memory = Memory::default();
-        memory.rotate(token("a0"), &record("a1"));
-        memory.rotate(token("a1"), &record("a2"));
-        let spent = |memory: &Memory| memory.rotated().expect("a rotation").redeemed.clone();
-        assert_eq!(spent(&memory), [token("a0"), token("a1")]);
-        memory.rotate(token("b0"), &record("b1"));
-        assert_eq!(spent(&memory), [token("b0")]);
     }
 }

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::demand::{Key, Outcome};
 use super::events::Subscribers;
 use crate::error::Result;
+use crate::secret::Fingerprint;
 use crate::storage::RefreshLock;
 
 /// Where the outcome of a flight appears.
@@ -63,5 +64,7 @@ impl Drop for Task {
 #[derive(Debug)]
 pub(super) struct Unsaved {
     pub(super) lock: Box<dyn RefreshLock>,
+    /// What the pair was redeemed for.
+    pub(super) redeemed: Fingerprint,
     pub(super) _task: Task,
 }

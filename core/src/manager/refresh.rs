@@ -9,11 +9,13 @@ use super::attempt::Attempt;
 use super::decision::GiveUpReason;
 use super::demand::{Demand, Outcome, Purpose};
 use super::events::Event;
+use super::exchange::not_yet;
 use super::shared::Shared;
 use super::spans::{self, Code, traced};
 use super::store_watch::StoreWatch;
 use super::sync::View;
 use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::Knowledge;
 use crate::snapshot::CodexAuth;
 use crate::storage::RefreshLock;
 
@@ -126,10 +128,12 @@ impl Shared {
     /// also waited for a winner.
     async fn heed_verdict(&self, view: &View, since: DateTime<Utc>) -> Result<()> {
         let Some(auth) = &view.auth else { return Ok(()) };
-        let sidecar = self.storage.sidecar();
-        let known = self.refuse_known(auth, &sidecar);
-        let Err(verdict) = known.and_then(|()| self.share_rest(auth, &sidecar, since)) else {
-            return Ok(());
+        let verdict = match self.about(auth, &self.storage.ledger()) {
+            Knowledge::Refused(reason) => reason.into_error(),
+            Knowledge::RestUntil { until, noted_at } if noted_at > since => {
+                not_yet(until - self.environment.clock.now())
+            }
+            _ => return Ok(()),
         };
         let stored = self.follow_store().await?.auth;
         let token = stored.as_ref().and_then(CodexAuth::refresh_fingerprint);

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::attempt::note;
 use super::current::Current;
 use super::events::Event;
-use super::memory::Rotated;
+use super::memory::OwnPair;
 use super::process::Unsaved;
 use super::shared::Shared;
 use super::spans::{self, traced};
@@ -19,7 +18,6 @@ use crate::claims::IdTokenClaims;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{Identity, IdentityMatch};
 use crate::secret::{Fingerprint, Secret};
-use crate::sidecar::Sidecar;
 use crate::snapshot::CodexAuth;
 use crate::storage::{RefreshLock, Swap, Version};
 use crate::token_endpoint::Grant;
@@ -84,25 +82,17 @@ impl Reply {
 }
 
 impl Shared {
-    /// Writes the tokens of `pair` onto what the store holds, as long as that still holds one of
-    /// the `redeemed` tokens, or already the pair's own: then an earlier try failed after it had
-    /// written, and only another one can show that it is durable.
-    pub(super) async fn commit_pair(
-        &self,
-        pair: &Arc<AuthDotJson>,
-        redeemed: &[Fingerprint],
-    ) -> Result<SaveOutcome> {
-        traced(spans::commit(), self.try_commit(pair, redeemed)).await
+    /// Writes the tokens of `pair` onto what the store holds, as long as that still holds a token
+    /// that the pair's came from, or already the pair's own: then an earlier try failed after it
+    /// had written, and only another one can show that it is durable.
+    pub(super) async fn commit_pair(&self, pair: &Arc<AuthDotJson>) -> Result<SaveOutcome> {
+        traced(spans::commit(), self.try_commit(pair)).await
     }
 
-    async fn try_commit(
-        &self,
-        pair: &Arc<AuthDotJson>,
-        redeemed: &[Fingerprint],
-    ) -> Result<SaveOutcome> {
+    async fn try_commit(&self, pair: &Arc<AuthDotJson>) -> Result<SaveOutcome> {
         for _ in 0..MOST_CONFLICTS {
             let loaded = self.storage.load().await?;
-            let stored = loaded.record.filter(|stored| self.is_replaceable(stored, pair, redeemed));
+            let stored = loaded.record.filter(|stored| self.is_replaceable(stored, pair));
             let Some(stored) = stored else {
                 return superseded(&loaded.version);
             };
@@ -120,12 +110,12 @@ impl Shared {
     /// Puts the newer pair in `view` back in the place of a spent token. Takes no refresh lock: a
     /// newcomer may hold that and wait for us.
     pub(super) async fn repair(&self, view: &View) -> Result<()> {
-        let (Some(spent), Some(auth)) = (view.spent, &view.auth) else { return Ok(()) };
+        let Some(auth) = view.auth.as_ref().filter(|_| view.is_spent) else { return Ok(()) };
         tracing::warn!("the store holds a spent refresh token; writing its successor again");
         let pair = auth.record();
-        self.commit_pair(pair, &[spent]).await?;
-        let is_own = |rotated: Arc<Rotated>| Arc::ptr_eq(&rotated.record, pair);
-        if self.memory.rotated().is_some_and(is_own) {
+        self.commit_pair(pair).await?;
+        let is_own = |own: Arc<OwnPair>| Arc::ptr_eq(&own.record, pair);
+        if self.memory.pair().is_some_and(is_own) {
             self.mark_recovered();
         }
         Ok(())
@@ -143,9 +133,13 @@ impl Shared {
     }
 
     /// Keeps `lock` until the pair in memory is saved, and keeps trying to.
-    pub(super) async fn keep_unsaved(self: &Arc<Self>, lock: Box<dyn RefreshLock>) {
+    pub(super) async fn keep_unsaved(
+        self: &Arc<Self>,
+        lock: Box<dyn RefreshLock>,
+        redeemed: Fingerprint,
+    ) {
         let process = self.process();
-        let unsaved = Unsaved { lock, _task: process.task() };
+        let unsaved = Unsaved { lock, redeemed, _task: process.task() };
         *process.unsaved.lock().await = Some(unsaved);
         let shared = Arc::clone(self);
         let retry = Box::pin(async move { shared.keep_saving().await });
@@ -164,15 +158,15 @@ impl Shared {
         let process = self.process();
         let mut unsaved = process.unsaved.lock().await;
         let Some(kept) = unsaved.as_ref() else { return Ok(None) };
-        if let Some(rotated) = self.memory.rotated().filter(|rotated| rotated.unsaved) {
-            match self.commit_pair(&rotated.record, &rotated.redeemed).await? {
+        if let Some(pair) = self.memory.unsaved() {
+            match self.commit_pair(&pair.record).await? {
                 SaveOutcome::Saved(_) => self.mark_recovered(),
                 SaveOutcome::Superseded => {
                     self.memory.mark_saved();
                 }
             }
-            note(&*kept.lock, Sidecar::settle);
         }
+        self.note(&*kept.lock, |ledger| ledger.settle(kept.redeemed));
         Ok(unsaved.take().map(|unsaved| unsaved.lock))
     }
 
@@ -200,14 +194,13 @@ impl Shared {
         &self,
         stored: &Arc<AuthDotJson>,
         pair: &Arc<AuthDotJson>,
-        redeemed: &[Fingerprint],
     ) -> bool {
         let (Some(stored), Some(pair)) = (self.login(stored), self.login(pair)) else {
             return false;
         };
-        let Some(token) = stored.refresh_fingerprint() else { return false };
-        let is_known = redeemed.contains(&token) || pair.refresh_fingerprint() == Some(token);
-        is_known && stored.identity().compare(pair.identity()) != IdentityMatch::Different
+        let tokens = pair.refresh_fingerprint().zip(stored.refresh_fingerprint());
+        tokens.is_some_and(|(token, stored)| self.descends(token, stored))
+            && stored.identity().compare(pair.identity()) != IdentityMatch::Different
     }
 }
 

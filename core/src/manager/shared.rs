@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::oneshot;
@@ -15,11 +16,13 @@ use super::stats::Counters;
 use crate::auth_dot_json::AuthDotJson;
 use crate::environment::{BoxFuture, Environment};
 use crate::error::{Error, Result, transient};
+use crate::ledger::{Knowledge, Ledger};
 use crate::login::AuthorizationServer;
 use crate::process::PerProcess;
+use crate::secret::Fingerprint;
 use crate::snapshot::CodexAuth;
-use crate::storage::{AuthStorage, Loaded, StoreHolder};
-use crate::token_endpoint::TokenEndpoint;
+use crate::storage::{AuthStorage, Loaded, RefreshLock, StoreHolder};
+use crate::token_endpoint::{RefusalReason, TokenEndpoint};
 
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -33,6 +36,8 @@ pub(super) struct Shared {
     pub(super) counters: Counters,
     /// Which store held the login when it was last read, if the store is one that chooses.
     holder: ArcSwapOption<StoreHolder>,
+    /// Whether the stored ledger could not be written the last time.
+    is_ledger_unwritten: AtomicBool,
     process: PerProcess<Process>,
 }
 
@@ -54,6 +59,7 @@ impl Shared {
             memory: Memory::default(),
             counters: Counters::default(),
             holder: ArcSwapOption::empty(),
+            is_ledger_unwritten: AtomicBool::new(false),
             process: PerProcess::new(),
         }
     }
@@ -67,6 +73,44 @@ impl Shared {
     pub(super) fn login(&self, record: &Arc<AuthDotJson>) -> Option<CodexAuth> {
         let now = self.environment.clock.now();
         CodexAuth::received(Arc::clone(record), now, &self.options.originator)
+    }
+
+    /// What is known of the refresh token of `auth`: in memory, and in the `stored` ledger.
+    pub(super) fn about(&self, auth: &CodexAuth, stored: &Ledger) -> Knowledge {
+        let Some(tokens) = auth.managed_tokens() else { return Knowledge::Nothing };
+        if tokens.refresh_token.is_empty() {
+            return Knowledge::Refused(RefusalReason::EmptyRefreshToken);
+        }
+        let (token, now) = (tokens.refresh_token.fingerprint(), self.environment.clock.now());
+        self.memory.ledger().about(token, now).or(stored.about(token, now))
+    }
+
+    /// Whether the refresh token `token` came from `ancestor`, or is the same.
+    pub(super) fn descends(&self, token: Fingerprint, ancestor: Fingerprint) -> bool {
+        self.memory.ledger().descends(token, ancestor)
+            || self.storage.ledger().descends(token, ancestor)
+    }
+
+    /// Notes something in memory, and for the next holders of `lock`.
+    pub(super) fn note(&self, lock: &dyn RefreshLock, change: impl Fn(&mut Ledger)) {
+        self.memory.note(&change);
+        self.note_for_others(lock, change);
+    }
+
+    /// Notes something for the next holders of `lock`. They can do without.
+    pub(super) fn note_for_others(&self, lock: &dyn RefreshLock, change: impl FnOnce(&mut Ledger)) {
+        let mut ledger = lock.ledger();
+        change(&mut ledger);
+        let written = lock.set_ledger(&ledger);
+        let was_unwritten = self.is_ledger_unwritten.swap(written.is_err(), Ordering::SeqCst);
+        match written {
+            Err(error) if !was_unwritten => tracing::warn!(
+                %error,
+                "other processes are not told what becomes of the refresh token; make the place \
+                 writable"
+            ),
+            _ => {}
+        }
     }
 
     /// Reads the store: at once where that is possible, else on our own thread. A reader whose store

@@ -54,8 +54,8 @@ pub(super) struct View {
     pub(super) auth: Option<CodexAuth>,
     /// Whether there is a login that this manager is not to publish.
     pub(super) is_foreign: bool,
-    /// The spent refresh token that the store holds although we know its successor.
-    pub(super) spent: Option<Fingerprint>,
+    /// Whether the store holds a spent refresh token in the place of the one in `auth`.
+    pub(super) is_spent: bool,
     /// Whether the snapshot in memory was replaced.
     pub(super) changed: bool,
 }
@@ -77,12 +77,12 @@ impl Shared {
         }
         // Or publishers keep winning: what is published is as new as it gets.
         let auth = self.current.auth();
-        Ok(View { auth, is_foreign: false, spent: None, changed: false })
+        Ok(View { auth, is_foreign: false, is_spent: false, changed: false })
     }
 
     /// Publishes what was loaded; none if something else was published since `seen`.
     pub(super) fn adopt(&self, seen: &Arc<Current>, loaded: &Loaded) -> Option<View> {
-        let (record, spent) = self.effective(seen, loaded);
+        let (record, is_spent) = self.effective(seen, loaded);
         let mut auth = record.and_then(|record| self.received(seen, &record));
         let is_foreign = auth.as_ref().is_some_and(|auth| !self.may_publish(auth));
         if is_foreign {
@@ -94,7 +94,7 @@ impl Shared {
             (None, None) => false,
             _ => true,
         };
-        let view = View { auth, is_foreign, spent, changed };
+        let view = View { auth, is_foreign, is_spent, changed };
         if !changed {
             return Some(view);
         }
@@ -114,7 +114,7 @@ impl Shared {
     /// What the store's record is to `auth`, and whether there is anything to do about it.
     pub(super) async fn sync(self: &Arc<Self>, auth: &CodexAuth) -> Result<(View, SyncOutcome)> {
         let view = self.follow_store().await?;
-        if view.spent.is_some() && self.options.may_refresh() {
+        if view.is_spent && self.options.may_refresh() {
             drop(self.start_repair(auth)?);
         }
         let outcome = match self.relation(auth, &view) {
@@ -152,47 +152,44 @@ impl Shared {
             return if same { IdentityMatch::Same } else { IdentityMatch::Different };
         };
         match auth.identity().compare(found.identity()) {
-            IdentityMatch::Unknown if old == new || self.storage.sidecar().descends(new, old) => {
-                IdentityMatch::Same
-            }
+            IdentityMatch::Unknown if self.descends(new, old) => IdentityMatch::Same,
             known => known,
         }
     }
 
     /// The record to go by: the stored one, unless its refresh token is known to be spent and its
-    /// successor is at hand. Then also the spent token's fingerprint. Where only a part of the store
-    /// could be read, a pair that is still to be saved belongs into the rest of it.
-    fn effective(
-        &self,
-        seen: &Current,
-        loaded: &Loaded,
-    ) -> (Option<Arc<AuthDotJson>>, Option<Fingerprint>) {
-        let unsaved = self.memory.rotated().filter(|rotated| rotated.unsaved);
+    /// successor is at hand; also whether that is so. Where only a part of the store could be read,
+    /// a pair that is still to be saved belongs into the rest of it.
+    fn effective(&self, seen: &Current, loaded: &Loaded) -> (Option<Arc<AuthDotJson>>, bool) {
+        let unsaved = self.memory.unsaved();
         if let Some(unsaved) = unsaved.filter(|_| loaded.version.is_partial()) {
-            return (Some(Arc::clone(&unsaved.record)), None);
+            return (Some(Arc::clone(&unsaved.record)), false);
         }
         let stored = loaded.record.clone();
-        let Some(spent) = stored.as_deref().and_then(refresh_fingerprint) else {
-            return (stored, None);
+        let Some(token) = stored.as_deref().and_then(refresh_fingerprint) else {
+            return (stored, false);
         };
-        let newer = self.newer_in_memory(seen, spent);
-        let newer = newer.filter(|newer| self.is_same_owner(stored.as_ref(), newer));
-        match newer {
-            Some(newer) => (Some(newer), Some(spent)),
-            None => (stored, None),
+        let newer = self.newer_in_memory(seen, token);
+        match newer.filter(|newer| self.is_same_owner(stored.as_ref(), newer)) {
+            Some(newer) => (Some(newer), true),
+            None => (stored, false),
         }
     }
 
+    /// What takes the place of a stored record with the refresh token `stored`: the snapshot or the
+    /// last own pair, where its token came from that one; also an unsaved pair whose refresh token
+    /// the server has left as it was.
     fn newer_in_memory(&self, seen: &Current, stored: Fingerprint) -> Option<Arc<AuthDotJson>> {
-        let descends = |cached: &&CodexAuth| {
-            let token = cached.refresh_fingerprint().filter(|token| *token != stored);
-            token.is_some_and(|token| self.storage.sidecar().descends(token, stored))
-        };
-        if let Some(cached) = seen.auth.as_ref().filter(descends) {
+        let is_newer = |token| token != stored && self.descends(token, stored);
+        if let Some(cached) = &seen.auth
+            && cached.refresh_fingerprint().is_some_and(is_newer)
+        {
             return Some(Arc::clone(cached.record()));
         }
-        let rotated = self.memory.rotated()?;
-        rotated.follows(stored).then(|| Arc::clone(&rotated.record))
+        let own = self.memory.pair()?;
+        let token = own.granted()?;
+        let takes_its_place = is_newer(token) || (own.is_unsaved && token == stored);
+        takes_its_place.then(|| Arc::clone(&own.record))
     }
 
     fn is_same_owner(&self, stored: Option<&Arc<AuthDotJson>>, newer: &Arc<AuthDotJson>) -> bool {

@@ -3,6 +3,7 @@
 mod accounts;
 mod authorization;
 mod bounds;
+mod doubts;
 mod events;
 mod following;
 mod guardian;

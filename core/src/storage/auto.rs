@@ -19,7 +19,7 @@ use crate::auth_dot_json::AuthDotJson;
 use crate::environment::{BoxFuture, Environment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{Identity, IdentityMatch};
-use crate::sidecar::Sidecar;
+use crate::ledger::Ledger;
 
 /// The login of a `CODEX_HOME` in the keyring, or in `auth.json` where the keyring does not work.
 ///
@@ -192,9 +192,9 @@ impl AutoStorage {
     fn expect_login(&self) {
         self.is_keyring_empty.learn(false);
         if let Some(lock) = self.lock.load().as_deref().and_then(Weak::upgrade) {
-            let mut sidecar = lock.sidecar();
-            sidecar.set_keyring_empty(false);
-            if let Err(error) = lock.set_sidecar(&sidecar) {
+            let mut ledger = lock.ledger();
+            ledger.set_keyring_empty(false);
+            if let Err(error) = lock.set_ledger(&ledger) {
                 tracing::debug!(%error, "the refresh lock's record was not written");
             }
         }
@@ -232,7 +232,7 @@ impl AutoStorage {
     /// Without the keyring, the file is all there is only where the keyring holds nothing.
     fn refuse_unless_empty(&self, error: &Error) -> Result<()> {
         let is_empty = self.keyring.is_seen_empty().or_else(|| self.is_keyring_empty.get());
-        if is_empty.unwrap_or_else(|| self.file.sidecar().is_keyring_empty()) {
+        if is_empty.unwrap_or_else(|| self.file.ledger().is_keyring_empty()) {
             return Ok(());
         }
         if error.kind() == ErrorKind::KeyringTooLong {
@@ -305,8 +305,8 @@ impl AuthStorage for AutoStorage {
         })
     }
 
-    fn sidecar(&self) -> Sidecar {
-        self.file.sidecar()
+    fn ledger(&self) -> Ledger {
+        self.file.ledger()
     }
 
     fn holder(&self) -> Option<StoreHolder> {
@@ -326,16 +326,16 @@ impl RefreshLock for AutoLock {
         self.lock.check()
     }
 
-    fn sidecar(&self) -> Sidecar {
-        self.lock.sidecar()
+    fn ledger(&self) -> Ledger {
+        self.lock.ledger()
     }
 
-    fn set_sidecar(&self, sidecar: &Sidecar) -> Result<()> {
-        let mut sidecar = sidecar.clone();
+    fn set_ledger(&self, ledger: &Ledger) -> Result<()> {
+        let mut ledger = ledger.clone();
         if let Some(is_empty) = self.is_keyring_empty.get() {
-            sidecar.set_keyring_empty(is_empty);
+            ledger.set_keyring_empty(is_empty);
         }
-        self.lock.set_sidecar(&sidecar)
+        self.lock.set_ledger(&ledger)
     }
 }
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::{AuthStorage, Loaded, Swap, Version};
 use crate::auth_dot_json::AuthDotJson;
+use crate::ledger::Ledger;
 use crate::process;
 use crate::secret::Fingerprint;
-use crate::sidecar::Sidecar;
 
 /// Runs the suite. Every call of `open` opens another handle on one store, which is empty at
 /// first, and is empty again at the end.
@@ -93,14 +93,14 @@ async fn excludes_other_holders(store: &dyn AuthStorage, other: &dyn AuthStorage
     let lock = store.try_lock().await.expect("a lock").expect("it is free");
     lock.check().expect("it is held");
     assert!(other.try_lock().await.expect("no error").is_none(), "there is one holder at a time");
-    let mut sidecar = Sidecar::default();
+    let mut ledger = Ledger::default();
     let [old, new] = ["old", "new"].map(|token| Fingerprint::of(token.as_bytes()));
-    sidecar.add_rotation(old, new);
-    lock.set_sidecar(&sidecar).expect("a note for the next holder");
-    assert_eq!(other.sidecar(), sidecar, "the note is read without the lock");
+    ledger.rotate(old, new);
+    lock.set_ledger(&ledger).expect("a note for the next holder");
+    assert_eq!(other.ledger(), ledger, "the note is read without the lock");
     drop(lock);
     let lock = other.try_lock().await.expect("a lock").expect("it is free again");
-    assert_eq!(lock.sidecar(), sidecar, "and by the next holder");
+    assert_eq!(lock.ledger(), ledger, "and by the next holder");
 }
 
 async fn deletes_only_what_was_seen(store: &dyn AuthStorage, other: &dyn AuthStorage) {

@@ -9,8 +9,8 @@ use super::{AuthStorage, EphemeralStorage, Loaded, Readiness, RefreshLock, Swap,
 use crate::auth_dot_json::AuthDotJson;
 use crate::environment::{BoxFuture, Environment};
 use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::Ledger;
 use crate::secret::Secret;
-use crate::sidecar::Sidecar;
 
 /// How long one call may take. What takes longer is an error, and its answer is not waited for.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -137,7 +137,7 @@ pub trait CustomStore: Send + Sync + fmt::Debug {
 pub struct CustomStorage {
     store: Arc<dyn CustomStore>,
     environment: Environment,
-    /// Holds no login: only the lock within this process, and its sidecar.
+    /// Holds no login: only the lock within this process, and its ledger.
     process: EphemeralStorage,
 }
 
@@ -229,8 +229,8 @@ impl AuthStorage for CustomStorage {
         Box::pin(self.try_both_locks())
     }
 
-    fn sidecar(&self) -> Sidecar {
-        self.process.sidecar()
+    fn ledger(&self) -> Ledger {
+        self.process.ledger()
     }
 }
 
@@ -246,12 +246,12 @@ impl RefreshLock for CustomLock {
         Ok(())
     }
 
-    fn sidecar(&self) -> Sidecar {
-        self.process.sidecar()
+    fn ledger(&self) -> Ledger {
+        self.process.ledger()
     }
 
-    fn set_sidecar(&self, sidecar: &Sidecar) -> Result<()> {
-        self.process.set_sidecar(sidecar)
+    fn set_ledger(&self, ledger: &Ledger) -> Result<()> {
+        self.process.set_ledger(ledger)
     }
 }
 

@@ -22,7 +22,7 @@ use self::envelope::WORK_FACTOR;
 use self::material::{Material, Prepared};
 use self::opener::{Opened, Opener, Opening};
 use super::file::{
-    Home, Replacement, TORN_FOR, Target, commit_locks, folders_of, prove, read_bytes, read_sidecar,
+    Home, Replacement, TORN_FOR, Target, commit_locks, folders_of, prove, read_bytes, read_ledger,
     stamp_of, sync, try_refresh_lock, unreadable, unwritable, version_at, version_of,
 };
 use super::keyring::{Keyring, KeyringItem, PatientKeyring, remove_file};
@@ -30,8 +30,8 @@ use super::{AuthStorage, Loaded, Readiness, RefreshLock, Stamp, Swap, Version, o
 use crate::auth_dot_json::AuthDotJson;
 use crate::environment::{BoxFuture, Environment};
 use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::Ledger;
 use crate::secret::Secret;
-use crate::sidecar::Sidecar;
 
 /// Room for the escapes of a text within a text and for the other secrets, in logins.
 const FAR_MORE: usize = 3;
@@ -368,8 +368,8 @@ impl AuthStorage for EncryptedStorage {
         Box::pin(async { try_refresh_lock(self.home(), &self.auth_json) })
     }
 
-    fn sidecar(&self) -> Sidecar {
-        read_sidecar(self.home(), &self.auth_json)
+    fn ledger(&self) -> Ledger {
+        read_ledger(self.home(), &self.auth_json)
     }
 }
 

@@ -6,9 +6,9 @@ use super::{AuthStorage, Loaded, Readiness, RefreshLock, Swap, Version};
 use crate::auth_dot_json::AuthDotJson;
 use crate::environment::BoxFuture;
 use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::Ledger;
 use crate::login::unchecked_access_token_record;
 use crate::secret::Secret;
-use crate::sidecar::Sidecar;
 
 /// A store that cannot be changed: what a variable of this process said when it was opened.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl AuthStorage for EnvironmentVariable {
         Box::pin(async { self.refuse() })
     }
 
-    fn sidecar(&self) -> Sidecar {
-        Sidecar::default()
+    fn ledger(&self) -> Ledger {
+        Ledger::default()
     }
 }

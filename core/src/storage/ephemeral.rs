@@ -11,8 +11,8 @@ use super::{AuthStorage, Loaded, Readiness, RefreshLock, Stamp, Swap, Version};
 use crate::auth_dot_json::AuthDotJson;
 use crate::environment::BoxFuture;
 use crate::error::Result;
+use crate::ledger::Ledger;
 use crate::process::ProcessId;
-use crate::sidecar::Sidecar;
 
 /// A store in memory. Clones share one login.
 ///
@@ -33,7 +33,7 @@ struct State {
     generation: u64,
     /// The process that holds the refresh lock: a forked child inherits this, but not the lock.
     locked_by: Option<ProcessId>,
-    sidecar: Sidecar,
+    ledger: Ledger,
 }
 
 impl EphemeralStorage {
@@ -146,8 +146,8 @@ impl AuthStorage for EphemeralStorage {
         Box::pin(async { Ok(lock) })
     }
 
-    fn sidecar(&self) -> Sidecar {
-        self.0.load().sidecar.clone()
+    fn ledger(&self) -> Ledger {
+        self.0.load().ledger.clone()
     }
 }
 
@@ -159,12 +159,12 @@ impl RefreshLock for EphemeralLock {
         Ok(())
     }
 
-    fn sidecar(&self) -> Sidecar {
-        self.0.sidecar()
+    fn ledger(&self) -> Ledger {
+        self.0.ledger()
     }
 
-    fn set_sidecar(&self, sidecar: &Sidecar) -> Result<()> {
-        drop(self.0.change(|state| state.sidecar = sidecar.clone()));
+    fn set_ledger(&self, ledger: &Ledger) -> Result<()> {
+        drop(self.0.change(|state| state.ledger = ledger.clone()));
         Ok(())
     }
 }

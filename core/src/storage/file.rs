@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 pub(super) use self::home::Home;
 use self::locks::FileRefreshLock;
-pub(super) use self::locks::{CommitLocks, commit_locks, read_sidecar};
+pub(super) use self::locks::{CommitLocks, commit_locks, read_ledger};
 pub(super) use self::replace::{Replacement, sync};
 pub(super) use self::target::Target;
 use super::plain_file;
@@ -24,8 +24,8 @@ use super::{AuthStorage, Loaded, Readiness, RefreshLock, Stamp, Swap, Version};
 use crate::auth_dot_json::{AuthDotJson, InvalidRecord};
 use crate::environment::{BoxFuture, Environment};
 use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::Ledger;
 use crate::secret::Fingerprint;
-use crate::sidecar::Sidecar;
 
 /// How long a half-written file is re-read before it counts as corrupt.
 pub(super) const TORN_FOR: Duration = Duration::from_secs(1);
@@ -240,8 +240,8 @@ impl AuthStorage for FileStorage {
         Box::pin(async { try_refresh_lock(self.home(), &self.path) })
     }
 
-    fn sidecar(&self) -> Sidecar {
-        read_sidecar(self.home(), &self.path)
+    fn ledger(&self) -> Ledger {
+        read_ledger(self.home(), &self.path)
     }
 }
 

@@ -20,13 +20,13 @@ use tokio::sync::oneshot;
 
 use self::late::Writing;
 use self::prompts::Turn;
-use super::file::{Target, commit_locks, read_sidecar, try_refresh_lock, version_of};
+use super::file::{Target, commit_locks, read_ledger, try_refresh_lock, version_of};
 use super::{AuthStorage, Loaded, Readiness, RefreshLock, Swap, Version};
 use crate::auth_dot_json::AuthDotJson;
 use crate::environment::{BoxFuture, Environment};
 use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::Ledger;
 use crate::secret::Secret;
-use crate::sidecar::Sidecar;
 
 pub use item::KeyringItem;
 pub use prompts::Prompts;
@@ -329,7 +329,7 @@ impl AuthStorage for KeyringStorage {
         Box::pin(async { try_refresh_lock(&self.home, &self.path) })
     }
 
-    fn sidecar(&self) -> Sidecar {
-        read_sidecar(&self.home, &self.path)
+    fn ledger(&self) -> Ledger {
+        read_ledger(&self.home, &self.path)
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use codex_auth_sdk::{
-    AuthManager, CodexAuth, Error, Redemption, TokenEndpoint, UnauthorizedRecoveryDecision,
+    AuthManager, CodexAuth, Error, Redemption, RefusalReason, TokenEndpoint,
+    UnauthorizedRecoveryDecision,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -217,10 +218,17 @@ impl<'a> Run<'a> {
     /// A refusal is a lie of the server's, or the end of a login whose reply was lost.
     fn check_refusal(&mut self, error: &Error, asked: &[Asked], live: &Value, stats: &Value) {
         let was_in_doubt = asked.iter().any(|asked| matches!(asked.answer, Redemption::InDoubt(_)));
+        // A server that says why it refuses the token is believed.
+        let is_explained = asked.last().is_some_and(|asked| {
+            use RefusalReason::{Expired, Invalidated};
+            matches!(asked.answer, Redemption::Refused(Expired | Invalidated))
+        });
         let lied =
             asked.last().and_then(|asked| asked.failure.as_ref()).is_some_and(Failure::is_refusal);
         let is_unknown = error.reason() == Some("outcome_unknown");
-        self.expect(is_unknown == was_in_doubt, || format!("{error} after {asked:?}"));
+        self.expect(is_unknown == (was_in_doubt && !is_explained), || {
+            format!("{error} after {asked:?}")
+        });
         if live["refresh"] == true {
             self.expect(lied, || format!("a good login is refused: {error}"));
         } else {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use codex_auth_sdk::{
     AuthDotJson, AuthManager, AuthManagerBuilder, AuthStorage, BoxFuture, CodexAuth, Environment,
-    FileStorage, Loaded, Readiness, RefreshLock, Result, Sidecar, Stamp, Swap, Version,
+    FileStorage, Ledger, Loaded, Readiness, RefreshLock, Result, Stamp, Swap, Version,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -159,7 +159,7 @@ impl AuthStorage for SlowStorage {
         self.0.try_lock()
     }
 
-    fn sidecar(&self) -> Sidecar {
-        self.0.sidecar()
+    fn ledger(&self) -> Ledger {
+        self.0.ledger()
     }
 }

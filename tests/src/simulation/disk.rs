@@ -31,7 +31,7 @@ pub(super) struct Disk {
     refresh: Option<Holder>,
     commit: Option<Holder>,
     holds: u64,
-    pub(super) sidecar: Vec<u8>,
+    pub(super) ledger: Vec<u8>,
     /// How often the file was read, and how often its times were looked at.
     pub(super) reads: u64,
     pub(super) looks: u64,

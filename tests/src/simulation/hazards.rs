@@ -97,7 +97,7 @@ pub(super) struct Hazards {
     /// The probability that a process dies at one step of a save.
     pub(super) deadly_steps: f64,
     /// The probability that who dies with the refresh lock leaves half a record in it.
-    pub(super) torn_sidecars: f64,
+    pub(super) torn_ledgers: f64,
     pub(super) stops: usize,
     pub(super) disk_faults: f64,
     /// The probability that a save fails.
@@ -142,7 +142,7 @@ impl Hazards {
             revocations: 0,
             crashes: 0,
             deadly_steps: 0.0,
-            torn_sidecars: 0.0,
+            torn_ledgers: 0.0,
             stops: 0,
             disk_faults: 0.0,
             failing_saves: 0.0,
@@ -184,7 +184,7 @@ impl Hazards {
             revocations: some(0.1, 2),
             crashes: some(0.5, 4) * many,
             deadly_steps: rarely(0.3, 0.1),
-            torn_sidecars: rarely(0.2, 0.5),
+            torn_ledgers: rarely(0.2, 0.5),
             stops: some(0.4, 3) * many,
             disk_faults: rarely(0.25, 0.02),
             failing_saves: rarely(0.2, 0.4),

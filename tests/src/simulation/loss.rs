@@ -5,7 +5,7 @@ use super::executor::ProcessId;
 use super::ledger::{Client, PairId, Request, Spent};
 use super::state::State;
 
-/// Rotations that the refresh lock's record remembers.
+/// Rotations of one login that the ledger remembers.
 const MOST_LINEAGE: usize = 32;
 
 /// What became of the login in the store.

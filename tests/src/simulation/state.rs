@@ -47,7 +47,7 @@ pub(super) struct State {
     pub(super) is_down: bool,
     /// Who took the refresh lock last, and when.
     pub(super) held: Option<(ProcessId, Duration)>,
-    torn_sidecars: f64,
+    torn_ledgers: f64,
 }
 
 /// How a program uses the SDK.
@@ -123,7 +123,7 @@ impl State {
             forgotten: None,
             is_down: false,
             held: None,
-            torn_sidecars: hazards.torn_sidecars,
+            torn_ledgers: hazards.torn_ledgers,
         }
     }
 
@@ -156,9 +156,9 @@ impl State {
     /// Whether it was one that uses the SDK; `luck` is a number from 0 to below 1.
     pub(super) fn killed(&mut self, process: ProcessId, luck: f64) -> bool {
         self.note(Event::Killed(process));
-        if self.disk.holds(Lock::Refresh, process) && luck < self.torn_sidecars {
-            let half = self.disk.sidecar.len() / 2;
-            self.disk.sidecar.truncate(half);
+        if self.disk.holds(Lock::Refresh, process) && luck < self.torn_ledgers {
+            let half = self.disk.ledger.len() / 2;
+            self.disk.ledger.truncate(half);
             self.forgotten = Some(self.now());
         }
         if self.disk.holds(Lock::Refresh, process) {

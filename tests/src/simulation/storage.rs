@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use codex_auth_sdk::{
-    AuthDotJson, AuthStorage, BoxFuture, Error, ErrorKind, Loaded, Readiness, RefreshLock, Result,
-    Sidecar, Stamp, Swap, Version,
+    AuthDotJson, AuthStorage, BoxFuture, Error, ErrorKind, Ledger, Loaded, Readiness, RefreshLock,
+    Result, Stamp, Swap, Version,
 };
 
 use super::disk::{Hold, Lock};
@@ -158,8 +158,8 @@ impl AuthStorage for Storage {
         })
     }
 
-    fn sidecar(&self) -> Sidecar {
-        Sidecar::from_bytes(&self.world.state().disk.sidecar).unwrap_or_default()
+    fn ledger(&self) -> Ledger {
+        Ledger::from_bytes(&self.world.state().disk.ledger).unwrap_or_default()
     }
 }
 
@@ -181,12 +181,12 @@ impl RefreshLock for Locked {
         Ok(())
     }
 
-    fn sidecar(&self) -> Sidecar {
-        Sidecar::from_bytes(&self.0.world().state().disk.sidecar).unwrap_or_default()
+    fn ledger(&self) -> Ledger {
+        Ledger::from_bytes(&self.0.world().state().disk.ledger).unwrap_or_default()
     }
 
-    fn set_sidecar(&self, sidecar: &Sidecar) -> Result<()> {
-        self.0.world().state().disk.sidecar = sidecar.to_bytes();
+    fn set_ledger(&self, ledger: &Ledger) -> Result<()> {
+        self.0.world().state().disk.ledger = ledger.to_bytes();
         Ok(())
     }
 }

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use super::world::{Fault, World};
 use super::{RETRY, recover, refresh_token, start_recovery};
+use crate::ledger::Ledger;
 use crate::manager::{GiveUpReason, UnauthorizedRecoveryDecision};
-use crate::sidecar::Sidecar;
 use crate::storage::AuthStorage;
 use crate::token_endpoint::RefusalReason;
 
@@ -140,11 +140,12 @@ async fn g11_numbers_beyond_all_measure_are_no_panic() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn g11_a_forged_sidecar_keeps_nobody_out_for_more_than_two_minutes() {
-    let forgeries: [fn(&str, i64) -> String; 4] = [
-        |token, now| verdict(token, now, r#"{"refused": "expired"}"#),
-        |token, now| verdict(token, now + 59_999, r#"{"refused": "expired"}"#),
-        |token, now| verdict(token, now, r#"{"not_before": 8000000000000000}"#),
+async fn g11_a_forged_ledger_keeps_nobody_out_for_more_than_two_minutes() {
+    let forgeries: [fn(&str, i64) -> String; 5] = [
+        |token, now| note(token, now, now + 60_000, r#"{"refused": "expired"}"#),
+        |token, now| note(token, now + 59_999, now + 119_999, r#"{"refused": "expired"}"#),
+        |token, now| note(token, now, 8_000_000_000_000_000, r#"{"refused": "expired"}"#),
+        |token, now| note(token, now, 8_000_000_000_000_000, r#""rest""#),
         |_, now| format!(r#"{{"bucket": {{"level": -1e300, "at": {now}}}}}"#),
     ];
     for forgery in forgeries {
@@ -154,9 +155,9 @@ async fn g11_a_forged_sidecar_keeps_nobody_out_for_more_than_two_minutes() {
         let auth = manager.auth().expect("signed in");
         let token = auth.refresh_fingerprint().expect("a login").to_string();
         let forged = forgery(&token, world.environment.clock.now().timestamp_millis());
-        let forged = Sidecar::from_bytes(forged.as_bytes()).expect("a sidecar");
+        let forged = Ledger::from_bytes(forged.as_bytes()).expect("a ledger");
         let lock = world.store.memory.try_lock().await.expect("a lock").expect("free");
-        lock.set_sidecar(&forged).expect("written");
+        lock.set_ledger(&forged).expect("written");
         drop(lock);
         let start = Instant::now();
         while !recover(&manager, &auth).await.is_ok_and(|decision| decision == RETRY) {
@@ -166,8 +167,9 @@ async fn g11_a_forged_sidecar_keeps_nobody_out_for_more_than_two_minutes() {
     }
 }
 
-fn verdict(token: &str, at: i64, answer: &str) -> String {
-    format!(r#"{{"verdicts": [{{"token": "{token}", "at": {at}, "answer": {answer}}}]}}"#)
+fn note(token: &str, at: i64, until: i64, answer: &str) -> String {
+    let note = format!(r#""token": "{token}", "at": {at}, "until": {until}, "answer": {answer}"#);
+    format!(r#"{{"notes": [{{{note}}}]}}"#)
 }
 
 #[tokio::test(start_paused = true)]

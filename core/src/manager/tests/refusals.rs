@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::world::{Fault, World};
 use super::{RETRY, recover, refresh_token, start_recovery};
 use crate::environment::Random;
-use crate::sidecar::{Answer, Sidecar, Verdict};
+use crate::ledger::{Ledger, SHARED_REFUSAL};
 use crate::storage::AuthStorage;
 use crate::token_endpoint::RefusalReason;
 
@@ -105,12 +105,11 @@ async fn g2_a_refusal_of_a_token_that_the_store_has_no_more_is_not_heeded() {
     let waiting = start_recovery(&manager, &auth);
     world.pass(Duration::from_secs(1)).await;
     world.sign_in("acct-a");
-    let mut sidecar = Sidecar::default();
+    let mut ledger = Ledger::default();
     let token = auth.refresh_fingerprint().expect("a login");
-    let answer = Answer::Refused(RefusalReason::Expired);
-    let at = world.environment.clock.now();
-    sidecar.set_verdict(Verdict { token, at, answer, in_doubt: false });
-    held.set_sidecar(&sidecar).expect("written");
+    let now = world.environment.clock.now();
+    ledger.refuse(token, RefusalReason::Expired, now, Some(SHARED_REFUSAL));
+    held.set_ledger(&ledger).expect("written");
     assert_eq!(waiting.await.expect("no panic").expect("recovered"), RETRY);
     assert_eq!(world.issuer.requests(), (0, 0));
 }

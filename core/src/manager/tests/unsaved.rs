@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::world::{Fault, World};
 use super::{RETRY, recover, refresh_token, start_recovery};
 use crate::auth_dot_json::AuthDotJson;
+use crate::ledger::Ledger;
 use crate::manager::{GiveUpReason, SyncOutcome, UnauthorizedRecoveryDecision};
 use crate::secret::Fingerprint;
-use crate::sidecar::Sidecar;
 use crate::storage::AuthStorage;
 
 #[tokio::test(start_paused = true)]
@@ -126,7 +126,7 @@ async fn a_stale_writer_cannot_make_us_redeem_a_spent_token() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_manager_that_only_adopted_knows_a_spent_token_by_the_locks_record() {
+async fn a_manager_that_only_adopted_knows_a_spent_token_by_the_stored_ledger() {
     let world = World::new();
     let (redeemer, adopter) = (world.manager().await, world.manager().await);
     let first = redeemer.auth().expect("signed in");
@@ -164,16 +164,16 @@ async fn a_token_whose_redeemer_may_have_died_before_its_save_is_presented_again
     let manager = world.manager().await;
     let auth = manager.auth().expect("signed in");
     let lock = world.store.try_lock().await.expect("a lock").expect("free");
-    let mut sidecar = Sidecar::default();
+    let mut ledger = Ledger::default();
     let token = auth.refresh_fingerprint().expect("a login");
-    sidecar.add_rotation(token, Fingerprint::of(b"lost"));
-    lock.set_sidecar(&sidecar).expect("noted");
+    ledger.rotate(token, Fingerprint::of(b"lost"));
+    lock.set_ledger(&ledger).expect("noted");
     drop(lock);
     assert_eq!(recover(&manager, &auth).await.expect("recovered"), RETRY);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_manager_knows_the_tokens_it_spent_without_the_locks_record() {
+async fn a_manager_knows_the_tokens_it_spent_without_the_stored_ledger() {
     let world = World::new();
     let manager = world.manager().await;
     let first = manager.auth().expect("signed in");
@@ -183,7 +183,7 @@ async fn a_manager_knows_the_tokens_it_spent_without_the_locks_record() {
     world.pass(Duration::from_secs(120)).await;
     world.store.memory.replace(old.as_deref().cloned());
     let lock = world.store.try_lock().await.expect("a lock").expect("free");
-    lock.set_sidecar(&Sidecar::default()).expect("emptied");
+    lock.set_ledger(&Ledger::default()).expect("emptied");
     drop(lock);
     assert_eq!(recover(&manager, &second).await.expect("recovered"), RETRY);
     assert_eq!(world.issuer.requests(), (2, 2), "the successor was redeemed, not the spent token");

@@ -1,6 +1,7 @@
 //! A store that can fail and an issuer in memory, for tests under a paused clock.
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,9 +14,9 @@ use serde_json::json;
 use crate::auth_dot_json::AuthDotJson;
 use crate::environment::{BoxFuture, Clock, Environment};
 use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::Ledger;
 use crate::manager::{AuthManager, AuthManagerBuilder};
 use crate::secret::Secret;
-use crate::sidecar::Sidecar;
 use crate::simulation::simulated;
 use crate::storage::{
     AuthStorage, EphemeralStorage, Loaded, Readiness, RefreshLock, Stamp, Swap, Version,
@@ -114,6 +115,41 @@ pub(super) struct FaultyStore {
     pub(super) locks_taken: AtomicUsize,
     pub(super) is_unstamped: AtomicBool,
     pub(super) lock_is_lost: Arc<AtomicBool>,
+    pub(super) failing_notes: Arc<AtomicBool>,
+    /// The commits of whoever comes to them from now on never end: before they write, or after.
+    pub(super) hanging_commits: [AtomicBool; 2],
+    holder: Held,
+    hears_notes: Arc<Listener>,
+}
+
+/// The lock inside of the one that was handed out last.
+type Held = Arc<Mutex<Option<Box<dyn RefreshLock>>>>;
+
+/// Hears each ledger that is about to be written.
+#[derive(Default)]
+struct Listener(Mutex<Option<Box<dyn FnMut(&Ledger) + Send>>>);
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Listener")
+    }
+}
+
+impl FaultyStore {
+    /// Has the holder of the refresh lock die, as far as other processes can tell.
+    pub(super) fn kill_holder(&self) {
+        drop(self.holder.lock().expect("no panic").take());
+    }
+
+    pub(super) fn on_note(&self, listener: impl FnMut(&Ledger) + Send + 'static) {
+        *self.hears_notes.0.lock().expect("no panic") = Some(Box::new(listener));
+    }
+
+    async fn may_hang(&self, part: usize) {
+        if self.hanging_commits[part].load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// How long something takes before and after it happens.
@@ -161,9 +197,11 @@ impl AuthStorage for FaultyStore {
     ) -> BoxFuture<'a, Result<Swap>> {
         Box::pin(async move {
             self.commit_takes.wait(0).await;
+            self.may_hang(0).await;
             take_failure(&self.failing_commits)?;
             let swap = self.memory.commit(expected, record).await;
             take_failure(&self.failing_syncs)?;
+            self.may_hang(1).await;
             self.commit_takes.wait(1).await;
             swap
         })
@@ -188,14 +226,20 @@ impl AuthStorage for FaultyStore {
             let lock = self.memory.try_lock().await?;
             Ok(lock.map(|lock| {
                 self.locks_taken.fetch_add(1, Ordering::SeqCst);
-                let is_lost = Arc::clone(&self.lock_is_lost);
-                Box::new(FaultyLock { lock, is_lost }) as Box<dyn RefreshLock>
+                *self.holder.lock().expect("no panic") = Some(lock);
+                Box::new(FaultyLock {
+                    store: self.memory.clone(),
+                    held: Arc::clone(&self.holder),
+                    is_lost: Arc::clone(&self.lock_is_lost),
+                    hears_notes: Arc::clone(&self.hears_notes),
+                    fails: Arc::clone(&self.failing_notes),
+                }) as Box<dyn RefreshLock>
             }))
         })
     }
 
-    fn sidecar(&self) -> Sidecar {
-        self.memory.sidecar()
+    fn ledger(&self) -> Ledger {
+        self.memory.ledger()
     }
 }
 
@@ -210,8 +254,11 @@ fn take_failure(left: &AtomicUsize) -> Result<()> {
 /// A lock that can be taken away.
 #[derive(Debug)]
 struct FaultyLock {
-    lock: Box<dyn RefreshLock>,
+    store: EphemeralStorage,
+    held: Held,
     is_lost: Arc<AtomicBool>,
+    hears_notes: Arc<Listener>,
+    fails: Arc<AtomicBool>,
 }
 
 impl RefreshLock for FaultyLock {
@@ -219,15 +266,31 @@ impl RefreshLock for FaultyLock {
         if self.is_lost.load(Ordering::SeqCst) {
             return Err(Error::new(ErrorKind::StoreUnavailable, "the lock is gone"));
         }
-        self.lock.check()
+        Ok(())
     }
 
-    fn sidecar(&self) -> Sidecar {
-        self.lock.sidecar()
+    fn ledger(&self) -> Ledger {
+        self.store.ledger()
     }
 
-    fn set_sidecar(&self, sidecar: &Sidecar) -> Result<()> {
-        self.lock.set_sidecar(sidecar)
+    fn set_ledger(&self, ledger: &Ledger) -> Result<()> {
+        if self.fails.load(Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::StoreReadOnly, "read-only"));
+        }
+        if let Some(listener) = &mut *self.hears_notes.0.lock().expect("no panic") {
+            listener(ledger);
+        }
+        match &*self.held.lock().expect("no panic") {
+            Some(lock) => lock.set_ledger(ledger),
+            // The dead write nothing.
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for FaultyLock {
+    fn drop(&mut self) {
+        drop(self.held.lock().expect("no panic").take());
     }
 }
 
@@ -244,6 +307,10 @@ struct State {
     logins: usize,
     /// Live refresh tokens and whose they are.
     live: HashMap<String, String>,
+    /// Redeemed ones.
+    spent: HashMap<String, String>,
+    /// Whether a spent token is granted another successor.
+    grants_again: bool,
     /// What the next requests come to, in the place of what they should.
     faults: VecDeque<Fault>,
     presented: Vec<String>,
@@ -252,6 +319,13 @@ struct State {
     life: i64,
     timeouts: Vec<Duration>,
     arrivals: Vec<Duration>,
+}
+
+impl State {
+    fn swallows(&mut self) -> bool {
+        let is_next = matches!(self.faults.front(), Some(Fault::Swallowed));
+        is_next && self.faults.pop_front().is_some()
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -272,6 +346,8 @@ pub(super) enum Fault {
     Unanswered,
     /// A new access token, and the refresh token stays.
     Unrotated,
+    /// The request never arrives, and nothing ever comes back.
+    Swallowed,
 }
 
 impl Issuer {
@@ -321,6 +397,11 @@ impl Issuer {
         (state.presented.len(), state.granted)
     }
 
+    /// From now on a spent token is granted another successor, as within a grace window.
+    pub(super) fn grant_again(&self) {
+        self.state.lock().expect("no panic").grants_again = true;
+    }
+
     pub(super) fn set_latency(&self, latency: Duration) {
         self.state.lock().expect("no panic").latency = latency;
     }
@@ -366,8 +447,13 @@ impl Issuer {
     }
 
     fn grant(&self, state: &mut State, token: &str) -> Option<Grant> {
-        let login = state.live.remove(token)?;
         let generation = token.rsplit_once('-')?.1.parse::<usize>().ok()?;
+        let again = || state.spent.get(token).filter(|_| state.grants_again).cloned();
+        let (login, generation) = match state.live.remove(token) {
+            Some(login) => (login, generation),
+            None => (again()?, generation + 100),
+        };
+        state.spent.insert(token.to_owned(), login.clone());
         state.granted += 1;
         Some(self.mint(state, &login, generation + 1))
     }
@@ -395,7 +481,7 @@ impl Issuer {
                 let grant = self.grant(&mut state, token).expect("live");
                 return Redemption::Granted(Grant { id_token: None, ..grant });
             }
-            Some(Fault::Unanswered) => return Redemption::InDoubt(no_answer()),
+            Some(Fault::Unanswered | Fault::Swallowed) => return Redemption::InDoubt(no_answer()),
             Some(Fault::Lost) => {
                 drop(self.grant(&mut state, token));
                 return Redemption::InDoubt(no_answer());
@@ -417,6 +503,9 @@ impl TokenEndpoint for Issuer {
     ) -> BoxFuture<'a, Redemption> {
         Box::pin(async move {
             self.state.lock().expect("no panic").timeouts.push(timeout);
+            if self.state.lock().expect("no panic").swallows() {
+                std::future::pending::<()>().await;
+            }
             // Spent at once, answered later: what happens in between is what matters.
             let answer = self.answer(refresh_token.expose());
             let latency = self.state.lock().expect("no panic").latency;

@@ -11,7 +11,7 @@ use super::target::Target;
 use super::unwritable;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sidecar::{LARGEST_SIDECAR, Sidecar};
+use crate::ledger::{LARGEST_LEDGER, Ledger};
 use crate::storage::RefreshLock;
 use crate::storage::lock_file::LockFile;
 use crate::storage::plain_file::{self, Links};
@@ -84,7 +84,7 @@ async fn acquire_within(
 }
 
 /// The refresh lock: one file in the home, and one in the record's own folder where that is another.
-/// The latter is the one of all homes that share the record, so it carries the sidecar.
+/// The latter is the one of all homes that share the record, so it carries the ledger.
 #[derive(Debug)]
 pub(super) struct FileRefreshLock {
     // Dropped, so unlocked, in this order.
@@ -127,26 +127,26 @@ impl RefreshLock for FileRefreshLock {
         Ok(())
     }
 
-    fn sidecar(&self) -> Sidecar {
+    fn ledger(&self) -> Ledger {
         let file = self.shared().file();
-        file.map_or_else(Sidecar::default, |file| read(&file))
+        file.map_or_else(Ledger::default, |file| read(&file))
     }
 
-    fn set_sidecar(&self, sidecar: &Sidecar) -> Result<()> {
+    fn set_ledger(&self, ledger: &Ledger) -> Result<()> {
         let lock = self.shared();
         let Some(file) = lock.file() else { return Ok(()) };
-        write(&file, &sidecar.to_bytes()).map_err(|error| unwritable("write", lock.path(), &error))
+        write(&file, &ledger.to_bytes()).map_err(|error| unwritable("write", lock.path(), &error))
     }
 }
 
 /// What the last holder of the refresh lock left, read without the lock.
-pub(in crate::storage) fn read_sidecar(home: &Path, auth_json: &Path) -> Sidecar {
+pub(in crate::storage) fn read_ledger(home: &Path, auth_json: &Path) -> Ledger {
     let open =
         |path: PathBuf| plain_file::open(&path, OpenOptions::new().read(true), Links::Refused).ok();
     let file = LockPaths::of(home, auth_json)
         .ok()
         .and_then(|paths| open(paths.with_record.unwrap_or(paths.in_home)));
-    file.map_or_else(Sidecar::default, |file| read(&file))
+    file.map_or_else(Ledger::default, |file| read(&file))
 }
 
 struct LockPaths {
@@ -174,22 +174,22 @@ pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Reads the sidecar; again where a writer seems to be in the middle of it.
-fn read(file: &File) -> Sidecar {
-    let mut bytes = [0; LARGEST_SIDECAR];
+/// Reads the ledger; again where a writer seems to be in the middle of it.
+fn read(file: &File) -> Ledger {
+    let mut bytes = [0; LARGEST_LEDGER];
     for _ in 0..3 {
         let read = read_at_start(file, &mut bytes).unwrap_or_default();
-        if let Some(sidecar) = Sidecar::from_bytes(&bytes[..read]) {
-            return sidecar;
+        if let Some(ledger) = Ledger::from_bytes(&bytes[..read]) {
+            return ledger;
         }
         if read == 0 {
             break;
         }
     }
-    Sidecar::default()
+    Ledger::default()
 }
 
-/// Writes the sidecar, unless the lock's file is also another one: it may have been linked here.
+/// Writes the ledger, unless the lock's file is also another one: it may have been linked here.
 fn write(file: &File, bytes: &[u8]) -> io::Result<()> {
     if plain_file::has_other_names(&file.metadata()?) {
         return Err(io::Error::other("it has another name (a hard link)"));

@@ -1,0 +1,43 @@
+//! How many rotations the rejections of young access tokens may cause.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// The most in a burst; one more a minute after that.
+const SIZE: f64 = 4.0;
+
+/// The rotations that are left.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct Bucket {
+    level: f64,
+    #[serde(with = "chrono::serde::ts_milliseconds")]
+    at: DateTime<Utc>,
+}
+
+impl Default for Bucket {
+    fn default() -> Self {
+        Self { level: SIZE, at: DateTime::UNIX_EPOCH }
+    }
+}
+
+impl Bucket {
+    pub(super) fn within_bounds(self) -> Self {
+        Self { level: self.level.clamp(0.0, SIZE), ..self }
+    }
+
+    pub(super) fn has_one(&self, now: DateTime<Utc>) -> bool {
+        self.level_at(now) >= 1.0
+    }
+
+    pub(super) fn take_one(&mut self, now: DateTime<Utc>) {
+        *self = Self { level: (self.level_at(now) - 1.0).max(0.0), at: now };
+    }
+
+    fn level_at(&self, now: DateTime<Utc>) -> f64 {
+        // A time that is still to come is from a clock that ran ahead.
+        let passed = (now - self.at).abs().to_std().unwrap_or(Duration::ZERO);
+        (self.level + passed.as_secs_f64() / 60.0).min(SIZE)
+    }
+}

@@ -1,0 +1,139 @@
+//! Which refresh token took the place of which, login by login.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::keep_last;
+use crate::secret::Fingerprint;
+
+const MOST_LOGINS: usize = 8;
+
+/// Rotations of one login.
+const MOST_ROTATIONS: usize = 32;
+
+/// The rotations of the logins that were refreshed last.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Lineage(Vec<Login>);
+
+/// The last rotations of one login, in the order in which they were noted. A server with a grace
+/// window may have granted one token several successors.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+struct Login(Vec<Rotation>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Rotation {
+    old: Fingerprint,
+    new: Fingerprint,
+    is_settled: bool,
+}
+
+/// What became of a token that was redeemed.
+pub(super) enum Fate {
+    /// Its last successor was stored.
+    Settled(Fingerprint),
+    /// Its last successor may be lost.
+    Unsettled,
+}
+
+impl Lineage {
+    pub(super) fn add(&mut self, old: Fingerprint, new: Fingerprint) {
+        let known = self.0.iter().position(|login| login.has(old));
+        let mut login = known.map(|at| self.0.remove(at)).unwrap_or_default();
+        login.0.retain(|known| (known.old, known.new) != (old, new));
+        login.0.push(Rotation { old, new, is_settled: false });
+        keep_last(&mut login.0, MOST_ROTATIONS);
+        self.0.push(login);
+        keep_last(&mut self.0, MOST_LOGINS);
+    }
+
+    pub(super) fn settle(&mut self, old: Fingerprint) {
+        let rotations = self.0.iter_mut().flat_map(|login| &mut login.0);
+        if let Some(last) = rotations.rev().find(|rotation| rotation.old == old) {
+            last.is_settled = true;
+        }
+    }
+
+    /// What became of `token`; none if it was never redeemed, or was issued again since.
+    pub(super) fn fate(&self, token: Fingerprint) -> Option<Fate> {
+        let last = self.rotations().rfind(|rotation| rotation.names(token))?;
+        (last.old == token).then_some(match last.is_settled {
+            true => Fate::Settled(last.new),
+            false => Fate::Unsettled,
+        })
+    }
+
+    /// Whether `token` came from `ancestor`, by whichever of its successors, or is the same.
+    pub(super) fn descends(&self, token: Fingerprint, ancestor: Fingerprint) -> bool {
+        let mut reached = vec![ancestor];
+        let mut next = 0;
+        while let Some(old) = reached.get(next).copied() {
+            if old == token {
+                return true;
+            }
+            for rotation in self.rotations().filter(|rotation| rotation.old == old) {
+                if !reached.contains(&rotation.new) {
+                    reached.push(rotation.new);
+                }
+            }
+            next += 1;
+        }
+        false
+    }
+
+    pub(super) fn within_bounds(mut self) -> Self {
+        for login in &mut self.0 {
+            keep_last(&mut login.0, MOST_ROTATIONS);
+        }
+        keep_last(&mut self.0, MOST_LOGINS);
+        self
+    }
+
+    #[cfg(feature = "test-util")]
+    pub(super) fn tokens(&self) -> impl Iterator<Item = Fingerprint> {
+        self.rotations().flat_map(|rotation| [rotation.old, rotation.new])
+    }
+
+    fn rotations(&self) -> impl DoubleEndedIterator<Item = &Rotation> {
+        self.0.iter().flat_map(|login| &login.0)
+    }
+}
+
+impl Login {
+    fn has(&self, token: Fingerprint) -> bool {
+        self.0.iter().any(|rotation| rotation.names(token))
+    }
+}
+
+impl Rotation {
+    fn names(&self, token: Fingerprint) -> bool {
+        [self.old, self.new].contains(&token)
+    }
+}
+
+/// Both fingerprints and a byte for whether it is settled, as Base64: 256 of these must fit into 16
+/// KiB.
+impl Serialize for Rotation {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let bytes = [&self.old.to_bytes()[..], &self.new.to_bytes(), &[self.is_settled.into()]];
+        serializer.serialize_str(&URL_SAFE_NO_PAD.encode(bytes.concat()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Rotation {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = URL_SAFE_NO_PAD.decode(text).unwrap_or_default();
+        let rotation = bytes.split_first_chunk().and_then(|(old, rest)| {
+            let (new, rest) = rest.split_first_chunk()?;
+            let is_settled = rest == [1];
+            let fingerprints = [old, new].map(|bytes| Fingerprint::from_bytes(*bytes));
+            (rest.len() == 1).then_some((fingerprints, is_settled))
+        });
+        let ([old, new], is_settled) =
+            rotation.ok_or_else(|| de::Error::custom("not a rotation"))?;
+        Ok(Self { old, new, is_settled })
+    }
+}

@@ -1,0 +1,137 @@
+//! What the token endpoint last said of refresh tokens, or has never said.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::keep_last;
+use super::knowledge::Knowledge;
+use crate::secret::Fingerprint;
+use crate::token_endpoint::RefusalReason;
+
+const MOST_NOTES: usize = 16;
+
+/// How long other processes believe that a token is refused before one of them asks again.
+pub(crate) const SHARED_REFUSAL: TimeDelta = TimeDelta::seconds(60);
+
+/// No token rests for longer.
+pub(crate) const LONGEST_REST: TimeDelta = TimeDelta::hours(24);
+
+/// A note from further ahead is from a clock that is wrong.
+const LARGEST_LEAD: TimeDelta = TimeDelta::seconds(60);
+
+/// Notes about the tokens that were presented last, one for each.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Notes(Vec<Note>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Note {
+    token: Fingerprint,
+    #[serde(with = "chrono::serde::ts_milliseconds")]
+    at: DateTime<Utc>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    answer: Option<Answer>,
+    /// How long the answer holds; for good where there is no end.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "chrono::serde::ts_milliseconds_option"
+    )]
+    until: Option<DateTime<Utc>>,
+    /// Whether a request with the token was never answered, so that it may be spent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    in_doubt: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Answer {
+    Refused(RefusalReason),
+    Rest,
+}
+
+impl Note {
+    fn about(&self, now: DateTime<Utc>) -> Knowledge {
+        match self.answer.filter(|_| self.holds(now)) {
+            Some(Answer::Refused(reason)) => Knowledge::Refused(reason),
+            Some(Answer::Rest) => {
+                Knowledge::RestUntil { until: self.until.unwrap_or(now), noted_at: self.at }
+            }
+            None if self.in_doubt => Knowledge::InDoubt,
+            None => Knowledge::Nothing,
+        }
+    }
+
+    fn holds(&self, now: DateTime<Utc>) -> bool {
+        self.until.is_none_or(|until| self.at - now < LARGEST_LEAD && now < until)
+    }
+
+    /// Whether a manager may have stored it: what it stores ends.
+    fn is_believable(&self) -> bool {
+        let longest = match self.answer {
+            Some(Answer::Refused(_)) => SHARED_REFUSAL,
+            Some(Answer::Rest) => LONGEST_REST,
+            None => return self.in_doubt,
+        };
+        self.until.is_some_and(|until| until - self.at <= longest)
+    }
+}
+
+impl Notes {
+    pub(super) fn about(&self, token: Fingerprint, now: DateTime<Utc>) -> Knowledge {
+        self.find(token).map_or(Knowledge::Nothing, |note| note.about(now))
+    }
+
+    pub(super) fn doubt(&mut self, token: Fingerprint, at: DateTime<Utc>) {
+        self.put(Note { token, at, answer: None, until: None, in_doubt: true });
+    }
+
+    pub(super) fn clear_doubt(&mut self, token: Fingerprint) {
+        if let Some(note) = self.0.iter_mut().find(|note| note.token == token) {
+            note.in_doubt = false;
+        }
+        self.0.retain(|note| note.in_doubt || note.answer.is_some());
+    }
+
+    /// A doubt stays what it is.
+    pub(super) fn rest(&mut self, token: Fingerprint, at: DateTime<Utc>, until: DateTime<Utc>) {
+        let in_doubt = self.find(token).is_some_and(|note| note.in_doubt);
+        self.put(Note { token, at, answer: Some(Answer::Rest), until: Some(until), in_doubt });
+    }
+
+    pub(super) fn refuse(
+        &mut self,
+        token: Fingerprint,
+        reason: RefusalReason,
+        at: DateTime<Utc>,
+        life: Option<TimeDelta>,
+    ) {
+        let until = life.map(|life| at + life);
+        self.put(Note { token, at, answer: Some(Answer::Refused(reason)), until, in_doubt: false });
+    }
+
+    pub(super) fn forget(&mut self, token: Fingerprint) {
+        self.0.retain(|note| note.token != token);
+    }
+
+    pub(super) fn believable(mut self) -> Self {
+        self.0.retain(Note::is_believable);
+        keep_last(&mut self.0, MOST_NOTES);
+        self
+    }
+
+    #[cfg(feature = "test-util")]
+    pub(super) fn tokens(&self) -> impl Iterator<Item = Fingerprint> {
+        self.0.iter().map(|note| note.token)
+    }
+
+    fn find(&self, token: Fingerprint) -> Option<&Note> {
+        self.0.iter().find(|note| note.token == token)
+    }
+
+    fn put(&mut self, note: Note) {
+        self.forget(note.token);
+        self.0.push(note);
+        keep_last(&mut self.0, MOST_NOTES);
+    }
+}

@@ -1,0 +1,190 @@
+//! What a ledger keeps, for how long, and what it makes of hostile content.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{Knowledge, LARGEST_LEDGER, LONGEST_REST, Ledger, SHARED_REFUSAL};
+use crate::secret::Fingerprint;
+use crate::token_endpoint::RefusalReason;
+
+fn token(name: usize) -> Fingerprint {
+    Fingerprint::of(&name.to_le_bytes())
+}
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000, 0).expect("a time")
+}
+
+fn read(json: &str) -> Ledger {
+    Ledger::from_bytes(json.as_bytes()).expect("a ledger")
+}
+
+/// As full as it gets.
+fn full() -> Ledger {
+    let mut ledger = Ledger::default();
+    for login in 0..9 {
+        for name in 0..33 {
+            ledger.rotate(token(1000 * login + name), token(1000 * login + name + 1));
+        }
+    }
+    for name in 0..20 {
+        let reason = RefusalReason::EmptyRefreshToken;
+        ledger.refuse(token(name), reason, now(), Some(SHARED_REFUSAL));
+        ledger.take_young_rotation(now());
+    }
+    ledger.set_keyring_empty(true);
+    ledger
+}
+
+#[test]
+fn stays_small_and_survives_its_text_form() {
+    let ledger = full();
+    let bytes = ledger.to_bytes();
+    assert!(bytes.len() <= LARGEST_LEDGER, "{}", bytes.len());
+    assert_eq!(Ledger::from_bytes(&bytes).as_ref(), Some(&ledger));
+    for torn in [&bytes[..bytes.len() / 2], b"", b"null", b"\xff"] {
+        assert_eq!(Ledger::from_bytes(torn), None);
+    }
+    let mut overwritten = Ledger::default().to_bytes();
+    overwritten.extend_from_slice(&bytes[overwritten.len()..]);
+    assert_eq!(Ledger::from_bytes(&overwritten), Some(Ledger::default()));
+}
+
+#[test]
+fn keeps_the_last_32_rotations_of_each_of_the_last_8_logins() {
+    let ledger = full();
+    let is_known = |login: usize, from: usize| {
+        ledger.descends(token(1000 * login + 33), token(1000 * login + from))
+    };
+    for login in 1..9 {
+        assert!(is_known(login, 1) && !is_known(login, 0), "{login}");
+    }
+    assert!(!is_known(0, 32), "the oldest login is forgotten");
+}
+
+#[test]
+fn what_no_manager_writes_is_not_believed() {
+    let rest = |at: i64, until: i64| {
+        let token = token(1);
+        let note = format!(r#""token": "{token}", "at": {at}, "answer": "rest", "until": {until}"#);
+        read(&format!(r#"{{"notes": [{{{note}}}]}}"#)).about(token, now())
+    };
+    let at = now().timestamp_millis();
+    let day = LONGEST_REST.num_milliseconds();
+    assert!(matches!(rest(at, at + day), Knowledge::RestUntil { .. }));
+    for (at, until) in [
+        (at, at + day + 1),
+        (at, 8_000_000_000_000_000),
+        (-8_000_000_000_000_000, 8_000_000_000_000_000),
+        (8_000_000_000_000_000, at + 1),
+        (8_000_000_000_000_000, -8_000_000_000_000_000),
+    ] {
+        assert_eq!(rest(at, until), Knowledge::Nothing, "{at} {until}");
+    }
+    let for_good = format!(
+        r#"{{"notes": [{{"token": "{}", "at": {at}, "answer": {{"refused": "reused"}}}}]}}"#,
+        token(1)
+    );
+    assert_eq!(read(&for_good).about(token(1), now()), Knowledge::Nothing);
+    for level in ["-1e300", "-0.0"] {
+        let empty = read(&format!(r#"{{"bucket": {{"level": {level}, "at": {at}}}}}"#));
+        assert!(!empty.may_rotate_young(now()));
+        assert!(empty.may_rotate_young(now() + TimeDelta::seconds(60)), "{level}");
+    }
+    let mut full = read(&format!(r#"{{"bucket": {{"level": 1e300, "at": {at}}}}}"#));
+    for _ in 0..4 {
+        full.take_young_rotation(now());
+    }
+    assert!(!full.may_rotate_young(now()));
+}
+
+#[test]
+fn more_than_we_write_is_cut_or_not_read() {
+    let mut one = Ledger::default();
+    one.rotate(token(1), token(2));
+    let json = String::from_utf8(one.to_bytes()).expect("text");
+    let (_, rest) = json.split_once("[[").expect("a login with a rotation");
+    let (rotation, _) = rest.split_once(']').expect("its end");
+    let lineage =
+        |rotations: usize| format!(r#"{{"lineage":[[{}]]}}"#, vec![rotation; rotations].join(","));
+    let most = lineage(340);
+    assert!(most.len() <= LARGEST_LEDGER, "{}", most.len());
+    let mut ledger = read(&most);
+    ledger.take_young_rotation(now());
+    assert!(ledger.to_bytes().len() < 2048);
+    assert_eq!(Ledger::from_bytes(&ledger.to_bytes()), Some(ledger));
+    assert_eq!(Ledger::from_bytes(lineage(400).as_bytes()), None);
+}
+
+#[test]
+fn descent_follows_every_successor_and_ends_in_a_cycle() {
+    let mut ledger = Ledger::default();
+    ledger.rotate(token(1), token(2));
+    // Within a grace window the server has granted another one.
+    ledger.rotate(token(1), token(3));
+    ledger.settle(token(1));
+    ledger.rotate(token(3), token(4));
+    for descendant in [1, 2, 3, 4] {
+        assert!(ledger.descends(token(descendant), token(1)), "{descendant}");
+    }
+    assert_eq!(ledger.about(token(1), now()), Knowledge::Spent { successor: token(3) });
+    assert!(!ledger.descends(token(1), token(4)) && !ledger.descends(token(4), token(2)));
+    ledger.rotate(token(4), token(1));
+    assert!(ledger.descends(token(3), token(4)));
+    assert!(!ledger.descends(token(9), token(1)));
+}
+
+#[test]
+fn a_token_is_spent_once_its_successor_is_settled() {
+    let about = |ledger: &Ledger, name| ledger.about(token(name), now());
+    let mut ledger = Ledger::default();
+    ledger.rotate(token(1), token(2));
+    assert_eq!(about(&ledger, 1), Knowledge::InDoubt, "its successor may be lost");
+    ledger.settle(token(1));
+    assert_eq!(about(&ledger, 1), Knowledge::Spent { successor: token(2) });
+    assert_eq!(about(&ledger, 2), Knowledge::Nothing);
+    ledger.rotate(token(5), token(6));
+    assert_eq!(about(&ledger, 1), Knowledge::Spent { successor: token(2) }, "whatever comes next");
+    ledger.rotate(token(2), token(1));
+    ledger.settle(token(2));
+    assert_eq!(about(&ledger, 2), Knowledge::Spent { successor: token(1) });
+    assert_eq!(about(&ledger, 1), Knowledge::Nothing, "it was issued again");
+}
+
+#[test]
+fn a_doubt_outlives_a_rest_and_ends_with_a_clear_answer() {
+    let later = now() + TimeDelta::seconds(5);
+    let mut doubted = Ledger::default();
+    doubted.doubt(token(1), now());
+    assert_eq!(doubted.about(token(1), now()), Knowledge::InDoubt);
+    doubted.rest(token(1), now(), later);
+    let rest = Knowledge::RestUntil { until: later, noted_at: now() };
+    assert_eq!(doubted.about(token(1), now()), rest);
+    assert_eq!(doubted.about(token(1), later), Knowledge::InDoubt);
+    let ends: [fn(&mut Ledger); 3] = [
+        |ledger| ledger.clear_doubt(token(1)),
+        |ledger| ledger.rotate(token(1), token(1)),
+        |ledger| ledger.refuse(token(1), RefusalReason::Expired, now(), Some(SHARED_REFUSAL)),
+    ];
+    for end in ends {
+        let mut ledger = doubted.clone();
+        end(&mut ledger);
+        assert_eq!(ledger.about(token(1), now() + SHARED_REFUSAL), Knowledge::Nothing);
+    }
+}
+
+#[test]
+fn refusals_age_and_the_bucket_refills() {
+    let mut ledger = Ledger::default();
+    let reason = RefusalReason::Reused;
+    ledger.refuse(token(1), reason, now(), Some(SHARED_REFUSAL));
+    assert_eq!(ledger.about(token(1), now()), Knowledge::Refused(reason));
+    assert_eq!(ledger.about(token(1), now() + TimeDelta::seconds(60)), Knowledge::Nothing);
+    assert_eq!(ledger.about(token(1), now() - TimeDelta::hours(2)), Knowledge::Nothing);
+    ledger.refuse(token(1), reason, now(), None);
+    assert_eq!(ledger.about(token(1), now() + TimeDelta::days(9)), Knowledge::Refused(reason));
+    for left in [true, true, true, false] {
+        ledger.take_young_rotation(now());
+        assert_eq!(ledger.may_rotate_young(now()), left);
+    }
+    assert!(ledger.may_rotate_young(now() + TimeDelta::seconds(61)));
+}
