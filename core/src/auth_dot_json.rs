@@ -71,7 +71,24 @@ impl From<InvalidRecord> for Error {
     }
 }
 
+/// How a personal access token begins.
+pub(crate) const PERSONAL_ACCESS_TOKEN: &str = "at-";
+
 impl AuthDotJson {
+    /// The login by the personal access token `token`, or else by the token of an agent. It is taken
+    /// as it is.
+    pub(crate) fn of_access_token(token: &Secret) -> Self {
+        let is_personal = token.expose().starts_with(PERSONAL_ACCESS_TOKEN);
+        let (auth_mode, field) = if is_personal {
+            (None, "personal_access_token")
+        } else {
+            (Some("agentIdentity".to_owned()), "agent_identity")
+        };
+        let mut record = Self { auth_mode, ..Self::default() };
+        record.extra.set_text(field, token);
+        record
+    }
+
     /// Reads a record from UTF-8 JSON. A byte order mark is skipped.
     ///
     /// # Errors

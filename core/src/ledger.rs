@@ -4,6 +4,7 @@
 //! A manager has one ledger in memory, and a store keeps one that the holders of its refresh lock
 //! write for each other. Both are asked the same question: [`Ledger::about`].
 
+mod bounds;
 mod bucket;
 mod knowledge;
 mod lineage;
@@ -151,10 +152,6 @@ impl Ledger {
     pub(crate) fn tokens(&self) -> impl Iterator<Item = Fingerprint> {
         self.notes.tokens().chain(self.lineage.tokens())
     }
-}
-
-fn keep_last<T>(list: &mut Vec<T>, most: usize) {
-    list.drain(..list.len().saturating_sub(most));
 }
 
 #[cfg(test)]

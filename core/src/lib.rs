@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod auth_dot_json;
+mod background;
 mod claims;
 mod client;
 mod environment;
@@ -15,15 +16,21 @@ mod log_hook;
 mod login;
 mod manager;
 mod option_value;
+mod options;
 mod origin;
 pub mod process;
+mod refresh;
 mod secret;
 #[cfg(any(test, feature = "test-util"))]
 pub mod simulation;
 mod snapshot;
+mod state;
 mod storage;
+mod tasks;
 mod token_endpoint;
+mod trace;
 mod transport;
+mod upkeep;
 
 pub use auth_dot_json::{AuthDotJson, ExtraFields, InvalidRecord, TokenData};
 pub use claims::{AccessTokenTimes, IdTokenClaims};
@@ -36,15 +43,17 @@ pub use identity::Identity;
 pub use ledger::Ledger;
 #[cfg(feature = "log-hook")]
 pub use log_hook::{LogRecord, LogRecords};
-pub use manager::{
-    AuthManager, AuthManagerBuilder, BrowserLogin, DeviceLogin, Event, Events, FollowStore,
-    GiveUpReason, IdTokenValidation, KeepFresh, LoginOptions, LoginProtocol, LogoutOptions,
-    LogoutOutcome, MANAGED_API_KEY, RefreshMode, RequestAuthorization, Stats, Subscription,
-    SyncOutcome, UnauthorizedRecovery, UnauthorizedRecoveryDecision,
+pub use login::{
+    BrowserLogin, DeviceLogin, IdTokenValidation, LoginOptions, LoginProtocol, LogoutOptions,
+    LogoutOutcome,
 };
+pub use manager::{AuthManager, AuthManagerBuilder, MANAGED_API_KEY, RequestAuthorization};
 pub use option_value::{milliseconds, seconds};
+pub use options::RefreshMode;
+pub use refresh::{GiveUpReason, UnauthorizedRecovery, UnauthorizedRecoveryDecision};
 pub use secret::{Fingerprint, InvalidFingerprint, Secret};
 pub use snapshot::{AuthMode, CodexAuth};
+pub use state::{Event, Events, Stats, Subscription, SyncOutcome};
 #[cfg(feature = "encrypted")]
 pub use storage::EncryptedStorage;
 pub use storage::codex_config::StoreKind;
@@ -59,3 +68,4 @@ pub use token_endpoint::{
     Grant, HttpTokenEndpoint, HttpTokenEndpointConfig, NoAnswer, ProxyUrl, Redemption,
     RefusalReason, TokenEncoding, TokenEndpoint, TokenTypeHint,
 };
+pub use upkeep::{FollowStore, KeepFresh};

@@ -1,26 +1,33 @@
-//! Signing in, as far as OAuth 2.0 and OpenID Connect go: what is asked of the authorization server,
-//! and what of its answers is believed. What becomes of the tokens is the manager's affair.
+//! Signing in and out: what is asked of the authorization server by OAuth 2.0 and OpenID Connect,
+//! what of its answers is believed, and what a login must be before it takes the place of whatever
+//! the store holds.
 
+mod browser_login;
 mod callback;
 mod device;
+mod device_login;
 mod id_token;
 mod jws;
 mod listener;
 mod metadata;
+mod options;
 mod page;
+mod pending;
 mod pkce;
 mod record;
 mod request;
+mod revocation;
 mod server;
+mod sign_in;
+mod sign_out;
 mod token_reply;
 
-pub(crate) use callback::{Callback, code_in};
-pub(crate) use device::{DeviceAnswer, DeviceCode, DeviceGrant, expired};
-pub(crate) use listener::{Listener, Waiting};
-pub(crate) use page::Page;
-pub(crate) use record::{
-    access_token_record, api_key_record, chatgpt_record, unchecked_access_token_record,
-};
-pub(crate) use request::AuthorizationRequest;
-pub(crate) use server::AuthorizationServer;
-pub(crate) use token_reply::Tokens;
+pub use self::browser_login::BrowserLogin;
+pub use self::device_login::DeviceLogin;
+pub use self::options::{IdTokenValidation, LoginOptions, LoginProtocol};
+pub(crate) use self::record::{access_token_record, api_key_record};
+pub(crate) use self::revocation::Revocation;
+pub(crate) use self::server::AuthorizationServer;
+pub(crate) use self::sign_in::SignIn;
+pub(crate) use self::sign_out::SignOut;
+pub use self::sign_out::{LogoutOptions, LogoutOutcome};

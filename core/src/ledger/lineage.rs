@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::keep_last;
+use super::bounds::keep_last;
 use crate::secret::Fingerprint;
 
 const MOST_LOGINS: usize = 8;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::keep_last;
+use super::bounds::keep_last;
 use super::knowledge::Knowledge;
 use crate::secret::Fingerprint;
 use crate::token_endpoint::RefusalReason;

@@ -3,14 +3,11 @@
 use chrono::{DateTime, Utc};
 
 use super::token_reply::Tokens;
-use crate::auth_dot_json::{AuthDotJson, TokenData};
+use crate::auth_dot_json::{AuthDotJson, PERSONAL_ACCESS_TOKEN, TokenData};
 use crate::claims::IdTokenClaims;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 use crate::snapshot::is_header_value;
-
-/// What every personal access token starts with.
-const PERSONAL_ACCESS_TOKEN: &str = "at-";
 
 /// A ChatGPT login.
 pub(crate) fn chatgpt_record(tokens: Tokens, now: DateTime<Utc>) -> AuthDotJson {
@@ -58,20 +55,7 @@ pub(crate) fn access_token_record(token: &Secret) -> Result<AuthDotJson> {
             "begins with at- or has three parts with dots between",
         ));
     }
-    Ok(unchecked_access_token_record(&token))
-}
-
-/// The same for one that is taken as it is.
-pub(crate) fn unchecked_access_token_record(token: &Secret) -> AuthDotJson {
-    let is_personal = token.expose().starts_with(PERSONAL_ACCESS_TOKEN);
-    let (mode, field) = if is_personal {
-        (None, "personal_access_token")
-    } else {
-        (Some("agentIdentity".to_owned()), "agent_identity")
-    };
-    let mut record = AuthDotJson { auth_mode: mode, ..AuthDotJson::default() };
-    record.extra.set_text(field, token);
-    record
+    Ok(AuthDotJson::of_access_token(&token))
 }
 
 /// `text` without the white space around it, if it can be sent.

@@ -1,15 +1,15 @@
 //! One request's authorization: whether it gets one, with what it is sent, and whether it is sent
 //! again. What every HTTP integration is made of.
 
-use super::AuthManager;
-use super::decision::UnauthorizedRecoveryDecision;
-use super::recovery::UnauthorizedRecovery;
+use std::fmt;
+use std::sync::OnceLock;
+
+use super::auth_manager::AuthManager;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::IdentityMatch;
 use crate::origin::Destination;
+use crate::refresh::{UnauthorizedRecovery, UnauthorizedRecoveryDecision};
 use crate::snapshot::CodexAuth;
-use std::fmt;
-use std::sync::OnceLock;
 
 /// The API key to give to a client that insists on one although a manager authorizes its requests.
 /// A request with this bearer is authorized like one without any; it is never sent anywhere.
@@ -91,10 +91,10 @@ impl RequestAuthorization {
             UnauthorizedRecoveryDecision::Retry => self.manager.auth(),
             UnauthorizedRecoveryDecision::GiveUp(_) => None,
         };
-        // Somebody may have signed in with another account in this very moment: what was meant for
+        // A program may have signed in with another account in this very moment: what was meant for
         // one account is not sent for another.
         let is_same =
-            |next: &CodexAuth| self.manager.shared.compare(auth, next) == IdentityMatch::Same;
+            |next: &CodexAuth| self.manager.parts.state.compare(auth, next) == IdentityMatch::Same;
         next.filter(is_same).map(|next| self.allowed(Some(next))).transpose()
     }
 
@@ -123,7 +123,7 @@ impl AuthManager {
         url: &str,
         authorization: Option<&[u8]>,
     ) -> Option<RequestAuthorization> {
-        let destination = self.shared.options.allowed_origins.destination(url);
+        let destination = self.parts.state.options.allowed_origins.destination(url);
         let is_ours = match authorization {
             Some(own) => is_placeholder(own),
             None => destination.is_allowed(),

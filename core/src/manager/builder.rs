@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::AuthManager;
-use super::options::{Options, RefreshMode};
-use super::shared::Shared;
+use super::auth_manager::AuthManager;
+use super::parts::Parts;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::login::AuthorizationServer;
 use crate::option_value::{check_text, endpoint_url, invalid, issuer_url};
+use crate::options::{Options, RefreshMode};
 use crate::origin::AllowedOrigins;
 use crate::secret::Secret;
+use crate::state::State;
 #[cfg(feature = "encrypted")]
 use crate::storage::EncryptedStorage;
 use crate::storage::codex_config::{CodexStore, StoreKind};
@@ -50,6 +51,13 @@ pub struct AuthManagerBuilder {
     token_encoding: TokenEncoding,
     enable_codex_api_key_env: bool,
     options: Options,
+}
+
+impl AuthManager {
+    /// Options for a new manager; see [`AuthManagerBuilder`].
+    pub fn builder() -> AuthManagerBuilder {
+        AuthManagerBuilder::default()
+    }
 }
 
 macro_rules! setters {
@@ -154,7 +162,7 @@ impl AuthManagerBuilder {
     /// `invalid_option`, `store_corrupt`, `store_unavailable`. No login is not an error.
     pub async fn build(self) -> Result<AuthManager> {
         let manager = self.assemble()?;
-        manager.shared.follow_store().await?;
+        manager.parts.state.follow_store().await?;
         Ok(manager)
     }
 
@@ -166,20 +174,20 @@ impl AuthManagerBuilder {
     /// Those of [`build`](Self::build); also `store_unavailable` where reading would take waiting.
     pub fn build_now(self) -> Result<AuthManager> {
         let manager = self.assemble()?;
-        let shared = &manager.shared;
-        let seen = shared.current.seen();
-        let loaded = shared.storage.load_now().unwrap_or_else(|| {
+        let state = &manager.parts.state;
+        let seen = state.current.seen();
+        let loaded = state.storage.load_now().unwrap_or_else(|| {
             Err(Error::new(
                 ErrorKind::StoreUnavailable,
                 format!(
                     "{} cannot be read without waiting: it is no file, or half-written, or no \
                      login; open the manager asynchronously, which waits and tells",
-                    shared.storage.location()
+                    state.storage.location()
                 ),
             ))
         })?;
-        // Nobody else knows this manager yet, so nothing can come in between.
-        drop(shared.adopt(&seen, &loaded));
+        // No other code knows this manager yet, so nothing can come in between.
+        drop(state.adopt(&seen, &loaded));
         Ok(manager)
     }
 
@@ -205,8 +213,8 @@ impl AuthManagerBuilder {
             .endpoint
             .take()
             .unwrap_or_else(|| Arc::new(HttpTokenEndpoint::new(config, self.environment.clone())));
-        let shared = Shared::new(self.options, storage, endpoint, server, self.environment);
-        Ok(AuthManager { shared: Arc::new(shared) })
+        let state = Arc::new(State::new(self.options, storage, self.environment));
+        Ok(AuthManager { parts: Arc::new(Parts::new(&state, &endpoint, server)) })
     }
 
     fn open_store(&self) -> Result<Arc<dyn AuthStorage>> {

@@ -20,8 +20,8 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use self::world::{Fault, World};
-use crate::manager::{AuthManager, GiveUpReason, LogoutOptions, UnauthorizedRecoveryDecision};
 use crate::snapshot::CodexAuth;
+use crate::{AuthManager, GiveUpReason, LogoutOptions, UnauthorizedRecoveryDecision};
 
 const RETRY: UnauthorizedRecoveryDecision = UnauthorizedRecoveryDecision::Retry;
 

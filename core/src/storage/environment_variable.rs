@@ -7,7 +7,6 @@ use crate::auth_dot_json::AuthDotJson;
 use crate::environment::BoxFuture;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Ledger;
-use crate::login::unchecked_access_token_record;
 use crate::secret::Secret;
 
 /// A store that cannot be changed: what a variable of this process said when it was opened.
@@ -30,7 +29,7 @@ impl EnvironmentVariable {
 
     /// A personal access token, or else the token of an agent, in the variable `name`.
     pub(crate) fn access_token(name: &'static str, token: &Secret) -> Self {
-        Self { name, record: Arc::new(unchecked_access_token_record(token)) }
+        Self { name, record: Arc::new(AuthDotJson::of_access_token(token)) }
     }
 
     fn loaded(&self) -> Loaded {

@@ -23,9 +23,11 @@ impl Kill {
         if fate.is_good && all(|answer| answer["status"] == 200) {
             return Ok(false);
         }
-        // Invalidated where one has presented it and was killed before it could say so.
+        // Invalidated where one has presented it and was killed before it could say so; rejected
+        // where it is known that an answer was lost.
         let is_clear = all(|answer| {
-            let refused = ["refresh_token_reused", "refresh_token_invalidated"];
+            let refused =
+                ["refresh_token_reused", "refresh_token_invalidated", "refresh_token_rejected"];
             refused.iter().any(|code| answer["error"] == *code)
         });
         let is_unsaved = fate.successor.is_some() && is_clear;

@@ -8,9 +8,9 @@ use std::time::Duration;
 use super::world::{Fault, World};
 use super::{RETRY, recover, refresh_token, start_recovery};
 use crate::auth_dot_json::AuthDotJson;
-use crate::manager::{GiveUpReason, UnauthorizedRecoveryDecision};
 use crate::secret::Secret;
 use crate::snapshot::CodexAuth;
+use crate::{GiveUpReason, UnauthorizedRecoveryDecision};
 
 #[tokio::test(start_paused = true)]
 async fn g3_a_login_during_the_exchange_stays_and_nothing_is_mixed() {

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::world::{Fault, LIFE, World};
 use crate::auth_dot_json::AuthDotJson;
-use crate::manager::{AuthManager, MANAGED_API_KEY};
 use crate::snapshot::CodexAuth;
 use crate::storage::EphemeralStorage;
 use crate::token_endpoint::RefusalReason;
+use crate::{AuthManager, MANAGED_API_KEY};
 
 const CODEX: &str = "https://chatgpt.com/backend-api/codex/responses";
 

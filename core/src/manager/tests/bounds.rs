@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use super::world::{Fault, World};
 use super::{RETRY, recover, refresh_token, start_recovery};
 use crate::ledger::Ledger;
-use crate::manager::{GiveUpReason, UnauthorizedRecoveryDecision};
 use crate::storage::AuthStorage;
 use crate::token_endpoint::RefusalReason;
+use crate::{GiveUpReason, UnauthorizedRecoveryDecision};
 
 #[tokio::test(start_paused = true)]
 async fn g11_requests_are_bounded_whatever_the_endpoint_does() {

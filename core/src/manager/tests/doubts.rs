@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::world::{Fault, World};
 use super::{RETRY, recover, refresh_token, start_recovery};
+use crate::AuthManager;
 use crate::ledger::Knowledge;
-use crate::manager::AuthManager;
 use crate::storage::AuthStorage;
 use crate::token_endpoint::RefusalReason;
 

@@ -9,8 +9,8 @@ use tokio::time::timeout;
 use super::world::{Fault, World};
 use super::{recover, start_recovery};
 use crate::auth_dot_json::AuthDotJson;
-use crate::manager::{Event, Events};
 use crate::token_endpoint::RefusalReason;
+use crate::{Event, Events};
 
 /// What was sent and not read yet.
 async fn told(events: &mut Events) -> Vec<Event> {

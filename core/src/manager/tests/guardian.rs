@@ -9,8 +9,8 @@ use super::events::kinds;
 use super::refresh_token;
 use super::world::{Fault, LIFE, World};
 use crate::auth_dot_json::AuthDotJson;
-use crate::manager::{AuthManager, RefreshMode};
 use crate::token_endpoint::RefusalReason;
+use crate::{AuthManager, RefreshMode};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -211,7 +211,7 @@ async fn a_guardian_that_may_not_refresh_only_adopts() {
 
 #[tokio::test(start_paused = true)]
 async fn a_guardian_ends_when_it_is_stopped_and_when_it_is_dropped() {
-    let ends: [fn(crate::manager::KeepFresh); 2] = [
+    let ends: [fn(crate::KeepFresh); 2] = [
         |guardian| {
             guardian.stop();
             std::mem::forget(guardian);

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::world::{Fault, World};
 use super::{recover, start_recovery};
 use crate::auth_dot_json::AuthDotJson;
-use crate::manager::{AuthManager, Stats};
 use crate::token_endpoint::RefusalReason;
+use crate::{AuthManager, Stats};
 
 /// What happened, but for how long the lock was waited for.
 fn counted(manager: &AuthManager) -> Stats {

@@ -7,9 +7,9 @@ use super::world::{Fault, World};
 use super::{RETRY, recover, refresh_token, start_recovery};
 use crate::auth_dot_json::AuthDotJson;
 use crate::ledger::Ledger;
-use crate::manager::{GiveUpReason, SyncOutcome, UnauthorizedRecoveryDecision};
 use crate::secret::Fingerprint;
 use crate::storage::AuthStorage;
+use crate::{GiveUpReason, SyncOutcome, UnauthorizedRecoveryDecision};
 
 #[tokio::test(start_paused = true)]
 async fn g4_a_pair_that_cannot_be_saved_is_used_and_saved_later() {

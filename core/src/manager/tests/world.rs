@@ -15,7 +15,6 @@ use crate::auth_dot_json::AuthDotJson;
 use crate::environment::{BoxFuture, Clock, Environment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Ledger;
-use crate::manager::{AuthManager, AuthManagerBuilder};
 use crate::secret::Secret;
 use crate::simulation::simulated;
 use crate::storage::{
@@ -24,6 +23,7 @@ use crate::storage::{
 use crate::token_endpoint::{
     Grant, NoAnswer, Redemption, RefusalReason, TokenEndpoint, TokenTypeHint,
 };
+use crate::{AuthManager, AuthManagerBuilder};
 
 /// Access tokens of this world live for an hour, unless it is told otherwise.
 pub(super) const LIFE: i64 = 3600;
@@ -127,7 +127,9 @@ type Held = Arc<Mutex<Option<Box<dyn RefreshLock>>>>;
 
 /// Hears each ledger that is about to be written.
 #[derive(Default)]
-struct Listener(Mutex<Option<Box<dyn FnMut(&Ledger) + Send>>>);
+struct Listener(Mutex<Option<Hear>>);
+
+type Hear = Box<dyn FnMut(&Ledger) + Send>;
 
 impl fmt::Debug for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

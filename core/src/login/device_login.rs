@@ -1,0 +1,146 @@
+//! Signing in on another device, by a code that its user types in there.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::device::{DeviceAnswer, DeviceCode, DeviceGrant, expired};
+use super::options::LoginOptions;
+use super::pending::{PendingLogin, cancelled};
+use super::sign_in::SignIn;
+use super::token_reply::Tokens;
+use crate::background::Signal;
+use crate::error::{ErrorKind, Result};
+use crate::snapshot::CodexAuth;
+use crate::state::Event;
+use crate::tasks;
+
+/// By so much the pauses grow when the server asks for it (RFC 8628, section 3.5).
+const SLOWER: Duration = Duration::from_secs(5);
+
+/// Whatever a server says.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A sign-in that waits for a user to type a code in; by
+/// [`AuthManager::login_with_device_code`](crate::AuthManager::login_with_device_code).
+#[must_use = "dropping this cancels it"]
+pub struct DeviceLogin {
+    user_code: String,
+    verification_uri: String,
+    verification_uri_complete: Option<String>,
+    expires_in: Duration,
+    pending: PendingLogin,
+}
+
+impl DeviceLogin {
+    /// What the user types in. Keep it out of logs: whoever has it can sign in in the user's place.
+    pub fn user_code(&self) -> &str {
+        &self.user_code
+    }
+
+    /// Where.
+    pub fn verification_uri(&self) -> &str {
+        &self.verification_uri
+    }
+
+    /// The same with the code in it, for a QR code, say, where the server has one.
+    pub fn verification_uri_complete(&self) -> Option<&str> {
+        self.verification_uri_complete.as_deref()
+    }
+
+    /// How long the code is good, from when it was made.
+    pub fn expires_in(&self) -> Duration {
+        self.expires_in
+    }
+
+    /// Waits until the login is stored; see [`BrowserLogin::wait`](crate::BrowserLogin::wait).
+    ///
+    /// # Errors
+    ///
+    /// As there; `login_timeout` where the code has expired.
+    pub fn wait(&self) -> impl Future<Output = Result<CodexAuth>> + Send + use<> {
+        self.pending.wait()
+    }
+
+    /// Ends it, as dropping it does, unless the login is being stored already.
+    pub fn cancel(&self) {
+        self.pending.cancel();
+    }
+}
+
+impl fmt::Debug for DeviceLogin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeviceLogin")
+            .field("verification_uri", &self.verification_uri)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a user's answer is waited for with.
+struct Attempt {
+    sign_in: Arc<SignIn>,
+    code: DeviceCode,
+    expires_in: Duration,
+    options: LoginOptions,
+}
+
+impl DeviceLogin {
+    /// Begins to sign in by `sign_in`.
+    pub(crate) async fn begin(sign_in: &Arc<SignIn>, options: LoginOptions) -> Result<Self> {
+        options.check()?;
+        let begun = Self::begin_here(Arc::clone(sign_in), options);
+        tasks::run_read(&sign_in.state.environment, begun).await?
+    }
+
+    async fn begin_here(sign_in: Arc<SignIn>, options: LoginOptions) -> Result<Self> {
+        sign_in.prove_savable().await?;
+        sign_in.server.require_token_endpoint(options.is_standard()).await?;
+        let scope = options.scope.as_deref();
+        let code = sign_in.server.device_code(options.is_standard(), scope).await?;
+        let (user_code, verification_uri) = (code.user_code.clone(), code.verification_uri.clone());
+        let verification_uri_complete = code.verification_uri_complete.clone();
+        let expires_in = options.timeout.map_or(code.lifetime, |most| most.min(code.lifetime));
+        let state = Arc::clone(&sign_in.state);
+        let attempt = Attempt { sign_in, code, expires_in, options };
+        let pending =
+            PendingLogin::start(&state, |signal| async move { attempt.finish(&signal).await });
+        Ok(Self { user_code, verification_uri, verification_uri_complete, expires_in, pending })
+    }
+}
+
+impl Attempt {
+    async fn finish(self, signal: &Signal) -> Result<CodexAuth> {
+        let environment = &self.sign_in.state.environment;
+        let granted = environment.within(self.expires_in, self.poll());
+        let granted = signal.unless_stopped(granted).await.ok_or_else(cancelled)?;
+        let grant = granted.unwrap_or_else(|| Err(expired()))?;
+        let tokens = signal.unless_stopped(self.tokens(grant)).await;
+        self.sign_in.complete(tokens.ok_or_else(cancelled)??, &self.options).await
+    }
+
+    async fn tokens(&self, grant: DeviceGrant) -> Result<Tokens> {
+        let tokens = self.sign_in.server.device_tokens(grant).await?;
+        self.sign_in.check_tokens(&tokens, None, &self.options).await?;
+        Ok(tokens)
+    }
+
+    /// Asks until there is an answer.
+    async fn poll(&self) -> Result<DeviceGrant> {
+        let SignIn { state, server, .. } = &*self.sign_in;
+        let mut interval = self.code.interval.max(SHORTEST_INTERVAL);
+        loop {
+            state.environment.clock.sleep(interval).await;
+            match server.poll_device(&self.code).await {
+                Ok(DeviceAnswer::Granted(grant)) => return Ok(grant),
+                Ok(DeviceAnswer::Pending) => state.announce(Event::LoginPending),
+                Ok(DeviceAnswer::SlowDown) => {
+                    interval += SLOWER;
+                    state.announce(Event::LoginPending);
+                }
+                // It may not have been heard: less often from now on.
+                Err(error) if error.kind() == ErrorKind::LoginTransient => interval *= 2,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Revoking a login that is signed out or was replaced.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::auth_dot_json::AuthDotJson;
+use crate::state::State;
+use crate::token_endpoint::{TokenEndpoint, TokenTypeHint};
+
+/// As the Codex CLI.
+const REVOKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Asks the server to revoke logins.
+#[derive(Debug)]
+pub(crate) struct Revocation {
+    state: Arc<State>,
+    endpoint: Arc<dyn TokenEndpoint>,
+}
+
+impl Revocation {
+    pub(crate) fn new(state: Arc<State>, endpoint: Arc<dyn TokenEndpoint>) -> Self {
+        Self { state, endpoint }
+    }
+
+    /// The login in `record`, or the pair that is still to be saved in its place.
+    pub(super) fn newest(&self, record: &Arc<AuthDotJson>) -> Arc<AuthDotJson> {
+        let unsaved = self.state.memory.unsaved();
+        let unsaved = unsaved.filter(|pair| self.state.is_replaceable(record, &pair.record));
+        unsaved.map_or_else(|| Arc::clone(record), |pair| Arc::clone(&pair.record))
+    }
+
+    /// Whether the server confirmed that the login in `record` is revoked. Best effort: the login is
+    /// removed whatever the server says.
+    pub(super) async fn revoke(&self, record: &Arc<AuthDotJson>) -> bool {
+        let Some(auth) = self.state.login_in(record) else { return false };
+        let Some(tokens) = auth.managed_tokens() else { return false };
+        let (token, hint) = if tokens.refresh_token.is_empty() {
+            (&tokens.access_token, TokenTypeHint::AccessToken)
+        } else {
+            (&tokens.refresh_token, TokenTypeHint::RefreshToken)
+        };
+        let answer = self.endpoint.revoke(token, hint, REVOKE_TIMEOUT).await;
+        answer.inspect_err(|error| tracing::warn!(%error, "the login was not revoked")).is_ok()
+    }
+}

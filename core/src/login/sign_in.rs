@@ -1,0 +1,146 @@
+//! Signing in: what a login must be before it takes the place of whatever the store holds.
+
+use std::sync::Arc;
+
+use super::options::{IdTokenValidation, LoginOptions};
+use super::record::chatgpt_record;
+use super::revocation::Revocation;
+use super::server::AuthorizationServer;
+use super::token_reply::Tokens;
+use crate::auth_dot_json::AuthDotJson;
+use crate::error::{Error, ErrorKind, Result};
+use crate::secret::Secret;
+use crate::snapshot::CodexAuth;
+use crate::state::{Event, State};
+use crate::storage::Swap;
+use crate::tasks;
+
+/// Writers that come between a load and its commit before a login is given up.
+const MOST_CONFLICTS: usize = 20;
+
+/// More than the record of a login takes.
+const LARGEST_RECORD: usize = 16 * 1024;
+
+/// Stores new logins.
+#[derive(Debug)]
+pub(crate) struct SignIn {
+    pub(super) state: Arc<State>,
+    pub(super) server: AuthorizationServer,
+    revocation: Arc<Revocation>,
+}
+
+impl SignIn {
+    pub(crate) fn new(
+        state: Arc<State>,
+        server: AuthorizationServer,
+        revocation: Arc<Revocation>,
+    ) -> Self {
+        Self { state, server, revocation }
+    }
+
+    /// Fails where a login could not be saved in the end: a user is not asked to sign in for nothing.
+    pub(super) async fn prove_savable(&self) -> Result<()> {
+        self.state.storage.load().await?;
+        self.state.storage.ready(LARGEST_RECORD).await.map(drop)
+    }
+
+    /// Checks the tokens of a new login.
+    pub(super) async fn check_tokens(
+        &self,
+        tokens: &Tokens,
+        nonce: Option<&Secret>,
+        options: &LoginOptions,
+    ) -> Result<()> {
+        let now = self.state.now();
+        match options.id_token_validation {
+            IdTokenValidation::Off => Ok(()),
+            validation => {
+                let is_required = validation == IdTokenValidation::Required;
+                self.server.check_id_token(tokens, nonce, is_required, now).await
+            }
+        }
+    }
+
+    pub(super) async fn complete(
+        self: &Arc<Self>,
+        tokens: Tokens,
+        options: &LoginOptions,
+    ) -> Result<CodexAuth> {
+        let record = chatgpt_record(tokens, self.state.now());
+        self.store(record, options).await
+    }
+
+    /// Stores the login in `record`, if it is one that may be used here.
+    pub(crate) async fn store(
+        self: &Arc<Self>,
+        record: AuthDotJson,
+        options: &LoginOptions,
+    ) -> Result<CodexAuth> {
+        let record = Arc::new(record);
+        let auth = self
+            .state
+            .login_in(&record)
+            .ok_or_else(|| failed("there is no login in the answer"))?;
+        self.require_wanted(&auth, options)?;
+        // From here on nothing stops it.
+        let save = Arc::clone(self).save(auth, options.revoke_replaced);
+        tasks::run(&self.state.environment, save).await?
+    }
+
+    fn require_wanted(&self, auth: &CodexAuth, options: &LoginOptions) -> Result<()> {
+        if auth.is_mixed() {
+            return Err(failed("the tokens are of two accounts; nothing was saved"));
+        }
+        let allowed = &options.allowed_workspaces;
+        let is_allowed = |id: &str| allowed.iter().any(|allowed| allowed == id);
+        let is_wanted = allowed.is_empty() || auth.account_id().is_some_and(is_allowed);
+        if is_wanted && self.state.is_pinned(auth) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::LoginWorkspaceNotAllowed,
+            "this is a login of another workspace than the ones that are allowed; nothing was \
+             saved, sign in again and choose one of those",
+        ))
+    }
+
+    /// Takes the commit locks only: a refresh in flight finds that the store has changed.
+    async fn save(self: Arc<Self>, auth: CodexAuth, revoke_replaced: bool) -> Result<CodexAuth> {
+        let replaced = self.replace(&auth).await.map_err(not_saved)?;
+        let replaced =
+            replaced.filter(|_| revoke_replaced).map(|record| self.revocation.newest(&record));
+        self.state.memory.forget_pair();
+        // It is stored, whatever reading it back may say.
+        let stored =
+            self.state.follow_store().await.map(|view| view.auth).unwrap_or_else(|error| {
+                tracing::warn!(%error, "a new login cannot be read back");
+                self.state.publish(&self.state.current.seen(), auth.record())
+            });
+        self.state.announce(Event::LoggedIn);
+        if let Some(replaced) = replaced {
+            self.revocation.revoke(&replaced).await;
+        }
+        let is_it = |stored: &CodexAuth| stored.record() == auth.record();
+        Ok(stored.filter(is_it).unwrap_or(auth))
+    }
+
+    /// What the login has taken the place of.
+    async fn replace(&self, auth: &CodexAuth) -> Result<Option<Arc<AuthDotJson>>> {
+        for _ in 0..MOST_CONFLICTS {
+            let loaded = self.state.storage.load().await?;
+            if self.state.storage.commit(&loaded.version, auth.record()).await? == Swap::Done {
+                return Ok(loaded.record);
+            }
+        }
+        Err(Error::new(ErrorKind::StoreUnavailable, "other programs keep changing the store"))
+    }
+}
+
+fn failed(message: &str) -> Error {
+    Error::new(ErrorKind::LoginFailed, message)
+}
+
+fn not_saved(error: Error) -> Error {
+    let message = format!("the new login could not be saved ({error}); sign in again after that");
+    Error::new(ErrorKind::SaveFailed, message).with_reason(error.code()).with_source(error)
+}

@@ -1,0 +1,232 @@
+//! One holder's turn with the refresh lock: look at the store, redeem what it holds, save.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::decision::GiveUpReason;
+use super::demand::{Demand, Outcome, Purpose};
+use super::exchange::{Answer, Exchange};
+use super::refusal::{believe, has_winner};
+use super::reply::Reply;
+use super::save::{SaveOutcome, repair, save};
+use super::turn::Turn;
+use super::unsaved::Unsaved;
+use crate::error::{Error, Result, transient};
+use crate::ledger::Knowledge;
+use crate::secret::Fingerprint;
+use crate::snapshot::CodexAuth;
+use crate::state::{Event, State};
+use crate::storage::RefreshLock;
+use crate::token_endpoint::{RefusalReason, TokenEndpoint};
+
+/// Redemptions of different tokens in one turn: the first, and one for each time that the store
+/// turned out to have changed.
+const MOST_ROUNDS: usize = 3;
+
+/// The room that a save needs beyond the record that it replaces.
+const GROWTH: usize = 4096;
+
+/// A turn that is to meet a demand.
+pub(super) struct Attempt<'a> {
+    turn: Turn<'a>,
+    demand: &'a Demand,
+    endpoint: &'a dyn TokenEndpoint,
+}
+
+/// What a look at the store says.
+enum Look {
+    Answered(Outcome),
+    /// This login's refresh token is to be redeemed.
+    Redeem(CodexAuth),
+}
+
+/// What one redemption led to.
+enum Round {
+    Done(Outcome),
+    /// The store or the snapshot has changed and is to be looked at again.
+    Again,
+    /// New tokens are in use, for this redeemed one, that could not be saved yet.
+    Unsaved(Fingerprint),
+}
+
+impl<'a> Attempt<'a> {
+    pub(super) fn new(
+        state: &'a State,
+        endpoint: &'a dyn TokenEndpoint,
+        demand: &'a Demand,
+        lock: Box<dyn RefreshLock>,
+    ) -> Self {
+        Self { turn: Turn::new(state, lock), demand, endpoint }
+    }
+
+    /// Redeems what the store holds until there is an answer, and gives the lock back, or to
+    /// `unsaved` with a pair that could not be saved.
+    pub(super) async fn run(self, unsaved: &Arc<Unsaved>) -> Result<Outcome> {
+        let state = self.turn.state;
+        let mut rounds = 0;
+        loop {
+            let auth = match self.look().await? {
+                Look::Answered(outcome) => return Ok(outcome),
+                Look::Redeem(auth) => auth,
+            };
+            let known = self.turn.about(&auth);
+            match known {
+                Knowledge::Refused(reason) => return Err(reason.into_error()),
+                Knowledge::RestUntil { until, .. } => {
+                    let rest = self.turn.affordable_rest(until)?;
+                    state.watch().changes_within(rest).await;
+                    continue;
+                }
+                Knowledge::InDoubt if self.is_ahead_of_time(&auth) => {
+                    return Err(self.not_ahead_of_time(&auth));
+                }
+                Knowledge::Spent { .. } | Knowledge::InDoubt | Knowledge::Nothing => {}
+            }
+            if rounds == MOST_ROUNDS || !self.turn.is_time_after(Duration::ZERO) {
+                return Err(transient("the store changes faster than it can be read; try again"));
+            }
+            rounds += 1;
+            match self.round(&auth, known).await? {
+                Round::Done(outcome) => return Ok(outcome),
+                Round::Again => {}
+                Round::Unsaved(redeemed) => {
+                    unsaved.keep(self.turn.lock, redeemed).await;
+                    let view = state.follow_store().await?;
+                    let outcome = self.demand.answer_in(&view, state);
+                    return Ok(outcome.unwrap_or_else(|| view.auth.ok_or(GiveUpReason::LoggedOut)));
+                }
+            }
+        }
+    }
+
+    /// Whether there is an answer without redeeming; puts a spent token's successor back first.
+    async fn look(&self) -> Result<Look> {
+        let view = self.turn.state.follow_store().await?;
+        repair(self.turn.state, &view).await?;
+        if let Some(outcome) = self.demand.answer_in(&view, self.turn.state) {
+            return Ok(Look::Answered(outcome));
+        }
+        Ok(match view.auth {
+            Some(auth) => Look::Redeem(auth),
+            None => Look::Answered(Err(GiveUpReason::LoggedOut)),
+        })
+    }
+
+    async fn round(&self, auth: &CodexAuth, known: Knowledge) -> Result<Round> {
+        let Some(tokens) = auth.managed_tokens() else { return Ok(Round::Again) };
+        if let Knowledge::Spent { .. } = known {
+            // Some servers end the login of a program that presents such a token.
+            return self.refuse(auth, RefusalReason::Reused).await;
+        }
+        let state = self.turn.state;
+        let is_young = self.is_rejected_young(auth);
+        if is_young && !self.turn.lock.ledger().may_rotate_young(state.now()) {
+            return Ok(Round::Done(Err(GiveUpReason::FreshTokenRejected)));
+        }
+        // While there is room: on a full disk other processes could not be told what was spent.
+        self.turn.note(|_| {});
+        let size = auth.record().to_json_pretty().expose().len() + GROWTH;
+        let _ready = state.storage.ready(size).await?;
+        let (turn, endpoint, token) = (&self.turn, self.endpoint, &tokens.refresh_token);
+        let exchange = Exchange { turn, endpoint, auth, token };
+        match exchange.run(known == Knowledge::InDoubt).await? {
+            Answer::Granted(grant) => {
+                state.counters.redemptions.count();
+                match Reply::merge(auth, grant, state.now()) {
+                    Some(reply) => Ok(self.save(reply, is_young).await),
+                    None => self.refuse(auth, RefusalReason::OtherAccount).await,
+                }
+            }
+            Answer::PutOff(error) => Err(error),
+            Answer::Superseded => Ok(Round::Again),
+            Answer::Refused(reason) => self.refuse(auth, reason).await,
+        }
+    }
+
+    /// Believes that the refresh token of `auth` is of no use, unless the store holds another one.
+    async fn refuse(&self, auth: &CodexAuth, reason: RefusalReason) -> Result<Round> {
+        if has_winner(&self.turn, auth, reason).await? {
+            return Ok(Round::Again);
+        }
+        if let Some(tokens) = auth.managed_tokens() {
+            believe(&self.turn, &tokens.refresh_token, reason);
+        }
+        match reason {
+            RefusalReason::OtherAccount => Ok(Round::Done(Err(GiveUpReason::IdentityMismatch))),
+            _ => Err(reason.into_error()),
+        }
+    }
+
+    /// Saves what was granted.
+    async fn save(&self, reply: Reply, is_young: bool) -> Round {
+        let state = self.turn.state;
+        self.remember(&reply, is_young);
+        let seen = state.current.seen();
+        let saved = save(state, &reply.record).await;
+        if saved.is_ok() {
+            state.memory.mark_saved();
+            self.turn.note(|ledger| ledger.settle(reply.redeemed));
+        }
+        match saved {
+            Ok(SaveOutcome::Saved(record)) => {
+                let auth = state.publish(&seen, &record);
+                state.announce(Event::Refreshed);
+                auth.map_or(Round::Again, |auth| Round::Done(Ok(auth)))
+            }
+            Ok(SaveOutcome::Superseded) => Round::Again,
+            Err(error) => {
+                tracing::error!(%error, "refreshed tokens could not be saved; they stay in memory");
+                state.publish(&seen, &reply.record);
+                state.announce(Event::Refreshed);
+                state.announce(Event::SaveFailed(error));
+                Round::Unsaved(reply.redeemed)
+            }
+        }
+    }
+
+    /// The pair is in memory before any other process hears of it.
+    fn remember(&self, reply: &Reply, is_young: bool) {
+        let (state, now) = (self.turn.state, self.turn.state.now());
+        state.tokens.note_here(|ledger| ledger.rotate(reply.redeemed, reply.granted));
+        state.memory.keep_pair(&reply.record);
+        state.tokens.note_for_others(&*self.turn.lock, |ledger| {
+            ledger.rotate(reply.redeemed, reply.granted);
+            if is_young {
+                ledger.take_young_rotation(now);
+            }
+        });
+    }
+
+    /// Whether nothing is lost yet by leaving the login of `auth` as it is.
+    fn is_ahead_of_time(&self, auth: &CodexAuth) -> bool {
+        let is_rejected = |token| self.turn.state.memory.is_rejected(token);
+        self.demand.purpose == Purpose::Proactive
+            && !auth.is_expired(self.turn.state.now())
+            && !auth.access_fingerprint().is_some_and(is_rejected)
+    }
+
+    /// A server may end the login, and with it a good access token, of a program that presents a
+    /// spent refresh token.
+    fn not_ahead_of_time(&self, auth: &CodexAuth) -> Error {
+        let now = self.turn.state.now();
+        let left = auth.expires_at().and_then(|end| (end - now).to_std().ok());
+        let error = transient(
+            "an earlier request with the refresh token was never answered; it is presented again \
+             once the access token is of no use any more",
+        );
+        match left {
+            Some(left) => error.with_retry_after(left),
+            None => error,
+        }
+    }
+
+    /// Whether the stored access token was rejected although it is too new to have expired.
+    fn is_rejected_young(&self, auth: &CodexAuth) -> bool {
+        let state = self.turn.state;
+        let token = auth.access_fingerprint();
+        let is_rejected = self.demand.purpose == Purpose::Rejected
+            && (token == self.demand.auth.access_fingerprint()
+                || token.is_some_and(|token| state.memory.is_rejected(token)));
+        is_rejected && auth.is_young(state.now())
+    }
+}

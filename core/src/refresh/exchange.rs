@@ -1,0 +1,165 @@
+//! Asking the token endpoint for a new pair of tokens.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use tracing::field::Empty;
+use tracing::info_span;
+
+use super::turn::Turn;
+use crate::error::{Error, Result, transient};
+use crate::ledger::LONGEST_REST;
+use crate::secret::Secret;
+use crate::snapshot::CodexAuth;
+use crate::token_endpoint::{Grant, NoAnswer, Redemption, RefusalReason, TokenEndpoint};
+use crate::trace::{Code, TARGET, traced};
+
+/// Requests for one token, as long as none of them spent it.
+const MOST_UNSPENT: u32 = 3;
+
+/// Requests whose fate is unknown: the second shows whether the first spent the token.
+const MOST_DOUBTS: u32 = 2;
+
+/// The first pause between requests is a random part of this, the next of twice as much.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// How long no process asks again after no clear answer, where the server does not say: from a fifth
+/// of this to all of it.
+const USUAL_REST: Duration = Duration::from_secs(5);
+
+/// What the requests for one token came to.
+pub(super) enum Answer {
+    Granted(Grant),
+    Refused(RefusalReason),
+    /// No clear answer, and a rest for the token.
+    PutOff(Error),
+    /// The store holds another token by now.
+    Superseded,
+}
+
+/// Requests for one token so far.
+#[derive(Default)]
+struct Tally {
+    unspent: u32,
+    doubts: u32,
+    /// Whether one of an earlier attempt was never answered.
+    was_in_doubt: bool,
+}
+
+impl Tally {
+    fn may_ask_again(&self) -> bool {
+        self.unspent < MOST_UNSPENT && self.doubts < MOST_DOUBTS
+    }
+
+    fn is_in_doubt(&self) -> bool {
+        self.was_in_doubt || self.doubts > 0
+    }
+
+    /// Why the token is refused: what may mean that it was redeemed has a likely cause.
+    fn explain(&self, reason: RefusalReason) -> RefusalReason {
+        if self.is_in_doubt() && reason.may_have_a_winner() {
+            RefusalReason::OutcomeUnknown
+        } else {
+            reason
+        }
+    }
+
+    fn longest_pause(&self) -> Duration {
+        FIRST_PAUSE * 2_u32.pow((self.unspent + self.doubts).saturating_sub(1))
+    }
+}
+
+/// The requests of one turn for one token.
+pub(super) struct Exchange<'a> {
+    pub(super) turn: &'a Turn<'a>,
+    pub(super) endpoint: &'a dyn TokenEndpoint,
+    /// The login whose token is redeemed.
+    pub(super) auth: &'a CodexAuth,
+    pub(super) token: &'a Secret,
+}
+
+impl Exchange<'_> {
+    /// Presents the token until there is an answer: again after a request that did not spend it,
+    /// and once more after one that may have; but never one that the store has no more.
+    /// `was_in_doubt` says that an earlier request was never answered.
+    pub(super) async fn run(&self, was_in_doubt: bool) -> Result<Answer> {
+        let mut tally = Tally { was_in_doubt, ..Tally::default() };
+        loop {
+            self.turn.lock.check()?;
+            // A program that takes no lock may have redeemed it or signed in meanwhile: a commit
+            // lock was waited for, there was a pause, or this program was stopped.
+            if self.turn.has_changed(self.auth).await? {
+                return Ok(Answer::Superseded);
+            }
+            if !self.turn.is_time_after(Duration::ZERO) {
+                let error = transient("there is no time left to ask the token endpoint; try again");
+                return Err(error.with_retry_after(USUAL_REST / 5));
+            }
+            let no_answer = match self.present().await {
+                Redemption::Granted(grant) => return Ok(Answer::Granted(grant)),
+                Redemption::Refused(reason) => return Ok(Answer::Refused(tally.explain(reason))),
+                Redemption::Declined(no_answer) => {
+                    self.clear_doubt(&tally);
+                    return Ok(self.put_off(no_answer));
+                }
+                Redemption::NotSpent(no_answer) => {
+                    tally.unspent += 1;
+                    self.clear_doubt(&tally);
+                    no_answer
+                }
+                Redemption::InDoubt(no_answer) => {
+                    tally.doubts += 1;
+                    no_answer
+                }
+            };
+            let environment = &self.turn.state.environment;
+            let jitter = || environment.jitter(tally.longest_pause());
+            let pause = no_answer.retry_after.unwrap_or_else(jitter);
+            if !tally.may_ask_again() || !self.turn.is_time_after(pause) {
+                return Ok(self.put_off(no_answer));
+            }
+            environment.clock.sleep(pause).await;
+        }
+    }
+
+    /// Sends one request with the token, which is in doubt until there is an answer: whatever ends
+    /// this program, the next holder of the lock knows of the request.
+    async fn present(&self) -> Redemption {
+        let (token, now) = (self.token.fingerprint(), self.turn.state.now());
+        self.turn.note(|ledger| ledger.doubt(token, now));
+        let timeout = self.turn.state.options.request_timeout.min(self.turn.left());
+        let span = info_span!(target: TARGET, "codex_auth.redemption", outcome = Empty);
+        traced(span, self.endpoint.redeem(self.token, timeout)).await
+    }
+
+    /// The last request did not spend the token; an earlier one may have.
+    fn clear_doubt(&self, tally: &Tally) {
+        if !tally.is_in_doubt() {
+            self.turn.note(|ledger| ledger.clear_doubt(self.token.fingerprint()));
+        }
+    }
+
+    /// No clear answer: no process asks again for a moment.
+    fn put_off(&self, no_answer: NoAnswer) -> Answer {
+        let state = self.turn.state;
+        let rest = no_answer
+            .retry_after
+            .unwrap_or_else(|| USUAL_REST / 5 + state.environment.jitter(USUAL_REST * 4 / 5));
+        let (token, now) = (self.token.fingerprint(), state.now());
+        let wait = TimeDelta::from_std(rest).unwrap_or(LONGEST_REST).min(LONGEST_REST);
+        self.turn.note(|ledger| ledger.rest(token, now, now + wait));
+        Answer::PutOff(transient(no_answer.detail).with_retry_after(rest))
+    }
+}
+
+impl Code for Redemption {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Granted(_) => "granted",
+            Self::Refused(reason) => reason.as_str(),
+            Self::Declined(_) => "declined",
+            Self::NotSpent(_) => "not_spent",
+            Self::InDoubt(_) => "in_doubt",
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Refreshes in flight: all callers that ask for one thing wait for one answer.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::admission::{Admission, admit, await_rotation};
+use super::attempt::Attempt;
+use super::demand::{Demand, Key, Outcome, Purpose};
+use super::pause::begin_pause;
+use super::unsaved::Unsaved;
+use crate::error::{Error, Result};
+use crate::process::PerProcess;
+use crate::snapshot::CodexAuth;
+use crate::state::{Event, State, SyncOutcome, View};
+use crate::tasks::{self, interrupted};
+use crate::token_endpoint::TokenEndpoint;
+use crate::trace::traced;
+
+/// Where the outcome of a flight appears.
+type Answer = watch::Receiver<Option<Result<Outcome>>>;
+
+/// Gets tokens in the place of those of a snapshot, by the store or by the token endpoint.
+#[derive(Debug)]
+pub(crate) struct Refresh {
+    pub(super) state: Arc<State>,
+    endpoint: Arc<dyn TokenEndpoint>,
+    unsaved: Arc<Unsaved>,
+    /// A forked child has none of its parent's.
+    flights: PerProcess<Flights>,
+}
+
+#[derive(Debug, Default)]
+struct Flights(Mutex<HashMap<Key, Answer>>);
+
+/// A flight's place among the others, given up however it ends.
+struct Flight {
+    flights: Arc<Flights>,
+    key: Key,
+}
+
+impl Flights {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Answer>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.flights.lock().remove(&self.key);
+    }
+}
+
+impl Refresh {
+    pub(crate) fn new(state: Arc<State>, endpoint: Arc<dyn TokenEndpoint>) -> Self {
+        let unsaved = Arc::new(Unsaved::new(Arc::clone(&state)));
+        Self { state, endpoint, unsaved, flights: PerProcess::new() }
+    }
+
+    /// Waits for what `demand` comes to.
+    pub(crate) async fn wait_for(self: &Arc<Self>, demand: Demand) -> Result<Outcome> {
+        let (mut answer, is_new) = self.board(demand)?;
+        if !is_new {
+            self.state.counters.waits.count();
+        }
+        let answer = answer.wait_for(Option::is_some).await.map_err(|_| interrupted())?;
+        answer.clone().ok_or_else(interrupted)?
+    }
+
+    /// Starts a flight for `demand`, unless there is one. It goes on whether a caller waits or not.
+    pub(crate) fn start(self: &Arc<Self>, demand: Demand) -> Result<()> {
+        self.board(demand).map(drop)
+    }
+
+    /// Has the successor of a spent token written again, which an old writer put back: without that
+    /// the next program presents it.
+    pub(crate) fn start_repair(self: &Arc<Self>, auth: &CodexAuth) -> Result<()> {
+        self.start(Demand { auth: auth.clone(), purpose: Purpose::Repair })
+    }
+
+    /// What the store's record is to `auth`, and whether there is anything to do about it.
+    pub(crate) async fn sync(self: &Arc<Self>, auth: &CodexAuth) -> Result<(View, SyncOutcome)> {
+        let view = self.state.follow_store().await?;
+        if view.is_spent && self.state.options.may_refresh() {
+            self.start_repair(auth)?;
+        }
+        let outcome = SyncOutcome::of(self.state.relation(auth, &view), view.changed);
+        Ok((view, outcome))
+    }
+
+    /// Waits, at most so long, until nothing is in flight and nothing is to be saved; whether that
+    /// came about.
+    pub(crate) async fn close(self: &Arc<Self>, timeout: Duration) -> bool {
+        if self.is_idle() {
+            return true;
+        }
+        let refresh = Arc::clone(self);
+        let wait = async move { refresh.wait_until_idle(timeout).await };
+        tasks::run(&self.state.environment, wait).await.unwrap_or(false)
+    }
+
+    async fn wait_until_idle(self: Arc<Self>, timeout: Duration) -> bool {
+        let environment = &self.state.environment;
+        let start = environment.clock.elapsed();
+        let end = start.saturating_add(timeout);
+        // The next attempt may be far off; this is the moment for one, which may take longer than
+        // we have.
+        let unsaved = Arc::clone(&self.unsaved);
+        let save = Box::pin(async move { drop(unsaved.save().await) });
+        tasks::start(environment, save).unwrap_or_default();
+        while !self.is_idle() {
+            let now = environment.clock.elapsed();
+            if now >= end {
+                return false;
+            }
+            environment.poll_pause(now - start).await;
+        }
+        true
+    }
+
+    fn is_idle(&self) -> bool {
+        let is_flying = self.flights.get().is_some_and(|flights| !flights.lock().is_empty());
+        !is_flying && self.unsaved.is_idle()
+    }
+
+    /// Joins the flight for `demand`, or starts it; also whether it was started.
+    fn board(self: &Arc<Self>, demand: Demand) -> Result<(Answer, bool)> {
+        let process = self.flights.get_or_default();
+        let key = demand.key();
+        let mut flights = process.lock();
+        if let Some(answer) = flights.get(&key) {
+            return Ok((answer.clone(), false));
+        }
+        let (sender, answer) = watch::channel(None);
+        flights.insert(key.clone(), answer.clone());
+        drop(flights);
+        let flight = Flight { flights: process, key };
+        let refresh = Arc::clone(self);
+        let span = demand.span();
+        let fly = Box::pin(async move {
+            let result = traced(span, refresh.fulfil(&demand)).await;
+            // A caller that comes now reads the store, which has the answer.
+            drop(flight);
+            sender.send_replace(Some(result));
+        });
+        tasks::start(&self.state.environment, fly)?;
+        Ok((answer, true))
+    }
+
+    /// Gets what `demand` asks for. Runs on our own thread.
+    async fn fulfil(&self, demand: &Demand) -> Result<Outcome> {
+        let state = &self.state;
+        let result = if state.options.may_refresh() {
+            self.redeem(demand).await
+        } else {
+            await_rotation(state, demand).await
+        };
+        if let Err(error) = &result {
+            state.counters.failures.count();
+            state.announce(Event::RefreshFailed(error.clone()));
+        }
+        if demand.purpose == Purpose::Proactive && !matches!(result, Ok(Ok(_))) {
+            let retry_after = result.as_ref().err().and_then(Error::retry_after);
+            begin_pause(state, demand, retry_after);
+        }
+        result
+    }
+
+    async fn redeem(&self, demand: &Demand) -> Result<Outcome> {
+        match admit(&self.state, demand, &self.unsaved).await? {
+            Admission::Answered(outcome) => Ok(outcome),
+            Admission::Locked(lock) => {
+                let attempt = Attempt::new(&self.state, &*self.endpoint, demand, lock);
+                attempt.run(&self.unsaved).await
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! One request's way out of a 401.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::Mutex;
+use tracing::field::Empty;
+use tracing::info_span;
+
+use super::decision::{GiveUpReason, UnauthorizedRecoveryDecision};
+use super::demand::{Demand, Purpose};
+use super::flights::Refresh;
+use crate::error::Result;
+use crate::process::PerProcess;
+use crate::snapshot::CodexAuth;
+use crate::trace::{TARGET, traced};
+
+/// How far one request's recovery has come. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct UnauthorizedRecovery(Arc<Progress>);
+
+#[derive(Debug, Default)]
+struct Progress {
+    /// Held through a call, so that two calls with one recovery run one after the other. A forked
+    /// child has its own: its parent's may be held by a thread that it does not have.
+    turn: PerProcess<Mutex<()>>,
+    synced: AtomicBool,
+    refreshed: AtomicBool,
+    reason: ArcSwapOption<GiveUpReason>,
+}
+
+impl UnauthorizedRecovery {
+    /// Why the last call gave up; none before that.
+    pub fn give_up_reason(&self) -> Option<GiveUpReason> {
+        self.0.reason.load().as_deref().copied()
+    }
+
+    fn decide(&self, end: Result<(), GiveUpReason>) -> UnauthorizedRecoveryDecision {
+        self.0.reason.store(end.err().map(Arc::new));
+        match end {
+            Ok(()) => UnauthorizedRecoveryDecision::Retry,
+            Err(reason) => UnauthorizedRecoveryDecision::GiveUp(reason),
+        }
+    }
+}
+
+impl Refresh {
+    /// The next step of the recovery of a request that was sent with `auth`.
+    pub(crate) async fn recover(
+        self: &Arc<Self>,
+        auth: &CodexAuth,
+        recovery: &UnauthorizedRecovery,
+    ) -> Result<UnauthorizedRecoveryDecision> {
+        let decided = async {
+            let turn = recovery.0.turn.get_or_default();
+            let _held = turn.lock().await;
+            let end = self.next_step(auth, &recovery.0).await?;
+            if end.is_ok() {
+                self.state.counters.recoveries.count();
+            }
+            Ok(recovery.decide(end))
+        };
+        let span = info_span!(target: TARGET, "codex_auth.recovery", outcome = Empty);
+        traced(span, decided).await
+    }
+
+    async fn next_step(
+        self: &Arc<Self>,
+        auth: &CodexAuth,
+        progress: &Progress,
+    ) -> Result<Result<(), GiveUpReason>> {
+        let Some(rejected) = auth.access_fingerprint() else {
+            return Ok(Err(GiveUpReason::NotRefreshable));
+        };
+        if progress.refreshed.load(Ordering::SeqCst) {
+            return Ok(Err(GiveUpReason::Exhausted));
+        }
+        self.state.memory.reject(rejected);
+        let demand = Demand { auth: auth.clone(), purpose: Purpose::Rejected };
+        if !progress.synced.load(Ordering::SeqCst) {
+            let (view, _) = self.sync(auth).await?;
+            progress.synced.store(true, Ordering::SeqCst);
+            if let Err(reason) = GiveUpReason::of(self.state.relation(auth, &view)) {
+                return Ok(Err(reason));
+            }
+            if view.auth.is_some_and(|found| demand.is_met_by(&found, &self.state)) {
+                return Ok(Ok(()));
+            }
+        }
+        let outcome = self.wait_for(demand).await?;
+        progress.refreshed.store(outcome.is_ok(), Ordering::SeqCst);
+        Ok(outcome.map(drop))
+    }
+}

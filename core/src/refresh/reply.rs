@@ -1,0 +1,66 @@
+//! What a reply of the token endpoint makes of a record.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use crate::auth_dot_json::AuthDotJson;
+use crate::claims::IdTokenClaims;
+use crate::identity::{Identity, IdentityMatch};
+use crate::secret::{Fingerprint, Secret};
+use crate::snapshot::CodexAuth;
+use crate::token_endpoint::Grant;
+
+/// A redeemed token and the record that its reply makes.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) redeemed: Fingerprint,
+    /// The next refresh token; the same where the server does not rotate.
+    pub(super) granted: Fingerprint,
+    pub(super) record: Arc<AuthDotJson>,
+}
+
+impl Reply {
+    /// The record of `auth` with the tokens of `grant`; none if they are another account's. What
+    /// the reply does not have, or what cannot be read of it, stays as it was.
+    pub(super) fn merge(auth: &CodexAuth, grant: Grant, now: DateTime<Utc>) -> Option<Self> {
+        let mut record = AuthDotJson::clone(auth.record());
+        let tokens = record.tokens.as_mut()?;
+        let redeemed = tokens.refresh_token.fingerprint();
+        let claims = |token: &Secret| IdTokenClaims::parse(token.expose());
+        if let Some((token, new)) =
+            grant.id_token.and_then(|token| claims(&token).map(|new| (token, new)))
+        {
+            let old = claims(&tokens.id_token).unwrap_or_else(|| IdTokenClaims {
+                account_id: tokens.account_id.clone(),
+                ..IdTokenClaims::default()
+            });
+            if Identity::claimed(&old).compare(&Identity::claimed(&new)) == IdentityMatch::Different
+            {
+                return None;
+            }
+            tokens.id_token = token;
+        }
+        if let Some(token) = grant.access_token {
+            tokens.access_token = token;
+        }
+        if let Some(token) = grant.refresh_token {
+            tokens.refresh_token = token;
+        }
+        let granted = tokens.refresh_token.fingerprint();
+        record.last_refresh = Some(now);
+        Some(Self { redeemed, granted, record: Arc::new(record) })
+    }
+}
+
+/// `stored` with the tokens of `pair`; every other field stays as it is.
+pub(super) fn graft(stored: &AuthDotJson, pair: &AuthDotJson) -> AuthDotJson {
+    let mut record = stored.clone();
+    if let (Some(tokens), Some(new)) = (&mut record.tokens, &pair.tokens) {
+        tokens.id_token = new.id_token.clone();
+        tokens.access_token = new.access_token.clone();
+        tokens.refresh_token = new.refresh_token.clone();
+    }
+    record.last_refresh = pair.last_refresh;
+    record
+}

@@ -1,0 +1,90 @@
+//! What is known of refresh tokens: by this manager, in memory, and by all holders of the refresh
+//! lock, beside the login in the store. Immutable values behind atomic pointers, so that a forked
+//! child inherits all of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use chrono::{DateTime, Utc};
+
+use crate::ledger::{Knowledge, Ledger};
+use crate::secret::Fingerprint;
+use crate::snapshot::CodexAuth;
+use crate::storage::{AuthStorage, RefreshLock};
+use crate::token_endpoint::RefusalReason;
+
+/// The ledger in memory, and the way to the stored one.
+#[derive(Debug)]
+pub(crate) struct Tokens {
+    own: ArcSwap<Ledger>,
+    storage: Arc<dyn AuthStorage>,
+    /// Whether the stored ledger could not be written the last time.
+    is_unwritten: AtomicBool,
+}
+
+impl Tokens {
+    pub(crate) fn new(storage: Arc<dyn AuthStorage>) -> Self {
+        Self { own: ArcSwap::default(), storage, is_unwritten: AtomicBool::new(false) }
+    }
+
+    /// What is known at `now` of the refresh token of `auth`.
+    pub(crate) fn about(&self, auth: &CodexAuth, now: DateTime<Utc>) -> Knowledge {
+        self.about_by(auth, &self.storage.ledger(), now)
+    }
+
+    /// What is known at `now` of the refresh token of `auth`, for the holder of `lock`.
+    pub(crate) fn about_under(
+        &self,
+        lock: &dyn RefreshLock,
+        auth: &CodexAuth,
+        now: DateTime<Utc>,
+    ) -> Knowledge {
+        self.about_by(auth, &lock.ledger(), now)
+    }
+
+    fn about_by(&self, auth: &CodexAuth, stored: &Ledger, now: DateTime<Utc>) -> Knowledge {
+        let Some(tokens) = auth.managed_tokens() else { return Knowledge::Nothing };
+        if tokens.refresh_token.is_empty() {
+            return Knowledge::Refused(RefusalReason::EmptyRefreshToken);
+        }
+        let token = tokens.refresh_token.fingerprint();
+        self.own.load().about(token, now).or(stored.about(token, now))
+    }
+
+    /// Whether the refresh token `token` came from `ancestor`, or is the same.
+    pub(crate) fn descends(&self, token: Fingerprint, ancestor: Fingerprint) -> bool {
+        self.own.load().descends(token, ancestor) || self.storage.ledger().descends(token, ancestor)
+    }
+
+    /// Notes something in memory, and for the next holders of `lock`.
+    pub(crate) fn note(&self, lock: &dyn RefreshLock, change: impl Fn(&mut Ledger)) {
+        self.note_here(&change);
+        self.note_for_others(lock, change);
+    }
+
+    /// Notes something in memory.
+    pub(crate) fn note_here(&self, change: impl Fn(&mut Ledger)) {
+        self.own.rcu(|ledger| {
+            let mut ledger = Ledger::clone(ledger);
+            change(&mut ledger);
+            ledger
+        });
+    }
+
+    /// Notes something for the next holders of `lock`. They can do without: a failure is no error.
+    pub(crate) fn note_for_others(&self, lock: &dyn RefreshLock, change: impl FnOnce(&mut Ledger)) {
+        let mut ledger = lock.ledger();
+        change(&mut ledger);
+        let written = lock.set_ledger(&ledger);
+        let was_unwritten = self.is_unwritten.swap(written.is_err(), Ordering::SeqCst);
+        match written {
+            Err(error) if !was_unwritten => tracing::warn!(
+                %error,
+                "other processes are not told what becomes of the refresh token; make the place \
+                 writable"
+            ),
+            _ => {}
+        }
+    }
+}
