@@ -122,9 +122,14 @@ impl Ledger {
         }
     }
 
-    /// Notes that the successor of `old` is stored, or of no use any more.
-    pub(crate) fn settle(&mut self, old: Fingerprint) {
-        self.lineage.settle(old);
+    /// Notes that `new` is stored: what it was granted for is spent.
+    pub(crate) fn settle(&mut self, new: Fingerprint) {
+        self.lineage.settle(new);
+    }
+
+    /// Whether it is noted that `new` is stored.
+    pub(crate) fn is_settled(&self, new: Fingerprint) -> bool {
+        self.lineage.is_settled(new)
     }
 
     /// Whether one more rotation may be caused by the rejection of a young access token.

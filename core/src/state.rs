@@ -27,12 +27,12 @@ pub use self::view::SyncOutcome;
 pub(crate) use self::view::{Relation, View};
 use crate::auth_dot_json::AuthDotJson;
 use crate::environment::{BoxFuture, Environment};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::identity::IdentityMatch;
 use crate::options::Options;
 use crate::secret::Fingerprint;
 use crate::snapshot::CodexAuth;
-use crate::storage::{AuthStorage, Loaded};
+use crate::storage::{AuthStorage, Loaded, RefreshLock};
 
 /// Publishers that come between a read of the store and its publication, one after the other.
 const MOST_READS: usize = 8;
@@ -143,6 +143,7 @@ impl State {
         }
         let published = self.current.replace(seen, self.current_of(view.auth.clone()));
         published.then(|| {
+            self.learn_descent(seen.auth.as_ref(), view.auth.as_ref());
             self.announce_change(seen.auth.as_ref(), &view);
             view
         })
@@ -157,6 +158,51 @@ impl State {
     ) -> Option<CodexAuth> {
         let auth = self.login_in(record).filter(|auth| self.may_publish(auth))?;
         self.current.replace(seen, self.current_of(Some(auth.clone()))).then_some(auth)
+    }
+
+    /// Remembers the pair in `record`, which the refresh token `redeemed` was spent for.
+    pub(crate) fn keep_pair(&self, redeemed: Fingerprint, record: &Arc<AuthDotJson>) {
+        if let Some(granted) = refresh_fingerprint(record) {
+            self.tokens.note_here(|ledger| ledger.rotate(redeemed, granted));
+        }
+        self.memory.keep_pair(record);
+    }
+
+    /// The store has the pair in memory; tells so if it could not be saved before.
+    pub(crate) fn pair_is_saved(&self) {
+        if let Some(token) = self.pair_token() {
+            self.tokens.note_here(|ledger| ledger.settle(token));
+        }
+        if self.memory.mark_saved() {
+            self.announce(Event::SaveRecovered);
+        }
+    }
+
+    /// The pair in memory could not be saved.
+    pub(crate) fn pair_is_unsaved(&self, error: Error) {
+        tracing::error!(%error, "refreshed tokens could not be saved; they stay in memory");
+        self.memory.mark_unsaved();
+        self.announce(Event::SaveFailed(error));
+    }
+
+    /// The store holds a newer login than the pair in memory, or none.
+    pub(crate) fn pair_is_superseded(&self) {
+        tracing::warn!(
+            store = %self.storage.location(),
+            "refreshed tokens are not saved: the store holds another login by now, or none"
+        );
+        self.memory.mark_saved();
+    }
+
+    /// Tells the next holders of `lock` of the pair in memory, if it is stored.
+    pub(crate) fn share_saved_pair(&self, lock: &dyn RefreshLock) {
+        if let Some(token) = self.pair_token() {
+            self.tokens.share_settled(lock, token);
+        }
+    }
+
+    fn pair_token(&self) -> Option<Fingerprint> {
+        self.memory.pair().and_then(|pair| refresh_fingerprint(&pair.record))
     }
 
     /// What the login in `view` is to the one of `auth`.
@@ -230,7 +276,10 @@ impl State {
         };
         let newer = self.newer_in_memory(seen, token);
         match newer.filter(|newer| self.is_same_owner(stored, newer)) {
-            Some(newer) => (Some(newer), true),
+            Some(newer) => {
+                let is_spent = !self.memory.is_on_its_way(&newer);
+                (Some(newer), is_spent)
+            }
             None => (Some(Arc::clone(stored)), false),
         }
     }
@@ -247,7 +296,8 @@ impl State {
         }
         let own = self.memory.pair()?;
         let token = refresh_fingerprint(&own.record)?;
-        let takes_its_place = is_newer(token) || (own.is_unsaved && token == stored);
+        let is_newer = token != stored && self.tokens.knows_descent(token, stored);
+        let takes_its_place = is_newer || (own.is_unsaved() && token == stored);
         takes_its_place.then(|| Arc::clone(&own.record))
     }
 
@@ -266,6 +316,15 @@ impl State {
                 Some(known.clone())
             }
             _ => self.login_in(record),
+        }
+    }
+
+    fn learn_descent(&self, known: Option<&CodexAuth>, new: Option<&CodexAuth>) {
+        let tokens = known
+            .and_then(CodexAuth::refresh_fingerprint)
+            .zip(new.and_then(CodexAuth::refresh_fingerprint));
+        if let Some((ancestor, token)) = tokens {
+            self.tokens.learn_descent(token, ancestor);
         }
     }
 

@@ -7,10 +7,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use super::bounds::keep_last;
 use crate::secret::Fingerprint;
 
-const MOST_LOGINS: usize = 8;
-
 /// Rotations of one login.
-const MOST_ROTATIONS: usize = 32;
+const MOST_OF_A_LOGIN: usize = 32;
+
+/// Rotations of all logins.
+const MOST_ROTATIONS: usize = 256;
 
 /// The rotations of the logins that were refreshed last.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -18,7 +19,8 @@ const MOST_ROTATIONS: usize = 32;
 pub(super) struct Lineage(Vec<Login>);
 
 /// The last rotations of one login, in the order in which they were noted. A server with a grace
-/// window may have granted one token several successors.
+/// window may have granted one token several successors. What another program redeems is not noted:
+/// the rotation after it begins a login of its own.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 struct Login(Vec<Rotation>);
@@ -40,20 +42,25 @@ pub(super) enum Fate {
 
 impl Lineage {
     pub(super) fn add(&mut self, old: Fingerprint, new: Fingerprint) {
+        // What is redeemed was stored before.
+        self.settle(old);
         let known = self.0.iter().position(|login| login.has(old));
         let mut login = known.map(|at| self.0.remove(at)).unwrap_or_default();
         login.0.retain(|known| (known.old, known.new) != (old, new));
         login.0.push(Rotation { old, new, is_settled: false });
-        keep_last(&mut login.0, MOST_ROTATIONS);
         self.0.push(login);
-        keep_last(&mut self.0, MOST_LOGINS);
+        self.trim();
     }
 
-    pub(super) fn settle(&mut self, old: Fingerprint) {
-        let rotations = self.0.iter_mut().flat_map(|login| &mut login.0);
-        if let Some(last) = rotations.rev().find(|rotation| rotation.old == old) {
-            last.is_settled = true;
+    /// Notes that `new` is stored.
+    pub(super) fn settle(&mut self, new: Fingerprint) {
+        for rotation in self.0.iter_mut().flat_map(|login| &mut login.0) {
+            rotation.is_settled |= rotation.new == new;
         }
+    }
+
+    pub(super) fn is_settled(&self, new: Fingerprint) -> bool {
+        self.rotations().any(|rotation| rotation.new == new && rotation.is_settled)
     }
 
     /// What became of `token`; none if it was never redeemed, or was issued again since.
@@ -84,11 +91,23 @@ impl Lineage {
     }
 
     pub(super) fn within_bounds(mut self) -> Self {
-        for login in &mut self.0 {
-            keep_last(&mut login.0, MOST_ROTATIONS);
-        }
-        keep_last(&mut self.0, MOST_LOGINS);
+        self.trim();
         self
+    }
+
+    /// Forgets the oldest rotations of a long login, and those of the logins that were refreshed
+    /// longest ago.
+    fn trim(&mut self) {
+        for login in &mut self.0 {
+            keep_last(&mut login.0, MOST_OF_A_LOGIN);
+        }
+        let mut excess = self.rotations().count().saturating_sub(MOST_ROTATIONS);
+        for login in &mut self.0 {
+            let forgotten = excess.min(login.0.len());
+            login.0.drain(..forgotten);
+            excess -= forgotten;
+        }
+        self.0.retain(|login| !login.0.is_empty());
     }
 
     #[cfg(feature = "test-util")]

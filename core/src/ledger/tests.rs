@@ -62,6 +62,29 @@ fn keeps_the_last_32_rotations_of_each_of_the_last_8_logins() {
 }
 
 #[test]
+fn rotations_of_other_programs_in_between_cost_no_memory_of_ours() {
+    let mut ledger = Ledger::default();
+    // Each token but the first of a pair is redeemed by a program that notes nothing.
+    for name in 0..300 {
+        ledger.rotate(token(2 * name), token(2 * name + 1));
+        ledger.settle(token(2 * name + 1));
+    }
+    let is_known = |name: usize| ledger.about(token(2 * name), now()) != Knowledge::Nothing;
+    assert!((44..300).all(is_known) && !is_known(43));
+    assert_eq!(Ledger::from_bytes(&ledger.to_bytes()), Some(ledger));
+}
+
+#[test]
+fn a_token_that_was_redeemed_was_stored_before() {
+    let mut ledger = Ledger::default();
+    // Its writer died before it noted that it had stored the pair.
+    ledger.rotate(token(1), token(2));
+    ledger.rotate(token(2), token(3));
+    assert_eq!(ledger.about(token(1), now()), Knowledge::Spent { successor: token(2) });
+    assert_eq!(ledger.about(token(2), now()), Knowledge::InDoubt);
+}
+
+#[test]
 fn what_no_manager_writes_is_not_believed() {
     let rest = |at: i64, until: i64| {
         let token = token(1);
@@ -121,7 +144,7 @@ fn descent_follows_every_successor_and_ends_in_a_cycle() {
     ledger.rotate(token(1), token(2));
     // Within a grace window the server has granted another one.
     ledger.rotate(token(1), token(3));
-    ledger.settle(token(1));
+    ledger.settle(token(3));
     ledger.rotate(token(3), token(4));
     for descendant in [1, 2, 3, 4] {
         assert!(ledger.descends(token(descendant), token(1)), "{descendant}");
@@ -139,13 +162,13 @@ fn a_token_is_spent_once_its_successor_is_settled() {
     let mut ledger = Ledger::default();
     ledger.rotate(token(1), token(2));
     assert_eq!(about(&ledger, 1), Knowledge::InDoubt, "its successor may be lost");
-    ledger.settle(token(1));
+    ledger.settle(token(2));
     assert_eq!(about(&ledger, 1), Knowledge::Spent { successor: token(2) });
     assert_eq!(about(&ledger, 2), Knowledge::Nothing);
     ledger.rotate(token(5), token(6));
     assert_eq!(about(&ledger, 1), Knowledge::Spent { successor: token(2) }, "whatever comes next");
     ledger.rotate(token(2), token(1));
-    ledger.settle(token(2));
+    ledger.settle(token(1));
     assert_eq!(about(&ledger, 2), Knowledge::Spent { successor: token(1) });
     assert_eq!(about(&ledger, 1), Knowledge::Nothing, "it was issued again");
 }

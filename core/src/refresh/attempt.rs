@@ -13,7 +13,6 @@ use super::turn::Turn;
 use super::unsaved::Unsaved;
 use crate::error::{Error, Result, transient};
 use crate::ledger::Knowledge;
-use crate::secret::Fingerprint;
 use crate::snapshot::CodexAuth;
 use crate::state::{Event, State};
 use crate::storage::RefreshLock;
@@ -45,8 +44,8 @@ enum Round {
     Done(Outcome),
     /// The store or the snapshot has changed and is to be looked at again.
     Again,
-    /// New tokens are in use, for this redeemed one, that could not be saved yet.
-    Unsaved(Fingerprint),
+    /// New tokens are in use that could not be saved yet.
+    Unsaved,
 }
 
 impl<'a> Attempt<'a> {
@@ -89,8 +88,8 @@ impl<'a> Attempt<'a> {
             match self.round(&auth, known).await? {
                 Round::Done(outcome) => return Ok(outcome),
                 Round::Again => {}
-                Round::Unsaved(redeemed) => {
-                    unsaved.keep(self.turn.lock, redeemed).await;
+                Round::Unsaved => {
+                    unsaved.keep(self.turn.lock).await;
                     let view = state.follow_store().await?;
                     let outcome = self.demand.answer_in(&view, state);
                     return Ok(outcome.unwrap_or_else(|| view.auth.ok_or(GiveUpReason::LoggedOut)));
@@ -163,9 +162,9 @@ impl<'a> Attempt<'a> {
         self.remember(&reply, is_young);
         let seen = state.current.seen();
         let saved = save(state, &reply.record).await;
-        if saved.is_ok() {
-            state.memory.mark_saved();
-            self.turn.note(|ledger| ledger.settle(reply.redeemed));
+        if let Ok(outcome) = &saved {
+            outcome.note(state);
+            state.share_saved_pair(&*self.turn.lock);
         }
         match saved {
             Ok(SaveOutcome::Saved(record)) => {
@@ -175,11 +174,10 @@ impl<'a> Attempt<'a> {
             }
             Ok(SaveOutcome::Superseded) => Round::Again,
             Err(error) => {
-                tracing::error!(%error, "refreshed tokens could not be saved; they stay in memory");
                 state.publish(&seen, &reply.record);
                 state.announce(Event::Refreshed);
-                state.announce(Event::SaveFailed(error));
-                Round::Unsaved(reply.redeemed)
+                state.pair_is_unsaved(error);
+                Round::Unsaved
             }
         }
     }
@@ -187,8 +185,7 @@ impl<'a> Attempt<'a> {
     /// The pair is in memory before any other process hears of it.
     fn remember(&self, reply: &Reply, is_young: bool) {
         let (state, now) = (self.turn.state, self.turn.state.now());
-        state.tokens.note_here(|ledger| ledger.rotate(reply.redeemed, reply.granted));
-        state.memory.keep_pair(&reply.record);
+        state.keep_pair(reply.redeemed, &reply.record);
         state.tokens.note_for_others(&*self.turn.lock, |ledger| {
             ledger.rotate(reply.redeemed, reply.granted);
             if is_young {

@@ -38,12 +38,10 @@ pub(super) enum Answer {
 }
 
 /// Requests for one token so far.
-#[derive(Default)]
 struct Tally {
     unspent: u32,
+    /// Also one of an earlier attempt, if that was never answered.
     doubts: u32,
-    /// Whether one of an earlier attempt was never answered.
-    was_in_doubt: bool,
 }
 
 impl Tally {
@@ -52,7 +50,7 @@ impl Tally {
     }
 
     fn is_in_doubt(&self) -> bool {
-        self.was_in_doubt || self.doubts > 0
+        self.doubts > 0
     }
 
     /// Why the token is refused: what may mean that it was redeemed has a likely cause.
@@ -81,9 +79,9 @@ pub(super) struct Exchange<'a> {
 impl Exchange<'_> {
     /// Presents the token until there is an answer: again after a request that did not spend it,
     /// and once more after one that may have; but never one that the store has no more.
-    /// `was_in_doubt` says that an earlier request was never answered.
+    /// `was_in_doubt` says that a request of an earlier attempt was never answered.
     pub(super) async fn run(&self, was_in_doubt: bool) -> Result<Answer> {
-        let mut tally = Tally { was_in_doubt, ..Tally::default() };
+        let mut tally = Tally { unspent: 0, doubts: was_in_doubt.into() };
         loop {
             self.turn.lock.check()?;
             // A program that takes no lock may have redeemed it or signed in meanwhile: a commit
@@ -97,7 +95,10 @@ impl Exchange<'_> {
             }
             let no_answer = match self.present().await {
                 Redemption::Granted(grant) => return Ok(Answer::Granted(grant)),
-                Redemption::Refused(reason) => return Ok(Answer::Refused(tally.explain(reason))),
+                Redemption::Refused(reason) => {
+                    self.clear_doubt(&tally);
+                    return Ok(Answer::Refused(tally.explain(reason)));
+                }
                 Redemption::Declined(no_answer) => {
                     self.clear_doubt(&tally);
                     return Ok(self.put_off(no_answer));
@@ -132,7 +133,7 @@ impl Exchange<'_> {
         traced(span, self.endpoint.redeem(self.token, timeout)).await
     }
 
-    /// The last request did not spend the token; an earlier one may have.
+    /// The last request was answered, and did not spend the token; an earlier one may have.
     fn clear_doubt(&self, tally: &Tally) {
         if !tally.is_in_doubt() {
             self.turn.note(|ledger| ledger.clear_doubt(self.token.fingerprint()));

@@ -9,7 +9,7 @@ use tracing::info_span;
 use super::reply::graft;
 use crate::auth_dot_json::AuthDotJson;
 use crate::error::{Error, ErrorKind, Result};
-use crate::state::{Event, State, View};
+use crate::state::{State, View};
 use crate::storage::{Swap, Version};
 use crate::trace::{Code, TARGET, traced};
 
@@ -23,6 +23,16 @@ pub(super) enum SaveOutcome {
     Saved(Arc<AuthDotJson>),
     /// The store holds something newer, or nothing: the pair is of no use any more.
     Superseded,
+}
+
+impl SaveOutcome {
+    /// Notes what became of the pair in memory.
+    pub(super) fn note(&self, state: &State) {
+        match self {
+            Self::Saved(_) => state.pair_is_saved(),
+            Self::Superseded => state.pair_is_superseded(),
+        }
+    }
 }
 
 /// Writes the tokens of `pair` onto what the store holds, as long as that still holds a token that
@@ -56,18 +66,11 @@ async fn try_save(state: &State, pair: &Arc<AuthDotJson>) -> Result<SaveOutcome>
 pub(super) async fn repair(state: &State, view: &View) -> Result<()> {
     let Some(auth) = view.auth.as_ref().filter(|_| view.is_spent) else { return Ok(()) };
     tracing::warn!("the store holds a spent refresh token; writing its successor again");
-    save(state, auth.record()).await?;
+    let outcome = save(state, auth.record()).await?;
     if state.memory.pair().is_some_and(|own| Arc::ptr_eq(&own.record, auth.record())) {
-        mark_saved(state);
+        outcome.note(state);
     }
     Ok(())
-}
-
-/// Notes that the pair in memory is saved, and tells so if it was not.
-pub(super) fn mark_saved(state: &State) {
-    if state.memory.mark_saved() {
-        state.announce(Event::SaveRecovered);
-    }
 }
 
 /// The pair is of no use any more, if all of the store was read.

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
-use super::save::{SaveOutcome, mark_saved, save};
+use super::save::save;
 use crate::error::Result;
 use crate::process::PerProcess;
-use crate::secret::Fingerprint;
 use crate::state::State;
 use crate::storage::RefreshLock;
 use crate::tasks;
@@ -22,15 +21,8 @@ const LONGEST_RETRY: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Unsaved {
     state: Arc<State>,
-    kept: PerProcess<Mutex<Option<Kept>>>,
-}
-
-/// The refresh lock that is kept until a pair is saved.
-#[derive(Debug)]
-struct Kept {
-    lock: Box<dyn RefreshLock>,
-    /// What the pair was redeemed for.
-    redeemed: Fingerprint,
+    /// The refresh lock that is kept until the pair is saved.
+    kept: PerProcess<Mutex<Option<Box<dyn RefreshLock>>>>,
 }
 
 impl Unsaved {
@@ -43,10 +35,9 @@ impl Unsaved {
         self.kept.get().is_none_or(|kept| kept.try_lock().is_ok_and(|kept| kept.is_none()))
     }
 
-    /// Keeps `lock` until the pair in memory, which `redeemed` was spent for, is saved, and keeps
-    /// trying to.
-    pub(super) async fn keep(self: &Arc<Self>, lock: Box<dyn RefreshLock>, redeemed: Fingerprint) {
-        *self.kept.get_or_default().lock().await = Some(Kept { lock, redeemed });
+    /// Keeps `lock` until the pair in memory is saved, and keeps trying to.
+    pub(super) async fn keep(self: &Arc<Self>, lock: Box<dyn RefreshLock>) {
+        *self.kept.get_or_default().lock().await = Some(lock);
         let unsaved = Arc::clone(self);
         let retry = Box::pin(async move { unsaved.keep_saving().await });
         if let Err(error) = tasks::start(&self.state.environment, retry) {
@@ -63,16 +54,13 @@ impl Unsaved {
     pub(super) async fn save(&self) -> Result<Option<Box<dyn RefreshLock>>> {
         let kept = self.kept.get_or_default();
         let mut kept = kept.lock().await;
-        let Some(Kept { lock, redeemed }) = kept.as_ref() else { return Ok(None) };
-        let state = &self.state;
-        if let Some(pair) = state.memory.unsaved() {
-            match save(state, &pair.record).await? {
-                SaveOutcome::Saved(_) => mark_saved(state),
-                SaveOutcome::Superseded => drop(state.memory.mark_saved()),
-            }
+        let Some(lock) = kept.as_ref() else { return Ok(None) };
+        if let Some(pair) = self.state.memory.unsaved() {
+            let outcome = save(&self.state, &pair.record).await?;
+            outcome.note(&self.state);
         }
-        state.tokens.note(&**lock, |ledger| ledger.settle(*redeemed));
-        Ok(kept.take().map(|kept| kept.lock))
+        self.state.share_saved_pair(&**lock);
+        Ok(kept.take())
     }
 
     async fn keep_saving(&self) {

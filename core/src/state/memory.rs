@@ -25,8 +25,25 @@ pub(crate) struct Memory {
 pub(crate) struct OwnPair {
     /// The record with the pair in it.
     pub(crate) record: Arc<AuthDotJson>,
+    place: Place,
+}
+
+/// Where a pair is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// In memory, on its way to the store for the first time.
+    OnItsWay,
+    /// In memory, since the store could not be written.
+    Memory,
+    /// In the store, or of no use there any more.
+    Store,
+}
+
+impl OwnPair {
     /// Whether the store is still to get it.
-    pub(crate) is_unsaved: bool,
+    pub(crate) fn is_unsaved(&self) -> bool {
+        self.place != Place::Store
+    }
 }
 
 /// No background refresh in the place of this access token before that time.
@@ -50,9 +67,9 @@ impl Memory {
         self.rejected.load().contains(&access_token)
     }
 
-    /// Remembers the pair in `record`, which is still to be saved.
-    pub(crate) fn keep_pair(&self, record: &Arc<AuthDotJson>) {
-        let pair = OwnPair { record: Arc::clone(record), is_unsaved: true };
+    /// Remembers the pair in `record`, which is about to be saved.
+    pub(super) fn keep_pair(&self, record: &Arc<AuthDotJson>) {
+        let pair = OwnPair { record: Arc::clone(record), place: Place::OnItsWay };
         self.pair.store(Some(Arc::new(pair)));
     }
 
@@ -62,15 +79,24 @@ impl Memory {
 
     /// The pair that is still to be saved.
     pub(crate) fn unsaved(&self) -> Option<Arc<OwnPair>> {
-        self.pair().filter(|pair| pair.is_unsaved)
+        self.pair().filter(|pair| pair.is_unsaved())
     }
 
-    /// Notes that there is nothing to save any more; whether there was. The pair stays known, should
-    /// another program put a token back that was spent for it.
-    pub(crate) fn mark_saved(&self) -> bool {
-        let saved = |pair: &Arc<OwnPair>| OwnPair { is_unsaved: false, ..OwnPair::clone(pair) };
-        let before = self.pair.rcu(|pair| pair.as_ref().map(saved).map(Arc::new));
-        before.is_some_and(|pair| pair.is_unsaved)
+    /// Notes that the pair could not be saved.
+    pub(super) fn mark_unsaved(&self) {
+        self.move_pair(Place::Memory);
+    }
+
+    /// Notes that there is nothing to save any more; whether it could not be saved before. The pair
+    /// stays known, should another program put a token back that was spent for it.
+    pub(super) fn mark_saved(&self) -> bool {
+        self.move_pair(Place::Store).is_some_and(|pair| pair.place == Place::Memory)
+    }
+
+    /// The pair with its former place.
+    fn move_pair(&self, place: Place) -> Option<Arc<OwnPair>> {
+        let moved = |pair: &Arc<OwnPair>| OwnPair { place, ..OwnPair::clone(pair) };
+        self.pair.rcu(|pair| pair.as_ref().map(moved).map(Arc::new))
     }
 
     pub(crate) fn forget_pair(&self) {
@@ -78,7 +104,14 @@ impl Memory {
     }
 
     pub(crate) fn has_unsaved(&self) -> bool {
-        self.pair.load().as_ref().is_some_and(|pair| pair.is_unsaved)
+        self.pair.load().as_ref().is_some_and(|pair| pair.is_unsaved())
+    }
+
+    /// Whether the pair in `record` is on its way to the store for the first time.
+    pub(super) fn is_on_its_way(&self, record: &Arc<AuthDotJson>) -> bool {
+        let pair = self.pair.load();
+        let is_it = |pair: &&Arc<OwnPair>| Arc::ptr_eq(&pair.record, record);
+        pair.as_ref().filter(is_it).is_some_and(|pair| pair.place == Place::OnItsWay)
     }
 
     pub(crate) fn pause_background(&self, access_token: Fingerprint, until: Duration) {

@@ -54,7 +54,30 @@ impl Tokens {
 
     /// Whether the refresh token `token` came from `ancestor`, or is the same.
     pub(crate) fn descends(&self, token: Fingerprint, ancestor: Fingerprint) -> bool {
-        self.own.load().descends(token, ancestor) || self.storage.ledger().descends(token, ancestor)
+        self.knows_descent(token, ancestor) || self.storage.ledger().descends(token, ancestor)
+    }
+
+    /// Whether this manager knows that `token` came from `ancestor`, or is the same.
+    pub(super) fn knows_descent(&self, token: Fingerprint, ancestor: Fingerprint) -> bool {
+        self.own.load().descends(token, ancestor)
+    }
+
+    /// Remembers that `token`, which is stored, came from `ancestor`, if the stored ledger says so:
+    /// an older copy of both may take their place.
+    pub(super) fn learn_descent(&self, token: Fingerprint, ancestor: Fingerprint) {
+        if !self.knows_descent(token, ancestor) && self.descends(token, ancestor) {
+            self.note_here(|ledger| {
+                ledger.rotate(ancestor, token);
+                ledger.settle(token);
+            });
+        }
+    }
+
+    /// Tells the next holders of `lock` that `token` is stored, if this manager knows so.
+    pub(super) fn share_settled(&self, lock: &dyn RefreshLock, token: Fingerprint) {
+        if self.own.load().is_settled(token) {
+            self.note_for_others(lock, |ledger| ledger.settle(token));
+        }
     }
 
     /// Notes something in memory, and for the next holders of `lock`.

@@ -217,3 +217,31 @@ async fn a_doubt_is_remembered_where_the_stored_ledger_cannot_be_written() {
     let auth = world.manager().await.auth().expect("signed in");
     assert_eq!(recover(&manager, &auth).await.expect("it is no error"), RETRY);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_token_in_doubt_is_presented_once_more_and_then_rests() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let auth = manager.auth().expect("signed in");
+    world.issuer.fail_with([Fault::Unanswered, Fault::Unanswered, Fault::Unanswered]);
+    for requests in [2, 3] {
+        assert!(recover(&manager, &auth).await.expect_err("no answer").is_transient());
+        assert_eq!(world.issuer.requests().0, requests);
+        world.pass(Duration::from_secs(60)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_is_not_yet_believed_leaves_no_doubt() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let auth = manager.auth().expect("signed in");
+    world.issuer.fail_with([Fault::Refused(RefusalReason::Reused)]);
+    let waiting = start_recovery(&manager, &auth);
+    world.pass(Duration::from_millis(50)).await;
+    world.store.is_unreadable.store(true, Ordering::SeqCst);
+    waiting.await.expect("no panic").expect_err("nothing shows that there is no winner");
+    let token = auth.refresh_fingerprint().expect("a login");
+    let now = world.environment.clock.now();
+    assert_eq!(world.store.ledger().about(token, now), Knowledge::Nothing);
+}

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::events::kinds;
 use super::world::{Fault, World};
 use super::{RETRY, recover, refresh_token, start_recovery};
 use crate::auth_dot_json::AuthDotJson;
@@ -255,4 +256,62 @@ async fn g4_a_record_that_is_gone_while_it_would_be_saved_may_come_back() {
             "and its successor takes its place"
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pair_that_the_store_had_no_place_for_leaves_its_token_in_doubt() {
+    let world = World::new();
+    world.issuer.grant_again();
+    let manager = world.manager().await;
+    let auth = manager.auth().expect("signed in");
+    let old = world.store.memory.record();
+    let waiting = start_recovery(&manager, &auth);
+    world.pass(Duration::from_millis(50)).await;
+    // A program that switches logins takes the record away, and brings it back later.
+    world.store.memory.replace(None);
+    waiting.await.expect("no panic").expect("no failure");
+    drop(manager);
+    world.store.memory.replace(old.as_deref().cloned());
+    let newcomer = world.manager().await;
+    assert_eq!(recover(&newcomer, &auth).await.expect("recovered"), RETRY);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_adopted_token_is_kept_though_an_older_copy_of_all_files_is_put_back() {
+    let world = World::new();
+    let (redeemer, adopter) = (world.manager().await, world.manager().await);
+    let first = redeemer.auth().expect("signed in");
+    let old = world.store.memory.record();
+    recover(&redeemer, &first).await.expect("refreshed");
+    recover(&adopter, &first).await.expect("adopted");
+    let second = adopter.auth().expect("signed in");
+    drop(redeemer);
+    world.store.memory.replace(old.as_deref().cloned());
+    let lock = world.store.try_lock().await.expect("a lock").expect("free");
+    lock.set_ledger(&Ledger::default()).expect("noted");
+    drop(lock);
+    assert!(!adopter.reload().await.expect("read"), "the newer token stays");
+    assert_eq!(recover(&adopter, &first).await.expect("recovered"), RETRY);
+    assert_eq!(adopter.auth().expect("signed in").access_token(), second.access_token());
+    assert!(adopter.close(Duration::from_secs(60)).await);
+    assert_eq!(world.stored().as_deref(), Some(refresh_token(&second)), "and is put back");
+    assert_eq!(world.issuer.requests(), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_save_that_takes_long_is_not_repaired() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let mut events = manager.subscribe();
+    let auth = manager.auth().expect("signed in");
+    world.store.commit_takes.set(Duration::from_secs(8), Duration::ZERO);
+    let waiting = start_recovery(&manager, &auth);
+    for _ in 0..3 {
+        world.pass(Duration::from_secs(2)).await;
+        manager.sync_from_storage(&auth).await.expect("read");
+    }
+    waiting.await.expect("no panic").expect("recovered");
+    world.pass(Duration::from_secs(60)).await;
+    assert_eq!(kinds(&mut events).await, ["refreshed"]);
+    assert_eq!(world.store.commits.load(Ordering::SeqCst), 1);
 }

@@ -105,6 +105,7 @@ impl Clock for WallClock {
 #[derive(Debug, Default)]
 pub(super) struct FaultyStore {
     pub(super) memory: EphemeralStorage,
+    pub(super) commits: AtomicUsize,
     pub(super) failing_commits: AtomicUsize,
     /// Commits that fail although they have written.
     pub(super) failing_syncs: AtomicUsize,
@@ -197,6 +198,7 @@ impl AuthStorage for FaultyStore {
         expected: &'a Version,
         record: &'a AuthDotJson,
     ) -> BoxFuture<'a, Result<Swap>> {
+        self.commits.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move {
             self.commit_takes.wait(0).await;
             self.may_hang(0).await;
