@@ -11,7 +11,7 @@ mod per_process;
 
 pub use self::fork::{ForkHold, after_fork, after_fork_in_parent, before_fork, hold_forks};
 pub(crate) use self::id::ProcessId;
-pub(crate) use self::own_file::OwnFile;
+pub(crate) use self::own_file::{OwnFile, file_id};
 pub use self::own_thread::{finish, handle, spawn, spawn_read};
 pub(crate) use self::per_process::NotInherited;
 pub use self::per_process::PerProcess;

@@ -4,16 +4,26 @@ mod auto;
 pub(crate) mod codex_config;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod content;
 mod custom;
 #[cfg(feature = "encrypted")]
 mod encrypted;
 pub(crate) mod environment_variable;
 mod ephemeral;
 mod file;
+mod file_calls;
+mod file_error;
+pub(crate) mod home;
+mod in_place;
 pub(crate) mod keyring;
+mod lane;
 pub(crate) mod lock_file;
+mod mounts;
 mod ownership;
 mod plain_file;
+mod replacement;
+mod target;
+mod temp_file;
 
 use std::collections::hash_map::DefaultHasher;
 use std::fmt;
@@ -33,9 +43,15 @@ pub use custom::{CustomStorage, CustomStore, StoreAnswer, StoreFailure, Stored};
 pub use encrypted::EncryptedStorage;
 pub use ephemeral::EphemeralStorage;
 pub use file::FileStorage;
-#[cfg(all(unix, feature = "test-util"))]
-pub(crate) use file::names;
 pub use keyring::{Keyring, KeyringItem, KeyringStorage, Prompts, system_keyring};
+
+/// What names decide, for tests that give files hostile ones.
+#[cfg(all(unix, feature = "test-util"))]
+pub(crate) mod names {
+    pub(crate) use super::home::with_suffix;
+    pub(crate) use super::mounts::is_mounted;
+    pub(crate) use super::temp_file::{is_name as is_temp_name, remove_all};
+}
 
 /// A store of one login.
 ///

@@ -32,7 +32,7 @@ async fn a_file_conforms() {
     left.sort();
     assert_eq!(
         left,
-        [".codex-auth-sdk.lock", "auth.json.lock", "auth.lock"],
+        [".codex-auth-sdk.json", ".codex-auth-sdk.lock", "auth.json.lock", "auth.lock"],
         "no temp file is left"
     );
 }
@@ -80,6 +80,9 @@ async fn g8_what_a_killed_program_left_is_cleaned_up() {
         std::fs::write(path, "half a login").expect("written");
     }
     let store = file_store(home.path());
+    drop(store.ready(100).await.expect("ready"));
+    assert!(left.exists(), "the holder of the refresh lock may need it");
+    let _held = store.try_lock().await.expect("a lock").expect("free");
     let ready = store.ready(100).await.expect("ready");
     assert!(!left.exists() && foreign.exists());
     drop(ready);

@@ -23,6 +23,7 @@ const NOBODY: u32 = 65534;
 
 const AUTH_JSON: &str = "auth.json";
 const OUR_LOCK: &str = ".codex-auth-sdk.lock";
+const LEDGER: &str = ".codex-auth-sdk.json";
 const THEIR_LOCKS: [&str; 2] = ["auth.lock", "auth.json.lock"];
 
 /// Puts something in the place of a file.
@@ -138,16 +139,32 @@ fn our_lock_planted_as_a_link_is_not_written_through() {
 }
 
 #[test]
-fn a_link_to_our_lock_from_elsewhere_is_not_written_through() {
-    let place = Place::new();
-    fs::write(place.outside("precious"), "precious").expect("written");
-    fs::hard_link(place.outside("precious"), place.at(OUR_LOCK)).expect("planted");
-    // One round that leaves a verdict, one that leaves a rotation.
-    place.realm().run("faults", &json!({"kind": "status", "status": 400}));
-    place.refresh().expect_err("declined");
-    place.refresh().expect("nobody could leave word that the endpoint rests");
-    assert_eq!(place.realm().stats()["grants"], 1);
-    assert_eq!(fs::read_to_string(place.outside("precious")).expect("there"), "precious");
+fn a_link_to_a_file_of_ours_from_elsewhere_is_not_written_through() {
+    for name in [OUR_LOCK, LEDGER] {
+        let place = Place::new();
+        fs::write(place.outside("precious"), "precious").expect("written");
+        fs::hard_link(place.outside("precious"), place.at(name)).expect("planted");
+        place.assert_refreshed();
+        assert_eq!(fs::read_to_string(place.outside("precious")).expect("there"), "precious");
+    }
+}
+
+#[test]
+fn a_ledger_that_is_no_file_is_replaced_or_done_without() {
+    let plants: [Plant; 5] = [
+        make_fifo,
+        |path| symlink("/dev/zero", path).expect("linked"),
+        |path| symlink("/nowhere/at/all", path).expect("linked"),
+        |path| drop(UnixListener::bind(path).expect("bound")),
+        |path| fs::create_dir(path).expect("made"),
+    ];
+    for plant in plants {
+        let place = Place::new();
+        plant(&place.at(LEDGER));
+        place.assert_refreshed();
+        let found = fs::symlink_metadata(place.at(LEDGER)).expect("there");
+        assert!(found.is_dir() || (found.is_file() && found.mode() & 0o777 == 0o600));
+    }
 }
 
 #[test]
@@ -264,7 +281,7 @@ fn a_home_that_anybody_may_write_to_works_with_a_warning() {
 fn an_ephemeral_store_looks_at_no_file() {
     let place = Place::new();
     fs::remove_file(place.at(AUTH_JSON)).expect("removed");
-    for name in THEIR_LOCKS.into_iter().chain([AUTH_JSON, OUR_LOCK]) {
+    for name in THEIR_LOCKS.into_iter().chain([AUTH_JSON, OUR_LOCK, LEDGER]) {
         make_fifo(&place.at(name));
     }
     let home = place.home.path().to_owned();

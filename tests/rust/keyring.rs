@@ -91,8 +91,8 @@ async fn both_conform() {
     let machine = Machine::new();
     conformance::run(|| Arc::new(machine.keyring_store())).await;
     conformance::run(|| Arc::new(machine.auto_store())).await;
-    let left = [".codex-auth-sdk.lock", "auth.json.lock", "auth.lock"];
-    assert_eq!(names(machine.home.path()), left, "the CLI's locks and ours, and nothing else");
+    let left = [".codex-auth-sdk.json", ".codex-auth-sdk.lock", "auth.json.lock", "auth.lock"];
+    assert_eq!(names(machine.home.path()), left, "locks, the ledger, and nothing else");
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
 use codex_auth_tests::issuer::{Issuer, Realm};
-use codex_auth_tests::privilege::{are_mounts_denied, unshared};
+use codex_auth_tests::privilege::{are_mounts_denied, is_fuse_denied, unshared};
 use serde_json::{Value, json};
 use tempfile::{Builder, TempDir};
 
@@ -36,9 +36,12 @@ impl Container {
 
     /// Mounts the host's file, runs `meanwhile` in the shell, then one request of a contender.
     fn request(&self, meanwhile: &str) -> Value {
-        let script = format!(
-            "mount --bind \"$1/auth.json\" \"$2/auth.json\" && {{ {meanwhile} }} && exec \"$3\" \"$2\" \"$4\" mounted"
-        );
+        self.request_on(&format!("mount --bind \"$1/auth.json\" \"$2/auth.json\"; {meanwhile}"))
+    }
+
+    /// Runs `mounts` in the shell, then one request of a contender.
+    fn request_on(&self, mounts: &str) -> Value {
+        let script = format!("{mounts} exec \"$3\" \"$2\" \"$4\" mounted");
         let mut command = unshared();
         command.args(["sh", "-ec", &script, "sh"]);
         command.args([
@@ -118,4 +121,28 @@ fn g5_a_mounted_file_is_known_by_any_name_among_mounts_of_any_name() {
     );
     assert_eq!(answer["error"], "store_read_only");
     assert_eq!(container.realm.stats()["requests"], 0);
+}
+
+/// A file system in user space whose server never answers, at `$2`, for as long as the program runs.
+const HUNG: &str = "exec 3<>/dev/fuse; \
+    mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 hung";
+
+#[test]
+fn a_file_system_that_hangs_is_named_and_not_waited_for_without_end() {
+    if is_fuse_denied() {
+        return;
+    }
+    // The home itself, and a home whose record is a link to one.
+    for script in [
+        format!("{HUNG} \"$2\";"),
+        format!("{HUNG} \"$1\"; rm \"$2/auth.json\"; ln -s \"$1/auth.json\" \"$2\";"),
+    ] {
+        let container = Container::new();
+        let answer = container.request_on(&script);
+        assert_eq!(answer["error"], "store_unavailable", "{answer}");
+        let message = answer["message"].as_str().expect("a text");
+        let home = container.home.path().display().to_string();
+        assert!(message.contains(&home) && message.contains("has not answered"), "{message}");
+        assert_eq!(container.realm.stats()["requests"], 0);
+    }
 }

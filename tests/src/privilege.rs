@@ -2,6 +2,7 @@
 //! test says so and is skipped, but never where `CI` is `true`.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -35,6 +36,18 @@ pub fn are_mounts_denied() -> bool {
         "run the tests as root, or let users make namespaces",
         unshared().args(["mount", "-t", "tmpfs", "none", "/mnt"]),
     )
+}
+
+/// Whether file systems in user space are denied, also where nothing else is skipped: a container
+/// seldom has the device.
+#[must_use]
+#[expect(clippy::print_stderr, reason = "a skip is said")]
+pub fn is_fuse_denied() -> bool {
+    let device = File::options().read(true).write(true).open("/dev/fuse");
+    if let Err(error) = &device {
+        eprintln!("skipped: FUSE cannot be had here ({error}); give the container /dev/fuse");
+    }
+    device.is_err() || are_mounts_denied()
 }
 
 /// Whether an ordinary user cannot be had.

@@ -20,6 +20,7 @@ use crate::state::State;
 use crate::storage::EncryptedStorage;
 use crate::storage::codex_config::{CodexStore, StoreKind};
 use crate::storage::environment_variable::EnvironmentVariable;
+use crate::storage::home::Home;
 use crate::storage::{
     AuthStorage, AutoStorage, EphemeralStorage, FileStorage, KeyringStorage, keyring,
 };
@@ -180,8 +181,9 @@ impl AuthManagerBuilder {
             Err(Error::new(
                 ErrorKind::StoreUnavailable,
                 format!(
-                    "{} cannot be read without waiting: it is no file, or half-written, or no \
-                     login; open the manager asynchronously, which waits and tells",
+                    "{} cannot be read without waiting: it is no file, or on a network's file \
+                     system, or half-written, or no login; open the manager asynchronously, which \
+                     waits and tells",
                     state.storage.location()
                 ),
             ))
@@ -232,7 +234,7 @@ impl AuthManagerBuilder {
         }
         match access_token_of_environment() {
             Some(token) => Ok(Arc::new(token)),
-            None => self.open(&home, CodexStore::configured(&home)?),
+            None => self.open(&home, CodexStore::configured(&home, &self.environment)?),
         }
     }
 
@@ -289,13 +291,14 @@ impl AuthManagerBuilder {
             let unknown = || invalid("codex_home", "not set", "and no home is known", "set it");
             return Ok(user.ok_or_else(unknown)?.join(".codex"));
         };
-        let refuse = |problem: &str| {
+        let refuse = |problem| {
             invalid(option, format_args!("{home:?}"), problem, "create it, or name another")
         };
-        if !home.is_dir() {
+        if !Home::of(&home, self.environment.clone()).is_there()? {
             return Err(refuse("which is not a folder"));
         }
-        home.canonicalize().map_err(|error| refuse(&format!("which cannot be opened ({error})")))
+        // Not resolved: a link on the way may lead elsewhere tomorrow.
+        Ok(home)
     }
 
     fn issuer_url(&self) -> &str {

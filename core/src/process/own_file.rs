@@ -24,7 +24,7 @@ struct Slot {
     file: ArcSwapOption<File>,
 }
 
-/// Device and inode.
+/// Device and inode: which file it is, under whatever path.
 type FileId = (u64, u64);
 
 impl OwnFile {
@@ -77,14 +77,15 @@ fn register(slot: &Arc<Slot>) {
     });
 }
 
+/// Which file `file` tells of; none where the system does not say.
 #[cfg(unix)]
-fn file_id(file: &Metadata) -> Option<FileId> {
+pub(crate) fn file_id(file: &Metadata) -> Option<FileId> {
     use std::os::unix::fs::MetadataExt;
     Some((file.dev(), file.ino()))
 }
 
 #[cfg(not(unix))]
-fn file_id(_file: &Metadata) -> Option<FileId> {
+pub(crate) fn file_id(_file: &Metadata) -> Option<FileId> {
     // A locked file cannot be replaced here, and there is no fork.
     None
 }

@@ -12,8 +12,9 @@ use self::preferred::{Preferred, Write};
 use super::codex_config::StoreKind;
 #[cfg(feature = "encrypted")]
 use super::encrypted::EncryptedStorage;
-use super::file::{Target, commit_locks};
+use super::home::Home;
 use super::keyring::{Keyring, KeyringStorage};
+use super::target::Target;
 use super::{AuthStorage, FileStorage, Loaded, Readiness, RefreshLock, StoreHolder, Swap, Version};
 use crate::auth_dot_json::AuthDotJson;
 use crate::environment::{BoxFuture, Environment};
@@ -31,8 +32,7 @@ use crate::ledger::Ledger;
 /// the file, as long as the keyring holds none.
 #[derive(Debug)]
 pub struct AutoStorage {
-    home: PathBuf,
-    environment: Environment,
+    home: Home,
     keyring: Preferred,
     file: FileStorage,
     is_keyring_empty: Arc<Knowledge>,
@@ -62,30 +62,30 @@ struct Places {
 }
 
 impl AutoStorage {
-    /// The store of the folder `codex_home`, which is resolved to its real path if it exists.
+    /// The store of the folder `codex_home`, which is resolved at each use and need not exist: the
+    /// first login that is saved makes it.
     pub fn new(
         codex_home: impl AsRef<Path>,
         keyring: Arc<dyn Keyring>,
         environment: Environment,
     ) -> Self {
-        let keyring = KeyringStorage::new(&codex_home, keyring, environment.clone());
-        Self::prefer(Preferred::Keyring(keyring), codex_home.as_ref(), environment)
+        let home = Home::of(codex_home.as_ref(), environment.clone());
+        let keyring = KeyringStorage::in_home(home.clone(), keyring, environment.clone());
+        Self::prefer(Preferred::Keyring(keyring), home, environment)
     }
 
     /// A store that prefers the encrypted file to an item of the keyring with the whole login.
     #[cfg(feature = "encrypted")]
     pub fn encrypted(store: EncryptedStorage) -> Self {
-        let (home, environment) = (store.home().to_owned(), store.environment().clone());
-        Self::prefer(Preferred::Encrypted(store), &home, environment)
+        let (home, environment) = (store.home().clone(), store.environment().clone());
+        Self::prefer(Preferred::Encrypted(store), home, environment)
     }
 
-    fn prefer(keyring: Preferred, codex_home: &Path, environment: Environment) -> Self {
-        let file = FileStorage::new(codex_home, environment.clone());
+    fn prefer(keyring: Preferred, home: Home, environment: Environment) -> Self {
         Self {
-            home: file.home().to_owned(),
+            file: FileStorage::in_home(home.clone(), environment),
+            home,
             keyring,
-            file,
-            environment,
             is_keyring_empty: Arc::default(),
             lock: ArcSwapOption::empty(),
             holder: ArcSwapOption::empty(),
@@ -107,7 +107,8 @@ impl AutoStorage {
             }
             // The CLI does not look at a file in whose place the keyring holds a login.
             (Ok(keyring), Err(_)) if keyring.record.is_some() => {
-                let version = Version::pair(Some(&keyring.version), &self.file.version_now()?);
+                let version =
+                    Version::pair(Some(&keyring.version), &self.file.version_now().await?);
                 Ok(Loaded { version, ..keyring })
             }
             (Ok(_), Err(error)) => Err(error),
@@ -125,15 +126,15 @@ impl AutoStorage {
 
     async fn swap(&self, expected: &Version, record: Option<&AuthDotJson>) -> Result<Swap> {
         let write = self.keyring.prepare(record).await;
-        let target = Target::resolve(self.file.path())?;
-        let locks = commit_locks(&self.home, &target, &self.environment).await?;
+        let target = self.home.target_for_write().await?;
+        let locks = self.home.commit_locks(&target).await?;
         let keyring = self.keyring.version_under_locks().await;
-        let file = self.file.version_now()?;
+        let file = self.file.version_now().await?;
         if Version::pair(keyring.as_ref().ok(), &file) != *expected {
             return Ok(Swap::Conflict);
         }
         let is_absent = || keyring.as_ref().is_ok_and(|version| *version == Version::absent());
-        let is_empty = self.keyring.is_seen_empty().unwrap_or_else(is_absent);
+        let is_empty = self.keyring.is_seen_empty().await.unwrap_or_else(is_absent);
         let write = write.and_then(|write| {
             keyring?;
             self.is_keyring_empty.learn(is_empty);
@@ -142,7 +143,7 @@ impl AutoStorage {
         });
         let swap = match write {
             Ok(write) => {
-                let replaced = self.replaced_file(target, record, is_empty);
+                let replaced = self.replaced_file(target, record, is_empty).await;
                 let swap = self.replace_in_keyring(write, record.is_none(), replaced).await;
                 // In an empty keyring nothing can be newer than the file, but this very record if
                 // it comes late.
@@ -150,7 +151,7 @@ impl AutoStorage {
                 (!stays_in_file).then_some(swap)
             }
             Err(error) => {
-                self.refuse_unless_empty(&error)?;
+                self.refuse_unless_empty(&error).await?;
                 None
             }
         };
@@ -158,7 +159,7 @@ impl AutoStorage {
         match (swap, record) {
             (Some(swap), _) => {
                 let swap = swap?;
-                self.keyring.sync()?;
+                self.keyring.sync().await;
                 Ok(swap)
             }
             (None, Some(record)) => self.file.commit(&file, record).await,
@@ -181,8 +182,10 @@ impl AutoStorage {
         }
         self.is_keyring_empty.learn(is_removal);
         if let Some(target) = replaced {
-            self.keyring.sync()?;
-            self.file.remove_under_locks(&target)?;
+            // What takes its place is durable first.
+            if self.keyring.sync().await {
+                self.file.remove_under_locks(target).await?;
+            }
         }
         Ok(Swap::Done)
     }
@@ -195,7 +198,7 @@ impl AutoStorage {
             let mut ledger = lock.ledger();
             ledger.set_keyring_empty(false);
             if let Err(error) = lock.set_ledger(&ledger) {
-                tracing::debug!(%error, "the refresh lock's record was not written");
+                tracing::warn!(%error, "other programs are not told that the keyring gets a login");
             }
         }
     }
@@ -203,7 +206,7 @@ impl AutoStorage {
     /// The file, if it is to go once the keyring holds `record`: what the record was made of, as
     /// the keyring `was_empty`, or one of the same login. A broken one and another login's, which
     /// may be newer, stay until somebody signs out.
-    fn replaced_file(
+    async fn replaced_file(
         &self,
         target: Target,
         record: Option<&AuthDotJson>,
@@ -211,7 +214,7 @@ impl AutoStorage {
     ) -> Option<Target> {
         target.existing.as_ref()?;
         let Some(record) = record else { return Some(target) };
-        let file = self.file.load_now()?.ok()?.record?;
+        let file = self.file.look().await.ok()?.ok()?.record?;
         if was_empty || is_same_login(record, &file) {
             return Some(target);
         }
@@ -222,7 +225,7 @@ impl AutoStorage {
     async fn prove_ready(&self, size: usize) -> Result<Readiness> {
         match self.keyring.store().ready(size).await {
             Err(error) if is_no_help(&error) => {
-                self.refuse_unless_empty(&error)?;
+                self.refuse_unless_empty(&error).await?;
                 self.file.ready(size).await
             }
             ready => ready,
@@ -230,9 +233,9 @@ impl AutoStorage {
     }
 
     /// Without the keyring, the file is all there is only where the keyring holds nothing.
-    fn refuse_unless_empty(&self, error: &Error) -> Result<()> {
-        let is_empty = self.keyring.is_seen_empty().or_else(|| self.is_keyring_empty.get());
-        if is_empty.unwrap_or_else(|| self.file.ledger().is_keyring_empty()) {
+    async fn refuse_unless_empty(&self, error: &Error) -> Result<()> {
+        let is_empty = self.keyring.is_seen_empty().await.or_else(|| self.is_keyring_empty.get());
+        if is_empty.unwrap_or_else(|| self.home.ledger().is_keyring_empty()) {
             return Ok(());
         }
         if error.kind() == ErrorKind::KeyringTooLong {
@@ -295,7 +298,7 @@ impl AuthStorage for AutoStorage {
 
     fn try_lock(&self) -> BoxFuture<'_, Result<Option<Box<dyn RefreshLock>>>> {
         Box::pin(async {
-            let lock = self.file.try_lock().await?;
+            let lock = self.home.try_lock().await?;
             Ok(lock.map(|lock| {
                 let lock: Arc<dyn RefreshLock> = lock.into();
                 self.lock.store(Some(Arc::new(Arc::downgrade(&lock))));
@@ -306,7 +309,7 @@ impl AuthStorage for AutoStorage {
     }
 
     fn ledger(&self) -> Ledger {
-        self.file.ledger()
+        self.home.ledger()
     }
 
     fn holder(&self) -> Option<StoreHolder> {

@@ -7,8 +7,9 @@ use std::str::FromStr;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::plain_file;
-
+use super::home::Home;
+use super::plain_file::{self, Links};
+use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::option_value;
 
@@ -61,13 +62,18 @@ pub(crate) struct CodexStore {
 
 impl CodexStore {
     /// Reads `config.toml` in `home`; the CLI's default is a file.
-    pub(crate) fn configured(home: &Path) -> Result<Self> {
+    pub(crate) fn configured(home: &Path, environment: &Environment) -> Result<Self> {
+        let (home, calls) = (home.to_owned(), Home::of(home, environment.clone()));
+        calls.calls().make_now(move || Self::read(&home))
+    }
+
+    fn read(home: &Path) -> Result<Self> {
         let path = home.join("config.toml");
         let invalid = |what: String| {
             let message = format!("{}: {what}; correct it, or name a store", path.display());
             Error::new(ErrorKind::InvalidOption, message)
         };
-        let content = match plain_file::read(&path, LARGEST_CONFIG) {
+        let content = match plain_file::read(&path, LARGEST_CONFIG, Links::Followed) {
             Ok(content) => content,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Zeroizing::default(),
             Err(error) => {
@@ -132,7 +138,7 @@ mod tests {
     fn configured(config: &str) -> Result<CodexStore> {
         let home = tempfile::tempdir().expect("a folder");
         std::fs::write(home.path().join("config.toml"), config).expect("written");
-        CodexStore::configured(home.path())
+        CodexStore::configured(home.path(), &Environment::default())
     }
 
     #[test]

@@ -7,7 +7,6 @@ mod envelope;
 mod material;
 mod opener;
 
-use std::fs::{DirBuilder, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,12 +19,14 @@ use zeroize::Zeroizing;
 
 use self::envelope::WORK_FACTOR;
 use self::material::{Material, Prepared};
-use self::opener::{Opened, Opener, Opening};
-use super::file::{
-    Home, Replacement, TORN_FOR, Target, commit_locks, folders_of, prove, read_bytes, read_ledger,
-    stamp_of, sync, try_refresh_lock, unreadable, unwritable, version_at, version_of,
-};
-use super::keyring::{Keyring, KeyringItem, PatientKeyring, remove_file};
+use self::opener::{Opened, Opener, Opening, passphrase_is_missing};
+use super::content::{self, TORN_FOR, folders_of, stamp_of, version_at, version_of};
+use super::file_calls::Kept;
+use super::file_error::{unreadable, unwritable};
+use super::home::Home;
+use super::keyring::{Keyring, KeyringItem, PatientKeyring};
+use super::replacement::{self, Replacement};
+use super::target::Target;
 use super::{AuthStorage, Loaded, Readiness, RefreshLock, Stamp, Swap, Version, ownership};
 use crate::auth_dot_json::AuthDotJson;
 use crate::environment::{BoxFuture, Environment};
@@ -47,13 +48,9 @@ const FAR_MORE: usize = 3;
 #[derive(Debug)]
 pub struct EncryptedStorage {
     home: Home,
-    /// `auth.json`, which a record in the encrypted file takes the place of.
-    auth_json: PathBuf,
     path: PathBuf,
     environment: Environment,
     opener: Opener,
-    /// The login as an item of the keyring.
-    direct: KeyringItem,
     work_factor: u8,
     prepared: Prepared,
 }
@@ -69,27 +66,35 @@ pub(super) struct Sealed {
 
 #[derive(Debug)]
 struct NewFile {
+    opening: Opening,
+    put: Kept<Put>,
+}
+
+/// A filled temp file, and where it goes.
+#[derive(Debug)]
+struct Put {
     target: Target,
     bytes: Vec<u8>,
-    opening: Opening,
     replacement: Replacement,
 }
 
+/// A file as it was read, and its version.
+type Sighting = (Version, Zeroizing<Vec<u8>>);
+
 impl EncryptedStorage {
-    /// The store of the folder `codex_home`, which is resolved to its real path if it exists.
+    /// The store of the folder `codex_home`, which is resolved at each use and need not exist: the
+    /// first login that is saved makes it.
     pub fn new(
         codex_home: impl AsRef<Path>,
         keyring: Arc<dyn Keyring>,
         environment: Environment,
     ) -> Self {
-        let home = Home::of(codex_home.as_ref());
+        let home = Home::of(codex_home.as_ref(), environment.clone());
         let path = home.path().join("secrets").join("codex_auth.age");
         let keyring = PatientKeyring::new(keyring, environment.clone());
         Self {
-            auth_json: home.path().join("auth.json"),
-            opener: Opener::new(&path, keyring, KeyringItem::passphrase(home.path())),
+            opener: Opener::new(&path, keyring, home.clone()),
             path,
-            direct: KeyringItem::login(home.path()),
             work_factor: WORK_FACTOR,
             prepared: Prepared::default(),
             home,
@@ -116,28 +121,42 @@ impl EncryptedStorage {
         &self.path
     }
 
-    /// The folder, by its real path if it exists.
-    pub(super) fn home(&self) -> &Path {
-        self.home.path()
+    pub(super) const fn home(&self) -> &Home {
+        &self.home
     }
 
     pub(super) fn environment(&self) -> &Environment {
         &self.environment
     }
 
-    /// The file and its version, if there is one.
-    fn read(&self) -> Result<Option<(Version, Zeroizing<Vec<u8>>)>> {
-        let file = read_bytes(&self.path)?;
-        if file.is_none() {
-            self.home.check()?;
+    /// What `call` on the file at a path in the home comes to.
+    async fn make<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Home, &Path) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (home, path) = (self.home.clone(), self.path.clone());
+        self.home.calls().make(move || call(&home, &path)).await
+    }
+
+    /// What the file holds, if that shows at once.
+    fn known(&self, sighting: Option<Sighting>) -> Option<Loaded> {
+        match sighting {
+            None => Some(Loaded::nothing()),
+            Some((version, _)) => Some(self.opener.known(&version)?.loaded(version)),
         }
-        Ok(file.map(|file| (version_of(&file), file)))
+    }
+
+    /// What the file holds now, if it has been opened.
+    pub(super) async fn look(&self) -> Result<Option<Loaded>> {
+        Ok(self.known(self.make(read).await?))
     }
 
     async fn load_patiently(&self) -> Result<Loaded> {
         let start = self.environment.clock.elapsed();
         loop {
-            let Some((version, file)) = self.read()? else { return Ok(Loaded::nothing()) };
+            let Some((version, file)) = self.make(read).await? else {
+                return Ok(Loaded::nothing());
+            };
             match self.opener.open(&version, file).await {
                 Ok(opened) => return Ok(opened.loaded(version)),
                 Err(error) if error.kind() != ErrorKind::StoreCorrupt => return Err(error),
@@ -152,16 +171,20 @@ impl EncryptedStorage {
         let waited = || self.environment.clock.elapsed() - start;
         while waited() < TORN_FOR {
             self.environment.poll_pause(waited()).await;
-            if version_at(&self.path)? != *version {
+            if self.version_now().await? != *version {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
+    async fn version_now(&self) -> Result<Version> {
+        self.make(|_, path| version_at(path)).await
+    }
+
     /// The version of what the file holds, if that has been opened.
-    pub(super) fn version_if_open(&self) -> Result<Version> {
-        let version = version_at(&self.path)?;
+    pub(super) async fn version_if_open(&self) -> Result<Version> {
+        let version = self.version_now().await?;
         if version == Version::absent() || self.opener.known(&version).is_some() {
             return Ok(version);
         }
@@ -169,18 +192,6 @@ impl EncryptedStorage {
             ErrorKind::StoreUnavailable,
             format!("{} has not been opened", self.path.display()),
         ))
-    }
-
-    /// Where a write goes; its folder is made if need be.
-    fn target(&self) -> Result<Target> {
-        let folder = self.folder();
-        make_private_folder(folder, self.home())
-            .map_err(|error| unwritable("make", folder, &error))?;
-        Target::resolve(&self.path)
-    }
-
-    fn folder(&self) -> &Path {
-        self.path.parent().unwrap_or(self.home())
     }
 
     /// The passphrase to write by, given the keyring's answer: where there is a file, the one that
@@ -201,29 +212,17 @@ impl EncryptedStorage {
             Error::new(ErrorKind::StoreUnavailable, "the system gives no random numbers")
         })?;
         let passphrase = Secret::new(STANDARD.encode(*bytes));
-        let auth_json = Target::resolve(&self.auth_json)?;
-        let _locks = commit_locks(self.home(), &auth_json, &self.environment).await?;
-        if let Some(found) = self.opener.keyring.get_under_locks(&self.opener.passphrase).await? {
+        let (item, keyring) = (self.opener.item().await?, &self.opener.keyring);
+        let _locks = self.home.commit_locks_alone().await?;
+        if let Some(found) = keyring.get_under_locks(&item).await? {
             return Ok(found);
         }
-        if let Some(file) = self.file_in_need()? {
-            return Err(self.opener.passphrase_is_missing(&file));
+        if let Some(file) = self.make(|_, path| file_in_need(folder_of(path))).await? {
+            return Err(passphrase_is_missing(&item, &file));
         }
-        self.opener.keyring.set_under_locks(&self.opener.passphrase, &passphrase).await?;
-        let kept = self.opener.keyring.get_under_locks(&self.opener.passphrase).await?;
-        kept.ok_or_else(|| self.opener.passphrase_is_missing(&self.path))
-    }
-
-    /// A file that the passphrase is missing for: the login's, or another one of the CLI's.
-    fn file_in_need(&self) -> Result<Option<PathBuf>> {
-        let folder = self.folder();
-        let entries = match std::fs::read_dir(folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(unreadable(folder, &error)),
-        };
-        let mut paths = entries.flatten().map(|entry| entry.path());
-        Ok(paths.find(|path| path.extension() == Some("age".as_ref())))
+        keyring.set_under_locks(&item, &passphrase).await?;
+        let kept = keyring.get_under_locks(&item).await?;
+        kept.ok_or_else(|| passphrase_is_missing(&item, &self.path))
     }
 
     async fn derive(&self, passphrase: Secret) -> Result<Material> {
@@ -233,7 +232,11 @@ impl EncryptedStorage {
     /// Makes the file that is to hold `record`, beside the other secrets of the present one. Slow
     /// unless readiness has done it, so to be called before the commit locks are taken.
     pub(super) async fn prepare(&self, record: Option<&AuthDotJson>) -> Result<Sealed> {
-        let (base, opened) = match self.read()? {
+        if record.is_some() {
+            // Before the passphrase is looked for, whose item is named after where the folder is.
+            self.make(|home, _| home.create()).await?;
+        }
+        let (base, opened) = match self.make(read).await? {
             Some((base, file)) => (base.clone(), self.opener.open(&base, file).await?),
             None => (Version::absent(), Arc::default()),
         };
@@ -244,7 +247,7 @@ impl EncryptedStorage {
         let Material { passphrase, seal, temp } = match self.prepared.take() {
             Some(prepared) => prepared,
             None => {
-                let found = self.opener.keyring.get(&self.opener.passphrase).await;
+                let found = self.opener.keyring.get(&self.opener.item().await?).await;
                 self.derive(self.passphrase(found, base != Version::absent()).await?).await?
             }
         };
@@ -253,26 +256,34 @@ impl EncryptedStorage {
         let opened = Opened { contents, record: record.cloned().map(Arc::new) };
         let version = version_of(&bytes);
         let opening = Opening { version, passphrase, outcome: Ok(Arc::new(opened)) };
-        let target = self.target()?;
-        let replacement = Replacement::filled(&target, &bytes, temp)?;
-        let new = NewFile { target, bytes, opening, replacement };
-        Ok(Sealed { base, is_removal, new: Some(new) })
+        let put = self.make(move |home, path| {
+            let target = target_of(home, path)?;
+            let replacement = Replacement::filled(&target, &bytes, temp)?;
+            Ok(Put { target, bytes, replacement })
+        });
+        let put = self.home.calls().keep(put.await?);
+        Ok(Sealed { base, is_removal, new: Some(NewFile { opening, put }) })
     }
 
     /// Writes what was prepared. For holders of the commit locks.
     pub(super) async fn replace_under_locks(&self, sealed: Sealed) -> Result<Swap> {
-        let is_base = |path: &Path| Ok(version_at(path)? == sealed.base);
-        if !is_base(&self.path)? {
+        if self.version_now().await? != sealed.base {
             return Ok(Swap::Conflict);
         }
         let Some(new) = sealed.new else { return Ok(Swap::Done) };
-        if new.replacement.put(&new.target, &new.bytes, is_base)? == Swap::Conflict {
+        let base = sealed.base;
+        let swap = self.make(move |_, _| {
+            let Put { target, bytes, replacement } = new.put.take();
+            replacement.put(&target, &bytes, |path| Ok(version_at(path)? == base))
+        });
+        if swap.await? == Swap::Conflict {
             return Ok(Swap::Conflict);
         }
         self.opener.remember(new.opening);
         if sealed.is_removal {
             // What the CLI left from before it encrypted; it removes that too, as well as it can.
-            let removed = self.opener.keyring.delete_under_locks(&self.direct).await;
+            let direct = KeyringItem::login(&self.home.real_path_patiently().await?);
+            let removed = self.opener.keyring.delete_under_locks(&direct).await;
             removed.unwrap_or_else(|error| tracing::warn!(%error, "an older login was left"));
         }
         Ok(Swap::Done)
@@ -280,45 +291,85 @@ impl EncryptedStorage {
 
     async fn swap(&self, expected: &Version, record: Option<&AuthDotJson>) -> Result<Swap> {
         // What is seen to be in vain is not prepared.
-        if version_at(&self.path)? != *expected {
+        if self.version_now().await? != *expected {
             return Ok(Swap::Conflict);
         }
         let sealed = self.prepare(record).await?;
         if sealed.base != *expected {
             return Ok(Swap::Conflict);
         }
-        let auth_json = Target::resolve(&self.auth_json)?;
-        let locks = commit_locks(self.home(), &auth_json, &self.environment).await?;
+        let auth_json = self.home.target_for_write().await?;
+        let locks = self.home.commit_locks(&auth_json).await?;
         let swap = self.replace_under_locks(sealed).await?;
-        if swap == Swap::Done && auth_json.existing.is_some() {
+        if auth_json.existing.is_none() {
+            drop(locks);
+            self.sync().await;
+        } else if swap == Swap::Done && self.sync().await {
             // What takes its place is durable first.
-            self.sync()?;
-            remove_file(&self.auth_json);
+            self.home.remove_auth_json(locks).await;
         }
-        drop(locks);
-        self.sync()?;
         Ok(swap)
     }
 
-    /// Makes the last write durable.
-    pub(super) fn sync(&self) -> Result<()> {
-        if self.folder().exists() { sync(&Target::resolve(&self.path)?) } else { Ok(()) }
+    /// Makes the last write durable; whether it is.
+    pub(super) async fn sync(&self) -> bool {
+        let synced = self.make(|_, path| {
+            Ok(!folder_of(path).exists() || replacement::sync(&Target::resolve(path)?))
+        });
+        let synced = synced.await;
+        synced.unwrap_or_else(|error| {
+            tracing::warn!(%error, "a login is stored, and may not outlast a power cut");
+            false
+        })
     }
 
     async fn prove_ready(&self, size: usize) -> Result<Readiness> {
-        let target = self.target()?;
-        if let Some((version, file)) = self.read()? {
+        let target = self.make(target_of).await?;
+        if let Some((version, file)) = self.make(read).await? {
             // It is to be read before it is written, for the other secrets in it.
             self.opener.open(&version, file).await?;
         }
-        let found = self.opener.keyring.get_under_locks(&self.opener.passphrase).await;
+        let item = self.opener.item().await?;
+        let found = self.opener.keyring.get_under_locks(&item).await;
         let passphrase = self.passphrase(found, target.existing.is_some()).await?;
         let material = self.derive(passphrase).await?;
-        let auth_json = Target::resolve(&self.auth_json)?;
-        let locks = commit_locks(self.home(), &auth_json, &self.environment).await?;
-        let temp = Some(prove(&target, locks, FAR_MORE * size)?);
-        Ok(self.prepared.keep(Material { temp, ..material }))
+        let locks = self.home.commit_locks_alone().await?;
+        let temp = self.make(move |home, _| home.prove(&target, locks, FAR_MORE * size));
+        let discard = self.prepared.keep(Material { temp: Some(temp.await?), ..material });
+        Ok(Readiness::kept_by(self.home.calls().keep(discard)))
     }
+}
+
+/// The file at `path` in `home` and its version, if there is one.
+fn read(home: &Home, path: &Path) -> Result<Option<Sighting>> {
+    let file = content::read(path)?;
+    if file.is_none() {
+        home.check()?;
+    }
+    Ok(file.map(|file| (version_of(&file), file)))
+}
+
+/// Where a write of the file at `path` in `home` goes; its folder is made if need be.
+fn target_of(home: &Home, path: &Path) -> Result<Target> {
+    home.create()?;
+    let folder = folder_of(path);
+    ownership::make_folder(folder).map_err(|error| unwritable("make", folder, &error))?;
+    Target::resolve(path)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(path)
+}
+
+/// A file in `folder` that the passphrase is missing for: the login's, or another one of the CLI's.
+fn file_in_need(folder: &Path) -> Result<Option<PathBuf>> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(folder, &error)),
+    };
+    let mut paths = entries.flatten().map(|entry| entry.path());
+    Ok(paths.find(|path| path.extension() == Some("age".as_ref())))
 }
 
 impl AuthStorage for EncryptedStorage {
@@ -331,21 +382,19 @@ impl AuthStorage for EncryptedStorage {
     }
 
     fn load_now(&self) -> Option<Result<Loaded>> {
-        match self.read() {
-            Err(error) => Some(Err(error)),
-            Ok(None) => Some(Ok(Loaded::nothing())),
-            Ok(Some((version, _))) => {
-                self.opener.known(&version).map(|opened| Ok(opened.loaded(version)))
-            }
+        if self.home.calls().may_hang() {
+            return None;
         }
+        read(&self.home, &self.path).map(|sighting| self.known(sighting)).transpose()
     }
 
     fn stamp(&self) -> Option<Stamp> {
-        Some(stamp_of(&self.path))
+        (!self.home.calls().may_hang()).then(|| stamp_of(&self.path))
     }
 
     fn watched_folders(&self) -> Vec<PathBuf> {
-        folders_of(&self.path)
+        // Where others write by a network or another program, the system does not tell.
+        if self.home.calls().may_hang() { Vec::new() } else { folders_of(&self.path) }
     }
 
     fn commit<'a>(
@@ -365,23 +414,10 @@ impl AuthStorage for EncryptedStorage {
     }
 
     fn try_lock(&self) -> BoxFuture<'_, Result<Option<Box<dyn RefreshLock>>>> {
-        Box::pin(async { try_refresh_lock(self.home(), &self.auth_json) })
+        Box::pin(self.home.try_lock())
     }
 
     fn ledger(&self) -> Ledger {
-        read_ledger(self.home(), &self.auth_json)
-    }
-}
-
-/// Makes `folder` for its owner only, who is that of the `home` it is in. One that is there stays.
-fn make_private_folder(folder: &Path, home: &Path) -> io::Result<()> {
-    #[cfg_attr(not(unix), expect(unused_mut, reason = "only Unix has modes"))]
-    let mut builder = DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    match builder.create(folder) {
-        Ok(()) if cfg!(unix) => ownership::follow(&File::open(folder)?, &home.metadata()?),
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
+        self.home.ledger()
     }
 }

@@ -44,17 +44,19 @@ impl EphemeralStorage {
         storage
     }
 
-    /// The store that all managers of this process share for one `CODEX_HOME`.
+    /// The store that all managers of this process share for one `CODEX_HOME`, by whatever path they
+    /// name it.
     pub fn shared(codex_home: &Path) -> Self {
+        let codex_home = codex_home.canonicalize().unwrap_or_else(|_| codex_home.to_owned());
         static SHARED: ArcSwapOption<HashMap<PathBuf, EphemeralStorage>> =
             ArcSwapOption::const_empty();
         SHARED.rcu(|shared| {
             let mut shared = shared.as_deref().cloned().unwrap_or_default();
-            shared.entry(codex_home.to_owned()).or_default();
+            shared.entry(codex_home.clone()).or_default();
             Some(Arc::new(shared))
         });
         let shared = SHARED.load();
-        shared.as_ref().and_then(|shared| shared.get(codex_home).cloned()).unwrap_or_default()
+        shared.as_ref().and_then(|shared| shared.get(&codex_home).cloned()).unwrap_or_default()
     }
 
     /// What is stored now.

@@ -7,7 +7,6 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use crate::process::OwnFile;
 use crate::storage::ownership;
@@ -44,15 +43,15 @@ impl LockFile {
     /// Whether the path still leads to the file that is locked.
     pub(crate) fn is_current(&self) -> io::Result<bool> {
         match std::fs::metadata(&self.path) {
-            Ok(found) => Ok(self.file().is_some() && self.file.is(&found)),
+            Ok(found) => Ok(self.is_own() && self.file.is(&found)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// The locked file; none in a forked child.
-    pub(crate) fn file(&self) -> Option<Arc<File>> {
-        self.file.get()
+    /// Whether this process holds it: a forked child inherits it, and does not.
+    pub(crate) fn is_own(&self) -> bool {
+        self.file.get().is_some()
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -62,7 +61,7 @@ impl LockFile {
 
 impl Drop for LockFile {
     fn drop(&mut self) {
-        if let Some(file) = self.file() {
+        if let Some(file) = self.file.get() {
             // An error leaves the unlocking to the close that follows.
             file.unlock().unwrap_or_default();
         }

@@ -1,8 +1,9 @@
 //! Whose a new file is: that of the file it replaces, else of its folder, so that a root container
 //! does not lock its host's user out.
 
-use std::fs::{File, Metadata};
+use std::fs::{DirBuilder, File, Metadata};
 use std::io;
+use std::path::Path;
 
 /// Gives `file` the owner and group of `model`.
 ///
@@ -25,4 +26,28 @@ pub(crate) fn follow(file: &File, model: &Metadata) -> io::Result<()> {
 #[cfg(not(unix))]
 pub(crate) fn follow(_file: &File, _model: &Metadata) -> io::Result<()> {
     Ok(())
+}
+
+/// Makes `folder`, and the folders that it is in, for their owners only, who are those of what they
+/// are made in. One that is there stays as it is.
+///
+/// # Errors
+///
+/// Where one cannot be made, or something else is in its place.
+pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let Some(parent) = folder.parent() else { return Err(io::ErrorKind::NotFound.into()) };
+    make_folder(parent)?;
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "only Unix has modes"))]
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.create(folder) {
+        Ok(()) if cfg!(unix) => follow(&File::open(folder)?, &parent.metadata()?),
+        // Another program was faster.
+        Err(_) if folder.is_dir() => Ok(()),
+        made => made,
+    }
 }

@@ -36,8 +36,8 @@ pub(crate) fn open(path: &Path, options: &mut OpenOptions, links: Links) -> io::
 /// # Errors
 ///
 /// Those of [`open`]; `FileTooLarge` beyond `most` bytes, which are not read then.
-pub(crate) fn read(path: &Path, most: u64) -> io::Result<Zeroizing<Vec<u8>>> {
-    let file = open(path, OpenOptions::new().read(true), Links::Followed)?;
+pub(crate) fn read(path: &Path, most: u64, links: Links) -> io::Result<Zeroizing<Vec<u8>>> {
+    let file = open(path, OpenOptions::new().read(true), links)?;
     let size = file.metadata()?.len();
     let mut bytes = Zeroizing::new(Vec::new());
     if size <= most {
@@ -81,23 +81,12 @@ fn is_odd(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::InvalidInput
 }
 
-/// Whether the file has a second name, somewhere else perhaps.
-#[cfg(unix)]
-pub(crate) fn has_other_names(file: &Metadata) -> bool {
-    std::os::unix::fs::MetadataExt::nlink(file) > 1
-}
-
 #[cfg(unix)]
 fn set_flags(options: &mut OpenOptions, links: Links) {
     use rustix::fs::OFlags;
     let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     flags.set(OFlags::NOFOLLOW, links == Links::Refused);
     std::os::unix::fs::OpenOptionsExt::custom_flags(options, flags.bits().cast_signed());
-}
-
-#[cfg(not(unix))]
-pub(crate) fn has_other_names(_file: &Metadata) -> bool {
-    false
 }
 
 #[cfg(not(unix))]

@@ -41,23 +41,23 @@ impl Preferred {
     }
 
     /// Whether it holds no login, where that shows without the keyring.
-    pub(super) fn is_seen_empty(&self) -> Option<bool> {
+    pub(super) async fn is_seen_empty(&self) -> Option<bool> {
         match self {
             Self::Keyring(_) => None,
             #[cfg(feature = "encrypted")]
             Self::Encrypted(store) => {
-                let seen = store.load_now();
-                Some(seen.is_some_and(|seen| seen.is_ok_and(|seen| seen.record.is_none())))
+                let seen = store.look().await;
+                Some(seen.is_ok_and(|seen| seen.is_some_and(|seen| seen.record.is_none())))
             }
         }
     }
 
-    /// Makes the last write durable.
-    pub(super) fn sync(&self) -> Result<()> {
+    /// Makes the last write durable; whether it is.
+    pub(super) async fn sync(&self) -> bool {
         match self {
-            Self::Keyring(_) => Ok(()),
+            Self::Keyring(_) => true,
             #[cfg(feature = "encrypted")]
-            Self::Encrypted(store) => store.sync(),
+            Self::Encrypted(store) => store.sync().await,
         }
     }
 
@@ -80,7 +80,7 @@ impl Preferred {
         match self {
             Self::Keyring(store) => store.version_under_locks().await,
             #[cfg(feature = "encrypted")]
-            Self::Encrypted(store) => store.version_if_open(),
+            Self::Encrypted(store) => store.version_if_open().await,
         }
     }
 }

@@ -8,8 +8,7 @@ use super::derivation::{Derivations, Turn};
 use super::envelope::Seal;
 use crate::error::Result;
 use crate::secret::Secret;
-use crate::storage::Readiness;
-use crate::storage::file::Replacement;
+use crate::storage::replacement::Replacement;
 
 #[derive(Debug)]
 pub(super) struct Material {
@@ -38,9 +37,9 @@ pub(super) struct Prepared(Arc<ArcSwapOption<Material>>);
 
 impl Prepared {
     /// Keeps `material` as long as the answer, which may go before it is needed.
-    pub(super) fn keep(&self, material: Material) -> Readiness {
+    pub(super) fn keep(&self, material: Material) -> Discard {
         self.0.store(Some(Arc::new(material)));
-        Readiness::kept_by(Discard(self.clone()))
+        Discard(self.clone())
     }
 
     /// The material, if this process made it: its child must not write by the same key.
@@ -50,8 +49,8 @@ impl Prepared {
     }
 }
 
-/// Removes what nobody needed.
-struct Discard(Prepared);
+/// Removes what was not needed.
+pub(super) struct Discard(Prepared);
 
 impl Drop for Discard {
     fn drop(&mut self) {

@@ -12,15 +12,16 @@ use super::envelope::{self, Closed};
 use crate::auth_dot_json::AuthDotJson;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
+use crate::storage::home::Home;
 use crate::storage::keyring::{KeyringItem, PatientKeyring};
 use crate::storage::{Loaded, Version};
 
-/// Opens one store's files by the passphrase in the keyring.
+/// Opens the file of one store by the passphrase in the keyring.
 #[derive(Debug)]
 pub(super) struct Opener {
     path: PathBuf,
     pub(super) keyring: PatientKeyring,
-    pub(super) passphrase: KeyringItem,
+    home: Home,
     pub(super) derivations: Derivations,
     last: ArcSwapOption<Opening>,
 }
@@ -62,14 +63,19 @@ impl Opened {
 }
 
 impl Opener {
-    pub(super) fn new(path: &Path, keyring: PatientKeyring, passphrase: KeyringItem) -> Self {
+    pub(super) fn new(path: &Path, keyring: PatientKeyring, home: Home) -> Self {
         Self {
             path: path.to_owned(),
             keyring,
-            passphrase,
+            home,
             derivations: Derivations::default(),
             last: ArcSwapOption::empty(),
         }
+    }
+
+    /// The item that holds the passphrase. Its name depends on where the folder is now.
+    pub(super) async fn item(&self) -> Result<KeyringItem> {
+        Ok(KeyringItem::passphrase(&self.home.real_path_patiently().await?))
     }
 
     /// What is in `file`: by the passphrase that opened the last one, else by the keyring's.
@@ -82,15 +88,16 @@ impl Opener {
             return Ok(opened);
         }
         let file = Arc::new(file);
+        let item = self.item().await?;
         if let Some(passphrase) = self.passphrase_in_memory() {
-            match self.open_by(passphrase, version, &file).await? {
+            match self.open_by(passphrase, &item, version, &file).await? {
                 Err(closure) if closure.is_wrong_key => {}
                 outcome => return outcome.map_err(|closure| closure.error),
             }
         }
-        let found = self.keyring.get(&self.passphrase).await?;
-        let passphrase = found.ok_or_else(|| self.passphrase_is_missing(&self.path))?;
-        self.open_by(passphrase, version, &file).await?.map_err(|closure| closure.error)
+        let found = self.keyring.get(&item).await?;
+        let passphrase = found.ok_or_else(|| passphrase_is_missing(&item, &self.path))?;
+        self.open_by(passphrase, &item, version, &file).await?.map_err(|closure| closure.error)
     }
 
     /// What the file of this version holds, if it is the last that was opened.
@@ -110,22 +117,11 @@ impl Opener {
         self.last.store(Some(Arc::new(opening)));
     }
 
-    pub(super) fn passphrase_is_missing(&self, file: &Path) -> Error {
-        Error::new(
-            ErrorKind::KeyringUnavailable,
-            format!(
-                "the keyring has no item {}, without which {} cannot be opened; restore it, or \
-                 move the file away and sign in again",
-                self.passphrase,
-                file.display()
-            ),
-        )
-    }
-
     /// Opens `file` by one passphrase. What did not open by it is not tried again.
     async fn open_by(
         &self,
         passphrase: Secret,
+        item: &KeyringItem,
         version: &Version,
         file: &Arc<Zeroizing<Vec<u8>>>,
     ) -> Result<Result<Arc<Opened>, Closure>> {
@@ -140,7 +136,7 @@ impl Opener {
         // The turn lasts until what came of it is remembered.
         let (plain, _turn) =
             self.derivations.run(turn, move || envelope::open(&file, &key)).await?;
-        let outcome = self.understand(plain);
+        let outcome = self.understand(plain, item);
         self.remember(Opening { version: version.clone(), passphrase, outcome: outcome.clone() });
         Ok(outcome)
     }
@@ -148,11 +144,12 @@ impl Opener {
     fn understand(
         &self,
         plain: Result<Zeroizing<Vec<u8>>, Closed>,
+        item: &KeyringItem,
     ) -> Result<Arc<Opened>, Closure> {
         let plain = plain.map_err(|closed| {
             let why = match closed {
                 Closed::WrongKey => {
-                    format!("the passphrase in the keyring's item {} is another's", self.passphrase)
+                    format!("the passphrase in the keyring's item {item} is another's")
                 }
                 Closed::TooMuchWork => "it asks for too much work".to_owned(),
                 Closed::Damaged => "it is damaged".to_owned(),
@@ -173,4 +170,16 @@ impl Opener {
             ),
         )
     }
+}
+
+/// The error about `file`, for which `item` of the keyring is missing.
+pub(super) fn passphrase_is_missing(item: &KeyringItem, file: &Path) -> Error {
+    Error::new(
+        ErrorKind::KeyringUnavailable,
+        format!(
+            "the keyring has no item {item}, without which {} cannot be opened; restore it, or move \
+             the file away and sign in again",
+            file.display()
+        ),
+    )
 }

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::{Keyring, KeyringItem, Prompts};
+use super::item::KeyringItem;
+use super::prompts::Prompts;
+use super::provider::Keyring;
 use crate::environment::BoxFuture;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;

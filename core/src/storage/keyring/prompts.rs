@@ -1,12 +1,15 @@
 //! How often the user of a keyring is asked to unlock it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::OwnedMutexGuard;
 
-use super::PATIENCE;
 use crate::process::PerProcess;
+
+/// How long a read waits for the keyring, and for its user where it asks to be unlocked.
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How long a user who has not unlocked the keyring is left in peace.
 const PEACE: TimeDelta = TimeDelta::minutes(1);

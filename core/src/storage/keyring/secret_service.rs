@@ -11,7 +11,10 @@ use std::time::Instant;
 
 use secret_service::{Collection, EncryptionType, Error as ServiceError, Item, SecretService};
 
-use super::{Keyring, KeyringItem, PATIENCE_UNDER_LOCKS, Prompts};
+use super::item::KeyringItem;
+use super::patient::PATIENCE_UNDER_LOCKS;
+use super::prompts::Prompts;
+use super::provider::Keyring;
 use crate::environment::BoxFuture;
 use crate::error::{Error, ErrorKind, Result};
 use crate::process::PerProcess;

@@ -1,27 +1,20 @@
 //! Replacing the record: a private temp file beside it, synced, renamed over it.
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::path::Path;
 
-use tempfile::{Builder, NamedTempFile};
+use tempfile::NamedTempFile;
 
+use super::file_error::unwritable;
 use super::target::Target;
-use super::{in_place, unwritable};
+use super::{Swap, in_place, ownership, temp_file};
 use crate::error::Result;
 use crate::process::ProcessId;
-use crate::storage::{Swap, ownership};
-
-const PREFIX: &str = ".codex-auth-sdk-";
-const SUFFIX: &str = ".tmp";
-
-/// Letters and digits between the two.
-const RANDOM: usize = 6;
 
 /// A temp file of the needed size in the record's folder, with the right owner.
 #[derive(Debug)]
-pub(in crate::storage) struct Replacement {
+pub(super) struct Replacement {
     temp: NamedTempFile,
     process: ProcessId,
 }
@@ -49,7 +42,7 @@ impl Replacement {
     }
 
     fn create(target: &Target) -> io::Result<Self> {
-        let temp = temp_file(&target.folder, RANDOM)?;
+        let temp = temp_file::create(&target.folder)?;
         let model = match &target.existing {
             Some(existing) => existing.clone(),
             None => target.folder.metadata()?,
@@ -59,17 +52,13 @@ impl Replacement {
         Ok(Self { temp, process: ProcessId::current() })
     }
 
-    /// Whether this process made it; a forked child inherits its parent's.
-    pub(in crate::storage) fn is_own(&self) -> bool {
+    /// Whether this process made it: a forked child inherits its parent's.
+    pub(super) fn is_own(&self) -> bool {
         self.process.is_current()
     }
 
     /// One that holds `content`, durably: the `prepared` one if it still serves.
-    pub(in crate::storage) fn filled(
-        target: &Target,
-        content: &[u8],
-        prepared: Option<Self>,
-    ) -> Result<Self> {
+    pub(super) fn filled(target: &Target, content: &[u8], prepared: Option<Self>) -> Result<Self> {
         target.check_writable()?;
         let is_usable = |prepared: &Self| {
             prepared.is_own() && prepared.temp.path().parent() == Some(&target.folder)
@@ -96,7 +85,7 @@ impl Replacement {
     /// Makes it the record, with the `content` that it was filled with, in the place of one that
     /// `is_expected`. The record is whole at any instant, except where it cannot be replaced, as at
     /// a mount point, and is written in place.
-    pub(in crate::storage) fn put(
+    pub(super) fn put(
         self,
         target: &Target,
         content: &[u8],
@@ -151,32 +140,6 @@ impl Replacement {
     }
 }
 
-/// A new file, of mode 0600 from the first byte. One that is there, or a link, is never opened.
-fn temp_file(folder: &Path, random: usize) -> io::Result<NamedTempFile> {
-    Builder::new().prefix(PREFIX).suffix(SUFFIX).rand_bytes(random).tempfile_in(folder)
-}
-
-/// Removes the temp files of programs that died in the middle of a save. Only under the refresh
-/// lock and the commit locks: then no living program has one that it still needs.
-pub(crate) fn remove_leftovers(target: &Target) {
-    let Ok(entries) = std::fs::read_dir(&target.folder) else { return };
-    for entry in entries.flatten() {
-        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
-        if is_file && is_temp_name(&entry.file_name()) {
-            // One that cannot be removed harms nobody.
-            std::fs::remove_file(entry.path()).unwrap_or_default();
-        }
-    }
-}
-
-/// Whether a temp file of ours may have this name.
-pub(crate) fn is_temp_name(name: &OsStr) -> bool {
-    let name = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX));
-    name.is_some_and(|random| {
-        random.len() == RANDOM && random.bytes().all(|byte| byte.is_ascii_alphanumeric())
-    })
-}
-
 /// Removes the record; a mount point, which cannot be removed, is emptied.
 pub(super) fn remove(target: &Target) -> Result<()> {
     let remove = || match std::fs::remove_file(&target.path) {
@@ -189,9 +152,15 @@ pub(super) fn remove(target: &Target) -> Result<()> {
     remove().map_err(|error| unwritable("remove", &target.path, &error))
 }
 
-/// Makes a change of the folder durable.
-pub(in crate::storage) fn sync(target: &Target) -> Result<()> {
-    sync_folder(&target.folder).map_err(|error| unwritable("write in", &target.folder, &error))
+/// Makes a change in the folder of `target` durable. What was renamed is stored: where only this
+/// fails, it is said, and no failure of the change.
+pub(super) fn sync(target: &Target) -> bool {
+    let synced = temp_file::sync_folder(&target.folder);
+    if let Err(error) = &synced {
+        let folder = target.folder.display();
+        tracing::warn!(%error, %folder, "a change of the login is made, and may not outlast a power cut");
+    }
+    synced.is_ok()
 }
 
 /// Lets two files change places, at once.
@@ -213,19 +182,6 @@ fn is_refusal(error: &io::Error) -> bool {
     matches!(error.kind(), CrossesDevices | PermissionDenied | ResourceBusy)
 }
 
-/// Makes what was done in `folder` durable, as far as that can be had: it may be unreadable, or on
-/// a file system that syncs no folders.
-#[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    use std::io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
-    match File::open(folder).and_then(|folder| folder.sync_all()) {
-        Err(error) if matches!(error.kind(), PermissionDenied | InvalidInput | Unsupported) => {
-            Ok(())
-        }
-        synced => synced,
-    }
-}
-
 #[cfg(unix)]
 fn keep_stricter_mode(file: &File, model: &std::fs::Metadata) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
@@ -234,42 +190,6 @@ fn keep_stricter_mode(file: &File, model: &std::fs::Metadata) -> io::Result<()> 
 }
 
 #[cfg(not(unix))]
-fn sync_folder(_folder: &Path) -> io::Result<()> {
-    Ok(())
-}
-
-#[cfg(not(unix))]
 fn keep_stricter_mode(_file: &File, _model: &std::fs::Metadata) -> io::Result<()> {
     Ok(())
-}
-
-#[cfg(all(test, unix))]
-mod tests {
-    use std::os::unix::fs::symlink;
-
-    use super::*;
-
-    #[test]
-    fn a_temp_file_is_never_one_that_is_there() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let name = folder.path().join(format!("{PREFIX}{SUFFIX}"));
-        let plants: [fn(&Path); 3] = [
-            |name| std::fs::write(name, "planted").expect("written"),
-            |name| symlink("precious", name).expect("linked"),
-            |name| symlink("not there", name).expect("linked"),
-        ];
-        std::fs::write(folder.path().join("precious"), "precious").expect("written");
-        for plant in plants {
-            plant(&name);
-            // Without chance the one name that there is.
-            let error = temp_file(folder.path(), 0).expect_err("taken");
-            assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
-            assert!(!folder.path().join("not there").exists());
-            std::fs::remove_file(&name).expect("still there");
-        }
-        let precious = std::fs::read_to_string(folder.path().join("precious"));
-        assert_eq!(precious.expect("there"), "precious");
-        let made = temp_file(folder.path(), RANDOM).expect("a file");
-        assert!(made.path().file_name().is_some_and(is_temp_name), "{made:?}");
-    }
 }

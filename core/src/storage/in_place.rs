@@ -7,9 +7,9 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
+use super::plain_file::{self, Links};
 use super::target::Target;
 use crate::auth_dot_json::AuthDotJson;
-use crate::storage::plain_file::{self, Links};
 
 /// In the place of a record's first brace while the rest is being written.
 const BLANK: &[u8] = b" ";

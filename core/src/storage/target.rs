@@ -4,7 +4,8 @@ use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{unreadable, unwritable};
+use super::file_error::{unreadable, unwritable};
+use super::mounts;
 use crate::error::{Error, ErrorKind, Result};
 
 /// As many links as Linux follows.
@@ -12,18 +13,18 @@ const MOST_LINKS: usize = 40;
 
 /// Where a write goes.
 #[derive(Debug)]
-pub(crate) struct Target {
+pub(super) struct Target {
     /// The file itself; it may not exist.
     pub(super) path: PathBuf,
     /// The folder it is in, which does.
     pub(super) folder: PathBuf,
     /// The file's metadata, if it exists.
-    pub(in crate::storage) existing: Option<Metadata>,
+    pub(super) existing: Option<Metadata>,
 }
 
 impl Target {
     /// Follows the links of `path`, also a dangling one to where it points.
-    pub(crate) fn resolve(path: &Path) -> Result<Self> {
+    pub(super) fn resolve(path: &Path) -> Result<Self> {
         let path = follow_links(path).map_err(|error| unreadable(path, &error))?;
         let parent = path.parent().unwrap_or(Path::new("/"));
         let folder =
@@ -64,34 +65,8 @@ impl Target {
     /// Whether something is mounted on the file itself, as containers do: it cannot be replaced,
     /// only written in place.
     pub(super) fn is_mount_point(&self) -> bool {
-        let mounts = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
-        is_mounted(&mounts, self.path.as_os_str().as_encoded_bytes())
+        mounts::is_mount_point(&self.path)
     }
-}
-
-/// Whether `mounts`, which is what Linux says in `mountinfo`, names `path` as a mount point.
-pub(crate) fn is_mounted(mounts: &[u8], path: &[u8]) -> bool {
-    let point = |line: &[u8]| line.split(|byte| *byte == b' ').nth(4).map(unescaped);
-    mounts.split(|byte| *byte == b'\n').filter_map(point).any(|point| point == path)
-}
-
-/// `text` with its octal escapes resolved: blanks, line ends and backslashes are written so.
-fn unescaped(text: &[u8]) -> Vec<u8> {
-    let mut rest = text;
-    let mut plain = Vec::with_capacity(text.len());
-    while let Some((first, tail)) = rest.split_first() {
-        let code = tail.first_chunk::<3>().filter(|_| *first == b'\\').and_then(octal);
-        plain.push(code.unwrap_or(*first));
-        rest = if code.is_some() { &tail[3..] } else { tail };
-    }
-    plain
-}
-
-fn octal(digits: &[u8; 3]) -> Option<u8> {
-    let value = digits
-        .iter()
-        .try_fold(0, |value, digit| char::from(*digit).to_digit(8).map(|digit| value * 8 + digit));
-    u8::try_from(value?).ok()
 }
 
 fn follow_links(path: &Path) -> io::Result<PathBuf> {

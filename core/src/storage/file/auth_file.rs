@@ -1,0 +1,142 @@
+//! `auth.json` itself: what is in it, and putting something else there. Every call here may block.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+
+use crate::auth_dot_json::{AuthDotJson, InvalidRecord};
+use crate::error::Result;
+use crate::secret::Secret;
+use crate::storage::content::{self, version_at, version_of};
+use crate::storage::home::{CommitLocks, Home};
+use crate::storage::replacement::{self, Replacement};
+use crate::storage::target::Target;
+use crate::storage::{Loaded, Swap, Version, in_place};
+
+/// What the file holds, or why that is no login.
+pub(super) type Found = Result<Loaded, InvalidRecord>;
+
+/// The file, and what is known of it.
+#[derive(Debug)]
+pub(super) struct AuthFile {
+    home: Home,
+    /// The last record read, so that an unchanged file is not parsed again.
+    parsed: ArcSwapOption<Loaded>,
+    /// The temp file that proved readiness, for the commit that follows.
+    prepared: ArcSwapOption<Replacement>,
+    /// Our own torn write: until another one gets through, the store holds what it held before.
+    torn: ArcSwapOption<Torn>,
+}
+
+/// A write in place that failed half-way, and what it left.
+#[derive(Debug)]
+struct Torn {
+    left: Version,
+    before: Loaded,
+}
+
+/// A write that waits for the commit locks.
+#[derive(Debug)]
+pub(super) struct Write {
+    pub(super) target: Target,
+    /// None for a removal.
+    new: Option<(Replacement, Arc<Secret>)>,
+}
+
+impl AuthFile {
+    pub(super) fn of(home: Home) -> Self {
+        Self {
+            home,
+            parsed: ArcSwapOption::empty(),
+            prepared: ArcSwapOption::empty(),
+            torn: ArcSwapOption::empty(),
+        }
+    }
+
+    pub(super) const fn home(&self) -> &Home {
+        &self.home
+    }
+
+    fn path(&self) -> &Path {
+        self.home.auth_json()
+    }
+
+    pub(super) fn read(&self) -> Result<Found> {
+        let Some(bytes) = content::read(self.path())? else {
+            self.home.check()?;
+            return Ok(Ok(Loaded::nothing()));
+        };
+        let version = version_of(&bytes);
+        if let Some(torn) = self.torn.load().as_deref().filter(|torn| torn.left == version) {
+            return Ok(Ok(torn.before.clone()));
+        }
+        if let Some(parsed) =
+            self.parsed.load().as_deref().filter(|parsed| parsed.version == version)
+        {
+            return Ok(Ok(parsed.clone()));
+        }
+        Ok(AuthDotJson::parse(&bytes).map(|record| {
+            let loaded = Loaded { record: Some(Arc::new(record)), version };
+            self.parsed.store(Some(Arc::new(loaded.clone())));
+            loaded
+        }))
+    }
+
+    /// Does whatever a slow disk can hold up, before the commit locks are taken.
+    pub(super) fn prepare(&self, content: Option<Arc<Secret>>) -> Result<Write> {
+        let prepared = self.prepared.swap(None).and_then(Arc::into_inner);
+        self.home.create()?;
+        let target = self.home.target()?;
+        let new = match content {
+            Some(content) => {
+                let bytes = content.expose().as_bytes();
+                Some((Replacement::filled(&target, bytes, prepared)?, content))
+            }
+            None => None,
+        };
+        Ok(Write { target, new })
+    }
+
+    /// Puts `write` in the place of a record of version `expected`, under the commit `locks`.
+    pub(super) fn put(&self, write: Write, expected: &Version, locks: CommitLocks) -> Result<Swap> {
+        let found = self.read()?.ok().filter(|found| found.version == *expected);
+        let Some(found) = found else { return Ok(Swap::Conflict) };
+        let target = write.target;
+        let is_expected = |path: &Path| Ok(version_at(path)? == *expected);
+        let swap = match write.new {
+            Some((replacement, content)) => {
+                replacement.put(&target, content.expose().as_bytes(), is_expected)
+            }
+            None => replacement::remove(&target).map(|()| Swap::Done),
+        };
+        if swap.is_err() {
+            self.remember_if_torn(found);
+        }
+        drop(locks.take());
+        if matches!(swap, Ok(Swap::Done)) {
+            replacement::sync(&target);
+        }
+        swap
+    }
+
+    fn remember_if_torn(&self, before: Loaded) {
+        let Ok(Some(bytes)) = content::read(self.path()) else { return };
+        if in_place::is_torn(&bytes) {
+            self.torn.store(Some(Arc::new(Torn { left: version_of(&bytes), before })));
+        }
+    }
+
+    /// Proves that `size` bytes can be put at `target`, under the commit `locks`, and keeps the temp
+    /// file for that.
+    pub(super) fn prove(&self, target: &Target, locks: CommitLocks, size: usize) -> Result<()> {
+        let replacement = self.home.prove(target, locks, size)?;
+        self.prepared.store(Some(Arc::new(replacement)));
+        Ok(())
+    }
+
+    /// Removes the temp file that was not needed.
+    pub(super) fn discard(&self) {
+        drop(self.prepared.swap(None));
+    }
+}

@@ -1,0 +1,150 @@
+//! The refresh lock, held across a redemption: one file in the home, and one in the folder of the
+//! resolved `auth.json` where that is another. What homes that share the record have in common is
+//! the latter.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::ledger_file::LedgerFile;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::Ledger;
+use crate::process::file_id;
+use crate::storage::RefreshLock;
+use crate::storage::file_calls::{FileCalls, Kept};
+use crate::storage::file_error::unwritable;
+use crate::storage::lock_file::LockFile;
+use crate::storage::plain_file::Links;
+use crate::storage::target::Target;
+
+const NAME: &str = ".codex-auth-sdk.lock";
+
+/// Where the files of the lock are at one moment.
+#[derive(Debug, PartialEq, Eq)]
+struct Places {
+    in_home: PathBuf,
+    with_record: Option<PathBuf>,
+    ledger: LedgerFile,
+}
+
+impl Places {
+    fn of(home: &Path, auth_json: &Path) -> Result<Self> {
+        let target = Target::resolve(auth_json)?;
+        let is_home = is_same_folder(home, &target.folder);
+        Ok(Self {
+            in_home: home.join(NAME),
+            with_record: (!is_home).then(|| target.folder.join(NAME)),
+            ledger: LedgerFile::in_folder(&target.folder),
+        })
+    }
+}
+
+/// Whether two paths lead to one folder: by a link, a mount, or another way to write them. A lock
+/// that is taken by both would be waited for by its own holder.
+fn is_same_folder(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().ok();
+    let id = |path: &Path| path.metadata().ok().and_then(|found| file_id(&found));
+    let is_same_path = real(one).is_some_and(|one| real(other) == Some(one));
+    is_same_path || id(one).is_some_and(|one| id(other) == Some(one))
+}
+
+/// The files of the lock, all of them locked.
+#[derive(Debug)]
+pub(super) struct Locks {
+    // Dropped, so unlocked, in this order.
+    with_record: Option<LockFile>,
+    in_home: LockFile,
+    places: Places,
+    home: PathBuf,
+    auth_json: PathBuf,
+}
+
+impl Locks {
+    /// Locks all files, or none.
+    pub(super) fn try_acquire(home: &Path, auth_json: &Path) -> Result<Option<Self>> {
+        let places = Places::of(home, auth_json)?;
+        let Some(in_home) = try_acquire(&places.in_home)? else { return Ok(None) };
+        let with_record = match &places.with_record {
+            Some(path) => match try_acquire(path)? {
+                Some(lock) => Some(lock),
+                None => return Ok(None),
+            },
+            None => None,
+        };
+        let (home, auth_json) = (home.to_owned(), auth_json.to_owned());
+        Ok(Some(Self { with_record, in_home, places, home, auth_json }))
+    }
+
+    /// Whether this process holds them: a forked child inherits them, and does not.
+    pub(super) fn is_own(&self) -> bool {
+        self.in_home.is_own()
+    }
+
+    pub(super) fn ledger(&self) -> &LedgerFile {
+        &self.places.ledger
+    }
+
+    /// Fails where others would lock other files by now.
+    fn check(&self) -> Result<()> {
+        let lost = |path: &Path, how: &str| {
+            let path = path.display();
+            let message =
+                format!("{path} {how} while it was held; nothing was redeemed, try again");
+            Err(Error::new(ErrorKind::StoreUnavailable, message))
+        };
+        for lock in [Some(&self.in_home), self.with_record.as_ref()].into_iter().flatten() {
+            let is_current = lock.is_current();
+            if !is_current.map_err(|error| unwritable("lock", lock.path(), &error))? {
+                return lost(lock.path(), "was removed");
+            }
+        }
+        if Places::of(&self.home, &self.auth_json)? != self.places {
+            return lost(
+                &self.places.in_home,
+                "ceased to be the lock of auth.json, which was moved",
+            );
+        }
+        Ok(())
+    }
+}
+
+fn try_acquire(path: &Path) -> Result<Option<LockFile>> {
+    LockFile::try_acquire(path, 0o600, Links::Refused)
+        .map_err(|error| unwritable("lock", path, &error))
+}
+
+/// The lock as its holder has it.
+#[derive(Debug)]
+pub(super) struct HeldLock {
+    locks: Kept<Arc<Locks>>,
+    calls: FileCalls,
+}
+
+impl HeldLock {
+    pub(super) fn new(locks: Kept<Arc<Locks>>, calls: &FileCalls) -> Self {
+        Self { locks, calls: calls.clone() }
+    }
+
+    /// What `call` on the files of the lock comes to.
+    fn make<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Locks) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let locks = Arc::clone(&self.locks);
+        self.calls.make_now(move || call(&locks))
+    }
+}
+
+impl RefreshLock for HeldLock {
+    fn check(&self) -> Result<()> {
+        self.make(Locks::check)
+    }
+
+    fn ledger(&self) -> Ledger {
+        self.make(|locks| Ok(locks.ledger().read())).unwrap_or_default()
+    }
+
+    fn set_ledger(&self, ledger: &Ledger) -> Result<()> {
+        let ledger = ledger.clone();
+        self.make(move |locks| locks.ledger().write(&ledger))
+    }
+}
