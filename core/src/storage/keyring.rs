@@ -1,6 +1,8 @@
 //! The login in the keyring of the operating system, where the Codex CLI keeps it too.
 
 mod item;
+#[cfg(any(test, target_os = "macos", windows))]
+mod item_lanes;
 #[cfg(any(test, feature = "test-util"))]
 pub(crate) mod memory;
 #[cfg(any(target_os = "macos", windows))]

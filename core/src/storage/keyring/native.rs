@@ -1,15 +1,16 @@
-//! The keychain of macOS and the credential manager of Windows, whose calls block: each runs on a
-//! thread of its own, which may stay behind where the system never answers.
+//! The keychain of macOS and the credential manager of Windows. Their calls block, for as long as a
+//! question of the system's is open, so those about one item share a thread.
 
 use std::fmt;
 use std::sync::Arc;
-use std::thread;
 
 use keyring_core::api::CredentialStore;
 use keyring_core::{Entry, Error as KeyringError};
-use tokio::sync::oneshot;
 
-use super::{Keyring, KeyringItem, Prompts};
+use super::item::KeyringItem;
+use super::item_lanes::ItemLanes;
+use super::prompts::Prompts;
+use super::provider::Keyring;
 use crate::environment::BoxFuture;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
@@ -64,22 +65,19 @@ impl fmt::Debug for NativeKeyring {
     }
 }
 
+/// What `call` on `item` comes to, once earlier calls on it are over.
 fn detached<'a, T: Send + 'static>(
     item: &KeyringItem,
     call: impl FnOnce(&Entry) -> Result<T, KeyringError> + Send + 'static,
 ) -> BoxFuture<'a, Result<T>> {
-    let (item, (sender, receiver)) = (item.clone(), oneshot::channel());
-    let started =
-        thread::Builder::new().name("codex-auth-sdk-keyring".to_owned()).spawn(move || {
-            let answer = store()
-                .and_then(|store| store.build(item.service(), item.account(), None))
-                .and_then(|entry| call(&entry));
-            // Nobody listens to an answer that came too late.
-            drop(sender.send(answer.map_err(|error| explained(&error))));
+    static LANES: ItemLanes = ItemLanes::new();
+    let (lane, item) = (LANES.of(item), item.clone());
+    Box::pin(async move {
+        let answer = lane.run(move || {
+            let entry = store().and_then(|store| store.build(item.service(), item.account(), None));
+            entry.and_then(|entry| call(&entry)).map_err(|error| explained(&error))
         });
-    Box::pin(async {
-        started.map_err(|error| unavailable(&error))?;
-        receiver.await.unwrap_or_else(|error| Err(unavailable(&error)))
+        answer.await.unwrap_or_else(|error| Err(unavailable(&error)))
     })
 }
 
