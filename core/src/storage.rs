@@ -30,6 +30,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::auth_dot_json::AuthDotJson;
 use crate::environment::BoxFuture;
@@ -154,6 +155,12 @@ pub trait RefreshLock: Send + Sync + fmt::Debug {
     ///
     /// `store_unavailable` where the lock was taken away, for instance with its folder.
     fn check(&self) -> Result<()>;
+
+    /// How long the lock is sure to last, where it ends by itself; none where it lasts until it is
+    /// dropped. No request to the token endpoint is begun that could outlast it.
+    fn held_for(&self) -> Option<Duration> {
+        None
+    }
 
     /// What the holders before have left; unreadable means empty.
     fn ledger(&self) -> Ledger;

@@ -11,7 +11,9 @@ use codex_auth_sdk::{
     AuthDotJson, AuthManager, AuthStorage, BoxFuture, Environment, Secret, Spawner, Swap,
     conformance,
 };
+use codex_auth_tests::issuer::Issuer;
 use codex_auth_tests::row::{Client, Condition};
+use serde_json::json;
 use tokio::time::Instant;
 
 fn environment() -> Environment {
@@ -139,6 +141,57 @@ async fn g8_a_lock_whose_answer_is_lost_is_given_back() {
     );
     assert_eq!(client.row().locked_by, None);
     assert!(storage.try_lock().await.expect("no error").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn g1_a_lock_that_is_a_lease_is_renewed_and_says_when_it_is_lost() {
+    let lease = Duration::from_secs(20);
+    let client = Client::new("one", &Arc::default()).with_lease(lease);
+    let storage = client.storage(environment());
+    let pass = |seconds| tokio::time::sleep(Duration::from_secs(seconds));
+    let held = storage.try_lock().await.expect("no error").expect("free");
+    assert_eq!(held.held_for(), Some(lease));
+    pass(301).await;
+    assert!(held.check().is_ok() && held.held_for() > Some(lease / 2), "{:?}", held.held_for());
+    client.set(Condition::Fails);
+    pass(10).await;
+    assert!(held.check().is_ok(), "one failure is none");
+    client.set(Condition::Works);
+    pass(10).await;
+    assert!(held.held_for() > Some(lease / 2), "{:?}", held.held_for());
+    client.set(Condition::Stuck);
+    pass(21).await;
+    assert_eq!(held.held_for(), Some(Duration::ZERO));
+    assert_eq!(held.check().expect_err("it may be another's").code(), "store_unavailable");
+    client.set(Condition::Works);
+    pass(10).await;
+    held.check().expect("it was still ours");
+    client.row().locked_by = Some("other");
+    pass(6).await;
+    assert_eq!(held.check().expect_err("it is another's").code(), "store_unavailable");
+    drop(held);
+    let renewals = client.row().renewals;
+    pass(60).await;
+    assert_eq!(client.row().renewals, renewals, "what is given back is not renewed");
+}
+
+#[tokio::test]
+async fn g1_nothing_is_redeemed_that_could_outlast_the_lock() {
+    let issuer = Issuer::start().expect("an issuer");
+    let realm = issuer.realm("");
+    let login = realm.call("login", &json!({"name": "a", "access_age_s": 7200}));
+    for (lease, requests) in [(20, 0), (40, 1)] {
+        let client = Client::new("one", &Arc::default()).with_lease(Duration::from_secs(lease));
+        client.put(login["text"].as_str());
+        let manager = AuthManager::builder()
+            .storage(Arc::new(client.storage(Environment::default())))
+            .token_url(format!("{}/oauth/token", realm.url()))
+            .request_timeout(Duration::from_secs(30))
+            .build();
+        let manager = manager.await.expect("a manager");
+        assert_eq!(manager.fresh_auth().await.is_ok(), requests == 1, "{lease} s");
+        assert_eq!(realm.stats()["requests"], requests, "{lease} s");
+    }
 }
 
 #[tokio::test(start_paused = true)]

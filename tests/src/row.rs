@@ -1,6 +1,7 @@
 //! A custom store of the tests: a row of a database that several processes share, and that can fail.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use codex_auth_sdk::{CustomStorage, CustomStore, Environment, Secret, StoreAnswer, Stored};
 
@@ -14,6 +15,8 @@ pub struct Row {
     pub locked_by: Option<&'static str>,
     /// How often the lock was asked for.
     pub lock_calls: usize,
+    /// How often it was renewed.
+    pub renewals: usize,
 }
 
 /// What becomes of a call.
@@ -35,13 +38,20 @@ pub struct Client {
     process: &'static str,
     row: Arc<Mutex<Row>>,
     condition: Arc<Mutex<Condition>>,
+    lease: Option<Duration>,
 }
 
 impl Client {
     /// The way of `process` to `row`.
     pub fn new(process: &'static str, row: &Arc<Mutex<Row>>) -> Self {
         let condition = Arc::new(Mutex::new(Condition::Works));
-        Self { process, row: Arc::clone(row), condition }
+        Self { process, row: Arc::clone(row), condition, lease: None }
+    }
+
+    /// The same, whose lock is a lease of this length.
+    #[must_use]
+    pub fn with_lease(self, lease: Duration) -> Self {
+        Self { lease: Some(lease), ..self }
     }
 
     /// A store for this process's managers.
@@ -123,6 +133,18 @@ impl CustomStore for Client {
             // As with a database session, a process that has the lock may take it again.
             let holder = *row.locked_by.get_or_insert(process);
             holder == process
+        })
+    }
+
+    fn lease(&self) -> Option<Duration> {
+        self.lease
+    }
+
+    fn renew(&self) -> StoreAnswer<'_, bool> {
+        let process = self.process;
+        self.answer(move |row| {
+            row.renewals += 1;
+            row.locked_by == Some(process)
         })
     }
 

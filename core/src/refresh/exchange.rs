@@ -93,6 +93,11 @@ impl Exchange<'_> {
                 let error = transient("there is no time left to ask the token endpoint; try again");
                 return Err(error.with_retry_after(USUAL_REST / 5));
             }
+            if self.turn.lock.held_for().is_some_and(|lasts| lasts < self.timeout()) {
+                return Err(transient(
+                    "the refresh lock may end before the token endpoint answers; try again",
+                ));
+            }
             let no_answer = match self.present().await {
                 Redemption::Granted(grant) => return Ok(Answer::Granted(grant)),
                 Redemption::Refused(reason) => {
@@ -128,9 +133,13 @@ impl Exchange<'_> {
     async fn present(&self) -> Redemption {
         let (token, now) = (self.token.fingerprint(), self.turn.state.now());
         self.turn.note(|ledger| ledger.doubt(token, now));
-        let timeout = self.turn.state.options.request_timeout.min(self.turn.left());
         let span = info_span!(target: TARGET, "codex_auth.redemption", outcome = Empty);
-        traced(span, self.endpoint.redeem(self.token, timeout)).await
+        traced(span, self.endpoint.redeem(self.token, self.timeout())).await
+    }
+
+    /// How long a request that is sent now may take.
+    fn timeout(&self) -> Duration {
+        self.turn.state.options.request_timeout.min(self.turn.left())
     }
 
     /// The last request was answered, and did not spend the token; an earlier one may have.

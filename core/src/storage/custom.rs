@@ -1,10 +1,13 @@
 //! Stores that a program brings along: three methods, and a lock if they have one.
 
+mod lease;
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::lease::Lease;
 use super::{AuthStorage, EphemeralStorage, Loaded, Readiness, RefreshLock, Swap, Version};
 use crate::auth_dot_json::AuthDotJson;
 use crate::environment::{BoxFuture, Environment};
@@ -118,9 +121,22 @@ pub trait CustomStore: Send + Sync + fmt::Debug {
     fn delete<'a>(&'a self, expected: Option<&'a str>) -> StoreAnswer<'a, bool>;
 
     /// Takes a lock that excludes all other processes, if it is free; whether it was. It lasts
-    /// until [`unlock`](Self::unlock), at least for the `refresh_deadline`, and ends with its
-    /// process. Never called while this process has the lock.
+    /// until [`unlock`](Self::unlock), at least for the `refresh_deadline` where it is no
+    /// [lease](Self::lease), and ends with its process. Never called while this process has the lock.
     fn try_lock(&self) -> StoreAnswer<'_, bool> {
+        Box::pin(async { Ok(true) })
+    }
+
+    /// How long the lock lasts where it ends by itself unless it is renewed; none where it does not.
+    /// A request to the token endpoint is begun only where the lock is sure to last for as long.
+    fn lease(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Makes the lock last for another [lease](Self::lease) from now on, if this process still has
+    /// it; whether it has. Called after each quarter of the lease, while the lock is needed: as long
+    /// as refreshed tokens could not be saved, say.
+    fn renew(&self) -> StoreAnswer<'_, bool> {
         Box::pin(async { Ok(true) })
     }
 
@@ -178,14 +194,33 @@ impl CustomStorage {
     async fn try_both_locks(&self) -> Result<Option<Box<dyn RefreshLock>>> {
         let Some(process) = self.process.try_lock().await? else { return Ok(None) };
         // Made before the answer: a lock that is had too late must be given back, too.
-        let mut lock = CustomLock { storage: self.clone(), process, is_held: true };
+        let mut lock = CustomLock { storage: self.clone(), process, is_held: true, lease: None };
+        let start = self.environment.clock.elapsed();
         lock.is_held = self.ask("try_lock", self.store.try_lock()).await?;
         if lock.is_held {
+            lock.lease = self.begin_lease(start)?;
             return Ok(Some(Box::new(lock)));
         }
         drop(lock);
         self.environment.clock.sleep(LOCK_PAUSE).await;
         Ok(None)
+    }
+
+    /// Keeps a lock that is a lease, and was asked for at `start`, from ending.
+    fn begin_lease(&self, start: Duration) -> Result<Option<Arc<Lease>>> {
+        let Some(length) = self.store.lease() else { return Ok(None) };
+        let lease = Lease::begun(start, length);
+        let storage = self.clone();
+        let renew = move || {
+            let storage = storage.clone();
+            async move { storage.ask("renew", storage.store.renew()).await }
+        };
+        let keeping = lease::keep(Arc::downgrade(&lease), renew, self.environment.clone());
+        self.environment.spawner.spawn_read(Box::pin(keeping)).map_err(|error| {
+            let message = format!("a thread could not be started: {error}; try again");
+            Error::new(ErrorKind::StoreUnavailable, message)
+        })?;
+        Ok(Some(lease))
     }
 }
 
@@ -239,11 +274,25 @@ struct CustomLock {
     storage: CustomStorage,
     process: Box<dyn RefreshLock>,
     is_held: bool,
+    /// None where the lock does not end by itself.
+    lease: Option<Arc<Lease>>,
 }
 
 impl RefreshLock for CustomLock {
     fn check(&self) -> Result<()> {
-        Ok(())
+        if self.held_for() != Some(Duration::ZERO) {
+            return Ok(());
+        }
+        let location = self.storage.store.location();
+        Err(Error::new(
+            ErrorKind::StoreUnavailable,
+            format!("the lock of {location} was lost; nothing was redeemed, try again"),
+        ))
+    }
+
+    fn held_for(&self) -> Option<Duration> {
+        let now = self.storage.environment.clock.elapsed();
+        self.lease.as_ref().map(|lease| lease.left(now))
     }
 
     fn ledger(&self) -> Ledger {
