@@ -56,9 +56,9 @@ pub use snapshot::{AuthMode, CodexAuth};
 pub use state::{Event, Events, Stats, Subscription, SyncOutcome};
 #[cfg(feature = "encrypted")]
 pub use storage::EncryptedStorage;
-pub use storage::codex_config::StoreKind;
 #[cfg(feature = "conformance")]
 pub use storage::conformance;
+pub use storage::store_kind::StoreKind;
 pub use storage::{
     AuthStorage, AutoStorage, CustomStorage, CustomStore, EphemeralStorage, FileStorage, Keyring,
     KeyringItem, KeyringStorage, Loaded, Prompts, Readiness, RefreshLock, Stamp, StoreAnswer,

@@ -22,6 +22,7 @@ mod mounts;
 mod ownership;
 mod plain_file;
 mod replacement;
+pub(crate) mod store_kind;
 mod target;
 mod temp_file;
 
@@ -36,7 +37,7 @@ use crate::auth_dot_json::AuthDotJson;
 use crate::environment::BoxFuture;
 use crate::error::Result;
 use crate::ledger::Ledger;
-use codex_config::StoreKind;
+use store_kind::StoreKind;
 
 pub use auto::AutoStorage;
 pub use custom::{CustomStorage, CustomStore, StoreAnswer, StoreFailure, Stored};

@@ -18,9 +18,10 @@ use crate::secret::Secret;
 use crate::state::State;
 #[cfg(feature = "encrypted")]
 use crate::storage::EncryptedStorage;
-use crate::storage::codex_config::{CodexStore, StoreKind};
+use crate::storage::codex_config::CodexStore;
 use crate::storage::environment_variable::EnvironmentVariable;
 use crate::storage::home::Home;
+use crate::storage::store_kind::StoreKind;
 use crate::storage::{
     AuthStorage, AutoStorage, EphemeralStorage, FileStorage, KeyringStorage, keyring,
 };

@@ -9,11 +9,11 @@ use std::sync::{Arc, Weak};
 use arc_swap::ArcSwapOption;
 
 use self::preferred::{Preferred, Write};
-use super::codex_config::StoreKind;
 #[cfg(feature = "encrypted")]
 use super::encrypted::EncryptedStorage;
 use super::home::Home;
 use super::keyring::{Keyring, KeyringStorage};
+use super::store_kind::StoreKind;
 use super::target::Target;
 use super::{AuthStorage, FileStorage, Loaded, Readiness, RefreshLock, StoreHolder, Swap, Version};
 use crate::auth_dot_json::AuthDotJson;

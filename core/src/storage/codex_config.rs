@@ -2,54 +2,18 @@
 
 use std::io;
 use std::path::Path;
-use std::str::FromStr;
 
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::home::Home;
 use super::plain_file::{self, Links};
+use super::store_kind::StoreKind;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
-use crate::option_value;
-
-/// The kinds of store, as they are named in options and in `config.toml`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum StoreKind {
-    /// Whatever the CLI's `config.toml` says.
-    #[default]
-    Codex,
-    /// `auth.json`.
-    File,
-    /// The keyring of the operating system.
-    Keyring,
-    /// The keyring where it works, else the file.
-    Auto,
-    /// An encrypted file whose key is in the keyring.
-    Encrypted,
-    /// Memory of this process.
-    Ephemeral,
-}
 
 /// More than any `config.toml` needs.
 const LARGEST_CONFIG: u64 = 4 * 1024 * 1024;
-
-const NAMES: [(&str, StoreKind); 6] = [
-    ("codex", StoreKind::Codex),
-    ("file", StoreKind::File),
-    ("keyring", StoreKind::Keyring),
-    ("auto", StoreKind::Auto),
-    ("encrypted", StoreKind::Encrypted),
-    ("ephemeral", StoreKind::Ephemeral),
-];
-
-impl StoreKind {
-    /// The name of this kind.
-    pub fn name(self) -> &'static str {
-        NAMES.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
-    }
-}
 
 /// The store of the user's Codex CLI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,18 +80,6 @@ impl Config {
             Some(toml::Value::Boolean(is_on)) => Ok(*is_on),
             Some(_) => Err("`features.secret_auth_storage` is neither true nor false"),
         }
-    }
-}
-
-impl FromStr for StoreKind {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        let known = NAMES.iter().find(|(known, _)| *known == name);
-        known.map(|(_, kind)| *kind).ok_or_else(|| {
-            let fix = "use codex, file, keyring, auto, encrypted or ephemeral";
-            option_value::unknown("store", name, fix)
-        })
     }
 }
 

@@ -30,9 +30,7 @@ const LAYERS: [&[&str]; 11] = [
 ];
 
 /// Uses that are still to go: files that begin so use files that begin so.
-const EXCEPTIONS: [(&str, &str); 3] = [
-    // The stores lean on the file's, and all on the file that has their trait.
-    ("storage", "storage"),
+const EXCEPTIONS: [(&str, &str); 2] = [
     ("token_endpoint", "token_endpoint"),
     ("snapshot", "snapshot"),
 ];

@@ -3,10 +3,10 @@
 
 use crate::auth_dot_json::AuthDotJson;
 use crate::error::Result;
-use crate::storage::codex_config::StoreKind;
 #[cfg(feature = "encrypted")]
 use crate::storage::encrypted::{EncryptedStorage, Sealed};
 use crate::storage::keyring::KeyringStorage;
+use crate::storage::store_kind::StoreKind;
 use crate::storage::{AuthStorage, Swap, Version};
 
 #[derive(Debug)]
