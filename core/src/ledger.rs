@@ -42,14 +42,13 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Reads what [`to_bytes`](Self::to_bytes) wrote; none if it is anything else. That counts as
-    /// empty, unless another process may be writing it right now.
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote; none if it is anything else, which counts as
+    /// empty.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         if bytes.len() > LARGEST_LEDGER {
             return None;
         }
-        // What follows is left of a longer one, whose end a writer did not live to cut off.
-        let ledger: Self = serde_json::Deserializer::from_slice(bytes).into_iter().next()?.ok()?;
+        let ledger: Self = serde_json::from_slice(bytes).ok()?;
         Some(ledger.believable())
     }
 

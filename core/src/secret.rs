@@ -36,7 +36,7 @@ impl Secret {
         self.0.is_empty()
     }
 
-    /// The name under which this secret may appear in a lock file or a comparison.
+    /// The name under which this secret may appear in a ledger or a comparison.
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(self.expose().as_bytes())
     }

@@ -150,7 +150,8 @@ pub trait AuthStorage: Send + Sync + fmt::Debug {
 
 /// The refresh lock, held. Dropping it unlocks.
 pub trait RefreshLock: Send + Sync + fmt::Debug {
-    /// Whether this is still the lock that others see.
+    /// Whether this is still the lock that others see. A lock on what was replaced meanwhile moves on
+    /// to what took its place, so the store is read after this, and not before.
     ///
     /// # Errors
     ///

@@ -23,7 +23,7 @@ fn g8_a_kill_at_any_step_of_a_refresh_costs_no_more_than_its_reply() {
         return;
     }
     // Every step on every kind of server, by one signal or by both.
-    assert_nothing_lost(&crash::kills::at_steps(sized(48, 96), LANGUAGES));
+    assert_nothing_lost(&crash::kills::at_steps(sized(51, 102), LANGUAGES));
 }
 
 #[test]

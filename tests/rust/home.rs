@@ -1,14 +1,15 @@
 //! The folder of a login: one that is not there yet, is reached by a link, is moved, or is shared,
 //! for every store that has something in it.
 
+use std::fs::File;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use codex_auth_sdk::simulation::MemoryKeyring;
 use codex_auth_sdk::{
-    AuthManager, AuthStorage, AutoStorage, EncryptedStorage, Environment, FileStorage, Keyring,
-    KeyringItem, KeyringStorage, Secret,
+    AuthDotJson, AuthManager, AuthStorage, AutoStorage, EncryptedStorage, Environment, FileStorage,
+    Keyring, KeyringItem, KeyringStorage, Secret, Swap,
 };
 use tempfile::TempDir;
 
@@ -60,6 +61,29 @@ impl Place {
 
 fn file_store(home: &Path) -> FileStorage {
     FileStorage::new(home, Environment::default())
+}
+
+/// Takes a lock on the file at `path` as other programs do, if it is free.
+fn lock(path: &Path) -> Option<File> {
+    let file = File::open(path).expect("there");
+    file.try_lock().is_ok().then_some(file)
+}
+
+/// A home with a record in it, which holds no login.
+fn home_with_record() -> (Place, PathBuf) {
+    let place = Place::new();
+    std::fs::create_dir(place.real()).expect("made");
+    let auth_json = place.real().join("auth.json");
+    std::fs::write(&auth_json, "{}").expect("written");
+    (place, auth_json)
+}
+
+/// Puts another file in the place of the one at `path`, as other programs do.
+fn replace(path: &Path) -> PathBuf {
+    let new = path.with_extension("new");
+    std::fs::write(&new, "{}").expect("written");
+    std::fs::rename(&new, path).expect("renamed");
+    path.to_owned()
 }
 
 async fn is_locked(store: &dyn AuthStorage) -> bool {
@@ -213,4 +237,79 @@ async fn the_ledger_is_a_private_file_of_its_own_beside_the_record() {
         assert_eq!(lock.len(), 0, "what is locked cannot be read on Windows");
     }
     assert!(!place.real().join(".codex-auth-sdk.json").exists());
+}
+
+#[tokio::test]
+async fn the_record_is_locked_too_where_a_login_may_be_in_it() {
+    for (kind, is_in_file) in [true, false, true, false, true].into_iter().enumerate() {
+        let (place, auth_json) = home_with_record();
+        let store = &place.stores(&place.real())[kind];
+        let held = store.try_lock().await.expect("no error").expect("free");
+        assert_eq!(lock(&auth_json).is_none(), is_in_file, "kind {kind}");
+        drop(held);
+        let other = lock(&auth_json).expect("given back");
+        assert_eq!(is_locked(&**store).await, is_in_file, "kind {kind}");
+        drop(other);
+        assert!(!is_locked(&**store).await, "kind {kind}");
+    }
+}
+
+#[tokio::test]
+async fn homes_that_have_nothing_but_the_record_in_common_exclude_each_other() {
+    let (places, records): (Vec<_>, Vec<_>) =
+        [(); 2].map(|()| home_with_record()).into_iter().unzip();
+    std::fs::remove_file(&records[1]).expect("removed");
+    // As where containers mount one file.
+    std::fs::hard_link(&records[0], &records[1]).expect("linked");
+    let [one, other] = [0, 1].map(|place| file_store(&places[place].real()));
+    let held = one.try_lock().await.expect("no error").expect("free");
+    assert!(is_locked(&other).await);
+    drop(held);
+    assert!(!is_locked(&other).await);
+}
+
+#[tokio::test]
+async fn a_record_that_was_replaced_is_locked_in_its_new_place() {
+    let (place, auth_json) = home_with_record();
+    let store = file_store(&place.real());
+    let waited_for = lock(&auth_json).expect("free");
+    assert!(is_locked(&store).await);
+    replace(&auth_json);
+    let held = store.try_lock().await.expect("no error").expect("the new one is free");
+    assert!(lock(&auth_json).is_none());
+    drop(waited_for);
+    replace(&auth_json);
+    held.check().expect("it follows");
+    assert!(lock(&auth_json).is_none());
+    std::fs::remove_file(&auth_json).expect("removed");
+    held.check().expect("there is nothing to lock");
+    std::fs::write(&auth_json, "{}").expect("written");
+    held.check().expect("it follows");
+    assert!(lock(&auth_json).is_none());
+}
+
+#[tokio::test]
+async fn a_record_that_was_replaced_by_one_that_is_locked_takes_the_lock_away() {
+    let (place, auth_json) = home_with_record();
+    let store = file_store(&place.real());
+    let held = store.try_lock().await.expect("no error").expect("free");
+    let _other = lock(&replace(&auth_json)).expect("it is another file");
+    let error = held.check().expect_err("another program may redeem what is in it");
+    assert_eq!(error.code(), "store_unavailable");
+    assert!(error.to_string().contains("auth.json"), "{error}");
+}
+
+#[tokio::test]
+async fn a_save_by_the_holder_of_the_lock_leaves_it_the_lock() {
+    let (place, auth_json) = home_with_record();
+    let store = file_store(&place.real());
+    let held = store.try_lock().await.expect("no error").expect("free");
+    let _ready = store.ready(100).await.expect("ready");
+    let before = auth_json.metadata().expect("there").ino();
+    let version = store.load().await.expect("read").version;
+    let record = AuthDotJson::parse(b"{\"OPENAI_API_KEY\": \"sk\"}").expect("a record");
+    assert_eq!(store.commit(&version, &record).await.expect("saved"), Swap::Done);
+    assert_ne!(auth_json.metadata().expect("there").ino(), before, "it was replaced");
+    held.check().expect("held");
+    assert!(lock(&auth_json).is_none());
 }

@@ -3,12 +3,15 @@
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::{Child, Stdio};
 
 use codex_auth_tests::issuer::{Issuer, Realm};
 use codex_auth_tests::privilege::{are_mounts_denied, is_fuse_denied, unshared};
 use serde_json::{Value, json};
 use tempfile::{Builder, TempDir};
+
+/// Mounts the host's file in a home.
+const BIND: &str = "mount --bind \"$1/auth.json\" \"$2/auth.json\";";
 
 struct Container {
     realm: Realm,
@@ -36,28 +39,26 @@ impl Container {
 
     /// Mounts the host's file, runs `meanwhile` in the shell, then one request of a contender.
     fn request(&self, meanwhile: &str) -> Value {
-        self.request_on(&format!("mount --bind \"$1/auth.json\" \"$2/auth.json\"; {meanwhile}"))
+        self.request_on(&format!("{BIND} {meanwhile}"))
     }
 
     /// Runs `mounts` in the shell, then one request of a contender.
     fn request_on(&self, mounts: &str) -> Value {
-        let script = format!("{mounts} exec \"$3\" \"$2\" \"$4\" mounted");
+        ended(self.begin(mounts, self.home.path(), &json!({})))
+    }
+
+    /// Runs `mounts` in the shell for the home `$2`, then one request of a contender with `options`.
+    fn begin(&self, mounts: &str, home: &Path, options: &Value) -> Child {
+        let script = format!("{mounts} exec \"$3\" \"$2\" \"$4\" mounted \"$5\"");
         let mut command = unshared();
         command.args(["sh", "-ec", &script, "sh"]);
-        command.args([
-            self.host.path(),
-            self.home.path(),
-            Path::new(env!("CARGO_BIN_EXE_contender")),
-        ]);
-        let mut child = command
-            .arg(self.realm.url())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("started");
+        command.args([self.host.path(), home, Path::new(env!("CARGO_BIN_EXE_contender"))]);
+        command.args([self.realm.url(), options.to_string()]);
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut child = child.expect("started");
         // A contender that could not start does not listen any more.
         drop(writeln!(child.stdin.take().expect("piped"), "go"));
-        last_line(&child.wait_with_output().expect("ended"))
+        child
     }
 
     fn on_host(&self) -> PathBuf {
@@ -65,7 +66,9 @@ impl Container {
     }
 }
 
-fn last_line(output: &Output) -> Value {
+/// The last thing that `child` said.
+fn ended(child: Child) -> Value {
+    let output = child.wait_with_output().expect("ended");
     let text = String::from_utf8_lossy(&output.stdout);
     let line = text.lines().last().unwrap_or_else(|| panic!("no answer: {output:?}"));
     serde_json::from_str(line).expect("JSON")
@@ -83,6 +86,26 @@ fn g7_a_mounted_file_is_written_in_place() {
     let live = container.realm.call("live", &json!({"text": stored}));
     assert_eq!(live["refresh"], true, "the host has the new tokens");
     assert_eq!(container.on_host().metadata().expect("there").ino(), before, "in the same file");
+}
+
+#[test]
+fn g1_containers_that_have_one_mounted_file_in_common_redeem_one_at_a_time() {
+    if are_mounts_denied() {
+        return;
+    }
+    let container = Container::new();
+    let other = tempfile::tempdir().expect("a folder");
+    std::fs::write(other.path().join("auth.json"), "").expect("written");
+    container.realm.run("hold", &json!({"at": "arrival"}));
+    let first = container.begin(BIND, container.home.path(), &json!({}));
+    drop(container.realm.wait(&json!({"held": 1})));
+    let impatient = json!({"refresh_deadline": 0.5, "lock_timeout": 1});
+    let answer = ended(container.begin(BIND, other.path(), &impatient));
+    assert_eq!(answer["error"], "lock_timeout", "{answer}");
+    container.realm.run("release", &json!({}));
+    assert_eq!(ended(first)["status"], 200);
+    assert_eq!(ended(container.begin(BIND, other.path(), &json!({})))["status"], 200);
+    assert_eq!(container.realm.stats()["requests"], 1);
 }
 
 #[test]

@@ -48,7 +48,7 @@ impl Client {
         Self { process, row: Arc::clone(row), condition, lease: None }
     }
 
-    /// The same, whose lock is a lease of this length.
+    /// This, with a lock that is a lease of this length.
     #[must_use]
     pub fn with_lease(self, lease: Duration) -> Self {
         Self { lease: Some(lease), ..self }

@@ -298,7 +298,7 @@ impl AuthStorage for AutoStorage {
 
     fn try_lock(&self) -> BoxFuture<'_, Result<Option<Box<dyn RefreshLock>>>> {
         Box::pin(async {
-            let lock = self.home.try_lock().await?;
+            let lock = self.home.try_lock_with_auth_json().await?;
             Ok(lock.map(|lock| {
                 let lock: Arc<dyn RefreshLock> = lock.into();
                 self.lock.store(Some(Arc::new(Arc::downgrade(&lock))));

@@ -14,8 +14,8 @@ use super::{AuthStorage, Loaded, Readiness, RefreshLock, Stamp, Swap, Version};
 use crate::auth_dot_json::{AuthDotJson, InvalidRecord};
 use crate::environment::{BoxFuture, Environment};
 use crate::error::{Error, ErrorKind, Result};
-use crate::secret::Secret;
 use crate::ledger::Ledger;
+use crate::secret::Secret;
 
 /// The login in a `CODEX_HOME` folder.
 ///
@@ -171,7 +171,7 @@ impl AuthStorage for FileStorage {
     }
 
     fn try_lock(&self) -> BoxFuture<'_, Result<Option<Box<dyn RefreshLock>>>> {
-        Box::pin(self.home().try_lock())
+        Box::pin(self.home().try_lock_with_auth_json())
     }
 
     fn ledger(&self) -> Ledger {

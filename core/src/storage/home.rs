@@ -3,6 +3,7 @@
 
 mod commit_locks;
 mod ledger_file;
+mod record_lock;
 mod refresh_lock;
 
 use std::io;
@@ -64,7 +65,7 @@ impl Home {
         &self.0.path
     }
 
-    /// The path of `auth.json`, whose place also tells where the locks are.
+    /// The path of `auth.json`. Its place also tells where the locks are.
     pub(super) fn auth_json(&self) -> &Path {
         &self.0.auth_json
     }
@@ -137,12 +138,24 @@ impl Home {
         }
     }
 
-    /// Takes the refresh lock, if it is free.
+    /// Takes the refresh lock, if it is free, for a store that keeps no login in `auth.json`.
     pub(super) async fn try_lock(&self) -> Result<Option<Box<dyn RefreshLock>>> {
+        self.try_locks(false).await
+    }
+
+    /// Takes the refresh lock, if it is free, for a store that may keep a login in `auth.json`, which
+    /// is locked too. Not on Windows, where others could not read it then, nor by a network,
+    /// where such a lock is of another kind.
+    pub(super) async fn try_lock_with_auth_json(&self) -> Result<Option<Box<dyn RefreshLock>>> {
+        self.try_locks(cfg!(unix) && !self.calls().may_hang()).await
+    }
+
+    async fn try_locks(&self, with_auth_json: bool) -> Result<Option<Box<dyn RefreshLock>>> {
         let home = self.clone();
         let locks = self.calls().make(move || {
             home.create()?;
-            let locks = Locks::try_acquire(home.path(), home.auth_json())?.map(Arc::new);
+            let locks = Locks::try_acquire(home.path(), home.auth_json(), with_auth_json)?;
+            let locks = locks.map(Arc::new);
             if let Some(locks) = &locks {
                 home.0.lock.store(Some(Arc::new(Arc::downgrade(locks))));
             }

@@ -16,7 +16,7 @@ type Call = Box<dyn FnOnce() + Send>;
 pub(super) struct Lane(PerProcess<mpsc::Sender<Call>>);
 
 impl Lane {
-    /// What `call` comes to, after all earlier ones. One that nobody waits for any more when its turn
+    /// What `call` comes to, after all earlier ones. One that no caller waits for when its turn
     /// comes is not made.
     ///
     /// # Errors

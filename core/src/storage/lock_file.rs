@@ -25,7 +25,17 @@ pub(crate) struct LockFile {
 impl LockFile {
     /// Locks `path` if nobody else has; the file is created with `mode` if it is not there.
     pub(crate) fn try_acquire(path: &Path, mode: u32, links: Links) -> io::Result<Option<Self>> {
-        let file = open(path, mode, links)?;
+        Self::try_lock(path, open(path, mode, links)?)
+    }
+
+    /// Locks the file at `path`, which is not created, if no other holder has. It is opened for
+    /// reading only: a program that watches it would take the end of a writing for a change.
+    pub(crate) fn try_acquire_existing(path: &Path) -> io::Result<Option<Self>> {
+        let file = plain_file::open(path, OpenOptions::new().read(true), Links::Followed)?;
+        Self::try_lock(path, file)
+    }
+
+    fn try_lock(path: &Path, file: File) -> io::Result<Option<Self>> {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),

@@ -28,8 +28,8 @@ pub(crate) fn follow(_file: &File, _model: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes `folder`, and the folders that it is in, for their owners only, who are those of what they
-/// are made in. One that is there stays as it is.
+/// Makes `folder`, and the folders that it is in, for their owners only. The owner of each is that of
+/// the folder that it is made in. One that is there stays as it is.
 ///
 /// # Errors
 ///

@@ -29,20 +29,22 @@ enum At {
 /// In order.
 pub(super) const STEPS: &[Step] = &[
     step("before the refresh lock", "flock", 1, ".codex-auth-sdk.lock>, LOCK_EX", false),
-    step("holding the refresh lock", "flock", 2, "auth.lock>, LOCK_EX", false),
-    step("holding all locks, before the request", "flock", 4, "auth.json.lock>, LOCK_UN", false),
+    step("before the lock of the record", "flock", 2, "auth.json>, LOCK_EX", false),
+    step("holding the refresh lock", "flock", 3, "auth.lock>, LOCK_EX", false),
+    step("holding all locks, before the request", "flock", 5, "auth.json.lock>, LOCK_UN", false),
     step("temp file prepared", "fsync", 3, ".tmp>", false),
+    step("about to note the doubt", "fsync", 4, ".tmp>", false),
     step("about to connect", "connect", 1, "127.0.0.1", false),
     Step { name: "request sent", at: At::Held("arrival"), has_unsaved_reply: true },
     Step { name: "token spent", at: At::Held("reply"), has_unsaved_reply: true },
-    step("reply received", "fsync", 4, ".tmp>", true),
-    step("temp file written", "fsync", 6, ".tmp>", true),
-    step("about to take the commit locks", "flock", 6, "auth.lock>, LOCK_EX", true),
-    step("before the rename", "rename", 3, "auth.json\"", true),
+    step("reply received", "fsync", 6, ".tmp>", true),
+    step("temp file written", "fsync", 8, ".tmp>", true),
+    step("about to take the commit locks", "flock", 7, "auth.lock>, LOCK_EX", true),
+    step("before the rename", "renameat2", 1, "auth.json\"", true),
     step("after the rename", "unlink", 1, ".tmp\"", false),
-    step("saved, holding all locks", "flock", 8, "auth.json.lock>, LOCK_UN", false),
-    step("saved, before the folder is synced", "fsync", 7, "", false),
-    step("saved, holding the refresh lock", "flock", 10, ".codex-auth-sdk.lock>, LOCK_UN", false),
+    step("saved, holding all locks", "flock", 9, "auth.json.lock>, LOCK_UN", false),
+    step("saved, before the folder is synced", "fsync", 9, "", false),
+    step("saved, holding the refresh lock", "flock", 12, ".codex-auth-sdk.lock>, LOCK_UN", false),
 ];
 
 const fn step(
@@ -60,7 +62,7 @@ impl Step {
     /// Whether the login is lost with a program that `signal` ends here, unless the server grants
     /// a spent token again.
     pub(super) fn loses(&self, signal: Signal) -> bool {
-        let is_rename = matches!(self.at, At::Call(Call { name: "rename", .. }));
+        let is_rename = matches!(self.at, At::Call(Call { name: "renameat2", .. }));
         self.has_unsaved_reply && !(is_rename && signal == Signal::Term)
     }
 

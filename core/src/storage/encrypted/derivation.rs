@@ -40,7 +40,7 @@ impl Derivations {
         thread::Builder::new()
             .name("codex-auth-sdk-derivation".to_owned())
             .spawn(move || {
-                // Nobody listens to an answer that came too late.
+                // No caller listens to an answer that came too late.
                 drop(sender.send((work(), turn)));
             })
             .map_err(|error| interrupted(&error.to_string()))?;

@@ -1,7 +1,7 @@
 //! The file in which holders of the refresh lock tell each other about tokens. It names tokens by
 //! fingerprint and holds no secret.
 //!
-//! It is a file of its own: a new one takes the place of the old one as a whole, so that those who
+//! It is a file of its own: a new one takes the place of the old one as a whole, so that programs that
 //! read it without the lock see the one or the other.
 
 use std::io::{self, Write};
@@ -34,7 +34,8 @@ impl LedgerFile {
     /// What the last holder left. What cannot be read is empty: everything in it can be learned
     /// again.
     pub(super) fn read(&self) -> Ledger {
-        let bytes = plain_file::read(&self.folder.join(NAME), LARGEST_LEDGER as u64, Links::Refused).ok();
+        let bytes =
+            plain_file::read(&self.folder.join(NAME), LARGEST_LEDGER as u64, Links::Refused).ok();
         bytes.and_then(|bytes| Ledger::from_bytes(&bytes)).unwrap_or_default()
     }
 

@@ -1,11 +1,12 @@
-//! The refresh lock, held across a redemption: one file in the home, and one in the folder of the
-//! resolved `auth.json` where that is another. What homes that share the record have in common is
-//! the latter.
+//! The refresh lock, held across a redemption: one file in the home, one in the folder of the resolved
+//! `auth.json` where that is another, and `auth.json` itself where the login is in it. Homes that share
+//! the record by a link have the second in common, containers that mount the one file only the third.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::ledger_file::LedgerFile;
+use super::record_lock::RecordLock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Ledger;
 use crate::process::file_id;
@@ -27,14 +28,13 @@ struct Places {
 }
 
 impl Places {
-    fn of(home: &Path, auth_json: &Path) -> Result<Self> {
-        let target = Target::resolve(auth_json)?;
+    fn of(home: &Path, target: &Target) -> Self {
         let is_home = is_same_folder(home, &target.folder);
-        Ok(Self {
+        Self {
             in_home: home.join(NAME),
             with_record: (!is_home).then(|| target.folder.join(NAME)),
             ledger: LedgerFile::in_folder(&target.folder),
-        })
+        }
     }
 }
 
@@ -51,6 +51,7 @@ fn is_same_folder(one: &Path, other: &Path) -> bool {
 #[derive(Debug)]
 pub(super) struct Locks {
     // Dropped, so unlocked, in this order.
+    record: Option<RecordLock>,
     with_record: Option<LockFile>,
     in_home: LockFile,
     places: Places,
@@ -59,9 +60,14 @@ pub(super) struct Locks {
 }
 
 impl Locks {
-    /// Locks all files, or none.
-    pub(super) fn try_acquire(home: &Path, auth_json: &Path) -> Result<Option<Self>> {
-        let places = Places::of(home, auth_json)?;
+    /// Locks all files, or none; `auth_json` itself where `with_auth_json`.
+    pub(super) fn try_acquire(
+        home: &Path,
+        auth_json: &Path,
+        with_auth_json: bool,
+    ) -> Result<Option<Self>> {
+        let target = Target::resolve(auth_json)?;
+        let places = Places::of(home, &target);
         let Some(in_home) = try_acquire(&places.in_home)? else { return Ok(None) };
         let with_record = match &places.with_record {
             Some(path) => match try_acquire(path)? {
@@ -70,8 +76,14 @@ impl Locks {
             },
             None => None,
         };
+        let record = with_auth_json.then(RecordLock::default);
+        if let Some(record) = &record
+            && !record.follow(&target.path)?
+        {
+            return Ok(None);
+        }
         let (home, auth_json) = (home.to_owned(), auth_json.to_owned());
-        Ok(Some(Self { with_record, in_home, places, home, auth_json }))
+        Ok(Some(Self { record, with_record, in_home, places, home, auth_json }))
     }
 
     /// Whether this process holds them: a forked child inherits them, and does not.
@@ -85,26 +97,31 @@ impl Locks {
 
     /// Fails where others would lock other files by now.
     fn check(&self) -> Result<()> {
-        let lost = |path: &Path, how: &str| {
-            let path = path.display();
-            let message =
-                format!("{path} {how} while it was held; nothing was redeemed, try again");
-            Err(Error::new(ErrorKind::StoreUnavailable, message))
-        };
         for lock in [Some(&self.in_home), self.with_record.as_ref()].into_iter().flatten() {
             let is_current = lock.is_current();
             if !is_current.map_err(|error| unwritable("lock", lock.path(), &error))? {
-                return lost(lock.path(), "was removed");
+                return Err(lost(lock.path(), "was removed"));
             }
         }
-        if Places::of(&self.home, &self.auth_json)? != self.places {
-            return lost(
-                &self.places.in_home,
-                "ceased to be the lock of auth.json, which was moved",
-            );
+        let target = Target::resolve(&self.auth_json)?;
+        if Places::of(&self.home, &target) != self.places {
+            let how = "ceased to be the lock of auth.json, which was moved,";
+            return Err(lost(&self.places.in_home, how));
+        }
+        if let Some(record) = &self.record
+            && !record.follow(&target.path)?
+        {
+            let how = "was replaced by a file that another program has locked,";
+            return Err(lost(&target.path, how));
         }
         Ok(())
     }
+}
+
+fn lost(path: &Path, how: &str) -> Error {
+    let path = path.display();
+    let message = format!("{path} {how} while it was held; nothing was redeemed, try again");
+    Error::new(ErrorKind::StoreUnavailable, message)
 }
 
 fn try_acquire(path: &Path) -> Result<Option<LockFile>> {

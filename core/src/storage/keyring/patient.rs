@@ -50,13 +50,13 @@ impl PatientKeyring {
         }
     }
 
-    /// Asks the user, who is left in peace for a while after a refusal; else fails with `locked`.
+    /// Asks the user, unless a question was refused a short while ago; else fails with `locked`.
     async fn get_unlocked(&self, item: &KeyringItem, locked: &Error) -> Result<Option<Secret>> {
         let turn = self.keyring.prompts().turn(self.environment.clock.now()).await;
         let (sender, answer) = oneshot::channel();
         let question = self.clone().ask(item.clone(), turn.ok_or_else(|| locked.clone())?);
         let question = async move { drop(sender.send(question.await)) };
-        // Nobody waits for it any longer than a reader does, but the user may still answer it.
+        // A reader waits for it no longer than for the keyring, but the user may still answer it.
         let started = self.environment.spawner.spawn_read(Box::pin(question));
         started.map_err(|_| locked.clone())?;
         answer.await.unwrap_or_else(|_| Err(locked.clone()))?;
@@ -71,7 +71,7 @@ impl PatientKeyring {
         answer.unwrap_or(Ok(()))
     }
 
-    /// The same without asking anybody, for holders of the commit locks.
+    /// What `item` holds, without a question to the user: for holders of the commit locks.
     pub(in crate::storage) async fn get_under_locks(
         &self,
         item: &KeyringItem,

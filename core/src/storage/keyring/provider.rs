@@ -10,7 +10,7 @@ use crate::secret::Secret;
 
 /// The keyring of the operating system.
 ///
-/// Calls may take as long as they like, or never return: who calls gives up in time, and dropping
+/// Calls may take as long as they like, or never return: the caller gives up in time, and dropping
 /// the future must be safe. None of them asks the user for anything, but [`unlock`](Self::unlock).
 ///
 /// All of them fail with `keyring_unavailable` where there is no keyring or it does not work, and

@@ -12,8 +12,8 @@ use super::writing::{UnderWay, Writing, version};
 use crate::auth_dot_json::AuthDotJson;
 use crate::environment::{BoxFuture, Environment};
 use crate::error::{Error, ErrorKind, Result};
-use crate::secret::Secret;
 use crate::ledger::Ledger;
+use crate::secret::Secret;
 use crate::storage::content::version_of;
 use crate::storage::home::Home;
 use crate::storage::{AuthStorage, Loaded, Readiness, RefreshLock, Swap, Version};
@@ -133,7 +133,7 @@ impl KeyringStorage {
                 store.look_again(&item, &under_way).await;
             }
             drop(under_way);
-            // Nobody listens to an answer that came too late.
+            // No caller listens to an answer that came too late.
             drop(sender.send(answer));
         };
         self.environment.spawner.spawn(Box::pin(write)).map_err(|error| unanswered(&error))?;

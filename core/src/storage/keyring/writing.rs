@@ -37,7 +37,7 @@ impl Drop for UnderWay {
 }
 
 impl Writing {
-    /// The item was read by somebody who holds no locks.
+    /// The item was read by a caller that holds no locks.
     pub(super) fn saw(&self, value: Option<&Secret>) {
         let state = self.state();
         if let Some(write) = &mut lock(&state).write {
