@@ -17,11 +17,14 @@ export declare class NativeAuthManager {
   static open(options: NativeOptions, storage?: NativeEphemeralStorage | NativeConnection | null): Outcome<NativeAuthManager> | Promise<Outcome<NativeAuthManager>>
   /** Returns the snapshot in memory, or null if no login is stored. */
   auth(): NativeCodexAuth | null
-  /** Returns when a refresh of the snapshot is due, in milliseconds since 1970. */
-  dueAt(): number | null
+  /**
+   * Returns the span, in milliseconds since 1970, in which the snapshot is fresh without another
+   * look at it. Returns null if that is always so.
+   */
+  freshSpan(): [number, number] | null
   /**
    * Returns one word of shared memory, or null if the runtime shares none. The number in it
-   * changes whenever the results of `auth` and `due_at` may have changed.
+   * changes whenever the results of `auth` and `fresh_span` may have changed.
    */
   version(): Uint32Array | null
   /** Returns the snapshot, or null if the caller must wait for a refresh. */

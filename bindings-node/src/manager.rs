@@ -75,14 +75,16 @@ impl NativeAuthManager {
         self.0.auth().map(NativeCodexAuth)
     }
 
-    /// Returns when a refresh of the snapshot is due, in milliseconds since 1970.
-    #[napi]
-    pub fn due_at(&self) -> Option<f64> {
-        self.0.due_at().map(snapshot::epoch_milliseconds)
+    /// Returns the span, in milliseconds since 1970, in which the snapshot is fresh without another
+    /// look at it. Returns null if that is always so.
+    #[napi(ts_return_type = "[number, number] | null")]
+    pub fn fresh_span(&self) -> Option<Vec<f64>> {
+        let span = self.0.fresh_span()?;
+        Some([span.start, span.end].map(snapshot::epoch_milliseconds).to_vec())
     }
 
     /// Returns one word of shared memory, or null if the runtime shares none. The number in it
-    /// changes whenever the results of `auth` and `due_at` may have changed.
+    /// changes whenever the results of `auth` and `fresh_span` may have changed.
     #[napi(ts_return_type = "Uint32Array | null")]
     pub fn version<'env>(&self, env: &'env Env) -> Result<Option<Uint32ArraySlice<'env>>> {
         shared_word(env, self.0.version())

@@ -18,8 +18,9 @@ export class SnapshotCache {
   /** The number at which the copy was made. */
   #known = NaN;
   #auth: CodexAuth | null = null;
-  /** When a refresh of the snapshot is due, in milliseconds since 1970. */
-  #dueAt = Infinity;
+  /** While the clock is in this span, the snapshot is fresh; in milliseconds since 1970. */
+  #freshFrom = -Infinity;
+  #freshUntil = Infinity;
   /** URLs that may be requested with the snapshot, each with the `Authorization` of its request. */
   readonly #urls = new Map<string, string | null>();
 
@@ -33,7 +34,7 @@ export class SnapshotCache {
     const version = this.#version === null ? NaN : Atomics.load(this.#version, 0);
     if (version !== this.#known) {
       this.#auth = this.objectFor(this.#native.auth());
-      this.#dueAt = this.#native.dueAt() ?? Infinity;
+      this.#readSpan();
       this.#urls.clear();
       this.#known = version;
     }
@@ -43,7 +44,12 @@ export class SnapshotCache {
   /** Returns the current snapshot, or null if the caller must wait for a refresh. */
   freshIfReady(): CodexAuth | null {
     const auth = this.current();
-    return this.#isDue ? this.objectFor(this.#native.freshAuthIfReady()) : auth;
+    if (this.#isFresh) {
+      return auth;
+    }
+    const ready = this.objectFor(this.#native.freshAuthIfReady());
+    this.#readSpan();
+    return ready;
   }
 
   /**
@@ -53,10 +59,12 @@ export class SnapshotCache {
    */
   forRequest(url: string, authorization: string | null): CodexAuth | null | false {
     const auth = this.current();
-    if (!this.#isDue && this.#urls.get(url) === authorization) {
+    const isFresh = this.#isFresh;
+    if (isFresh && this.#urls.get(url) === authorization) {
       return auth;
     }
     const ready = unwrap(this.#native.requestAuthIfReady(url, authorization));
+    if (!isFresh) this.#readSpan();
     if (ready === false || ready === null) {
       return ready;
     }
@@ -80,7 +88,12 @@ export class SnapshotCache {
     return known ? this.#auth : codexAuthOf(native);
   }
 
-  get #isDue(): boolean {
-    return Date.now() >= this.#dueAt;
+  #readSpan(): void {
+    [this.#freshFrom, this.#freshUntil] = this.#native.freshSpan() ?? [-Infinity, Infinity];
+  }
+
+  get #isFresh(): boolean {
+    const now = Date.now();
+    return this.#freshFrom <= now && now < this.#freshUntil;
   }
 }

@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use codex_auth_sdk::{
     AuthManager, BoxFuture, Environment, FileStorage, Grant, Redemption, Secret, TokenEndpoint,
-    TokenTypeHint,
+    TokenReply, TokenTypeHint,
 };
 use serde_json::json;
 
@@ -159,15 +159,16 @@ struct SlowEndpoint {
 }
 
 impl TokenEndpoint for SlowEndpoint {
-    fn redeem<'a>(&'a self, _token: &'a Secret, _timeout: Duration) -> BoxFuture<'a, Redemption> {
+    fn redeem<'a>(&'a self, _token: &'a Secret, _timeout: Duration) -> BoxFuture<'a, TokenReply> {
         Box::pin(async {
             let generation = 1_000_000 + self.redeemed.fetch_add(1, Ordering::SeqCst);
             tokio::time::sleep(LATENCY).await;
-            Redemption::Granted(Grant {
+            let granted = Redemption::Granted(Grant {
                 id_token: None,
                 access_token: Some(Secret::new(access_token(generation))),
                 refresh_token: Some(Secret::new(format!("rt-{generation}"))),
-            })
+            });
+            granted.into()
         })
     }
 

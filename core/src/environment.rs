@@ -1,6 +1,9 @@
 //! The world outside, as the protocol sees it: time, tasks and chance. Injected, so that the code
 //! that ships also runs under a paused clock.
 
+mod boot;
+mod moment;
+
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -12,6 +15,8 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use ring::rand::{SecureRandom, SystemRandom};
 
+pub use self::moment::BootId;
+pub(crate) use self::moment::Moment;
 use crate::process;
 
 /// The bounds of the longest pause between two looks at something that is waited for.
@@ -21,13 +26,25 @@ const LONGEST_POLL: Duration = Duration::from_millis(250);
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// The wall clock, a clock that never jumps, and a way to wait.
+/// The wall clock, clocks that never jump, and a way to wait.
 pub trait Clock: Send + Sync {
     /// The wall clock's time.
     fn now(&self) -> DateTime<Utc>;
 
     /// Time since some fixed moment, untouched by changes of the wall clock.
     fn elapsed(&self) -> Duration;
+
+    /// Time since the boot that [`boot_id`](Self::boot_id) names, untouched by changes of the wall
+    /// clock; time in which the machine slept counts. By default [`elapsed`](Self::elapsed).
+    fn boot_time(&self) -> Duration {
+        self.elapsed()
+    }
+
+    /// Names the moment that [`boot_time`](Self::boot_time) counts from. Programs on one store
+    /// compare their times where they have the same.
+    fn boot_id(&self) -> BootId {
+        BootId::of(b"")
+    }
 
     /// Waits; only awaited on tasks started by the [`Spawner`].
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
@@ -71,6 +88,11 @@ pub struct Environment {
 }
 
 impl Environment {
+    /// What both clocks say now.
+    pub(crate) fn moment(&self) -> Moment {
+        Moment::new(self.clock.now(), self.clock.boot_id(), self.clock.boot_time())
+    }
+
     /// Full jitter: a random part of `longest`.
     pub(crate) fn jitter(&self, longest: Duration) -> Duration {
         longest.mul_f64(self.random.unit())
@@ -136,6 +158,14 @@ impl Clock for SystemClock {
 
     fn elapsed(&self) -> Duration {
         self.start.elapsed()
+    }
+
+    fn boot_time(&self) -> Duration {
+        boot::time()
+    }
+
+    fn boot_id(&self) -> BootId {
+        boot::id()
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {

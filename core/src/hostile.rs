@@ -17,6 +17,8 @@ use serde_json::value::RawValue;
 
 use crate::auth_dot_json::{AuthDotJson, TokenData};
 use crate::claims::{AccessTokenTimes, IdTokenClaims};
+use crate::clock::{Skew, Timekeeping};
+use crate::environment::{BootId, Moment};
 use crate::identity::IdentityMatch;
 use crate::ledger::{Knowledge, LARGEST_LEDGER, Ledger, SHARED_REFUSAL};
 use crate::secret::{Fingerprint, Secret};
@@ -64,7 +66,7 @@ pub fn claims(input: &[u8]) {
     for last_refresh in [None, Some(now), Some(DateTime::UNIX_EPOCH)] {
         let record =
             AuthDotJson { tokens: Some(tokens.clone()), last_refresh, ..AuthDotJson::default() };
-        ages_in_one_direction(&login(&record, now).expect("tokens make a login"), now);
+        ages_in_one_direction(&login(&record).expect("tokens make a login"), now);
         hands_out_good_headers(&record);
     }
 }
@@ -200,12 +202,12 @@ fn without_secrets(record: &AuthDotJson) -> AuthDotJson {
     record
 }
 
-fn login(record: &AuthDotJson, now: DateTime<Utc>) -> Option<CodexAuth> {
-    CodexAuth::received(Arc::new(record.clone()), now, &"originator".into())
+fn login(record: &AuthDotJson) -> Option<CodexAuth> {
+    CodexAuth::received(Arc::new(record.clone()), &"originator".into())
 }
 
 fn hands_out_good_headers(record: &AuthDotJson) {
-    let Some(auth) = login(record, time_of(1_800_000_000)) else { return };
+    let Some(auth) = login(record) else { return };
     assert_ne!(auth.identity().compare(auth.identity()), IdentityMatch::Different);
     match auth.headers() {
         Ok(headers) => {
@@ -215,25 +217,44 @@ fn hands_out_good_headers(record: &AuthDotJson) {
         }
         Err(error) => assert_eq!(error.code(), "unsupported_mode"),
     }
-    let plain = login(&without_secrets(record), time_of(1_800_000_000)).expect("the same login");
+    let plain = login(&without_secrets(record)).expect("the same login");
     assert_eq!(plain.mode(), auth.mode());
 }
 
 fn ages_in_one_direction(auth: &CodexAuth, now: DateTime<Utc>) {
-    let mut was_expired = false;
-    for seconds in [i64::MIN, -1_000_000_000, now.timestamp(), 1_800_000_000, i64::MAX] {
-        auth.is_young(time_of(seconds));
-    }
-    for days in [-1_000_000, -1, 0, 1, 1_000_000] {
-        let is_expired = auth.is_expired(time_of(now.timestamp().saturating_add(days * 86_400)));
-        assert!(is_expired || !was_expired, "a token that ended does not come back");
-        was_expired = is_expired;
-    }
     for window in [None, Some(TimeDelta::zero()), Some(TimeDelta::hours(1)), Some(TimeDelta::MAX)] {
-        let before = |due: DateTime<Utc>| due.checked_sub_signed(TimeDelta::seconds(1));
-        let is_late = |before| auth.is_expired(before);
-        assert!(!auth.due_at(window).and_then(before).is_some_and(is_late), "{window:?}");
+        let mut was_expired = false;
+        for days in [-1_000_000, -1, 0, 1, 1_000_000] {
+            let moment = moment(time_of(now.timestamp().saturating_add(days * 86_400)));
+            let timing = |known: &Timekeeping| {
+                let timing = auth.timing(known, &moment, window);
+                (timing.is_young(), timing.is_expired(), timing.due_in())
+            };
+            timing(&Timekeeping::default());
+            let (_, is_expired, due_in) = timing(&right_clock(&moment));
+            assert!(is_expired || !was_expired, "a token that ended does not come back");
+            was_expired = is_expired;
+            let is_late = due_in.is_none_or(|wait| wait > TimeDelta::seconds(10));
+            assert!(!(is_expired && is_late), "{window:?}");
+        }
+        let moment = moment(now);
+        let mut known = right_clock(&moment);
+        if let Some(renewal) = auth.renewed(&known, &moment) {
+            known.renew(renewal);
+            let is_expired = auth.timing(&known, &moment, window).is_expired();
+            assert!(!is_expired, "what has just come is good, whatever it says");
+        }
     }
+}
+
+fn moment(wall: DateTime<Utc>) -> Moment {
+    Moment::new(wall, BootId::of(b"boot"), Duration::from_secs(3600))
+}
+
+fn right_clock(now: &Moment) -> Timekeeping {
+    let mut known = Timekeeping::default();
+    known.measure(Skew::measured(now.wall(), now, now));
+    known
 }
 
 fn grants(status: u16, grant: &Grant) {

@@ -1,10 +1,9 @@
 //! What is known of refresh tokens, by fingerprint and without any secret: refusals, rests, requests
-//! that were never answered, and which token took the place of which.
+//! that were never answered, and which token took the place of which. Also how wrong the clock is.
 //!
 //! A manager has one ledger in memory, and a store keeps one that the holders of its refresh lock
 //! write for each other. Both are asked the same question: [`Ledger::about`].
 
-mod bounds;
 mod bucket;
 mod knowledge;
 mod lineage;
@@ -18,6 +17,8 @@ pub(crate) use self::knowledge::Knowledge;
 use self::lineage::{Fate, Lineage};
 use self::notes::Notes;
 pub(crate) use self::notes::{LONGEST_REST, SHARED_REFUSAL};
+use crate::clock::{Renewal, Skew, Timekeeping};
+use crate::environment::Moment;
 use crate::secret::Fingerprint;
 use crate::token_endpoint::RefusalReason;
 
@@ -36,6 +37,7 @@ pub struct Ledger {
     notes: Notes,
     lineage: Lineage,
     bucket: Bucket,
+    time: Timekeeping,
     /// Whether the keyring was last seen without a login, where the store has a keyring.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     is_keyring_empty: bool,
@@ -59,6 +61,7 @@ impl Ledger {
             notes: self.notes.believable(),
             lineage: self.lineage.within_bounds(),
             bucket: self.bucket.within_bounds(),
+            time: self.time.within_bounds(),
             is_keyring_empty: self.is_keyring_empty,
         }
     }
@@ -139,6 +142,26 @@ impl Ledger {
     /// Notes a rotation that was caused by the rejection of a young access token.
     pub(crate) fn take_young_rotation(&mut self, now: DateTime<Utc>) {
         self.bucket.take_one(now);
+    }
+
+    /// What is known of time.
+    pub(crate) fn time(&self) -> &Timekeeping {
+        &self.time
+    }
+
+    /// Notes how wrong the wall clock was found to be.
+    pub(crate) fn measure(&mut self, skew: Skew) {
+        self.time.measure(skew);
+    }
+
+    /// Notes an access token that a redemption has brought.
+    pub(crate) fn renew(&mut self, renewal: Renewal) {
+        self.time.renew(renewal);
+    }
+
+    /// Takes over what `other` knows of time, as long as it holds at `now`.
+    pub(crate) fn learn_time(&mut self, other: &Self, now: &Moment) {
+        self.time.learn(&other.time, now);
     }
 
     /// Whether the keyring held no login when a holder of the lock last saw it.

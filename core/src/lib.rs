@@ -3,8 +3,10 @@
 
 mod auth_dot_json;
 mod background;
+mod bounds;
 mod claims;
 mod client;
+mod clock;
 mod environment;
 mod error;
 #[cfg(feature = "test-util")]
@@ -37,7 +39,7 @@ pub use claims::{AccessTokenTimes, IdTokenClaims};
 #[cfg(feature = "reqwest-middleware")]
 pub use client::AuthMiddleware;
 pub use client::{AuthClient, RequestError, redirect_policy};
-pub use environment::{BoxFuture, Clock, Environment, Random, Spawner, SystemClock};
+pub use environment::{BootId, BoxFuture, Clock, Environment, Random, Spawner, SystemClock};
 pub use error::{Error, ErrorKind, Result};
 pub use identity::Identity;
 pub use ledger::Ledger;
@@ -66,6 +68,6 @@ pub use storage::{
 };
 pub use token_endpoint::{
     Grant, HttpTokenEndpoint, HttpTokenEndpointConfig, NoAnswer, ProxyUrl, Redemption,
-    RefusalReason, TokenEncoding, TokenEndpoint, TokenTypeHint,
+    RefusalReason, TokenEncoding, TokenEndpoint, TokenReply, TokenTypeHint,
 };
 pub use upkeep::{FollowStore, KeepFresh};

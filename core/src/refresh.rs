@@ -16,7 +16,7 @@ mod turn;
 mod unsaved;
 
 pub use self::decision::{GiveUpReason, UnauthorizedRecoveryDecision};
-pub(crate) use self::demand::{Demand, Purpose, TOO_NEW, is_too_new};
+pub(crate) use self::demand::{Demand, Purpose};
 pub(crate) use self::flights::Refresh;
 pub(crate) use self::pause::{pause_left, usual_pause};
 pub use self::recovery::UnauthorizedRecovery;

@@ -13,24 +13,11 @@ pub(crate) use self::headers::is_header_value;
 use self::headers::{Header, Sender, header_map};
 use crate::auth_dot_json::{AuthDotJson, TokenData};
 use crate::claims::{AccessTokenTimes, IdTokenClaims};
+use crate::clock::{Renewal, Timekeeping, Timing, TokenTimes};
+use crate::environment::Moment;
 use crate::error::Result;
 use crate::identity::Identity;
 use crate::secret::{Fingerprint, Secret};
-
-/// A record this young may have been written by a machine whose clock is wrong.
-const JUST_WRITTEN: TimeDelta = TimeDelta::seconds(60);
-
-/// How long a token is used whose own times make no sense here.
-const ASSUMED_LIFE: TimeDelta = TimeDelta::minutes(5);
-
-/// A token rejected within this time of its birth was never good.
-const YOUNG: TimeDelta = TimeDelta::seconds(60);
-
-/// The widest refresh window by default.
-const WIDEST_WINDOW: TimeDelta = TimeDelta::minutes(10);
-
-/// How old a login may get whose access token does not say when it expires.
-const OLDEST_UNDATED: TimeDelta = TimeDelta::days(7);
 
 /// What kind of credential a login is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -111,9 +98,7 @@ struct Inner {
     bearer: Option<Secret>,
     claims: IdTokenClaims,
     identity: Identity,
-    times: AccessTokenTimes,
-    /// When the access token ends, by this machine's clock; none where nobody can tell.
-    valid_until: Option<DateTime<Utc>>,
+    times: TokenTimes,
     /// Made once: a snapshot is sent many times.
     headers: Result<Vec<Header>>,
     /// Made where the HTTP client is `reqwest`.
@@ -121,12 +106,8 @@ struct Inner {
 }
 
 impl CodexAuth {
-    /// The login in `record` as received at `now`; none where there is no login in it.
-    pub(crate) fn received(
-        record: Arc<AuthDotJson>,
-        now: DateTime<Utc>,
-        originator: &Arc<str>,
-    ) -> Option<Self> {
+    /// The login in `record`; none where there is no login in it.
+    pub(crate) fn received(record: Arc<AuthDotJson>, originator: &Arc<str>) -> Option<Self> {
         let mode = AuthMode::of(&record);
         let tokens = record.tokens.as_ref();
         if mode == AuthMode::ChatGpt && tokens.is_none() {
@@ -152,12 +133,11 @@ impl CodexAuth {
         Some(Self(Arc::new(Inner {
             headers: sender.headers(claims.is_fedramp),
             header_map: OnceLock::new(),
-            valid_until: valid_until(times, record.last_refresh, now),
             identity,
             mode,
             bearer,
             claims,
-            times,
+            times: TokenTimes::new(times, record.last_refresh),
             record,
         })))
     }
@@ -195,7 +175,7 @@ impl CodexAuth {
 
     /// `exp` of the access token: the server's clock, not this machine's.
     pub fn expires_at(&self) -> Option<DateTime<Utc>> {
-        self.0.times.expires_at.and_then(|exp| DateTime::from_timestamp(exp, 0))
+        self.0.times.expires_at
     }
 
     /// When the tokens were last refreshed.
@@ -269,37 +249,20 @@ impl CodexAuth {
         self.managed_tokens().map(|tokens| tokens.refresh_token.fingerprint())
     }
 
-    pub(crate) fn is_expired(&self, now: DateTime<Utc>) -> bool {
-        self.0.valid_until.is_some_and(|end| end <= now)
+    /// The access token at one moment, by what is `known` of time; `window` is the refresh window
+    /// that an option asks for.
+    pub(crate) fn timing(
+        &self,
+        known: &Timekeeping,
+        now: &Moment,
+        window: Option<TimeDelta>,
+    ) -> Timing {
+        Timing::new(self.0.times, self.access_fingerprint(), known, now, window)
     }
 
-    /// When this login should be refreshed ahead of time; none where that is never.
-    pub(crate) fn due_at(&self, window: Option<TimeDelta>) -> Option<DateTime<Utc>> {
-        self.managed_tokens()?;
-        let Some(end) = self.0.valid_until else {
-            return self.last_refresh()?.checked_add_signed(OLDEST_UNDATED);
-        };
-        let life = self.life();
-        let default = || life.map_or(WIDEST_WINDOW, |life| WIDEST_WINDOW.min(life / 2));
-        // A window as wide as the token's life would make it due from its first second on.
-        let window = window.filter(|window| life.is_none_or(|life| *window < life));
-        end.checked_sub_signed(window.unwrap_or_else(default))
-    }
-
-    /// Whether the access token is so new that its rejection is no matter of age.
-    pub(crate) fn is_young(&self, now: DateTime<Utc>) -> bool {
-        let born = self.last_refresh().or_else(|| {
-            self.0.times.issued_at.and_then(|issued| DateTime::from_timestamp(issued, 0))
-        });
-        let limit = self.life().map_or(YOUNG, |life| YOUNG.min(life / 2));
-        born.is_some_and(|born| (now - born).abs() < limit)
-    }
-
-    fn life(&self) -> Option<TimeDelta> {
-        life(self.0.times).or_else(|| {
-            let end = self.expires_at()?;
-            self.last_refresh().map(|start| end - start).filter(|life| *life > TimeDelta::zero())
-        })
+    /// That the access token has come by a redemption now.
+    pub(crate) fn renewed(&self, known: &Timekeeping, now: &Moment) -> Option<Renewal> {
+        Some(Renewal::new(self.access_fingerprint()?, &self.0.times, known.ahead(now), now))
     }
 }
 
@@ -328,54 +291,21 @@ impl fmt::Debug for CodexAuth {
     }
 }
 
-/// When a token ends by this machine's clock. One that was expired when it came shows that the
-/// clock is wrong, and is used for as long as it was issued for.
-fn valid_until(
-    times: AccessTokenTimes,
-    last_refresh: Option<DateTime<Utc>>,
-    now: DateTime<Utc>,
-) -> Option<DateTime<Utc>> {
-    let end = DateTime::from_timestamp(times.expires_at?, 0)?;
-    let arrived = last_refresh.filter(|at| (now - at).abs() < JUST_WRITTEN);
-    match arrived {
-        Some(arrived) if end <= now => Some(arrived + life(times).unwrap_or(ASSUMED_LIFE)),
-        _ => Some(end),
-    }
-}
-
-/// `exp` − `iat`, where that is a time.
-fn life(times: AccessTokenTimes) -> Option<TimeDelta> {
-    let seconds = times.expires_at?.checked_sub(times.issued_at?)?;
-    let most = TimeDelta::days(365).num_seconds();
-    (1..=most).contains(&seconds).then(|| TimeDelta::seconds(seconds))
-}
-
 #[cfg(test)]
 mod tests {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use reqwest::header::HeaderValue;
     use serde_json::{Value, json};
 
     use super::*;
 
-    fn auth(record: &Value, now: i64) -> Option<CodexAuth> {
+    fn auth(record: &Value) -> Option<CodexAuth> {
         let record = AuthDotJson::parse(record.to_string().as_bytes()).expect("a record");
-        CodexAuth::received(Arc::new(record), at(now), &"test".into())
-    }
-
-    fn at(seconds: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(seconds, 0).expect("a time")
-    }
-
-    fn login(payload: &Value, last_refresh: i64) -> Value {
-        let token = format!("h.{}.s", URL_SAFE_NO_PAD.encode(payload.to_string()));
-        json!({"tokens": {"access_token": token}, "last_refresh": at(last_refresh).to_rfc3339()})
+        CodexAuth::received(Arc::new(record), &"test".into())
     }
 
     #[test]
     fn the_mode_is_the_named_one_else_the_first_that_is_there() {
-        let mode = |record: Value| auth(&record, 0).map(|auth| auth.mode());
+        let mode = |record: Value| auth(&record).map(|auth| auth.mode());
         assert_eq!(mode(json!({})), None);
         assert_eq!(mode(json!({"OPENAI_API_KEY": null, "tokens": null})), None);
         assert_eq!(mode(json!({"personal_access_token": null, "bedrock_api_key": null})), None);
@@ -395,31 +325,10 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_is_expired_on_arrival_is_used_for_its_life() {
-        let ahead =
-            auth(&login(&json!({"iat": 1_000, "exp": 4_600}), 10_000), 10_000).expect("a login");
-        assert!(!ahead.is_expired(at(13_599)));
-        assert!(ahead.is_expired(at(13_600)));
-        let undated = auth(&login(&json!({"exp": 4_600}), 10_000), 10_000).expect("a login");
-        assert!(undated.is_expired(at(10_300)) && !undated.is_expired(at(10_299)));
-        let old =
-            auth(&login(&json!({"iat": 1_000, "exp": 4_600}), 9_000), 10_000).expect("a login");
-        assert!(old.is_expired(at(10_000)));
-    }
-
-    #[test]
-    fn the_window_is_half_a_short_life() {
-        let due = |payload: Value| auth(&login(&payload, 0), 0).expect("a login").due_at(None);
-        assert_eq!(due(json!({"iat": 0, "exp": 300})), Some(at(150)));
-        assert_eq!(due(json!({"iat": 0, "exp": 86_400})), Some(at(86_400 - 600)));
-        assert_eq!(due(json!({})), Some(at(7 * 86_400)));
-    }
-
-    #[test]
     fn nothing_breaks_out_of_a_header() {
         let refused = |token: &str, id: &str| {
             let record = json!({"tokens": {"access_token": token, "account_id": id}});
-            let error = auth(&record, 0).expect("a login").headers().expect_err("refused");
+            let error = auth(&record).expect("a login").headers().expect_err("refused");
             assert_eq!(error.code(), "unsupported_mode");
             error.to_string()
         };
@@ -429,7 +338,7 @@ mod tests {
         }
         refused("", "acct-1");
         let record = json!({"tokens": {"access_token": "a", "account_id": ""}});
-        let auth = auth(&record, 0).expect("a login");
+        let auth = auth(&record).expect("a login");
         let headers = auth.headers().expect("no id, no header");
         let names: Vec<_> = headers.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, ["Authorization", "originator"]);
@@ -438,7 +347,7 @@ mod tests {
     #[test]
     fn a_map_has_the_same_headers_and_prints_none() {
         let record = json!({"tokens": {"access_token": "sesame", "account_id": "acct-1"}});
-        let auth = auth(&record, 0).expect("a login");
+        let auth = auth(&record).expect("a login");
         let (headers, map) = (auth.headers().expect("headers"), auth.header_map().expect("a map"));
         assert_eq!(map.len(), headers.len());
         for (name, value) in headers {

@@ -14,7 +14,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use self::current::{Current, CurrentCell};
+use self::current::CurrentCell;
+pub(crate) use self::current::{Current, LONGEST_SPAN};
 use self::events::Announcer;
 pub use self::events::{Event, Events, Subscription};
 use self::memory::Memory;
@@ -26,6 +27,7 @@ use self::tokens::Tokens;
 pub use self::view::SyncOutcome;
 pub(crate) use self::view::{Relation, View};
 use crate::auth_dot_json::AuthDotJson;
+use crate::clock::Timing;
 use crate::environment::{BoxFuture, Environment};
 use crate::error::{Error, Result};
 use crate::identity::IdentityMatch;
@@ -60,7 +62,7 @@ impl State {
         Self {
             options,
             reader: Reader::new(Arc::clone(&storage), environment.clone()),
-            tokens: Tokens::new(Arc::clone(&storage)),
+            tokens: Tokens::new(Arc::clone(&storage), environment.clone()),
             storage,
             environment,
             current: CurrentCell::default(),
@@ -75,9 +77,15 @@ impl State {
         self.environment.clock.now()
     }
 
-    /// The login in `record`, as received now.
+    /// The login in `record`.
     pub(crate) fn login_in(&self, record: &Arc<AuthDotJson>) -> Option<CodexAuth> {
-        CodexAuth::received(Arc::clone(record), self.now(), &self.options.originator)
+        CodexAuth::received(Arc::clone(record), &self.options.originator)
+    }
+
+    /// Judges the access token of `auth` by what this manager knows of time.
+    pub(crate) fn timing(&self, auth: &CodexAuth) -> Timing {
+        let now = self.environment.moment();
+        auth.timing(self.tokens.known_here().time(), &now, self.options.window())
     }
 
     /// Watches the store from now on.
@@ -141,7 +149,7 @@ impl State {
         if !changed {
             return Some(view);
         }
-        let published = self.current.replace(seen, self.current_of(view.auth.clone()));
+        let published = self.current.replace(seen, Current::new(view.auth.clone()));
         published.then(|| {
             self.learn_descent(seen.auth.as_ref(), view.auth.as_ref());
             self.announce_change(seen.auth.as_ref(), &view);
@@ -157,7 +165,7 @@ impl State {
         record: &Arc<AuthDotJson>,
     ) -> Option<CodexAuth> {
         let auth = self.login_in(record).filter(|auth| self.may_publish(auth))?;
-        self.current.replace(seen, self.current_of(Some(auth.clone()))).then_some(auth)
+        self.current.replace(seen, Current::new(Some(auth.clone()))).then_some(auth)
     }
 
     /// Remembers the pair in `record`, which the refresh token `redeemed` was spent for.
@@ -254,12 +262,6 @@ impl State {
     /// Not another account's than the one that is wanted, nor of two accounts at once.
     fn may_publish(&self, auth: &CodexAuth) -> bool {
         self.is_pinned(auth) && !auth.is_mixed()
-    }
-
-    /// What to publish for `auth`.
-    fn current_of(&self, auth: Option<CodexAuth>) -> Current {
-        let due_at = auth.as_ref().and_then(|auth| auth.due_at(self.options.window()));
-        Current { auth, due_at }
     }
 
     /// The record to go by: the stored one, unless its refresh token is known to be spent and its

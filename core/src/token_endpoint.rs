@@ -10,6 +10,7 @@ mod http;
 use std::fmt;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::environment::BoxFuture;
@@ -31,7 +32,7 @@ pub trait TokenEndpoint: Send + Sync + fmt::Debug {
         &'a self,
         refresh_token: &'a Secret,
         timeout: Duration,
-    ) -> BoxFuture<'a, Redemption>;
+    ) -> BoxFuture<'a, TokenReply>;
 
     /// Asks the server to revoke `token` (RFC 7009), within `timeout`.
     ///
@@ -61,6 +62,23 @@ impl TokenTypeHint {
             Self::RefreshToken => "refresh_token",
             Self::AccessToken => "access_token",
         }
+    }
+}
+
+/// What one request to the token endpoint came to, and what time it was there.
+#[derive(Debug, Clone)]
+pub struct TokenReply {
+    /// What it came to.
+    pub redemption: Redemption,
+    /// The reply's `Date` (RFC 9110 section 6.6.1), whatever else it says; none where there was no
+    /// reply, or none in it. It shows how wrong the clock of this machine is.
+    pub date: Option<DateTime<Utc>>,
+}
+
+impl From<Redemption> for TokenReply {
+    /// A reply that does not say what time it is.
+    fn from(redemption: Redemption) -> Self {
+        Self { redemption, date: None }
     }
 }
 

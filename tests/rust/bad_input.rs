@@ -133,7 +133,7 @@ async fn an_endpoint_made_by_hand_sends_nothing_unprotected_either() {
     };
     let endpoint = HttpTokenEndpoint::new(config, Environment::default());
     let (token, soon) = (Secret::new("token"), Duration::from_secs(10));
-    let Redemption::NotSpent(answer) = endpoint.redeem(&token, soon).await else {
+    let Redemption::NotSpent(answer) = endpoint.redeem(&token, soon).await.redemption else {
         panic!("it was sent")
     };
     assert!(answer.detail.contains("https"), "{answer:?}");

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::bounds::keep_last;
+use crate::bounds::keep_last;
 use crate::secret::Fingerprint;
 
 /// Rotations of one login.

@@ -3,8 +3,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::bounds::keep_last;
 use super::knowledge::Knowledge;
+use crate::bounds::keep_last;
 use crate::secret::Fingerprint;
 use crate::token_endpoint::RefusalReason;
 

@@ -1,8 +1,13 @@
 //! What a ledger keeps, for how long, and what it makes of hostile content.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Knowledge, LARGEST_LEDGER, LONGEST_REST, Ledger, SHARED_REFUSAL};
+use crate::claims::AccessTokenTimes;
+use crate::clock::{Renewal, Skew, TokenTimes};
+use crate::environment::{BootId, Moment};
 use crate::secret::Fingerprint;
 use crate::token_endpoint::RefusalReason;
 
@@ -30,6 +35,13 @@ fn full() -> Ledger {
         let reason = RefusalReason::EmptyRefreshToken;
         ledger.refuse(token(name), reason, now(), Some(SHARED_REFUSAL));
         ledger.take_young_rotation(now());
+    }
+    for name in 0..9_usize {
+        let boot = BootId::of(&name.to_le_bytes());
+        let moment = Moment::new(now(), boot, Duration::from_secs(100 * 366 * 86_400));
+        ledger.measure(Skew::measured(DateTime::UNIX_EPOCH, &moment, &moment));
+        let claims = AccessTokenTimes { issued_at: Some(0), expires_at: Some(365 * 86_400) };
+        ledger.renew(Renewal::new(token(name), &TokenTimes::new(claims, None), None, &moment));
     }
     ledger.set_keyring_empty(true);
     ledger

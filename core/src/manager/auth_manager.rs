@@ -1,6 +1,7 @@
 //! The owner of a login: what a program asks of it.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
@@ -95,11 +96,12 @@ impl AuthManager {
         self.parts.fresh.auth_if_ready()
     }
 
-    /// When the snapshot in memory is due to be refreshed: until then
-    /// [`fresh_auth`](Self::fresh_auth) is [`auth`](Self::auth). None where that never comes: while
-    /// nobody is signed in, and for what is not refreshed. By the clock of this machine.
-    pub fn due_at(&self) -> Option<DateTime<Utc>> {
-        self.parts.state.current.peek().due_at
+    /// While the wall clock of this machine is in this span, [`fresh_auth`](Self::fresh_auth) is
+    /// [`auth`](Self::auth), unless the [`version`](Self::version) changes. It is empty where the
+    /// token is due, and short otherwise, since the clock may be set at any time. None where that is
+    /// always so: while nobody is signed in, and for what is not refreshed.
+    pub fn fresh_span(&self) -> Option<Range<DateTime<Utc>>> {
+        self.parts.fresh.span()
     }
 
     /// A number that is another one once the snapshot in memory is, and what else is said of that

@@ -3,6 +3,7 @@
 mod accounts;
 mod authorization;
 mod bounds;
+mod clocks;
 mod doubts;
 mod events;
 mod following;
@@ -196,7 +197,7 @@ async fn a_token_that_is_still_valid_is_refreshed_in_the_background() {
     world.pass(Duration::from_secs(2 * 3600)).await;
     assert!(manager.fresh_auth_if_ready().is_none(), "an expired token makes its caller wait");
     let fresh = manager.fresh_auth().await.expect("refreshed").expect("signed in");
-    assert!(!fresh.is_expired(world.environment.clock.now()));
+    assert!(!world.has_expired(&fresh));
     assert_eq!(world.issuer.requests(), (2, 2));
 }
 
@@ -210,13 +211,13 @@ async fn the_version_is_another_one_when_the_snapshot_is_and_holds_until_then() 
     seen.push(version.load(Ordering::Acquire));
     assert_eq!(seen[0], seen[1]);
     let now = world.environment.clock.now();
-    assert_eq!(manager.due_at(), Some(now + Duration::from_secs(3600 - 600)));
+    assert!(manager.fresh_span().is_some_and(|span| span.contains(&now)));
     recover(&manager, &manager.auth().expect("signed in")).await.expect("refreshed");
     seen.push(version.load(Ordering::Acquire));
     manager.logout(LogoutOptions::default()).await.expect("signed out");
     seen.push(version.load(Ordering::Acquire));
     assert!(seen[1] != seen[2] && seen[2] != seen[3], "{seen:?}");
-    assert_eq!(manager.due_at(), None);
+    assert_eq!(manager.fresh_span(), None);
 }
 
 #[tokio::test(start_paused = true)]

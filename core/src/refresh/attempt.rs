@@ -132,7 +132,7 @@ impl<'a> Attempt<'a> {
             Answer::Granted(grant) => {
                 state.counters.redemptions.count();
                 match Reply::merge(auth, grant, state.now()) {
-                    Some(reply) => Ok(self.save(reply, is_young).await),
+                    Some(reply) => Ok(self.save(auth, reply, is_young).await),
                     None => self.refuse(auth, RefusalReason::OtherAccount).await,
                 }
             }
@@ -157,9 +157,9 @@ impl<'a> Attempt<'a> {
     }
 
     /// Saves what was granted.
-    async fn save(&self, reply: Reply, is_young: bool) -> Round {
+    async fn save(&self, auth: &CodexAuth, reply: Reply, is_young: bool) -> Round {
         let state = self.turn.state;
-        self.remember(&reply, is_young);
+        self.remember(auth, &reply, is_young);
         let seen = state.current.seen();
         let saved = save(state, &reply.record).await;
         if let Ok(outcome) = &saved {
@@ -183,8 +183,9 @@ impl<'a> Attempt<'a> {
     }
 
     /// The pair is in memory before any other process hears of it.
-    fn remember(&self, reply: &Reply, is_young: bool) {
+    fn remember(&self, auth: &CodexAuth, reply: &Reply, is_young: bool) {
         let (state, now) = (self.turn.state, self.turn.state.now());
+        self.note_renewal(auth, reply);
         state.keep_pair(reply.redeemed, &reply.record);
         state.tokens.note_for_others(&*self.turn.lock, |ledger| {
             ledger.rotate(reply.redeemed, reply.granted);
@@ -194,19 +195,31 @@ impl<'a> Attempt<'a> {
         });
     }
 
+    /// Notes when the access token of `reply` came, unless it is still that of `auth`.
+    fn note_renewal(&self, auth: &CodexAuth, reply: &Reply) {
+        let state = self.turn.state;
+        let is_other = |granted: &CodexAuth| granted.access_token() != auth.access_token();
+        let Some(granted) = state.login_in(&reply.record).filter(is_other) else { return };
+        let now = state.environment.moment();
+        state.tokens.note_here(|ledger| {
+            if let Some(renewal) = granted.renewed(ledger.time(), &now) {
+                ledger.renew(renewal);
+            }
+        });
+    }
+
     /// Whether nothing is lost yet by leaving the login of `auth` as it is.
     fn is_ahead_of_time(&self, auth: &CodexAuth) -> bool {
         let is_rejected = |token| self.turn.state.memory.is_rejected(token);
         self.demand.purpose == Purpose::Proactive
-            && !auth.is_expired(self.turn.state.now())
+            && !self.turn.state.timing(auth).is_expired()
             && !auth.access_fingerprint().is_some_and(is_rejected)
     }
 
     /// A server may end the login, and with it a good access token, of a program that presents a
     /// spent refresh token.
     fn not_ahead_of_time(&self, auth: &CodexAuth) -> Error {
-        let now = self.turn.state.now();
-        let left = auth.expires_at().and_then(|end| (end - now).to_std().ok());
+        let left = self.turn.state.timing(auth).left().and_then(|left| left.to_std().ok());
         let error = transient(
             "an earlier request with the refresh token was never answered; it is presented again \
              once the access token is of no use any more",
@@ -224,6 +237,6 @@ impl<'a> Attempt<'a> {
         let is_rejected = self.demand.purpose == Purpose::Rejected
             && (token == self.demand.auth.access_fingerprint()
                 || token.is_some_and(|token| state.memory.is_rejected(token)));
-        is_rejected && auth.is_young(state.now())
+        is_rejected && state.timing(auth).is_young()
     }
 }

@@ -1,18 +1,15 @@
 //! What is asked of a refresh, and what comes of it.
 
-use chrono::{DateTime, TimeDelta, Utc};
 use tracing::field::Empty;
 use tracing::{Span, info_span};
 
 use super::decision::GiveUpReason;
+use crate::clock::Freshness;
 use crate::identity::Identity;
 use crate::secret::Fingerprint;
 use crate::snapshot::CodexAuth;
 use crate::state::{State, View};
 use crate::trace::{Code, TARGET};
-
-/// A record this new is not refreshed ahead of time.
-pub(crate) const TOO_NEW: TimeDelta = TimeDelta::seconds(5);
 
 /// What a caller asks for.
 #[derive(Debug, Clone)]
@@ -65,30 +62,23 @@ impl Demand {
             return Some(Err(reason));
         }
         let found = view.auth.clone()?;
+        state.tokens.learn_time();
         self.is_met_by(&found, state).then_some(Ok(found))
     }
 
     /// Whether `found` is what is asked for: a usable token in the place of the snapshot's.
     pub(super) fn is_met_by(&self, found: &CodexAuth, state: &State) -> bool {
-        let now = state.now();
+        let timing = state.timing(found);
         let Some(token) = found.access_fingerprint() else { return false };
-        let is_usable = !found.is_expired(now) && !state.memory.is_rejected(token);
+        let is_good = !state.memory.is_rejected(token);
+        let is_other = self.auth.access_fingerprint() != Some(token);
         match self.purpose {
-            Purpose::Rejected => is_usable && self.auth.access_fingerprint() != Some(token),
-            Purpose::Proactive => {
-                let due_at = found.due_at(state.options.window());
-                let is_due = due_at.is_some_and(|due| due <= now);
-                is_usable && (!is_due || is_too_new(found, now))
-            }
+            Purpose::Rejected => is_good && is_other && !timing.is_expired(),
+            Purpose::Proactive => is_good && timing.freshness() == Freshness::Fresh,
             // The look that found it has repaired what there was to repair.
             Purpose::Repair => true,
         }
     }
-}
-
-/// Whether the writer of the record has just seen to it.
-pub(crate) fn is_too_new(auth: &CodexAuth, now: DateTime<Utc>) -> bool {
-    auth.last_refresh().is_some_and(|at| (now - at).abs() < TOO_NEW)
 }
 
 impl Code for Outcome {

@@ -7,11 +7,15 @@ use tracing::field::Empty;
 use tracing::info_span;
 
 use super::turn::Turn;
+use crate::clock::Skew;
+use crate::environment::Moment;
 use crate::error::{Error, Result, transient};
 use crate::ledger::LONGEST_REST;
 use crate::secret::Secret;
 use crate::snapshot::CodexAuth;
-use crate::token_endpoint::{Grant, NoAnswer, Redemption, RefusalReason, TokenEndpoint};
+use crate::token_endpoint::{
+    Grant, NoAnswer, Redemption, RefusalReason, TokenEndpoint, TokenReply,
+};
 use crate::trace::{Code, TARGET, traced};
 
 /// Requests for one token, as long as none of them spent it.
@@ -134,7 +138,18 @@ impl Exchange<'_> {
         let (token, now) = (self.token.fingerprint(), self.turn.state.now());
         self.turn.note(|ledger| ledger.doubt(token, now));
         let span = info_span!(target: TARGET, "codex_auth.redemption", outcome = Empty);
-        traced(span, self.endpoint.redeem(self.token, self.timeout())).await
+        let sent = self.turn.state.environment.moment();
+        let reply = traced(span, self.endpoint.redeem(self.token, self.timeout())).await;
+        self.measure_skew(&reply, &sent);
+        reply.redemption
+    }
+
+    /// Every reply says what time it is, whatever else it says. The next note tells other processes.
+    fn measure_skew(&self, reply: &TokenReply, sent: &Moment) {
+        let Some(date) = reply.date else { return };
+        let state = self.turn.state;
+        let skew = Skew::measured(date, sent, &state.environment.moment());
+        state.tokens.note_here(|ledger| ledger.measure(skew));
     }
 
     /// How long a request that is sent now may take.
@@ -159,6 +174,12 @@ impl Exchange<'_> {
         let wait = TimeDelta::from_std(rest).unwrap_or(LONGEST_REST).min(LONGEST_REST);
         self.turn.note(|ledger| ledger.rest(token, now, now + wait));
         Answer::PutOff(transient(no_answer.detail).with_retry_after(rest))
+    }
+}
+
+impl Code for TokenReply {
+    fn code(&self) -> &'static str {
+        self.redemption.code()
     }
 }
 

@@ -1,18 +1,48 @@
 //! The snapshot in memory: read without a lock, replaced by compare-and-swap.
 
+use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::snapshot::CodexAuth;
 
-/// What is published, and when it wants refreshing.
+/// Both clocks are looked at this often, since the wall clock may be set at any time.
+pub(crate) const LONGEST_SPAN: TimeDelta = TimeDelta::seconds(30);
+
+/// What is published.
 #[derive(Debug, Default)]
 pub(crate) struct Current {
     pub(crate) auth: Option<CodexAuth>,
-    pub(crate) due_at: Option<DateTime<Utc>>,
+    /// The end of a span by the wall clock in which there is nothing to do about it; in
+    /// milliseconds since 1970.
+    fresh_until: AtomicI64,
+}
+
+impl Current {
+    pub(crate) fn new(auth: Option<CodexAuth>) -> Self {
+        Self { auth, fresh_until: AtomicI64::default() }
+    }
+
+    /// Whether there is nothing to do about it at `now`, as was found out before.
+    pub(crate) fn is_fresh(&self, now: DateTime<Utc>) -> bool {
+        let left = self.fresh_until.load(Ordering::Relaxed) - now.timestamp_millis();
+        0 < left && left <= LONGEST_SPAN.num_milliseconds()
+    }
+
+    /// The span of [`is_fresh`](Self::is_fresh).
+    pub(crate) fn span(&self) -> Range<DateTime<Utc>> {
+        let end = self.fresh_until.load(Ordering::Relaxed);
+        let end = DateTime::from_timestamp_millis(end).unwrap_or_default();
+        end - LONGEST_SPAN..end
+    }
+
+    /// Notes that there is nothing to do about it until `end`.
+    pub(crate) fn keep_until(&self, end: DateTime<Utc>) {
+        self.fresh_until.store(end.timestamp_millis(), Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug, Default)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::auth_dot_json::AuthDotJson;
+use crate::bounds::keep_last;
 use crate::secret::Fingerprint;
 
 /// Rejected access tokens.
@@ -58,7 +59,7 @@ impl Memory {
         self.rejected.rcu(|rejected| {
             let others = rejected.iter().copied().filter(|known| *known != access_token);
             let mut rejected: Vec<_> = others.chain([access_token]).collect();
-            rejected.drain(..rejected.len().saturating_sub(MOST_REJECTED));
+            keep_last(&mut rejected, MOST_REJECTED);
             rejected
         });
     }

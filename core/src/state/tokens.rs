@@ -5,9 +5,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use chrono::{DateTime, Utc};
 
+use crate::environment::Environment;
 use crate::ledger::{Knowledge, Ledger};
 use crate::secret::Fingerprint;
 use crate::snapshot::CodexAuth;
@@ -19,13 +20,25 @@ use crate::token_endpoint::RefusalReason;
 pub(crate) struct Tokens {
     own: ArcSwap<Ledger>,
     storage: Arc<dyn AuthStorage>,
+    environment: Environment,
     /// Whether the stored ledger could not be written the last time.
     is_unwritten: AtomicBool,
 }
 
 impl Tokens {
-    pub(crate) fn new(storage: Arc<dyn AuthStorage>) -> Self {
-        Self { own: ArcSwap::default(), storage, is_unwritten: AtomicBool::new(false) }
+    pub(crate) fn new(storage: Arc<dyn AuthStorage>, environment: Environment) -> Self {
+        Self { own: ArcSwap::default(), storage, environment, is_unwritten: AtomicBool::new(false) }
+    }
+
+    /// The ledger in memory.
+    pub(crate) fn known_here(&self) -> Guard<Arc<Ledger>> {
+        self.own.load()
+    }
+
+    /// Takes over what the stored ledger says of time.
+    pub(crate) fn learn_time(&self) {
+        let (stored, now) = (self.storage.ledger(), self.environment.moment());
+        self.note_here(|ledger| ledger.learn_time(&stored, &now));
     }
 
     /// What is known at `now` of the refresh token of `auth`.
@@ -95,10 +108,12 @@ impl Tokens {
         });
     }
 
-    /// Notes something for the next holders of `lock`. They can do without: a failure is no error.
+    /// Notes something for the next holders of `lock`, and what is known here of time besides. They
+    /// can do without: a failure is no error.
     pub(crate) fn note_for_others(&self, lock: &dyn RefreshLock, change: impl FnOnce(&mut Ledger)) {
         let mut ledger = lock.ledger();
         change(&mut ledger);
+        ledger.learn_time(&self.own.load(), &self.environment.moment());
         let written = lock.set_ledger(&ledger);
         let was_unwritten = self.is_unwritten.swap(written.is_err(), Ordering::SeqCst);
         match written {

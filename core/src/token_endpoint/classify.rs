@@ -90,9 +90,14 @@ pub(crate) fn retry_after(value: &[u8], now: DateTime<Utc>) -> Option<Duration> 
     if let Ok(seconds) = value.parse() {
         return Some(LONGEST_RETRY_AFTER.min(Duration::from_secs(seconds)));
     }
-    let at = DateTime::parse_from_rfc2822(value).ok()?;
-    let after = (at.to_utc() - now).to_std().unwrap_or_default();
+    let after = (http_date(value.as_bytes())? - now).to_std().unwrap_or_default();
     Some(LONGEST_RETRY_AFTER.min(after))
+}
+
+/// A time in the form that servers send (RFC 9110 section 5.6.7).
+pub(super) fn http_date(value: &[u8]) -> Option<DateTime<Utc>> {
+    let value = std::str::from_utf8(value).ok()?.trim();
+    DateTime::parse_from_rfc2822(value).ok().map(|time| time.to_utc())
 }
 
 #[cfg(test)]

@@ -6,15 +6,16 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
 
-use reqwest::header::{HeaderValue, RETRY_AFTER, USER_AGENT};
+use chrono::{DateTime, Utc};
+use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
 use reqwest::{Client, RequestBuilder, Response};
 use tokio::time::{self, Instant};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::classify::{Reply, classify, retry_after};
+use super::classify::{self, Reply, classify, http_date};
 use super::client::{ProxyUrl, http_client};
-use super::{NoAnswer, Redemption, TokenEndpoint, TokenTypeHint};
+use super::{NoAnswer, Redemption, TokenEndpoint, TokenReply, TokenTypeHint};
 use crate::environment::{BoxFuture, Environment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::process::PerProcess;
@@ -112,16 +113,18 @@ impl HttpTokenEndpoint {
         })
     }
 
-    async fn read(
-        &self,
-        response: Response,
-        timeout: Duration,
-    ) -> (u16, Option<Duration>, Option<Zeroizing<Vec<u8>>>) {
+    /// Reads `response`, whose body may take so long.
+    async fn read(&self, response: Response, timeout: Duration) -> TokenReply {
         let status = response.status().as_u16();
-        let after = response.headers().get(RETRY_AFTER);
-        let now = self.environment.clock.now();
-        let after = after.and_then(|value| retry_after(value.as_bytes(), now));
-        (status, after, listen(timeout, read_body(response)).await.flatten())
+        let date = date(response.headers());
+        // A server that says until when means its own clock.
+        let now = date.unwrap_or_else(|| self.environment.clock.now());
+        let retry_after = response.headers().get(RETRY_AFTER);
+        let retry_after =
+            retry_after.and_then(|value| classify::retry_after(value.as_bytes(), now));
+        let body = listen(timeout, read_body(response)).await.flatten();
+        let body = body.as_deref().map(Vec::as_slice);
+        TokenReply { redemption: classify(&Reply { status, retry_after, body }), date }
     }
 }
 
@@ -136,7 +139,7 @@ impl TokenEndpoint for HttpTokenEndpoint {
         &'a self,
         refresh_token: &'a Secret,
         timeout: Duration,
-    ) -> BoxFuture<'a, Redemption> {
+    ) -> BoxFuture<'a, TokenReply> {
         Box::pin(async move {
             let fields = [
                 ("client_id", self.config.client_id.as_str()),
@@ -146,16 +149,11 @@ impl TokenEndpoint for HttpTokenEndpoint {
             let no_answer = |detail| NoAnswer { detail, retry_after: None };
             let start = Instant::now();
             match self.post(&self.config.token_url, &fields, timeout).await {
-                Posted::NotWritten(detail) => Redemption::NotSpent(no_answer(detail)),
-                Posted::Unanswered(detail) => Redemption::InDoubt(no_answer(detail)),
+                Posted::NotWritten(detail) => Redemption::NotSpent(no_answer(detail)).into(),
+                Posted::Unanswered(detail) => Redemption::InDoubt(no_answer(detail)).into(),
                 Posted::Answered(response) => {
                     let left = timeout.saturating_sub(start.elapsed());
-                    let (status, retry_after, body) = self.read(response, left).await;
-                    classify(&Reply {
-                        status,
-                        retry_after,
-                        body: body.as_deref().map(Vec::as_slice),
-                    })
+                    self.read(response, left).await
                 }
             }
         })
@@ -214,6 +212,11 @@ pub(crate) async fn read_body(mut response: Response) -> Option<Zeroizing<Vec<u8
         body.extend_from_slice(&chunk);
     }
     Some(body)
+}
+
+/// What time it was at the server.
+fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
+    headers.get(DATE).and_then(|date| http_date(date.as_bytes()))
 }
 
 fn header(name: &str, value: &str) -> std::result::Result<HeaderValue, String> {

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 
 use crate::background::{Background, Signal};
+use crate::clock::Timing;
 use crate::ledger::Knowledge;
-use crate::refresh::{Demand, Purpose, Refresh, TOO_NEW, is_too_new, pause_left, usual_pause};
+use crate::refresh::{Demand, Purpose, Refresh, pause_left, usual_pause};
 use crate::secret::Fingerprint;
 use crate::snapshot::CodexAuth;
 use crate::state::State;
@@ -95,23 +96,21 @@ impl Guardian {
 
     /// How long it is until `auth` is to be refreshed.
     fn time_to_refresh(&mut self, auth: &CodexAuth) -> Duration {
-        let (state, now) = (&self.state, self.state.now());
-        let due_at = auth.due_at(state.options.window());
-        let Some((token, due_at)) = auth.access_fingerprint().zip(due_at) else {
+        let state = &self.state;
+        state.tokens.learn_time();
+        let timing = state.timing(auth);
+        let Some((token, due_in)) = auth.access_fingerprint().zip(timing.due_in()) else {
             return LONGEST_LOOK;
         };
         let known = self.delay.filter(|delay| delay.token == token);
-        let delay = known.unwrap_or_else(|| Delay { token, delay: self.spread(auth, due_at) });
+        let delay = known.unwrap_or_else(|| Delay { token, delay: self.spread(&timing) });
         self.delay = Some(delay);
-        let left = due_at + delay.delay - now;
+        let left = due_in + delay.delay;
         if let Some(left) = left.to_std().ok().filter(|left| !left.is_zero()) {
             return left;
         }
-        if is_too_new(auth, now) {
-            return TOO_NEW.to_std().unwrap_or(LONGEST_LOOK);
-        }
         // A refusal stands until there is another token: nothing is asked, and nothing told again.
-        if let Knowledge::Refused(_) = state.tokens.about(auth, now) {
+        if let Knowledge::Refused(_) = state.tokens.about(auth, state.now()) {
             return LONGEST_LOOK;
         }
         pause_left(state, auth).unwrap_or_default()
@@ -119,9 +118,11 @@ impl Guardian {
 
     /// A random part of the window's first tenth, but no more than half of what it is ahead of the
     /// Codex CLI's.
-    fn spread(&self, auth: &CodexAuth, due_at: DateTime<Utc>) -> TimeDelta {
-        let Some(expires_at) = auth.expires_at() else { return TimeDelta::zero() };
-        let window = expires_at - due_at;
+    fn spread(&self, timing: &Timing) -> TimeDelta {
+        if !timing.is_dated() {
+            return TimeDelta::zero();
+        }
+        let window = timing.window();
         let lead = Some(window - CODEX_WINDOW).filter(|lead| *lead > TimeDelta::zero());
         let longest = lead.map_or(window / 10, |lead| (window / 10).min(lead / 2));
         let longest = longest.to_std().unwrap_or_default();

@@ -6,7 +6,7 @@ use crate::{Imports, files_below, imports_in};
 pub(crate) const CORE: &str = "core/src";
 
 /// The layers, from the top; in each the modules that it is made of.
-const LAYERS: [&[&str]; 11] = [
+const LAYERS: [&[&str]; 13] = [
     &["hostile", "simulation"],
     &["client"],
     &["manager"],
@@ -23,10 +23,21 @@ const LAYERS: [&[&str]; 11] = [
         "snapshot",
         "identity",
         "auth_dot_json",
-        "claims",
         "transport",
     ],
-    &["background", "tasks", "trace", "log_hook", "environment", "process", "secret", "error"],
+    &["clock"],
+    &["claims"],
+    &[
+        "background",
+        "bounds",
+        "tasks",
+        "trace",
+        "log_hook",
+        "environment",
+        "process",
+        "secret",
+        "error",
+    ],
 ];
 
 /// Uses that are still to go: files that begin so use files that begin so.

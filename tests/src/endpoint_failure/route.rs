@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use codex_auth_sdk::{
-    BoxFuture, Clock, Error, HttpTokenEndpoint, Redemption, Secret, TokenEndpoint, TokenTypeHint,
+    BoxFuture, Clock, Error, HttpTokenEndpoint, Redemption, Secret, TokenEndpoint, TokenReply,
+    TokenTypeHint,
 };
 use serde_json::{Value, json};
 
@@ -61,7 +62,7 @@ impl Route {
         locked(&self.asked).clone()
     }
 
-    async fn send(&self, token: &Secret, failure: Option<&Failure>) -> Redemption {
+    async fn send(&self, token: &Secret, failure: Option<&Failure>) -> TokenReply {
         let timeout = if failure.is_some_and(Failure::takes_all_the_time) { SHORT } else { LONG };
         let ask = || self.issuer.redeem(token, timeout);
         match failure {
@@ -81,7 +82,7 @@ impl Route {
     }
 
     /// Lets a request wait at the issuer until its sender has left, and nobody hears its answer.
-    async fn held(&self, at: &str, asking: BoxFuture<'_, Redemption>) -> Redemption {
+    async fn held(&self, at: &str, asking: BoxFuture<'_, TokenReply>) -> TokenReply {
         let unclear = |stats: Value| stats["tokens"]["a0"]["unclear"].as_u64().unwrap_or_default();
         let before = unclear(self.control("stats", json!({})).await);
         self.control("hold", json!({"at": at})).await;
@@ -108,13 +109,13 @@ impl Route {
 }
 
 impl TokenEndpoint for Route {
-    fn redeem<'a>(&'a self, token: &'a Secret, _: Duration) -> BoxFuture<'a, Redemption> {
+    fn redeem<'a>(&'a self, token: &'a Secret, _: Duration) -> BoxFuture<'a, TokenReply> {
         Box::pin(async move {
             let at = self.clock.elapsed();
             let failure = locked(&self.plan).pop_front();
-            let answer = self.send(token, failure.as_ref()).await;
-            locked(&self.asked).push(Asked { at, failure, answer: answer.clone() });
-            answer
+            let reply = self.send(token, failure.as_ref()).await;
+            locked(&self.asked).push(Asked { at, failure, answer: reply.redemption.clone() });
+            reply
         })
     }
 

@@ -19,7 +19,7 @@ pub(super) struct Config {
     pub(super) access_token: AccessTokenKind,
     pub(super) access_iat: bool,
     pub(super) access_ttl_ms: u64,
-    /// Shifts `iat` and `exp` of minted tokens, and nothing else.
+    /// Shifts `iat` and `exp` of minted tokens, and the `Date` of the token endpoint's replies.
     pub(super) clock_offset_s: i64,
     pub(super) client_id: Option<String>,
     pub(super) grant_latency_ms: u64,
@@ -98,6 +98,8 @@ pub(super) enum UnrotatedReply {
 #[serde(rename_all = "snake_case")]
 pub(super) enum AccessTokenKind {
     Jwt,
+    /// Its times are in milliseconds.
+    JwtMs,
     NoExp,
     Opaque,
 }

@@ -95,11 +95,13 @@ pub(super) fn access_token(
         return format!("at_{}", random_text());
     }
     let mut claims = json!({ "jti": random_text(), AUTH_CLAIM: account.claims() });
+    let unit = if kind == AccessTokenKind::JwtMs { 1000 } else { 1 };
+    let time = |seconds: i64| json!((seconds + config.clock_offset_s) * unit);
     if config.access_iat {
-        claims["iat"] = json!(whole_seconds_before(lifetime.minted_ms) + config.clock_offset_s);
+        claims["iat"] = time(whole_seconds_before(lifetime.minted_ms));
     }
-    if kind == AccessTokenKind::Jwt {
-        claims["exp"] = json!(whole_seconds_after(lifetime.ends_ms()) + config.clock_offset_s);
+    if kind != AccessTokenKind::NoExp {
+        claims["exp"] = time(whole_seconds_after(lifetime.ends_ms()));
     }
     jwt(&claims)
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{TimeDelta, Utc};
+use hyper::header::DATE;
 use serde_json::{Value, json};
 
 use super::config::UnrotatedReply;
@@ -18,6 +20,13 @@ use super::state::{Redemption, State};
 use super::stats::Ending;
 
 pub(super) async fn token(realm: &Arc<Realm>, request: &Request) -> Result<Reply, Dropped> {
+    let reply = undated(realm, request).await?;
+    let ahead = realm.read(|state| TimeDelta::seconds(state.config.clock_offset_s));
+    let now = (Utc::now() + ahead).format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    Ok(reply::with_header(reply, DATE, &now))
+}
+
+async fn undated(realm: &Arc<Realm>, request: &Request) -> Result<Reply, Dropped> {
     let form = request.form();
     let client_is_known = realm.read(|state| {
         let expected = state.config.client_id.as_deref();

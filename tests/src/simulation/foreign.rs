@@ -138,7 +138,7 @@ impl Program {
     async fn redeem(&self, record: &Value) -> Option<PairId> {
         let client = Client::Foreign(self.process);
         let token = record.pointer("/tokens/refresh_token").and_then(Value::as_str)?;
-        match self.world.ask(client, token).await {
+        match self.world.ask(client, token).await.map(|reply| reply.answer) {
             Ok(Answer::Granted(pair)) => {
                 self.world.state().deliver(client, pair);
                 Some(pair)

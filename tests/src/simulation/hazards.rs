@@ -70,6 +70,9 @@ const FOREIGN: [Foreign; 9] = [
     Foreign::Mixer,
 ];
 
+/// By how much wall clocks are wrong.
+const WRONG: [i64; 6] = [160, -160, 7200, -7200, 100_000_000, -100_000_000];
+
 /// How one run goes. The counts are of what happens in the whole run.
 #[derive(Debug, Clone)]
 pub(super) struct Hazards {
@@ -81,6 +84,8 @@ pub(super) struct Hazards {
     pub(super) horizon: Duration,
     /// Of access tokens.
     pub(super) life: Duration,
+    /// By how many seconds the machine's wall clock is ahead of the issuer's.
+    pub(super) ahead: i64,
     /// The longest pause between two requests of a program.
     pub(super) think: Duration,
     /// Whether the store must be asked, as a keyring; else it is a file.
@@ -119,6 +124,7 @@ impl Hazards {
             pinned: 0.0,
             horizon: Duration::from_secs(3600),
             life: Duration::from_secs(3600),
+            ahead: 0,
             think: Duration::from_secs(3600),
             is_asked: false,
             people: vec![0],
@@ -174,6 +180,7 @@ impl Hazards {
             pinned: 0.05,
             horizon: life * 2 + Duration::from_secs(300),
             life,
+            ahead: if chance.happens(0.3) { chance.pick(&WRONG) } else { 0 },
             think: life / if managers < 1000 { 3 } else { 1 },
             is_asked: chance.happens(0.2),
             people: people(accounts, chance),

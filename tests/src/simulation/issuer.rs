@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use codex_auth_sdk::{
     BoxFuture, Grant, NoAnswer, Redemption, RefusalReason, Result, Secret, TokenEndpoint,
-    TokenTypeHint,
+    TokenReply, TokenTypeHint,
 };
 use tokio::sync::oneshot;
 
@@ -25,6 +26,12 @@ pub(super) enum Answer {
     InDoubt,
 }
 
+/// An answer, and what time it was at the issuer.
+pub(super) struct Reply {
+    pub(super) answer: Answer,
+    date: DateTime<Utc>,
+}
+
 impl Answer {
     const fn name(&self) -> &'static str {
         match self {
@@ -39,14 +46,15 @@ impl Answer {
 
 impl World {
     /// Sends `token` to the issuer, which sees to it whatever becomes of who asked.
-    pub(super) fn ask(self: &Arc<Self>, client: Client, token: &str) -> oneshot::Receiver<Answer> {
+    pub(super) fn ask(self: &Arc<Self>, client: Client, token: &str) -> oneshot::Receiver<Reply> {
         let (sender, receiver) = oneshot::channel();
         let (world, token) = (Arc::clone(self), token.to_owned());
         self.spawn(self.fate, async move {
             if let Some(answer) = world.answer(client, &token).await {
                 world.state().note(Event::Answered(client, answer.name()));
                 // Who asked may have gone.
-                drop(sender.send(answer));
+                let date = world.state().issuer_time();
+                drop(sender.send(Reply { answer, date }));
             }
         });
         receiver
@@ -148,18 +156,21 @@ impl TokenEndpoint for Endpoint {
         &'a self,
         refresh_token: &'a Secret,
         timeout: Duration,
-    ) -> BoxFuture<'a, Redemption> {
+    ) -> BoxFuture<'a, TokenReply> {
         Box::pin(async move {
             let world = &self.world;
             let asked_at = world.executor.now();
             let pair = world.state().present((self.process, self.life), refresh_token.expose());
             let answer = world.ask(Client::Sdk(self.process), refresh_token.expose());
-            let answer = match first(answer, world.executor.sleep(timeout)).await {
-                First::Left(Ok(answer)) => answer,
-                First::Left(Err(_)) | First::Right(()) => Answer::InDoubt,
+            let (answer, date) = match first(answer, world.executor.sleep(timeout)).await {
+                First::Left(Ok(reply)) => {
+                    world.state().heard(self.process, self.life);
+                    (reply.answer, Some(reply.date))
+                }
+                First::Left(Err(_)) | First::Right(()) => (Answer::InDoubt, None),
             };
             let no_answer = |retry_after| NoAnswer { detail: "a fault".to_owned(), retry_after };
-            match answer {
+            let redemption = match answer {
                 Answer::Granted(pair) => Redemption::Granted(self.receive(pair)),
                 Answer::Refused(reason) => {
                     world.state().refused((self.process, self.life), pair, asked_at);
@@ -168,7 +179,8 @@ impl TokenEndpoint for Endpoint {
                 Answer::NotSpent(retry_after) => Redemption::NotSpent(no_answer(retry_after)),
                 Answer::Declined => Redemption::Declined(no_answer(None)),
                 Answer::InDoubt => Redemption::InDoubt(no_answer(None)),
-            }
+            };
+            TokenReply { redemption, date }
         })
     }
 

@@ -139,7 +139,8 @@ pub(super) fn mint(
 ) -> PairId {
     let number = ledger.pairs.len();
     let seconds = Duration::from_secs(now.as_secs());
-    let at = |time: Duration| START + i64::try_from(time.as_secs()).expect("not that long");
+    let start = START - ledger.ahead;
+    let at = |time: Duration| start + i64::try_from(time.as_secs()).expect("not that long");
     let (issued, expires) = (seconds, seconds + life);
     let person: PersonId = ledger.families[family].person;
     let owner = PEOPLE[person];

@@ -7,12 +7,13 @@ mod writes;
 
 use std::time::Duration;
 
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use codex_auth_sdk::{AuthMode, CodexAuth};
 
 use super::executor::ProcessId;
 use super::journal::Event;
 use super::ledger::{PEOPLE, PairId, PersonId};
-use super::record::Owners;
+use super::record::{Owners, wall};
 use super::state::{Manner, State};
 
 /// How long what a caller is told may lag behind the store.
@@ -90,6 +91,25 @@ impl State {
         let member = self.members.get(&process);
         member
             .is_some_and(|member| member.is_stopped || member.resumed.is_some_and(|at| at > since))
+    }
+
+    /// What time it is at the issuer, in whole seconds.
+    pub(in crate::simulation) fn issuer_time(&self) -> DateTime<Utc> {
+        (wall(self.now()) - TimeDelta::seconds(self.ledger.ahead)).trunc_subsecs(0)
+    }
+
+    /// A reply of the issuer has reached `process`.
+    pub(in crate::simulation) fn heard(&mut self, process: ProcessId, life: u32) {
+        if let Some(member) = self.members.get_mut(&process) {
+            member.has_heard = Some(life);
+        }
+    }
+
+    /// Whether the manager of `process` knows what time it is, by its clock or by a reply.
+    fn knows_time(&self, process: ProcessId) -> bool {
+        let member = self.members.get(&process);
+        let has_heard = member.is_some_and(|member| member.has_heard == Some(member.life));
+        self.ledger.ahead == 0 || has_heard
     }
 
     fn life_of(&self, process: ProcessId) -> Option<u32> {

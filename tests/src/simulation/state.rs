@@ -78,6 +78,8 @@ pub(super) struct Member {
     pub(super) resumed: Option<Duration>,
     /// Whom it is signing out; none while it is not, or where nobody can tell.
     pub(super) signs_out: Option<PersonId>,
+    /// The life in which it last heard from the issuer, and so what time it is there.
+    pub(super) has_heard: Option<u32>,
     /// Pairs whose access tokens it reported as rejected.
     pub(super) rejected: HashSet<PairId>,
     pub(super) calls: usize,
@@ -103,7 +105,7 @@ impl State {
         Self {
             executor,
             disk: Disk::default(),
-            ledger: Ledger::default(),
+            ledger: Ledger::new(hazards.ahead),
             journal: Journal::new(keeps_all),
             tally: Tally::default(),
             manners: hazards.manners.clone(),

@@ -149,8 +149,7 @@ async fn g3_a_flight_is_shared_by_one_identity_only() {
     let auth = manager.auth().expect("signed in");
     let mut grafted = AuthDotJson::clone(auth.record());
     grafted.tokens.as_mut().expect("tokens").account_id = Some("acct-b".to_owned());
-    let now = world.environment.clock.now();
-    let other = CodexAuth::received(Arc::new(grafted), now, &"test".into()).expect("a login");
+    let other = CodexAuth::received(Arc::new(grafted), &"test".into()).expect("a login");
     let waiting = start_recovery(&manager, &auth);
     world.pass(Duration::from_millis(50)).await;
     assert!(manager.refresh_token(&other).await.expect("an outcome").is_none());

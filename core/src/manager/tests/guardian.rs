@@ -41,7 +41,7 @@ async fn a_guardian_refreshes_in_the_windows_first_tenth_without_any_caller() {
     }
     let (presented, granted) = world.issuer.requests();
     assert!(granted >= 10 && presented == granted, "{presented} {granted}");
-    assert!(!manager.auth().expect("signed in").is_expired(world.environment.clock.now()));
+    assert!(!world.has_expired(&manager.auth().expect("signed in")));
     assert_eq!(world.stored().as_deref(), manager.auth().as_ref().map(refresh_token));
 }
 
@@ -98,10 +98,10 @@ async fn a_guardian_notices_within_half_a_minute_that_the_machine_slept() {
     let manager = world.manager().await;
     let _guardian = manager.keep_fresh();
     world.pass(Duration::from_secs(10)).await;
-    world.suspend(2 * LIFE);
+    world.machine.suspend(2 * LIFE);
     world.pass(SOON).await;
     assert_eq!(world.issuer.requests(), (1, 1));
-    assert!(!manager.auth().expect("signed in").is_expired(world.environment.clock.now()));
+    assert!(!world.has_expired(&manager.auth().expect("signed in")));
 }
 
 #[tokio::test(start_paused = true)]

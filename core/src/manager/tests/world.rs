@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use serde_json::json;
 
 use crate::auth_dot_json::AuthDotJson;
@@ -17,11 +17,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Ledger;
 use crate::secret::Secret;
 use crate::simulation::simulated;
+use crate::snapshot::CodexAuth;
 use crate::storage::{
     AuthStorage, EphemeralStorage, Loaded, Readiness, RefreshLock, Stamp, Swap, Version,
 };
 use crate::token_endpoint::{
-    Grant, NoAnswer, Redemption, RefusalReason, TokenEndpoint, TokenTypeHint,
+    Grant, NoAnswer, Redemption, RefusalReason, TokenEndpoint, TokenReply, TokenTypeHint,
 };
 use crate::{AuthManager, AuthManagerBuilder};
 
@@ -30,7 +31,7 @@ pub(super) const LIFE: i64 = 3600;
 
 pub(super) struct World {
     pub(super) environment: Environment,
-    wall_clock: Arc<WallClock>,
+    pub(super) machine: Arc<Machine>,
     pub(super) store: Arc<FaultyStore>,
     pub(super) issuer: Arc<Issuer>,
 }
@@ -40,11 +41,11 @@ impl World {
     pub(super) fn new() -> Self {
         let mut environment =
             simulated(DateTime::from_timestamp(1_800_000_000, 0).expect("a time"));
-        let wall_clock = Arc::new(WallClock { clock: environment.clock, slept: AtomicI64::new(0) });
-        environment.clock = Arc::clone(&wall_clock) as Arc<dyn Clock>;
-        let issuer = Arc::new(Issuer::new(environment.clone()));
+        let machine = Arc::new(Machine::new(environment.clock));
+        environment.clock = Arc::clone(&machine) as Arc<dyn Clock>;
+        let issuer = Arc::new(Issuer::new(Arc::clone(&machine)));
         let store = Arc::new(FaultyStore::default());
-        let world = Self { environment, wall_clock, store, issuer };
+        let world = Self { environment, machine, store, issuer };
         world.sign_in("acct-a");
         world
     }
@@ -70,9 +71,9 @@ impl World {
         Some(record.tokens.as_ref()?.refresh_token.expose().to_owned())
     }
 
-    /// Has the machine sleep for so many seconds.
-    pub(super) fn suspend(&self, seconds: i64) {
-        self.wall_clock.slept.fetch_add(seconds, Ordering::SeqCst);
+    /// Whether the access token of `auth` has ended.
+    pub(super) fn has_expired(&self, auth: &CodexAuth) -> bool {
+        auth.expires_at().is_some_and(|end| end <= self.machine.true_time())
     }
 
     /// Lets `duration` pass.
@@ -81,19 +82,55 @@ impl World {
     }
 }
 
-/// A clock whose wall clock goes on while the machine sleeps and its timers do not.
-struct WallClock {
+/// The clocks of a machine: its wall clock can be wrong, and its timers stop while it sleeps.
+pub(super) struct Machine {
     clock: Arc<dyn Clock>,
+    ahead: AtomicI64,
     slept: AtomicI64,
+    paused: AtomicI64,
 }
 
-impl Clock for WallClock {
+impl Machine {
+    fn new(clock: Arc<dyn Clock>) -> Self {
+        let [ahead, slept, paused] = [0; 3].map(AtomicI64::new);
+        Self { clock, ahead, slept, paused }
+    }
+
+    /// Has the machine sleep for so many seconds.
+    pub(super) fn suspend(&self, seconds: i64) {
+        self.slept.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    /// Has the machine stand still for so many seconds, as a paused virtual machine does; its host
+    /// sets the wall clock then.
+    pub(super) fn pause(&self, seconds: i64) {
+        self.paused.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    /// Sets the wall clock ahead by so many seconds more.
+    pub(super) fn step(&self, seconds: i64) {
+        self.ahead.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    /// The time everywhere else.
+    pub(super) fn true_time(&self) -> DateTime<Utc> {
+        let away = self.slept.load(Ordering::SeqCst) + self.paused.load(Ordering::SeqCst);
+        self.clock.now() + TimeDelta::seconds(away)
+    }
+}
+
+impl Clock for Machine {
     fn now(&self) -> DateTime<Utc> {
-        self.clock.now() + TimeDelta::seconds(self.slept.load(Ordering::SeqCst))
+        self.true_time() + TimeDelta::seconds(self.ahead.load(Ordering::SeqCst))
     }
 
     fn elapsed(&self) -> Duration {
         self.clock.elapsed()
+    }
+
+    fn boot_time(&self) -> Duration {
+        let slept = self.slept.load(Ordering::SeqCst).unsigned_abs();
+        self.elapsed() + Duration::from_secs(slept)
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
@@ -299,9 +336,10 @@ impl Drop for FaultyLock {
 }
 
 /// An issuer of single-use refresh tokens.
-#[derive(Debug)]
 pub(super) struct Issuer {
-    environment: Environment,
+    machine: Arc<Machine>,
+    /// Whether its replies say what time it is.
+    pub(super) is_dated: AtomicBool,
     pub(super) revocation_takes: Delays,
     state: Mutex<State>,
 }
@@ -321,6 +359,7 @@ struct State {
     granted: usize,
     latency: Duration,
     life: i64,
+    claims: Claims,
     timeouts: Vec<Duration>,
     arrivals: Vec<Duration>,
 }
@@ -329,6 +368,30 @@ impl State {
     fn swallows(&mut self) -> bool {
         let is_next = matches!(self.faults.front(), Some(Fault::Swallowed));
         is_next && self.faults.pop_front().is_some()
+    }
+}
+
+/// What access tokens say of their times.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Claims {
+    #[default]
+    Seconds,
+    Milliseconds,
+    /// Not when they were issued.
+    OnlyEnd,
+    /// Nothing that can be read.
+    Unreadable,
+}
+
+impl Claims {
+    fn of(self, issued: i64, life: i64, id: &str) -> serde_json::Value {
+        let end = issued + life;
+        match self {
+            Self::Seconds => json!({"iat": issued, "exp": end, "jti": id}),
+            Self::Milliseconds => json!({"iat": issued * 1000, "exp": end * 1000, "jti": id}),
+            Self::OnlyEnd => json!({"exp": end, "jti": id}),
+            Self::Unreadable => json!({"iat": issued, "exp": "later", "jti": id}),
+        }
     }
 }
 
@@ -355,10 +418,15 @@ pub(super) enum Fault {
 }
 
 impl Issuer {
-    fn new(environment: Environment) -> Self {
+    fn new(machine: Arc<Machine>) -> Self {
         let latency = Duration::from_millis(100);
         let state = State { latency, life: LIFE, ..State::default() };
-        Self { environment, revocation_takes: Delays::default(), state: Mutex::new(state) }
+        Self {
+            machine,
+            is_dated: AtomicBool::new(true),
+            revocation_takes: Delays::default(),
+            state: Mutex::new(state),
+        }
     }
 
     /// A new login of `account`.
@@ -415,6 +483,11 @@ impl Issuer {
         self.state.lock().expect("no panic").life = life;
     }
 
+    /// Access tokens say this of their times from now on.
+    pub(super) fn set_claims(&self, claims: Claims) {
+        self.state.lock().expect("no panic").claims = claims;
+    }
+
     /// The timeouts that requests were given.
     pub(super) fn timeouts(&self) -> Vec<Duration> {
         self.state.lock().expect("no panic").timeouts.clone()
@@ -429,13 +502,14 @@ impl Issuer {
         self.state.lock().expect("no panic").live.contains_key(token)
     }
 
+    /// What programs on the machine take for the time.
     fn now(&self) -> DateTime<Utc> {
-        self.environment.clock.now()
+        self.machine.now()
     }
 
     fn mint(&self, state: &mut State, login: &str, generation: usize) -> Grant {
         let (account, _) = login.split_once('#').expect("an account");
-        let now = self.now().timestamp();
+        let now = self.machine.true_time().timestamp();
         let jwt = |payload: serde_json::Value| {
             Some(Secret::new(format!("h.{}.s", URL_SAFE_NO_PAD.encode(payload.to_string()))))
         };
@@ -445,7 +519,7 @@ impl Issuer {
             id_token: jwt(
                 json!({"sub": account, "iss": "i", "https://api.openai.com/auth": {"chatgpt_account_id": account}}),
             ),
-            access_token: jwt(json!({"iat": now, "exp": now + state.life, "jti": refresh_token})),
+            access_token: jwt(state.claims.of(now, state.life, &refresh_token)),
             refresh_token: Some(Secret::new(refresh_token)),
         }
     }
@@ -466,7 +540,7 @@ impl Issuer {
         let no_answer = || NoAnswer { detail: "a fault".to_owned(), retry_after: None };
         let mut state = self.state.lock().expect("no panic");
         state.presented.push(token.to_owned());
-        state.arrivals.push(self.environment.clock.elapsed());
+        state.arrivals.push(self.machine.boot_time());
         match state.faults.pop_front() {
             Some(Fault::Unsent) => return Redemption::NotSpent(no_answer()),
             Some(Fault::Refused(reason)) => return Redemption::Refused(reason),
@@ -499,22 +573,30 @@ impl Issuer {
     }
 }
 
+impl fmt::Debug for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Issuer").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
 impl TokenEndpoint for Issuer {
     fn redeem<'a>(
         &'a self,
         refresh_token: &'a Secret,
         timeout: Duration,
-    ) -> BoxFuture<'a, Redemption> {
+    ) -> BoxFuture<'a, TokenReply> {
         Box::pin(async move {
             self.state.lock().expect("no panic").timeouts.push(timeout);
             if self.state.lock().expect("no panic").swallows() {
                 std::future::pending::<()>().await;
             }
             // Spent at once, answered later: what happens in between is what matters.
-            let answer = self.answer(refresh_token.expose());
+            let redemption = self.answer(refresh_token.expose());
+            let now = self.machine.true_time().trunc_subsecs(0);
             let latency = self.state.lock().expect("no panic").latency;
-            self.environment.clock.sleep(latency).await;
-            answer
+            self.machine.sleep(latency).await;
+            let date = self.is_dated.load(Ordering::SeqCst).then_some(now);
+            TokenReply { redemption, date }
         })
     }
 

@@ -132,7 +132,8 @@ impl State {
         let Some(about) = auth.and_then(|auth| self.about(auth)) else { return };
         let member = self.members.get(&process).filter(|member| member.life == life);
         let is_known = member.is_some_and(|member| member.rejected.contains(&about.pair));
-        let is_expired = self.ledger.pairs[about.pair].expires + LAG < self.now();
+        let is_expired = self.ledger.pairs[about.pair].expires + LAG * 2 < self.now()
+            && self.knows_time(process);
         let is_long = self.changed + LAG < self.now() && !self.is_dazed(process);
         self.check(!((is_known || is_expired) && is_long), |_| {
             format!("process {process} is to retry with pair {}, which is no good", about.pair)
@@ -177,8 +178,9 @@ impl State {
         let Some(pair) = pair.filter(|_| !self.manner(process).only_adopts) else { return };
         // What has ended before it arrived looks like the token of a clock that is behind.
         let known = &self.ledger.pairs[pair];
-        let is_expired = known.expires + LAG < now
+        let is_expired = known.expires + LAG * 2 < now
             && known.delivered.1 < known.expires
+            && self.knows_time(process)
             && !self.is_dazed(process);
         self.check(!is_expired, |_| format!("process {process} got the expired pair {pair}"));
     }

@@ -92,7 +92,8 @@ impl State {
     fn check_need(&mut self, process: ProcessId, pair: PairId) {
         let stored = self.disk.content().and_then(|content| content.pair(&self.ledger));
         let Some(stored) = stored.filter(|_| self.manners.rotates) else { return };
-        let is_needless = stored == pair && self.ledger.is_fresh(pair, self.now());
+        let is_fresh = self.ledger.is_fresh(pair, self.now());
+        let is_needless = stored == pair && is_fresh && self.knows_time(process);
         self.check(!is_needless, |_| format!("process {process} redeems pair {pair} needlessly"));
         let is_old = stored != pair && self.ledger.is_live(stored);
         let is_long = self.changed + LAG < self.now() && !self.is_dazed(process);

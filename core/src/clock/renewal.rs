@@ -1,0 +1,53 @@
+//! An access token that a redemption on this machine brought.
+
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+
+use super::skew::NO_SKEW;
+use super::token_times::{TokenTimes, is_believable};
+use crate::environment::Moment;
+use crate::secret::Fingerprint;
+
+/// When an access token came, and how long it was to live from then on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Renewal {
+    pub(super) access_token: Fingerprint,
+    at: Moment,
+    /// In milliseconds; none where nothing tells.
+    life: Option<i64>,
+}
+
+impl Renewal {
+    /// `access_token`, which came now; `ahead` is how much the wall clock is ahead of the server's,
+    /// where that is known.
+    pub(crate) fn new(
+        access_token: Fingerprint,
+        times: &TokenTimes,
+        ahead: Option<TimeDelta>,
+        now: &Moment,
+    ) -> Self {
+        let claimed = times.claimed_life().filter(is_believable);
+        let left = times.expires_at.map(|end| ahead.unwrap_or_default() - now.after(end));
+        let left = left.filter(is_believable);
+        let is_right = |claimed: &TimeDelta| {
+            // A server may hand out a token that it has issued before.
+            let is_less = left.is_some_and(|left| (*claimed - left).abs() > NO_SKEW);
+            ahead.is_none() || !is_less
+        };
+        let life = claimed.filter(is_right).or(left);
+        Self { access_token, at: *now, life: life.map(|life| life.num_milliseconds()) }
+    }
+
+    pub(super) fn age(&self, now: &Moment) -> Option<TimeDelta> {
+        now.since(&self.at)
+    }
+
+    pub(super) fn life(&self) -> Option<TimeDelta> {
+        self.life.and_then(TimeDelta::try_milliseconds).filter(is_believable)
+    }
+
+    /// Whether the wall clock was set since.
+    pub(super) fn has_stepped(&self, now: &Moment) -> bool {
+        now.has_stepped_since(&self.at)
+    }
+}

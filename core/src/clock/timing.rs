@@ -1,0 +1,349 @@
+//! The rule: whether an access token is fresh, due or expired.
+
+use chrono::TimeDelta;
+
+use super::renewal::Renewal;
+use super::timekeeping::Timekeeping;
+use super::token_times::{LONGEST_LIFE, TokenTimes, is_believable};
+use crate::environment::Moment;
+use crate::secret::Fingerprint;
+
+/// While the skew is not known, a token whose record is this young is usable whatever it says.
+const JUST_STORED: TimeDelta = TimeDelta::seconds(60);
+
+/// A record this young is not refreshed ahead of time.
+const TOO_NEW: TimeDelta = TimeDelta::seconds(5);
+
+/// The rejection of a token this young is no matter of its age.
+const YOUNG: TimeDelta = TimeDelta::seconds(60);
+
+/// The widest refresh window, unless an option says another one.
+const WIDEST_WINDOW: TimeDelta = TimeDelta::minutes(10);
+
+/// How old a login may get whose access token does not say when it expires.
+const OLDEST_UNDATED: TimeDelta = TimeDelta::days(7);
+
+/// What is to be done about an access token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    /// Nothing.
+    Fresh,
+    /// It is to be renewed, and is usable meanwhile.
+    Due,
+    /// It is to be renewed before it is used.
+    Expired,
+}
+
+/// One access token at one moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timing {
+    times: TokenTimes,
+    now: Moment,
+    /// How much the wall clock is ahead of the server's; none where that is not known.
+    ahead: Option<TimeDelta>,
+    renewal: Option<Renewal>,
+    /// The refresh window that an option asks for.
+    asked_window: Option<TimeDelta>,
+}
+
+impl Timing {
+    pub(crate) fn new(
+        times: TokenTimes,
+        access_token: Option<Fingerprint>,
+        known: &Timekeeping,
+        now: &Moment,
+        asked_window: Option<TimeDelta>,
+    ) -> Self {
+        let renewal = access_token.and_then(|token| known.renewal(token));
+        Self {
+            times,
+            now: *now,
+            ahead: known.ahead(now),
+            renewal: renewal.filter(|renewal| renewal.age(now).is_some()).copied(),
+            asked_window,
+        }
+    }
+
+    pub(crate) fn freshness(&self) -> Freshness {
+        if self.due_in().is_none_or(|wait| wait > TimeDelta::zero()) {
+            Freshness::Fresh
+        } else if self.is_expired() {
+            Freshness::Expired
+        } else {
+            Freshness::Due
+        }
+    }
+
+    /// Whether the token has ended, as far as anything tells.
+    pub(crate) fn is_expired(&self) -> bool {
+        match (self.left_by_boot(), self.left()) {
+            // The wall clock may be wrong about a token that came here; the boot clock is not.
+            (Some(left), _) => left <= TimeDelta::zero(),
+            (None, Some(left)) => left <= TimeDelta::zero() && !self.may_be_new(),
+            (None, None) => false,
+        }
+    }
+
+    /// How long it is until the token is to be renewed; zero or less where it is due, none where
+    /// that is never.
+    pub(crate) fn due_in(&self) -> Option<TimeDelta> {
+        let left = self.left();
+        let due = match left {
+            Some(left) => left - self.window(),
+            None => OLDEST_UNDATED - self.age()?,
+        };
+        let floor = self.floor().filter(|_| !self.contradicts(left));
+        Some([floor, self.too_new()].into_iter().flatten().fold(due, TimeDelta::max))
+    }
+
+    /// How long before its end the token is to be renewed.
+    pub(crate) fn window(&self) -> TimeDelta {
+        let widest = |life: TimeDelta| WIDEST_WINDOW.min(life / 2);
+        let by_default = || self.life().map_or(WIDEST_WINDOW, widest);
+        self.explicit_window().unwrap_or_else(by_default)
+    }
+
+    /// Whether the token is so new that its rejection is no matter of age.
+    pub(crate) fn is_young(&self) -> bool {
+        let by_server = || {
+            let issued = self.now.after(self.times.issued_at?);
+            Some(issued - self.ahead.unwrap_or_default())
+        };
+        let limit = self.life().map_or(YOUNG, |life| YOUNG.min(life / 2));
+        self.age().or_else(by_server).is_some_and(|age| age.abs() < limit)
+    }
+
+    /// Whether the token says when it ends, and that can be believed.
+    pub(crate) fn is_dated(&self) -> bool {
+        self.times.expires_at.is_some() && self.is_life_believable()
+    }
+
+    fn is_life_believable(&self) -> bool {
+        match self.renewal {
+            Some(renewal) => renewal.life().is_some(),
+            None => self.times.claimed_life().is_none_or(|life| is_believable(&life)),
+        }
+    }
+
+    /// How long it is until the token ends; none where nothing tells.
+    pub(crate) fn left(&self) -> Option<TimeDelta> {
+        let end = self.times.expires_at.filter(|_| self.is_dated())?;
+        let by_wall = self.ahead.unwrap_or_default() - self.now.after(end);
+        Some(match self.left_by_boot() {
+            None => by_wall,
+            // The reply that brought the token did not say what time it is.
+            Some(by_boot) if self.ahead.is_none() && !self.has_stepped() => by_boot,
+            Some(by_boot) => by_boot.min(by_wall),
+        })
+    }
+
+    /// How long it is until the token ends, where it came to this machine in this boot. It may be
+    /// less: the boot clock of a virtual machine stands still while that is paused.
+    fn left_by_boot(&self) -> Option<TimeDelta> {
+        let renewal = self.renewal?;
+        Some(renewal.life()? - renewal.age(&self.now)?)
+    }
+
+    /// How long ago the token came, or was stored.
+    fn age(&self) -> Option<TimeDelta> {
+        let by_boot = self.renewal.and_then(|renewal| renewal.age(&self.now));
+        by_boot.or_else(|| Some(self.now.after(self.times.stored_at?)))
+    }
+
+    fn life(&self) -> Option<TimeDelta> {
+        let renewed = self.renewal.as_ref().and_then(Renewal::life);
+        let claimed = || self.times.claimed_life().filter(is_believable);
+        let since_stored = || {
+            let ahead = self.ahead.unwrap_or_default();
+            let life = self.times.expires_at? - self.times.stored_at? + ahead;
+            Some(life).filter(is_believable)
+        };
+        renewed.or_else(claimed).or_else(since_stored)
+    }
+
+    /// The window that an option asks for. One as wide as the token's life would make it due from
+    /// its first second on.
+    fn explicit_window(&self) -> Option<TimeDelta> {
+        let life = self.life();
+        self.asked_window.filter(|window| match life {
+            Some(life) => *window < life,
+            None => *window <= LONGEST_LIFE,
+        })
+    }
+
+    /// How long a token that came here is not to be renewed ahead of time: half its life, so that
+    /// no clock, however wrong, makes a loop.
+    fn floor(&self) -> Option<TimeDelta> {
+        let renewal = self.renewal.filter(|_| self.explicit_window().is_none())?;
+        Some(renewal.life()? / 2 - renewal.age(&self.now)?)
+    }
+
+    /// Whether the wall clock says that the token has ended, and was set since the token came: then
+    /// one of the clocks is wrong, and one redemption tells which.
+    fn contradicts(&self, left: Option<TimeDelta>) -> bool {
+        self.has_stepped() && left.is_some_and(|left| left <= TimeDelta::zero())
+    }
+
+    fn has_stepped(&self) -> bool {
+        self.renewal.is_some_and(|renewal| renewal.has_stepped(&self.now))
+    }
+
+    /// How long the writer of the record is believed to have seen to it.
+    fn too_new(&self) -> Option<TimeDelta> {
+        let ago = self.now.after(self.times.stored_at?);
+        (ago.abs() < TOO_NEW).then(|| TOO_NEW - ago)
+    }
+
+    /// Whether the wall clock may be wrong about a token that another program has just stored.
+    fn may_be_new(&self) -> bool {
+        let ago = self.times.stored_at.map(|at| self.now.after(at));
+        self.ahead.is_none() && ago.is_some_and(|ago| ago.abs() < JUST_STORED)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use chrono::DateTime;
+
+    use super::super::skew::Skew;
+    use super::*;
+    use crate::claims::AccessTokenTimes;
+    use crate::environment::BootId;
+
+    const NOW: i64 = 1_800_000_000;
+    const HOUR: i64 = 3600;
+    const DAY: i64 = 24 * HOUR;
+
+    /// A token by what is known of it; all in seconds.
+    #[derive(Default)]
+    struct Token {
+        /// From `iat` to now and from now to `exp`, by the wall clock.
+        age: Option<i64>,
+        left: Option<i64>,
+        /// Since `last_refresh`.
+        stored: Option<i64>,
+        /// How much the wall clock is ahead, where that is known.
+        ahead: Option<i64>,
+        /// How long ago it came by a redemption here, and how far the wall clock was set since.
+        renewed: Option<(i64, i64)>,
+        window: Option<i64>,
+    }
+
+    impl Token {
+        fn timing<T>(&self, read: impl FnOnce(&Timing) -> T) -> T {
+            let at = |seconds| DateTime::from_timestamp(seconds, 0).expect("a time");
+            let moment = |ago: i64, step: i64| {
+                let up = Duration::from_secs((20 * DAY - ago).unsigned_abs());
+                Moment::new(at(NOW - ago - step), BootId::of(b"a"), up)
+            };
+            let claims = AccessTokenTimes {
+                issued_at: self.age.map(|age| NOW - age),
+                expires_at: self.left.map(|left| NOW + left),
+            };
+            let times = TokenTimes::new(claims, self.stored.map(|ago| at(NOW - ago)));
+            let (now, token) = (moment(0, 0), Fingerprint::of(b"t"));
+            let mut known = Timekeeping::default();
+            if let Some(ahead) = self.ahead {
+                known.measure(Skew::measured(at(NOW - ahead), &now, &now));
+            }
+            if let Some((ago, step)) = self.renewed {
+                let (then, ahead) = (moment(ago, step), self.ahead.map(TimeDelta::seconds));
+                known.renew(Renewal::new(token, &times, ahead, &then));
+            }
+            let window = self.window.map(TimeDelta::seconds);
+            read(&Timing::new(times, Some(token), &known, &now, window))
+        }
+    }
+
+    #[test]
+    fn a_token_is_fresh_due_or_expired() {
+        use Freshness::{Due, Expired, Fresh};
+        let token = |age, left| Token {
+            age: Some(age),
+            left: Some(left),
+            stored: Some(age),
+            ..Token::default()
+        };
+        let cases = [
+            ("in its first half", token(100, 200), Fresh),
+            ("in its second half", token(200, 100), Due),
+            ("ten minutes before its end", token(DAY, 601), Fresh),
+            ("in its last ten minutes", token(DAY, 600), Due),
+            ("at its end", token(HOUR, 0), Expired),
+            ("by another clock", Token { ahead: Some(-HOUR), ..token(0, HOUR) }, Fresh),
+            ("ended by another clock", Token { ahead: Some(-HOUR), ..token(100, HOUR) }, Expired),
+            ("good by another clock", Token { ahead: Some(2 * HOUR), ..token(HOUR, -HOUR) }, Fresh),
+            ("just stored", Token { stored: Some(30), ..token(2 * HOUR, -HOUR) }, Due),
+            ("stored for a minute", Token { stored: Some(60), ..token(2 * HOUR, -HOUR) }, Expired),
+            ("too new", Token { stored: Some(4), ..token(2 * HOUR, -HOUR) }, Fresh),
+            (
+                "just stored, by a clock that is known",
+                Token { stored: Some(30), ahead: Some(0), ..token(2 * HOUR, -HOUR) },
+                Expired,
+            ),
+            (
+                "renewed here, by no known clock",
+                Token { renewed: Some((100, 0)), ..token(2 * HOUR, -HOUR) },
+                Fresh,
+            ),
+            (
+                "renewed here, and the clock was set since",
+                Token { renewed: Some((100, 10 * HOUR)), ..token(2 * HOUR, -HOUR) },
+                Due,
+            ),
+            ("below the floor", Token { renewed: Some((100, 0)), ..token(250, 50) }, Fresh),
+            (
+                "below the floor, with a window that is asked for",
+                Token { renewed: Some((100, 0)), window: Some(250), ..token(100, 200) },
+                Due,
+            ),
+            (
+                "below the floor, with a window as wide as its life",
+                Token { renewed: Some((100, 0)), window: Some(300), ..token(100, 200) },
+                Fresh,
+            ),
+            ("an end before its start", Token { stored: Some(HOUR), ..token(-HOUR, 0) }, Fresh),
+            ("a life of years", token(400 * DAY, 0), Due),
+        ];
+        for (what, token, freshness) in cases {
+            assert_eq!(token.timing(|timing| timing.freshness()), freshness, "{what}");
+        }
+    }
+
+    #[test]
+    fn without_an_end_the_age_of_the_record_counts() {
+        let due_in = |stored, renewed| {
+            let token = Token { stored, renewed, ..Token::default() };
+            token.timing(|timing| timing.due_in().map(|wait| wait.num_days()))
+        };
+        assert_eq!(due_in(Some(DAY), None), Some(6));
+        assert_eq!(due_in(Some(8 * DAY), None), Some(-1));
+        assert_eq!(due_in(Some(-8 * DAY), None), Some(15), "from a clock that was ahead");
+        assert_eq!(due_in(Some(8 * DAY), Some((DAY, 0))), Some(6), "the boot clock knows better");
+        assert_eq!(due_in(None, None), None);
+        assert!(!Token::default().timing(|timing| timing.is_expired()));
+    }
+
+    #[test]
+    fn a_token_is_young_for_a_minute_or_half_its_life() {
+        for (age, left, renewed, is_young) in [
+            (40, HOUR, None, true),
+            (70, HOUR, None, false),
+            (40, 20, None, false),
+            (-40, HOUR, None, true),
+            (HOUR, HOUR, Some((40, 0)), true),
+            (40, HOUR, Some((70, 0)), false),
+        ] {
+            let times = (Some(age), Some(left), Some(age));
+            let token =
+                Token { age: times.0, left: times.1, stored: times.2, renewed, ..Token::default() };
+            assert_eq!(
+                token.timing(|timing| timing.is_young()),
+                is_young,
+                "{age} {left} {renewed:?}"
+            );
+        }
+    }
+}
