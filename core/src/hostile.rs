@@ -27,6 +27,8 @@ use crate::token_endpoint::{
     Grant, NoAnswer, Redemption, RefusalReason, Reply, classify, retry_after,
 };
 
+const MINUTE: Duration = Duration::from_secs(60);
+
 /// The content of `auth.json`: what is read is written again with every field that others own, and
 /// neither an error nor a debug text says what a secret is.
 pub fn auth_file(content: &[u8]) {
@@ -123,7 +125,7 @@ pub fn ledger(input: &[u8]) {
             0 => ledger.refuse(*token, RefusalReason::EmptyRefreshToken, now, Some(SHARED_REFUSAL)),
             _ => ledger.rest(*token, now, now + TimeDelta::hours(24)),
         }
-        ledger.take_young_rotation(now);
+        ledger.take_rejected_rotation(now, MINUTE);
     }
     keeps_nobody_out(&ledger, &tokens, now);
 }
@@ -294,7 +296,8 @@ fn keeps_nobody_out(ledger: &Ledger, tokens: &[Fingerprint], now: DateTime<Utc>)
     let read = Ledger::from_bytes(&written).expect("what we write is a ledger");
     assert!(read.to_bytes().len() <= LARGEST_LEDGER);
     let later = |seconds| now + TimeDelta::seconds(seconds);
-    assert!([0, 60, 120].into_iter().any(|seconds| ledger.may_rotate_young(later(seconds))));
+    let may_rotate = |seconds| ledger.may_rotate_rejected(later(seconds), MINUTE);
+    assert!([0, 60, 120].into_iter().any(may_rotate));
     for token in tokens {
         for other in tokens {
             let descends = ledger.descends(*token, *other);

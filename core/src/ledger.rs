@@ -9,6 +9,8 @@ mod knowledge;
 mod lineage;
 mod notes;
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -134,14 +136,15 @@ impl Ledger {
         self.lineage.is_settled(new)
     }
 
-    /// Whether one more rotation may be caused by the rejection of a young access token.
-    pub(crate) fn may_rotate_young(&self, now: DateTime<Utc>) -> bool {
-        self.bucket.has_one(now)
+    /// Whether the rejection of an access token may cause one more rotation, for a token whose
+    /// rejection may cause one in each `refill`.
+    pub(crate) fn may_rotate_rejected(&self, now: DateTime<Utc>, refill: Duration) -> bool {
+        self.bucket.has_one(now, refill)
     }
 
-    /// Notes a rotation that was caused by the rejection of a young access token.
-    pub(crate) fn take_young_rotation(&mut self, now: DateTime<Utc>) {
-        self.bucket.take_one(now);
+    /// Notes a rotation that the rejection of such an access token has caused.
+    pub(crate) fn take_rejected_rotation(&mut self, now: DateTime<Utc>, refill: Duration) {
+        self.bucket.take_one(now, refill);
     }
 
     /// What is known of time.

@@ -10,6 +10,7 @@ mod flights;
 mod pause;
 mod recovery;
 mod refusal;
+mod rejection;
 mod reply;
 mod save;
 mod turn;

@@ -168,14 +168,6 @@ impl State {
         self.current.replace(seen, Current::new(Some(auth.clone()))).then_some(auth)
     }
 
-    /// Remembers the pair in `record`, which the refresh token `redeemed` was spent for.
-    pub(crate) fn keep_pair(&self, redeemed: Fingerprint, record: &Arc<AuthDotJson>) {
-        if let Some(granted) = refresh_fingerprint(record) {
-            self.tokens.note_here(|ledger| ledger.rotate(redeemed, granted));
-        }
-        self.memory.keep_pair(record);
-    }
-
     /// The store has the pair in memory; tells so if it could not be saved before.
     pub(crate) fn pair_is_saved(&self) {
         if let Some(token) = self.pair_token() {

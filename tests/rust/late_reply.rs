@@ -54,7 +54,7 @@ async fn redeem(first: String, rest: String) -> Redemption {
     let redeeming = timeout(WATCHDOG, endpoint.redeem(&token, TIMEOUT));
     let (redemption, ()) = tokio::join!(redeeming, standing_still);
     drop(server.join().expect("no panic"));
-    redemption.expect("it ends")
+    redemption.expect("it ends").redemption
 }
 
 fn endpoint(port: u16) -> HttpTokenEndpoint {

@@ -84,6 +84,14 @@ impl Timing {
         }
     }
 
+    /// Whether the token has ended since its record was stored. Where it had ended before, the
+    /// renewal of the record has brought no token that is any better.
+    pub(crate) fn has_aged_out(&self) -> bool {
+        let ahead = self.ahead.unwrap_or_default();
+        let ends = self.times.expires_at.zip(self.times.stored_at);
+        self.is_expired() && ends.is_none_or(|(end, stored)| stored < end + ahead)
+    }
+
     /// How long it is until the token is to be renewed; zero or less where it is due, none where
     /// that is never.
     pub(crate) fn due_in(&self) -> Option<TimeDelta> {
@@ -150,7 +158,8 @@ impl Timing {
         by_boot.or_else(|| Some(self.now.after(self.times.stored_at?)))
     }
 
-    fn life(&self) -> Option<TimeDelta> {
+    /// How long the token is to live, or was; none where nothing tells.
+    pub(crate) fn life(&self) -> Option<TimeDelta> {
         let renewed = self.renewal.as_ref().and_then(Renewal::life);
         let claimed = || self.times.claimed_life().filter(is_believable);
         let since_stored = || {

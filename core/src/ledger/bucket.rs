@@ -1,11 +1,11 @@
-//! How many rotations the rejections of young access tokens may cause.
+//! How many rotations the rejections of access tokens may cause.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// The most in a burst; one more a minute after that.
+/// The most in a burst.
 const SIZE: f64 = 4.0;
 
 /// The rotations that are left.
@@ -27,17 +27,18 @@ impl Bucket {
         Self { level: self.level.clamp(0.0, SIZE), ..self }
     }
 
-    pub(super) fn has_one(&self, now: DateTime<Utc>) -> bool {
-        self.level_at(now) >= 1.0
+    /// Whether there is one, where one more comes with each `refill`.
+    pub(super) fn has_one(&self, now: DateTime<Utc>, refill: Duration) -> bool {
+        self.level_at(now, refill) >= 1.0
     }
 
-    pub(super) fn take_one(&mut self, now: DateTime<Utc>) {
-        *self = Self { level: (self.level_at(now) - 1.0).max(0.0), at: now };
+    pub(super) fn take_one(&mut self, now: DateTime<Utc>, refill: Duration) {
+        *self = Self { level: (self.level_at(now, refill) - 1.0).max(0.0), at: now };
     }
 
-    fn level_at(&self, now: DateTime<Utc>) -> f64 {
+    fn level_at(&self, now: DateTime<Utc>, refill: Duration) -> f64 {
         // A time that is still to come is from a clock that ran ahead.
         let passed = (now - self.at).abs().to_std().unwrap_or(Duration::ZERO);
-        (self.level + passed.as_secs_f64() / 60.0).min(SIZE)
+        (self.level + passed.as_secs_f64() / refill.as_secs_f64()).min(SIZE)
     }
 }

@@ -11,6 +11,8 @@ use crate::environment::{BootId, Moment};
 use crate::secret::Fingerprint;
 use crate::token_endpoint::RefusalReason;
 
+const MINUTE: Duration = Duration::from_secs(60);
+
 fn token(name: usize) -> Fingerprint {
     Fingerprint::of(&name.to_le_bytes())
 }
@@ -34,7 +36,7 @@ fn full() -> Ledger {
     for name in 0..20 {
         let reason = RefusalReason::EmptyRefreshToken;
         ledger.refuse(token(name), reason, now(), Some(SHARED_REFUSAL));
-        ledger.take_young_rotation(now());
+        ledger.take_rejected_rotation(now(), MINUTE);
     }
     for name in 0..9_usize {
         let boot = BootId::of(&name.to_le_bytes());
@@ -119,14 +121,14 @@ fn what_no_manager_writes_is_not_believed() {
     assert_eq!(read(&for_good).about(token(1), now()), Knowledge::Nothing);
     for level in ["-1e300", "-0.0"] {
         let empty = read(&format!(r#"{{"bucket": {{"level": {level}, "at": {at}}}}}"#));
-        assert!(!empty.may_rotate_young(now()));
-        assert!(empty.may_rotate_young(now() + TimeDelta::seconds(60)), "{level}");
+        assert!(!empty.may_rotate_rejected(now(), MINUTE));
+        assert!(empty.may_rotate_rejected(now() + TimeDelta::seconds(60), MINUTE), "{level}");
     }
     let mut full = read(&format!(r#"{{"bucket": {{"level": 1e300, "at": {at}}}}}"#));
     for _ in 0..4 {
-        full.take_young_rotation(now());
+        full.take_rejected_rotation(now(), MINUTE);
     }
-    assert!(!full.may_rotate_young(now()));
+    assert!(!full.may_rotate_rejected(now(), MINUTE));
 }
 
 #[test]
@@ -141,7 +143,7 @@ fn more_than_we_write_is_cut_or_not_read() {
     let most = lineage(340);
     assert!(most.len() <= LARGEST_LEDGER, "{}", most.len());
     let mut ledger = read(&most);
-    ledger.take_young_rotation(now());
+    ledger.take_rejected_rotation(now(), MINUTE);
     assert!(ledger.to_bytes().len() < 2048);
     assert_eq!(Ledger::from_bytes(&ledger.to_bytes()), Some(ledger));
     assert_eq!(Ledger::from_bytes(lineage(400).as_bytes()), None);
@@ -215,8 +217,10 @@ fn refusals_age_and_the_bucket_refills() {
     ledger.refuse(token(1), reason, now(), None);
     assert_eq!(ledger.about(token(1), now() + TimeDelta::days(9)), Knowledge::Refused(reason));
     for left in [true, true, true, false] {
-        ledger.take_young_rotation(now());
-        assert_eq!(ledger.may_rotate_young(now()), left);
+        ledger.take_rejected_rotation(now(), MINUTE);
+        assert_eq!(ledger.may_rotate_rejected(now(), MINUTE), left);
     }
-    assert!(ledger.may_rotate_young(now() + TimeDelta::seconds(61)));
+    let later = now() + TimeDelta::seconds(61);
+    assert!(ledger.may_rotate_rejected(later, MINUTE));
+    assert!(!ledger.may_rotate_rejected(later, MINUTE * 2), "which takes longer");
 }

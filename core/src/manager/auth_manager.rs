@@ -15,7 +15,7 @@ use crate::login::{
     BrowserLogin, DeviceLogin, LoginOptions, LogoutOptions, LogoutOutcome, access_token_record,
     api_key_record,
 };
-use crate::refresh::{Demand, Purpose, UnauthorizedRecovery, UnauthorizedRecoveryDecision};
+use crate::refresh::{UnauthorizedRecovery, UnauthorizedRecoveryDecision};
 use crate::secret::Secret;
 use crate::snapshot::CodexAuth;
 use crate::state::{Event, Events, Stats, Subscription, SyncOutcome};
@@ -172,11 +172,7 @@ impl AuthManager {
     /// `refresh_token_rejected`. Transient: `refresh_transient`, `lock_timeout`,
     /// `store_unavailable`. Nothing was spent: `store_read_only`, `store_corrupt`.
     pub async fn refresh_token(&self, auth: &CodexAuth) -> Result<Option<CodexAuth>> {
-        if auth.managed_tokens().is_none() {
-            return Ok(None);
-        }
-        let demand = Demand { auth: auth.clone(), purpose: Purpose::Rejected };
-        Ok(self.parts.refresh.wait_for(demand).await?.ok())
+        self.parts.refresh.replace(auth).await
     }
 
     /// The state of one request's recovery; make a new one for every request.

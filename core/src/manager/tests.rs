@@ -10,6 +10,7 @@ mod following;
 mod guardian;
 mod options;
 mod refusals;
+mod rejections;
 mod spans;
 mod stats;
 mod unsaved;

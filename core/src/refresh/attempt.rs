@@ -7,12 +7,13 @@ use super::decision::GiveUpReason;
 use super::demand::{Demand, Outcome, Purpose};
 use super::exchange::{Answer, Exchange};
 use super::refusal::{believe, has_winner};
+use super::rejection::Rejection;
 use super::reply::Reply;
 use super::save::{SaveOutcome, repair, save};
 use super::turn::Turn;
 use super::unsaved::Unsaved;
 use crate::error::{Error, Result, transient};
-use crate::ledger::Knowledge;
+use crate::ledger::{Knowledge, Ledger};
 use crate::snapshot::CodexAuth;
 use crate::state::{Event, State};
 use crate::storage::RefreshLock;
@@ -118,8 +119,8 @@ impl<'a> Attempt<'a> {
             return self.refuse(auth, RefusalReason::Reused).await;
         }
         let state = self.turn.state;
-        let is_young = self.is_rejected_young(auth);
-        if is_young && !self.turn.lock.ledger().may_rotate_young(state.now()) {
+        let rejection = Rejection::of(auth, self.demand, state);
+        if rejection.is_some_and(|rejection| !rejection.may_rotate(&self.turn)) {
             return Ok(Round::Done(Err(GiveUpReason::FreshTokenRejected)));
         }
         // While there is room: on a full disk other processes could not be told what was spent.
@@ -132,7 +133,7 @@ impl<'a> Attempt<'a> {
             Answer::Granted(grant) => {
                 state.counters.redemptions.count();
                 match Reply::merge(auth, grant, state.now()) {
-                    Some(reply) => Ok(self.save(auth, reply, is_young).await),
+                    Some(reply) => Ok(self.save(auth, reply, rejection).await),
                     None => self.refuse(auth, RefusalReason::OtherAccount).await,
                 }
             }
@@ -157,9 +158,9 @@ impl<'a> Attempt<'a> {
     }
 
     /// Saves what was granted.
-    async fn save(&self, auth: &CodexAuth, reply: Reply, is_young: bool) -> Round {
+    async fn save(&self, auth: &CodexAuth, reply: Reply, rejection: Option<Rejection>) -> Round {
         let state = self.turn.state;
-        self.remember(auth, &reply, is_young);
+        self.remember(auth, &reply, rejection);
         let seen = state.current.seen();
         let saved = save(state, &reply.record).await;
         if let Ok(outcome) = &saved {
@@ -183,16 +184,18 @@ impl<'a> Attempt<'a> {
     }
 
     /// The pair is in memory before any other process hears of it.
-    fn remember(&self, auth: &CodexAuth, reply: &Reply, is_young: bool) {
+    fn remember(&self, auth: &CodexAuth, reply: &Reply, rejection: Option<Rejection>) {
         let (state, now) = (self.turn.state, self.turn.state.now());
-        self.note_renewal(auth, reply);
-        state.keep_pair(reply.redeemed, &reply.record);
-        state.tokens.note_for_others(&*self.turn.lock, |ledger| {
+        let note = |ledger: &mut Ledger| {
             ledger.rotate(reply.redeemed, reply.granted);
-            if is_young {
-                ledger.take_young_rotation(now);
+            if let Some(rejection) = rejection {
+                rejection.take_rotation(ledger, now);
             }
-        });
+        };
+        state.tokens.note_here(note);
+        self.note_renewal(auth, reply);
+        state.memory.keep_pair(&reply.record);
+        state.tokens.note_for_others(&*self.turn.lock, note);
     }
 
     /// Notes when the access token of `reply` came, unless it is still that of `auth`.
@@ -228,15 +231,5 @@ impl<'a> Attempt<'a> {
             Some(left) => error.with_retry_after(left),
             None => error,
         }
-    }
-
-    /// Whether the stored access token was rejected although it is too new to have expired.
-    fn is_rejected_young(&self, auth: &CodexAuth) -> bool {
-        let state = self.turn.state;
-        let token = auth.access_fingerprint();
-        let is_rejected = self.demand.purpose == Purpose::Rejected
-            && (token == self.demand.auth.access_fingerprint()
-                || token.is_some_and(|token| state.memory.is_rejected(token)));
-        is_rejected && state.timing(auth).is_young()
     }
 }

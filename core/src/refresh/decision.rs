@@ -41,7 +41,8 @@ pub enum GiveUpReason {
     IdentityMismatch,
     /// Nothing shows whose the stored login is.
     MissingIdentity,
-    /// The server rejects tokens as fast as it issues them; one more would not help.
+    /// The API rejects access tokens that have not ended, and several of them were replaced lately;
+    /// one more would not help. After some time a rejection leads to a refresh again.
     FreshTokenRejected,
 }
 

@@ -65,6 +65,15 @@ impl Refresh {
         traced(span, decided).await
     }
 
+    /// Gets a token in the place of that of `auth`, which is not taken again. None where there is
+    /// nothing to get for this login.
+    pub(crate) async fn replace(self: &Arc<Self>, auth: &CodexAuth) -> Result<Option<CodexAuth>> {
+        let Some(token) = auth.access_fingerprint() else { return Ok(None) };
+        self.state.memory.reject(token);
+        let demand = Demand { auth: auth.clone(), purpose: Purpose::Rejected };
+        Ok(self.wait_for(demand).await?.ok())
+    }
+
     async fn next_step(
         self: &Arc<Self>,
         auth: &CodexAuth,

@@ -69,7 +69,7 @@ impl Memory {
     }
 
     /// Remembers the pair in `record`, which is about to be saved.
-    pub(super) fn keep_pair(&self, record: &Arc<AuthDotJson>) {
+    pub(crate) fn keep_pair(&self, record: &Arc<AuthDotJson>) {
         let pair = OwnPair { record: Arc::clone(record), place: Place::OnItsWay };
         self.pair.store(Some(Arc::new(pair)));
     }

@@ -41,10 +41,8 @@ const LAYERS: [&[&str]; 13] = [
 ];
 
 /// Uses that are still to go: files that begin so use files that begin so.
-const EXCEPTIONS: [(&str, &str); 2] = [
-    ("token_endpoint", "token_endpoint"),
-    ("snapshot", "snapshot"),
-];
+const EXCEPTIONS: [(&str, &str); 2] =
+    [("token_endpoint", "token_endpoint"), ("snapshot", "snapshot")];
 
 #[test]
 fn each_file_of_the_core_uses_only_the_layers_below_it() {

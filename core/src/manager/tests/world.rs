@@ -407,6 +407,8 @@ pub(super) enum Fault {
     OtherAccount,
     /// Granted as usual, and the id token stays.
     WithoutIdToken,
+    /// Granted as usual, and the access token stays.
+    WithoutAccessToken,
     /// The token is not spent; come back after so many seconds.
     PutOff(u64),
     /// The token is not spent, but nobody can tell.
@@ -558,6 +560,10 @@ impl Issuer {
             Some(Fault::WithoutIdToken) => {
                 let grant = self.grant(&mut state, token).expect("live");
                 return Redemption::Granted(Grant { id_token: None, ..grant });
+            }
+            Some(Fault::WithoutAccessToken) => {
+                let grant = self.grant(&mut state, token).expect("live");
+                return Redemption::Granted(Grant { access_token: None, ..grant });
             }
             Some(Fault::Unanswered | Fault::Swallowed) => return Redemption::InDoubt(no_answer()),
             Some(Fault::Lost) => {
