@@ -26,8 +26,8 @@ fn run_in(desk: &Desk, test: &str) {
     command.args(["--exact", test, "--ignored", "--nocapture"]);
     desk.session.enter(&mut command);
     let output = command.env("TEST_HOME", desk.home.path()).output().expect("started");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    let [said, errors] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    assert!(output.status.success() && said.contains("1 passed"), "{said}{errors}");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::scene::{Scene, options, refused};
 
-/// A clock whose pauses are short, and known.
+/// A clock whose pauses between two requests are short, and known. A user is waited for in full.
 #[derive(Default)]
 struct Pauses {
     clock: SystemClock,
@@ -28,7 +28,8 @@ impl Clock for Pauses {
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked.push(duration.as_secs());
-        Box::pin(tokio::time::sleep(duration / 20))
+        let is_pause = duration < Duration::from_secs(60);
+        Box::pin(tokio::time::sleep(if is_pause { duration / 20 } else { duration }))
     }
 }
 
