@@ -18,7 +18,7 @@ pub(crate) use self::commit_locks::with_suffix;
 use self::ledger_file::LedgerFile;
 use self::refresh_lock::{HeldLock, Locks};
 use super::file_calls::FileCalls;
-use super::file_error::unwritable;
+use super::file_error::{unreadable, unwritable};
 use super::replacement::Replacement;
 use super::target::Target;
 use super::{RefreshLock, in_place, ownership, temp_file};
@@ -101,7 +101,8 @@ impl Home {
 
     /// A home that is gone is no logout: it may be a volume that is about to be mounted again.
     pub(super) fn check(&self) -> Result<()> {
-        if self.path().exists() {
+        let is_there = self.path().try_exists();
+        if is_there.map_err(|error| unreadable(self.path(), &error))? {
             self.0.was_there.store(true, Ordering::Relaxed);
             return Ok(());
         }

@@ -35,7 +35,8 @@ pub(super) fn mount_replaced_during_the_exchange(language: Language, trial: &mut
     trial.check(answer["pending_save"] == true, || format!("saved to nowhere: {answer}"));
     let namespace = scene.namespace.as_ref().expect("a mount");
     let host = scene.beside().canonicalize().expect("it is there");
-    let remount = format!("umount \"$1\"; mount --bind {}/auth.json \"$1\"", host.display());
+    // Even while the refresh has the file open.
+    let remount = format!("umount -l \"$1\"; mount --bind {}/auth.json \"$1\"", host.display());
     namespace.run(&remount, &scene.home().join("auth.json"));
     scene.check_saved(&mut contender, trial);
     trial.tried += 1;

@@ -191,7 +191,7 @@ impl Injection {
         let home = self.scene.home().file_name();
         let is_folder = call.file().map(AsRef::as_ref) == home && phase == Phase::Commit;
         self.attempt(phase, &fault, span, trial, |refresh, trial| {
-            let is_renamed = is_folder && call.name == "fsync";
+            let is_renamed = is_folder && call.name == "fsync" && span == Span::Once;
             let is_no_failure = is_folder && matches!(error, "EACCES" | "EINVAL");
             if error == "EINTR" || is_renamed || is_no_failure {
                 let is_unnoticed = refresh.answer["events"] == json!(["adopted", "refreshed"]);
