@@ -27,7 +27,7 @@ use self::tokens::Tokens;
 pub use self::view::SyncOutcome;
 pub(crate) use self::view::{Relation, View};
 use crate::auth_dot_json::AuthDotJson;
-use crate::clock::Timing;
+use crate::clock::{Skew, Timing};
 use crate::environment::{BoxFuture, Environment};
 use crate::error::{Error, Result};
 use crate::identity::IdentityMatch;
@@ -80,6 +80,19 @@ impl State {
     /// The login in `record`.
     pub(crate) fn login_in(&self, record: &Arc<AuthDotJson>) -> Option<CodexAuth> {
         CodexAuth::received(Arc::clone(record), &self.options.originator)
+    }
+
+    /// Takes over what the stored ledger says of time.
+    pub(crate) fn learn_time(&self) {
+        if self.tokens.learn_time() {
+            self.current.judge_again();
+        }
+    }
+
+    /// Notes how wrong the wall clock was found to be.
+    pub(crate) fn measure(&self, skew: Skew) {
+        self.tokens.note_here(|ledger| ledger.measure(skew));
+        self.current.judge_again();
     }
 
     /// Judges the access token of `auth` by what this manager knows of time.

@@ -62,7 +62,7 @@ impl Demand {
             return Some(Err(reason));
         }
         let found = view.auth.clone()?;
-        state.tokens.learn_time();
+        state.learn_time();
         self.is_met_by(&found, state).then_some(Ok(found))
     }
 

@@ -149,7 +149,7 @@ impl Exchange<'_> {
         let Some(date) = reply.date else { return };
         let state = self.turn.state;
         let skew = Skew::measured(date, sent, &state.environment.moment());
-        state.tokens.note_here(|ledger| ledger.measure(skew));
+        state.measure(skew);
     }
 
     /// How long a request that is sent now may take.

@@ -70,6 +70,12 @@ impl CurrentCell {
         Arc::clone(&self.version)
     }
 
+    /// Has the snapshot judged again: more is known of time than when it was found to be fresh.
+    pub(crate) fn judge_again(&self) {
+        self.current.load().keep_until(DateTime::UNIX_EPOCH);
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
     /// Publishes `next` unless something was published since `seen` was taken: a read of the store
     /// that began before that may be older.
     pub(crate) fn replace(&self, seen: &Arc<Current>, next: Current) -> bool {

@@ -35,10 +35,12 @@ impl Tokens {
         self.own.load()
     }
 
-    /// Takes over what the stored ledger says of time.
-    pub(crate) fn learn_time(&self) {
+    /// Takes over what the stored ledger says of time; whether that was new.
+    pub(crate) fn learn_time(&self) -> bool {
         let (stored, now) = (self.storage.ledger(), self.environment.moment());
+        let known = self.own.load_full();
         self.note_here(|ledger| ledger.learn_time(&stored, &now));
+        self.own.load().time() != known.time()
     }
 
     /// What is known at `now` of the refresh token of `auth`.

@@ -97,7 +97,7 @@ impl Guardian {
     /// How long it is until `auth` is to be refreshed.
     fn time_to_refresh(&mut self, auth: &CodexAuth) -> Duration {
         let state = &self.state;
-        state.tokens.learn_time();
+        state.learn_time();
         let timing = state.timing(auth);
         let Some((token, due_in)) = auth.access_fingerprint().zip(timing.due_in()) else {
             return LONGEST_LOOK;

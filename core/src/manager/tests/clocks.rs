@@ -274,6 +274,21 @@ async fn a_refusal_and_an_outage_say_what_time_it_is_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_reply_says_of_time_holds_at_once() {
+    let world = world(HOUR, -2 * HOUR, Claims::Seconds, 100);
+    let manager = world.manager().await;
+    let version = manager.version();
+    world.pass(seconds(HOUR + 10)).await;
+    let auth = manager.fresh_auth().await.expect("fresh").expect("signed in");
+    assert!(world.has_expired(&auth), "which this machine cannot know");
+    let before = version.load(Ordering::Acquire);
+    world.issuer.fail_with([Fault::PutOff(3600)]);
+    super::recover(&manager, &auth).await.expect_err("put off");
+    assert!(manager.fresh_auth_if_ready().is_none(), "it is known to have ended");
+    assert_ne!(version.load(Ordering::Acquire), before);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_token_without_a_readable_end_is_refreshed_once_a_week() {
     for (age, ahead, expected) in [
         (DAY, 0, 0),
