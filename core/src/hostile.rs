@@ -241,7 +241,7 @@ fn ages_in_one_direction(auth: &CodexAuth, now: DateTime<Utc>) {
         }
         let moment = moment(now);
         let mut known = right_clock(&moment);
-        if let Some(renewal) = auth.renewed(&known, &moment) {
+        if let Some(renewal) = auth.renewed(&known, &moment, &moment) {
             known.renew(renewal);
             let is_expired = auth.timing(&known, &moment, window).is_expired();
             assert!(!is_expired, "what has just come is good, whatever it says");

@@ -260,9 +260,15 @@ impl CodexAuth {
         Timing::new(self.0.times, self.access_fingerprint(), known, now, window)
     }
 
-    /// That the access token has come by a redemption now.
-    pub(crate) fn renewed(&self, known: &Timekeeping, now: &Moment) -> Option<Renewal> {
-        Some(Renewal::new(self.access_fingerprint()?, &self.0.times, known.ahead(now), now))
+    /// That the access token has come by a redemption that was asked for at `asked_at`, by what is
+    /// known of time `now`.
+    pub(crate) fn renewed(
+        &self,
+        known: &Timekeeping,
+        asked_at: &Moment,
+        now: &Moment,
+    ) -> Option<Renewal> {
+        Some(Renewal::new(self.access_fingerprint()?, &self.0.times, known.ahead(now), asked_at))
     }
 }
 

@@ -18,8 +18,8 @@ pub(crate) struct Renewal {
 }
 
 impl Renewal {
-    /// `access_token`, which came now; `ahead` is how much the wall clock is ahead of the server's,
-    /// where that is known.
+    /// `access_token`, which was asked for `now`; `ahead` is how much the wall clock is ahead of the
+    /// server's, where that is known.
     pub(crate) fn new(
         access_token: Fingerprint,
         times: &TokenTimes,

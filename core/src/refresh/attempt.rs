@@ -130,9 +130,9 @@ impl<'a> Attempt<'a> {
         let (turn, endpoint, token) = (&self.turn, self.endpoint, &tokens.refresh_token);
         let exchange = Exchange { turn, endpoint, auth, token };
         match exchange.run(known == Knowledge::InDoubt).await? {
-            Answer::Granted(grant) => {
+            Answer::Granted(grant, asked_at) => {
                 state.counters.redemptions.count();
-                match Reply::merge(auth, grant, state.now()) {
+                match Reply::merge(auth, grant, asked_at, state.now()) {
                     Some(reply) => Ok(self.save(auth, reply, rejection).await),
                     None => self.refuse(auth, RefusalReason::OtherAccount).await,
                 }
@@ -198,14 +198,14 @@ impl<'a> Attempt<'a> {
         state.tokens.note_for_others(&*self.turn.lock, note);
     }
 
-    /// Notes when the access token of `reply` came, unless it is still that of `auth`.
+    /// Notes since when the access token of `reply` may be there, unless it is still that of `auth`.
     fn note_renewal(&self, auth: &CodexAuth, reply: &Reply) {
         let state = self.turn.state;
         let is_other = |granted: &CodexAuth| granted.access_token() != auth.access_token();
         let Some(granted) = state.login_in(&reply.record).filter(is_other) else { return };
         let now = state.environment.moment();
         state.tokens.note_here(|ledger| {
-            if let Some(renewal) = granted.renewed(ledger.time(), &now) {
+            if let Some(renewal) = granted.renewed(ledger.time(), &reply.asked_at, &now) {
                 ledger.renew(renewal);
             }
         });

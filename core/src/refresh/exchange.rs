@@ -33,7 +33,8 @@ const USUAL_REST: Duration = Duration::from_secs(5);
 
 /// What the requests for one token came to.
 pub(super) enum Answer {
-    Granted(Grant),
+    /// What was granted, and when it was asked for.
+    Granted(Grant, Moment),
     Refused(RefusalReason),
     /// No clear answer, and a rest for the token.
     PutOff(Error),
@@ -102,8 +103,9 @@ impl Exchange<'_> {
                     "the refresh lock may end before the token endpoint answers; try again",
                 ));
             }
-            let no_answer = match self.present().await {
-                Redemption::Granted(grant) => return Ok(Answer::Granted(grant)),
+            let sent = self.turn.state.environment.moment();
+            let no_answer = match self.present(&sent).await {
+                Redemption::Granted(grant) => return Ok(Answer::Granted(grant, sent)),
                 Redemption::Refused(reason) => {
                     self.clear_doubt(&tally);
                     return Ok(Answer::Refused(tally.explain(reason)));
@@ -132,15 +134,14 @@ impl Exchange<'_> {
         }
     }
 
-    /// Sends one request with the token, which is in doubt until there is an answer: whatever ends
-    /// this program, the next holder of the lock knows of the request.
-    async fn present(&self) -> Redemption {
+    /// Sends one request with the token at the moment `sent`. The token is in doubt until there is an
+    /// answer: whatever ends this program, the next holder of the lock knows of the request.
+    async fn present(&self, sent: &Moment) -> Redemption {
         let (token, now) = (self.token.fingerprint(), self.turn.state.now());
         self.turn.note(|ledger| ledger.doubt(token, now));
         let span = info_span!(target: TARGET, "codex_auth.redemption", outcome = Empty);
-        let sent = self.turn.state.environment.moment();
         let reply = traced(span, self.endpoint.redeem(self.token, self.timeout())).await;
-        self.measure_skew(&reply, &sent);
+        self.measure_skew(&reply, sent);
         reply.redemption
     }
 

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::auth_dot_json::AuthDotJson;
 use crate::claims::IdTokenClaims;
+use crate::environment::Moment;
 use crate::identity::{Identity, IdentityMatch};
 use crate::secret::{Fingerprint, Secret};
 use crate::snapshot::CodexAuth;
@@ -17,13 +18,20 @@ pub(super) struct Reply {
     pub(super) redeemed: Fingerprint,
     /// The next refresh token; the same where the server does not rotate.
     pub(super) granted: Fingerprint,
+    /// When it was asked for: its access token was issued no earlier.
+    pub(super) asked_at: Moment,
     pub(super) record: Arc<AuthDotJson>,
 }
 
 impl Reply {
     /// The record of `auth` with the tokens of `grant`; none if they are another account's. What
     /// the reply does not have, or what cannot be read of it, stays as it was.
-    pub(super) fn merge(auth: &CodexAuth, grant: Grant, now: DateTime<Utc>) -> Option<Self> {
+    pub(super) fn merge(
+        auth: &CodexAuth,
+        grant: Grant,
+        asked_at: Moment,
+        now: DateTime<Utc>,
+    ) -> Option<Self> {
         let mut record = AuthDotJson::clone(auth.record());
         let tokens = record.tokens.as_mut()?;
         let redeemed = tokens.refresh_token.fingerprint();
@@ -49,7 +57,7 @@ impl Reply {
         }
         let granted = tokens.refresh_token.fingerprint();
         record.last_refresh = Some(now);
-        Some(Self { redeemed, granted, record: Arc::new(record) })
+        Some(Self { redeemed, granted, asked_at, record: Arc::new(record) })
     }
 }
 
