@@ -138,6 +138,20 @@ async fn a_folder_that_was_there_and_is_gone_is_not_made_anew() {
 }
 
 #[tokio::test]
+async fn g6_a_folder_that_is_gone_is_no_logout() {
+    let place = Place::new();
+    std::fs::create_dir(place.real()).expect("made");
+    let auth_json = place.real().join("auth.json");
+    std::fs::write(auth_json, r#"{"OPENAI_API_KEY": "sk"}"#).expect("signed in");
+    let manager = AuthManager::builder().storage(Arc::new(file_store(&place.real()))).build();
+    let manager = manager.await.expect("a manager");
+    std::fs::rename(place.real(), place.real().with_extension("away")).expect("moved");
+    let error = manager.reload().await.expect_err("a volume that is away, maybe");
+    assert_eq!(error.code(), "store_unavailable");
+    assert!(manager.auth().is_some());
+}
+
+#[tokio::test]
 async fn a_store_that_is_older_than_its_folder_takes_the_refresh_lock_once() {
     for path in [Place::by_link, Place::relative, Place::real] {
         let place = Place::new();

@@ -343,8 +343,9 @@ impl EncryptedStorage {
 /// The file at `path` in `home` and its version, if there is one.
 fn read(home: &Home, path: &Path) -> Result<Option<Sighting>> {
     let file = content::read(path)?;
-    if file.is_none() {
-        home.check()?;
+    match &file {
+        Some(_) => home.note_presence(),
+        None => home.check()?,
     }
     Ok(file.map(|file| (version_of(&file), file)))
 }

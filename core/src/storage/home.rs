@@ -103,7 +103,7 @@ impl Home {
     pub(super) fn check(&self) -> Result<()> {
         let is_there = self.path().try_exists();
         if is_there.map_err(|error| unreadable(self.path(), &error))? {
-            self.0.was_there.store(true, Ordering::Relaxed);
+            self.note_presence();
             return Ok(());
         }
         if !self.0.was_there.load(Ordering::Relaxed) {
@@ -114,13 +114,18 @@ impl Home {
         Err(Error::new(ErrorKind::StoreUnavailable, message))
     }
 
+    /// Notes that the folder is there: something was found in it.
+    pub(super) fn note_presence(&self) {
+        self.0.was_there.store(true, Ordering::Relaxed);
+    }
+
     /// Makes the folder where there was none, for its owner only. Whatever writes there calls this
     /// first; what only reads never does.
     pub(super) fn create(&self) -> Result<()> {
         self.check()?;
         ownership::make_folder(self.path())
             .map_err(|error| unwritable("make", self.path(), &error))?;
-        self.0.was_there.store(true, Ordering::Relaxed);
+        self.note_presence();
         Ok(())
     }
 

@@ -34,8 +34,7 @@ pub fn commit_locks(saves: u32) -> Trial {
     let traces = tempfile::tempdir().expect("a folder");
     let mut contender = start(&login, traces.path(), "trace=flock,fsync,rename,renameat2");
     for save in 0..saves {
-        login.sign_in(&format!("r{save}_"), "acct-a");
-        login.realm().run("kill_access", &json!({}));
+        login.sign_in_expired(&format!("r{save}_"), "acct-a");
         contender.go();
         let answer = contender.answer();
         trial.check(answer["status"] == 200, || format!("save {save}: {answer}"));

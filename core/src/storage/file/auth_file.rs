@@ -67,6 +67,7 @@ impl AuthFile {
             self.home.check()?;
             return Ok(Ok(Loaded::nothing()));
         };
+        self.home.note_presence();
         let version = version_of(&bytes);
         if let Some(torn) = self.torn.load().as_deref().filter(|torn| torn.left == version) {
             return Ok(Ok(torn.before.clone()));
