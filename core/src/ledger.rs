@@ -126,7 +126,7 @@ impl Ledger {
         }
     }
 
-    /// Notes that `new` is stored: what it was granted for is spent.
+    /// Notes that `new` is stored, or of no use any more: what it was granted for is spent.
     pub(crate) fn settle(&mut self, new: Fingerprint) {
         self.lineage.settle(new);
     }

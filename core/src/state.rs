@@ -183,9 +183,7 @@ impl State {
 
     /// The store has the pair in memory; tells so if it could not be saved before.
     pub(crate) fn pair_is_saved(&self) {
-        if let Some(token) = self.pair_token() {
-            self.tokens.note_here(|ledger| ledger.settle(token));
-        }
+        self.settle_pair();
         if self.memory.mark_saved() {
             self.announce(Event::SaveRecovered);
         }
@@ -204,13 +202,20 @@ impl State {
             store = %self.storage.location(),
             "refreshed tokens are not saved: the store holds another login by now, or none"
         );
+        self.settle_pair();
         self.memory.mark_saved();
     }
 
-    /// Tells the next holders of `lock` of the pair in memory, if it is stored.
+    /// Tells the next holders of `lock` of the pair in memory, unless it is still to be saved.
     pub(crate) fn share_saved_pair(&self, lock: &dyn RefreshLock) {
         if let Some(token) = self.pair_token() {
             self.tokens.share_settled(lock, token);
+        }
+    }
+
+    fn settle_pair(&self) {
+        if let Some(token) = self.pair_token() {
+            self.tokens.note_here(|ledger| ledger.settle(token));
         }
     }
 

@@ -259,24 +259,6 @@ async fn g4_a_record_that_is_gone_while_it_would_be_saved_may_come_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pair_that_the_store_had_no_place_for_leaves_its_token_in_doubt() {
-    let world = World::new();
-    world.issuer.grant_again();
-    let manager = world.manager().await;
-    let auth = manager.auth().expect("signed in");
-    let old = world.store.memory.record();
-    let waiting = start_recovery(&manager, &auth);
-    world.pass(Duration::from_millis(50)).await;
-    // A program that switches logins takes the record away, and brings it back later.
-    world.store.memory.replace(None);
-    waiting.await.expect("no panic").expect("no failure");
-    drop(manager);
-    world.store.memory.replace(old.as_deref().cloned());
-    let newcomer = world.manager().await;
-    assert_eq!(recover(&newcomer, &auth).await.expect("recovered"), RETRY);
-}
-
-#[tokio::test(start_paused = true)]
 async fn an_adopted_token_is_kept_though_an_older_copy_of_all_files_is_put_back() {
     let world = World::new();
     let (redeemer, adopter) = (world.manager().await, world.manager().await);
