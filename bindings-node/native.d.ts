@@ -121,8 +121,11 @@ export declare class NativeConnection {}
 
 /** The queue of calls for one store that is written in JavaScript. */
 export declare class NativeCustomStore {
-  /** Creates the queue of the store `name`, which belongs to the calling thread. */
-  constructor(name: string, hasLock: boolean)
+  /**
+   * Creates the queue of the store `name`, which belongs to the calling thread. Its lock, if it
+   * has one, lasts for `leaseMs` unless it is renewed.
+   */
+  constructor(name: string, hasLock: boolean, leaseMs?: number | undefined | null)
   /**
    * Returns the store's one connection. Managers that share it exclude each other.
    *

@@ -24,8 +24,8 @@ export interface StoredLogin {
  * process, not once on the whole, and managers of one thread only if they share the store object.
  *
  * The methods are called on the thread that opened the manager, from its event loop, in order. A
- * call does not wait for the promise of the call before, except for `tryLock` and `unlock`. If a
- * method throws, or returns a value of a wrong type, the manager throws `store_unavailable` with
+ * call does not wait for the promise of the call before, except for `tryLock`, `renew` and
+ * `unlock`. If a method throws, or returns a value of a wrong type, the manager throws `store_unavailable` with
  * that error as its `cause`. A call that takes more than 15 s is given up with `store_unavailable`.
  *
  * A process that ends by itself waits until all tokens are saved, for 10 s at most. `process.exit`
@@ -76,6 +76,16 @@ export interface CustomStore {
   tryLock?(): Answer<boolean>;
   /** Releases the lock. It does nothing if the lock is not held. */
   unlock?(): Answer<unknown>;
+  /**
+   * How long the lock lasts in milliseconds, if it ends by itself. A refresh token is redeemed only
+   * if the lock is sure to last for a `requestTimeoutMs`, so a lease must exceed that.
+   */
+  leaseMs?: number;
+  /**
+   * Makes the lock last for another `leaseMs`, if this process still holds it. Returns whether it
+   * does. It is called after each quarter of the lease while the lock is needed.
+   */
+  renew?(): Answer<boolean>;
 }
 
 type Answer<T> = T | PromiseLike<T>;
@@ -115,11 +125,23 @@ export async function checkStore(store: CustomStore): Promise<void> {
   }
 }
 
+function checkLease({ leaseMs, renew }: CustomStore, hasLock: boolean): void {
+  const hasLease = leaseMs !== undefined;
+  if (hasLease !== (typeof renew === 'function') || (hasLease && !hasLock)) {
+    throw argumentError(
+      'store must have leaseMs and renew together with tryLock and unlock, or neither',
+    );
+  }
+  if (hasLease && !(leaseMs > 0 && leaseMs < Infinity)) {
+    throw argumentError('leaseMs must be a positive number of milliseconds');
+  }
+}
+
 /** Calls the methods of one store. */
 class StoreServer {
   readonly #store: CustomStore;
   readonly #native: NativeCustomStore;
-  /** The last call of `tryLock` or `unlock`, until it ends. The next one waits for it. */
+  /** The last call that concerns the lock, until it ends. The next one waits for it. */
   #locking: Promise<unknown> | null = null;
 
   constructor(store: CustomStore) {
@@ -127,8 +149,13 @@ class StoreServer {
     if (hasLock !== (typeof store.unlock === 'function')) {
       throw argumentError('store must have both tryLock and unlock, or neither');
     }
+    checkLease(store, hasLock);
     this.#store = store;
-    this.#native = new NativeCustomStore(store.constructor?.name ?? 'object', hasLock);
+    this.#native = new NativeCustomStore(
+      store.constructor?.name ?? 'object',
+      hasLock,
+      store.leaseMs ?? null,
+    );
   }
 
   connect(): NativeConnection {
@@ -173,7 +200,7 @@ class StoreServer {
       case 'delete':
         return this.#store.delete(expected);
       default:
-        return this.#callInOrder(() => this.#store[method as 'tryLock' | 'unlock']?.());
+        return this.#callInOrder(() => this.#store[method as 'tryLock' | 'renew' | 'unlock']?.());
     }
   }
 

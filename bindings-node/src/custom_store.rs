@@ -7,6 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use codex_auth_sdk::{
     AuthStorage, CustomStorage, CustomStore, Environment, Secret, StoreAnswer, StoreFailure,
@@ -30,6 +31,7 @@ type Wake = ThreadsafeFunction<(), (), (), Status, false, true>;
 pub struct NativeCustomStore {
     name: String,
     has_lock: bool,
+    lease: Option<Duration>,
     calls: Arc<Calls>,
     storage: Mutex<Weak<CustomStorage>>,
 }
@@ -71,9 +73,11 @@ pub struct NativeStoreReply {
 
 #[napi]
 impl NativeCustomStore {
-    /// Creates the queue of the store `name`, which belongs to the calling thread.
+    /// Creates the queue of the store `name`, which belongs to the calling thread. Its lock, if it
+    /// has one, lasts for `leaseMs` unless it is renewed.
     #[napi(constructor)]
-    pub fn new(env: Env, name: String, has_lock: bool) -> Result<Self> {
+    pub fn new(env: Env, name: String, has_lock: bool, lease_ms: Option<f64>) -> Result<Self> {
+        let lease = lease_ms.and_then(|ms| Duration::try_from_secs_f64(ms / 1e3).ok());
         let calls = Arc::<Calls>::default();
         // Hooks run in reverse order, so this runs before the hook that waits for exchanges in
         // flight: they must not wait for a store that is gone.
@@ -82,7 +86,7 @@ impl NativeCustomStore {
                 calls.end();
             }
         })?;
-        Ok(Self { name, has_lock, calls, storage: Mutex::default() })
+        Ok(Self { name, has_lock, lease, calls, storage: Mutex::default() })
     }
 
     /// Returns the store's one connection. Managers that share it exclude each other.
@@ -94,9 +98,13 @@ impl NativeCustomStore {
         if let Some(storage) = known.upgrade() {
             return NativeConnection(storage);
         }
-        let calls = Arc::clone(&self.calls);
-        let store =
-            JavaScriptStore { name: self.name.clone(), has_lock: self.has_lock, calls, wake };
+        let store = JavaScriptStore {
+            name: self.name.clone(),
+            has_lock: self.has_lock,
+            lease: self.lease,
+            calls: Arc::clone(&self.calls),
+            wake,
+        };
         let storage = Arc::new(CustomStorage::new(Arc::new(store), Environment::default()));
         *known = Arc::downgrade(&storage);
         NativeConnection(storage)
@@ -180,6 +188,8 @@ impl Calls {
 struct JavaScriptStore {
     name: String,
     has_lock: bool,
+    /// How long the lock lasts unless it is renewed.
+    lease: Option<Duration>,
     calls: Arc<Calls>,
     wake: Wake,
 }
@@ -235,6 +245,14 @@ impl CustomStore for JavaScriptStore {
             return Box::pin(async { Ok(true) });
         }
         self.call("tryLock", None, None, |reply| reply.done)
+    }
+
+    fn lease(&self) -> Option<Duration> {
+        self.lease
+    }
+
+    fn renew(&self) -> StoreAnswer<'_, bool> {
+        self.call("renew", None, None, |reply| reply.done)
     }
 
     fn unlock(&self) -> StoreAnswer<'static, ()> {

@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 use std::sync::mpsc::{self, Receiver, SendError, Sender};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use codex_auth_sdk::process::PerProcess;
 use codex_auth_sdk::{
@@ -21,6 +22,7 @@ use pyo3::types::PyTuple;
 use tokio::sync::oneshot;
 
 use crate::bridge::{attach, is_ending, wait};
+use crate::duration::duration;
 use crate::errors::wrong_type;
 use crate::raised::Raised;
 
@@ -55,6 +57,8 @@ pub(crate) fn broken_by(py: Python<'_>, store: &Bound<'_, PyAny>) -> PyResult<Op
 struct PythonStore {
     name: String,
     has_lock: bool,
+    /// How long the lock lasts unless it is renewed.
+    lease: Option<Duration>,
     thread: Arc<StoreThread>,
 }
 
@@ -72,9 +76,16 @@ impl PythonStore {
             let message = format!("{name} must have both try_lock and unlock, or neither");
             return Err(PyTypeError::new_err(message));
         }
+        let lease = lease_of(store)?;
+        if lease.is_some() != has("renew") || (lease.is_some() && !has_lock) {
+            let message = format!(
+                "{name} must have lease and renew together with try_lock and unlock, or neither"
+            );
+            return Err(PyTypeError::new_err(message));
+        }
         let object = store.clone().unbind();
         let thread = Arc::new(StoreThread { object, calls: PerProcess::new() });
-        Ok(Self { name, has_lock, thread })
+        Ok(Self { name, has_lock, lease, thread })
     }
 
     /// Hands a call of `method` to the store's thread, which is started first if it does not run.
@@ -127,12 +138,26 @@ impl CustomStore for PythonStore {
         self.call("try_lock", Vec::new(), |locked| is_done("try_lock", locked))
     }
 
+    fn lease(&self) -> Option<Duration> {
+        self.lease
+    }
+
+    fn renew(&self) -> StoreAnswer<'_, bool> {
+        self.call("renew", Vec::new(), |renewed| is_done("renew", renewed))
+    }
+
     fn unlock(&self) -> StoreAnswer<'static, ()> {
         if !self.has_lock {
             return Box::pin(async { Ok(()) });
         }
         self.call("unlock", Vec::new(), |_| Ok(()))
     }
+}
+
+/// Returns how long the lock of `store` lasts, if it ends by itself.
+fn lease_of(store: &Bound<'_, PyAny>) -> PyResult<Option<Duration>> {
+    let lease = store.getattr_opt("lease")?;
+    Ok(lease.map(|lease| duration("lease", &lease)).transpose()?.flatten())
 }
 
 fn stored(value: &Bound<'_, PyAny>) -> PyResult<Option<Stored>> {

@@ -9,6 +9,7 @@ mod background;
 mod bridge;
 mod calls;
 mod custom_store;
+mod duration;
 mod errors;
 mod events;
 mod exit;

@@ -6,7 +6,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::errors::wrong_type;
-use crate::options::{duration, flag, text, texts, word};
+use crate::duration::duration;
+use crate::options::{flag, text, texts, word};
 
 /// Converts the options of `login_with_browser`. `None` leaves an option at its default.
 pub(crate) fn browser(options: Option<&Bound<'_, PyDict>>) -> PyResult<LoginOptions> {

@@ -5,12 +5,13 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use codex_auth_sdk::{AuthManager, AuthManagerBuilder, Error, Secret, seconds};
-use pyo3::exceptions::{PyOverflowError, PyTypeError};
+use codex_auth_sdk::{AuthManager, AuthManagerBuilder, Error, Secret};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use crate::custom_store;
+use crate::duration::duration;
 use crate::errors::{to_py, wrong_type};
 use crate::storage::EphemeralStorage;
 
@@ -25,26 +26,6 @@ pub(crate) fn builder(options: Option<&Bound<'_, PyDict>>) -> PyResult<Builder> 
         builder = with_option(builder, name.extract()?, &value)?;
     }
     Ok(builder)
-}
-
-/// Converts a number of seconds or a `timedelta`; `None` gives none.
-pub(crate) fn duration(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<Duration>> {
-    if value.is_none() {
-        return Ok(None);
-    }
-    let given = value
-        .call_method0("total_seconds")
-        .and_then(|seconds| seconds.extract::<f64>())
-        .or_else(|_| number(value))
-        .map_err(|_| wrong_type(name, "a number of seconds or a timedelta", value))?;
-    seconds(name, given).map(Some).map_err(|error| to_py(value.py(), &error))
-}
-
-/// Converts a number; an int that is larger than any float is infinite.
-fn number(value: &Bound<'_, PyAny>) -> PyResult<f64> {
-    value.extract().or_else(|error: PyErr| {
-        error.is_instance_of::<PyOverflowError>(value.py()).then_some(f64::INFINITY).ok_or(error)
-    })
 }
 
 /// Returns how long `close` waits: `timeout`, or 10 s without one.

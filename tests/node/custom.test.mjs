@@ -105,6 +105,10 @@ describe('failures', () => {
     const half = Object.assign(new RowStore(codexHome()), { tryLock: () => true });
     await assert.rejects(AuthManager.open({ store: half }), /both tryLock and unlock/);
     assert.equal(store.read() !== null, true);
+    const endless = Object.assign(lockable(new RowStore(codexHome())), { leaseMs: 60_000 });
+    await assert.rejects(AuthManager.open({ store: endless }), /leaseMs and renew together/);
+    Object.assign(endless, { renew: () => true, leaseMs: Number.NaN });
+    await assert.rejects(AuthManager.open({ store: endless }), /leaseMs must be a positive number/);
   });
 
   test('g8 a store that never answers is given up', async () => {
@@ -144,6 +148,40 @@ describe('refreshes', () => {
     // Asked for after the unlock, and answered after it.
     await patient.reload();
     assert.equal(locked.size, 0);
+  });
+
+  test('g1 nothing is redeemed under a lease that may end before the answer', async () => {
+    for (const [leaseMs, isEnough] of [[1000, false], [60_000, true]]) {
+      const { issuer, store, options } = await signedInRow();
+      Object.assign(lockable(store), { leaseMs, renew: () => true });
+      const manager = await AuthManager.open({ ...options, requestTimeoutMs: 5000 });
+      const refreshed = manager.refreshToken(manager.auth());
+      if (isEnough) {
+        assert.notEqual(await refreshed, null);
+      } else {
+        await assert.rejects(refreshed, { code: 'refresh_transient', message: /lock may end/ });
+      }
+      assert.equal((await issuer.stats()).requests, Number(isEnough));
+    }
+  });
+
+  test('g4 a lease is renewed while a pair is unsaved', async () => {
+    const { issuer, store, options } = await signedInRow();
+    let isRenewed = false;
+    const renew = () => (isRenewed = true);
+    Object.assign(lockable(store), { leaseMs: 8000, renew });
+    const { save } = store;
+    store.save = (record, expected) => {
+      if (!isRenewed) throw new Error('the disk is full');
+      return save.call(store, record, expected);
+    };
+    const manager = await AuthManager.open({ ...options, requestTimeoutMs: 5000 });
+    assert.notEqual(await manager.refreshToken(manager.auth()), null);
+    await within(60_000, 'renewed', (async () => {
+      while (!isRenewed) await delay(5);
+    })());
+    assert.equal(await manager.close(), true);
+    assert.equal(await refreshToken(issuer, store.read()), 'refresh:a1');
   });
 
   test('g4 a save that fails keeps the pair and is tried again', async () => {

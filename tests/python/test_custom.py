@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import weakref
+from datetime import timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from codex_auth_sdk import (
     AuthManager,
     EphemeralStorage,
     LockTimeout,
+    RefreshTransient,
     StoreCorrupt,
     StoreUnavailable,
 )
@@ -58,6 +60,15 @@ class LockedRow(RowStore):
 
     def unlock(self) -> None:
         self.lock.discard("this")
+
+
+class LeasedRow(LockedRow):
+    """A row with a lock that ends by itself unless it is renewed."""
+
+    lease: float | timedelta = 60
+
+    def renew(self) -> bool:
+        return "this" in self.lock
 
 
 class AsyncLockedRow(AsyncRowStore):
@@ -182,12 +193,64 @@ def test_a_store_needs_its_methods_and_a_lock_both(tmp_path: Path) -> None:
     store.try_lock = lambda: True
     with pytest.raises(TypeError, match="both try_lock and unlock"):
         AuthManager(store=store)
+    leased: Any = LeasedRow(tmp_path / "leased.db", set())
+    leased.renew = None
+    with pytest.raises(TypeError, match="lease and renew together"):
+        AuthManager(store=leased)
+    leased = LeasedRow(tmp_path / "leased.db", set())
+    leased.lease = "long"
+    with pytest.raises(TypeError, match="lease must be a number of seconds or a timedelta"):
+        AuthManager(store=leased)
 
 
 def test_only_open_reads_a_custom_store_for_asyncio(row: RowStore) -> None:
     with pytest.raises(StoreUnavailable, match="open"):
         AsyncAuthManager(store=row)
     assert opened(row).auth() is not None
+
+
+def test_g1_nothing_is_redeemed_under_a_lease_that_may_end_before_the_answer(
+    realm: Realm, tmp_path: Path
+) -> None:
+    for lease, is_enough in ((1, False), (timedelta(minutes=1), True)):
+        store = LeasedRow(tmp_path / f"{is_enough}.db", set())
+        store.lease = lease
+        store.write(realm.logins["a"]["text"])
+        manager = AuthManager(**realm.options(store=store), request_timeout=5)
+        auth = manager.auth()
+        assert auth is not None
+        if is_enough:
+            assert manager.refresh_token(auth) is not None
+        else:
+            with pytest.raises(RefreshTransient, match="lock may end"):
+                manager.refresh_token(auth)
+        assert realm.call("stats")["requests"] == int(is_enough)
+
+
+def test_g4_a_lease_is_renewed_while_a_pair_is_unsaved(realm: Realm, tmp_path: Path) -> None:
+    store = LeasedRow(tmp_path / "login.db", set())
+    store.lease = 8
+    store.write(realm.logins["a"]["text"])
+    save, renewed = store.save, threading.Event()
+
+    def fail_until_renewed(record: str, expected: str | None) -> bool:
+        if not renewed.is_set():
+            refuse()
+        return save(record, expected)
+
+    def renew() -> bool:
+        renewed.set()
+        return "this" in store.lock
+
+    store.save = fail_until_renewed  # type: ignore[method-assign]
+    store.renew = renew  # type: ignore[method-assign]
+    manager = AuthManager(**realm.options(store=store), request_timeout=5)
+    auth = manager.auth()
+    assert auth is not None
+    assert manager.refresh_token(auth) is not None
+    assert renewed.wait(WATCHDOG_S)
+    assert manager.close(WATCHDOG_S)
+    assert realm.stored(store.read()) == "refresh:a1"
 
 
 def test_a_save_that_fails_keeps_the_pair_and_is_tried_again(realm: Realm, row: RowStore) -> None:
