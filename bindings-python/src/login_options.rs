@@ -5,8 +5,8 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::errors::wrong_type;
 use crate::duration::duration;
+use crate::errors::wrong_type;
 use crate::options::{flag, text, texts, word};
 
 /// Converts the options of `login_with_browser`. `None` leaves an option at its default.

@@ -50,7 +50,7 @@ fn g6_a_writer_in_place_logs_nobody_out() {
 #[test]
 fn a_save_takes_the_locks_of_the_cli_in_its_order() {
     if !is_tracing_denied() {
-        traced::commit_locks(10).assert_nothing_lost();
+        traced::commit_locks(2).assert_nothing_lost();
     }
 }
 

@@ -32,7 +32,7 @@ pub fn with_scripts() -> Trials {
     });
     let torn = std::iter::once_with(|| torn_reads(&Language::ALL, 2000));
     let saves: [fn() -> Trial; 2] =
-        [|| traced::commit_locks(500), || traced::changes_before_our_write(ROUNDS)];
+        [|| traced::commit_locks(100), || traced::changes_before_our_write(ROUNDS)];
     let traced = saves.into_iter().filter(|_| !is_tracing_denied()).map(|traced| traced());
     Box::new(woken.chain(played).chain(torn).chain(traced))
 }
