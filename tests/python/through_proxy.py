@@ -15,9 +15,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from requests.adapters import HTTPAdapter
 
 from codex_auth_sdk import AuthManager, HttpxAuth, RequestsAuth
 from support import WATCHDOG_S
+
+
+class Anew(HTTPAdapter):
+    """Asks the proxy anew for each request: it may be about to close the last connection."""
+
+    def send(self, *args: Any, **kwargs: Any) -> requests.Response:
+        self.close()
+        return super().send(*args, **kwargs)
 
 
 def main() -> None:
@@ -36,6 +45,8 @@ def get(
             session.auth = RequestsAuth(manager)
             session.proxies = {"http": proxy, "https": proxy}
             session.verify = authority
+            for scheme in ("http://", "https://"):
+                session.mount(scheme, Anew())
             return [session.get(url, timeout=WATCHDOG_S).status_code for url in urls]
     name, _, way = client.partition("-")
     module: Any = import_module(name)
