@@ -164,7 +164,7 @@ lint:
 lint-rust: $(RUN_PYTHON)
 	cargo fmt --check
 	cargo clippy --workspace --all-targets $(FEATURES) -- -D warnings
-	cargo clippy -p codex-auth-sdk -- -D warnings  # the core without its features
+	cargo clippy -p codex-auth-sdk --no-default-features -- -D warnings
 
 lint-python: $(VENV)/tools
 	$(RUN_PYTHON) -m ruff check bindings-python tests/python examples/python

@@ -9,10 +9,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use codex_auth_sdk::{
-    AuthStorage, CustomStorage, CustomStore, Environment, Secret, StoreAnswer, StoreFailure,
-    Stored, conformance,
+use codex_auth_sdk::environment::Environment;
+use codex_auth_sdk::storage::{
+    AuthStorage, CustomStorage, CustomStore, StoreAnswer, StoreFailure, Stored,
 };
+use codex_auth_sdk::{Secret, bindings};
 use napi::bindgen_prelude::{Result, Unknown};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Env, Status};
@@ -48,7 +49,7 @@ pub struct NativeConnection(pub(crate) Arc<CustomStorage>);
 pub fn broken_by<'env>(env: &'env Env, connection: &NativeConnection) -> Result<Unknown<'env>> {
     let storage = Arc::clone(&connection.0);
     let open = move || Arc::clone(&storage) as Arc<dyn AuthStorage>;
-    answer_or_promise(env, async { Ok(conformance::broken_by(open).await) })
+    answer_or_promise(env, async { Ok(bindings::broken_by(open).await) })
 }
 
 /// A method to call, and the number by which the result is returned.
@@ -228,7 +229,7 @@ impl CustomStore for JavaScriptStore {
     fn load(&self) -> StoreAnswer<'_, Option<Stored>> {
         self.call("load", None, None, |reply| {
             let (record, version) = reply.record.zip(reply.version)?;
-            Some(Stored { record: Secret::new(record), version })
+            Some(Stored::new(Secret::new(record), version))
         })
     }
 

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use codex_auth_sdk::{AuthManager, BoxFuture, Event, Subscription};
+use codex_auth_sdk::bindings::{Subscription, deliver_events};
+use codex_auth_sdk::environment::BoxFuture;
+use codex_auth_sdk::{AuthManager, Event};
 use napi::Status;
 use napi::threadsafe_function::ThreadsafeFunction;
 use napi_derive::napi;
@@ -43,7 +45,7 @@ impl NativeSubscription {
 /// bounds how many do.
 pub(crate) fn subscribe(manager: &AuthManager, deliver: Deliver) -> NativeSubscription {
     let deliver = Arc::new(deliver);
-    NativeSubscription(manager.deliver_events(move |event| -> BoxFuture<'static, ()> {
+    NativeSubscription(deliver_events(manager, move |event| -> BoxFuture<'static, ()> {
         let deliver = Arc::clone(&deliver);
         // The call fails if the thread of the subscriber has ended.
         Box::pin(async move { deliver.call_async(event.into()).await.unwrap_or_default() })

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use codex_auth_sdk::process;
+use codex_auth_sdk::bindings;
 use napi::Env;
 use napi::bindgen_prelude::{Error, Object, Result, Unknown};
 use napi_derive::napi;
@@ -16,7 +16,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 #[napi(module_exports)]
 pub fn init(_exports: Object<'_>, env: Env) -> Result<()> {
     env.add_env_cleanup_hook((), |()| {
-        process::finish(LONGEST_WAIT);
+        bindings::finish(LONGEST_WAIT);
     })?;
     Ok(())
 }
@@ -26,7 +26,7 @@ pub fn init(_exports: Object<'_>, env: Env) -> Result<()> {
 /// `process.exit` needs this, since it runs no cleanup hooks.
 #[napi]
 pub fn finish(longest_ms: u32) -> bool {
-    process::finish(Duration::from_millis(longest_ms.into()))
+    bindings::finish(Duration::from_millis(longest_ms.into()))
 }
 
 /// Waits until all rotated tokens are saved, for 10 s at most. Returns whether they are.
@@ -34,7 +34,7 @@ pub fn finish(longest_ms: u32) -> bool {
 /// It does not block, so stores that need the event loop can save meanwhile.
 #[napi(ts_return_type = "Promise<Outcome<boolean>>")]
 pub fn finished(env: &Env) -> Result<Unknown<'_>> {
-    let worker = process::handle().map_err(|error| Error::from_reason(error.to_string()))?;
-    let finished = worker.spawn_blocking(|| process::finish(LONGEST_WAIT));
+    let worker = bindings::handle().map_err(|error| Error::from_reason(error.to_string()))?;
+    let finished = worker.spawn_blocking(|| bindings::finish(LONGEST_WAIT));
     answer_or_promise(env, async { Ok(finished.await.unwrap_or(false)) })
 }

@@ -1,6 +1,6 @@
 //! Delivers the records that the core traces to JavaScript.
 
-use codex_auth_sdk::{LogRecord, LogRecords};
+use codex_auth_sdk::bindings::{LogRecord, LogRecords};
 use napi::Status;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;

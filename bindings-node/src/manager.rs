@@ -1,5 +1,6 @@
 //! The manager of a login.
 
+use codex_auth_sdk::bindings;
 use codex_auth_sdk::{
     AuthManager, AuthManagerBuilder, LogoutOptions, LogoutOutcome, Secret, SyncOutcome,
 };
@@ -87,7 +88,7 @@ impl NativeAuthManager {
     /// changes whenever the results of `auth` and `fresh_span` may have changed.
     #[napi(ts_return_type = "Uint32Array | null")]
     pub fn version<'env>(&self, env: &'env Env) -> Result<Option<Uint32ArraySlice<'env>>> {
-        shared_word(env, self.0.version())
+        shared_word(env, bindings::version(&self.0))
     }
 
     /// Returns the snapshot, or null if the caller must wait for a refresh.
@@ -275,11 +276,9 @@ impl NativeAuthManager {
         any_account: Option<bool>,
     ) -> Result<Unknown<'env>> {
         let manager = self.0.clone();
-        let defaults = LogoutOptions::default();
-        let options = LogoutOptions {
-            revoke: revoke.unwrap_or(defaults.revoke),
-            any_account: any_account.unwrap_or(defaults.any_account),
-        };
+        let mut options = LogoutOptions::default();
+        options.revoke = revoke.unwrap_or(options.revoke);
+        options.any_account = any_account.unwrap_or(options.any_account);
         answer_or_promise(env, async move { manager.logout(options).await.map(NativeLogout::from) })
     }
 

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use codex_auth_sdk::{AuthManager, AuthManagerBuilder, AuthStorage, Result};
+use codex_auth_sdk::storage::AuthStorage;
+use codex_auth_sdk::{AuthManager, AuthManagerBuilder, Result};
 use napi::bindgen_prelude::{ClassInstance, Either};
 use napi_derive::napi;
 
@@ -87,5 +88,5 @@ fn into_storage(storage: Storage<'_>) -> Arc<dyn AuthStorage> {
 
 /// Converts a number of milliseconds; none gives none.
 pub(crate) fn milliseconds(option: &str, value: Option<f64>) -> Result<Option<Duration>> {
-    value.map(|value| codex_auth_sdk::milliseconds(option, value)).transpose()
+    value.map(|value| codex_auth_sdk::bindings::milliseconds(option, value)).transpose()
 }

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll, Waker};
 
-use codex_auth_sdk::process;
+use codex_auth_sdk::bindings;
 use napi::Env;
 use napi::bindgen_prelude::{Error, Result, ToNapiValue, Unknown};
 
@@ -21,7 +21,7 @@ pub(crate) fn answer_or_promise<T: ToNapiValue + Send + 'static>(
     if let Poll::Ready(result) = now.map_err(|_| Error::from_reason("the call panicked"))? {
         return outcome(result).into_unknown(env);
     }
-    let worker = process::handle().map_err(|error| Error::from_reason(error.to_string()))?;
+    let worker = bindings::handle().map_err(|error| Error::from_reason(error.to_string()))?;
     let (deferred, promise) = env.create_deferred()?;
     let task = worker.spawn(future);
     worker.spawn(async move {

@@ -1,6 +1,6 @@
 //! A store in memory.
 
-use codex_auth_sdk::{AuthDotJson, EphemeralStorage};
+use codex_auth_sdk::storage::{AuthDotJson, EphemeralStorage};
 use napi::bindgen_prelude::Either;
 use napi_derive::napi;
 

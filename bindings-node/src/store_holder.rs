@@ -1,6 +1,6 @@
 //! Which store holds a login.
 
-use codex_auth_sdk::StoreHolder;
+use codex_auth_sdk::storage::StoreHolder;
 use napi_derive::napi;
 
 /// Which kind of store holds the login, where `auto` chooses between two.

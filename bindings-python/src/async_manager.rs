@@ -3,7 +3,7 @@
 //! No method blocks: each returns its answer if that is ready, else a `Pending`, which the Python
 //! half awaits.
 
-use codex_auth_sdk::{AuthManager as Core, LogoutOptions, Result};
+use codex_auth_sdk::{AuthManager as Core, Result};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -141,7 +141,7 @@ impl AsyncManager {
     }
 
     fn logout(&self, py: Python<'_>, revoke: bool, any_account: bool) -> PyResult<Py<PyAny>> {
-        begin(py, calls::logout(self.0.clone(), LogoutOptions { revoke, any_account }))
+        begin(py, calls::logout(self.0.clone(), options::logout(revoke, any_account)))
     }
 
     fn close(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {

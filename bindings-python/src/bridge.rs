@@ -13,7 +13,8 @@ use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use codex_auth_sdk::{BoxFuture, Error, ErrorKind, Result, process};
+use codex_auth_sdk::environment::BoxFuture;
+use codex_auth_sdk::{Error, ErrorKind, Result, bindings};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::{IntoPyObject, IntoPyObjectExt};
@@ -107,8 +108,8 @@ where
 impl WaitsFor {
     fn spawn(self, task: BoxFuture<'static, ()>) -> io::Result<()> {
         match self {
-            Self::Work => process::spawn(task),
-            Self::User => process::spawn_read(task),
+            Self::Work => bindings::spawn(task),
+            Self::User => bindings::spawn_read(task),
         }
     }
 }
@@ -204,7 +205,7 @@ fn deliver_answer(py: Python<'_>, deliver: &Py<PyAny>, answer: Convert) {
 /// CPython creates the state of a new thread under a lock. A child that another thread forks at
 /// this moment would find that lock taken, so forks wait until the thread is attached.
 pub(crate) fn attach<T>(call: impl FnOnce(Python<'_>) -> T) -> Option<T> {
-    let hold = process::hold_forks();
+    let hold = bindings::hold_forks();
     Python::try_attach(move |py| {
         drop(hold);
         call(py)
@@ -229,7 +230,7 @@ pub(crate) fn call_python(
         drop(done);
     };
     // If no thread can be started, `call` is dropped.
-    drop(process::spawn(task));
+    drop(bindings::spawn(task));
     async { ended.await.unwrap_or_default() }
 }
 

@@ -11,10 +11,11 @@ use std::sync::mpsc::{self, Receiver, SendError, Sender};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use codex_auth_sdk::process::PerProcess;
-use codex_auth_sdk::{
-    AuthStorage, CustomStorage, CustomStore, Environment, Secret, StoreAnswer, StoreFailure,
-    Stored, conformance,
+use codex_auth_sdk::Secret;
+use codex_auth_sdk::bindings::{self, PerProcess};
+use codex_auth_sdk::environment::Environment;
+use codex_auth_sdk::storage::{
+    AuthStorage, CustomStorage, CustomStore, StoreAnswer, StoreFailure, Stored,
 };
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
@@ -50,7 +51,7 @@ pub(crate) fn storage_of(store: &Bound<'_, PyAny>) -> PyResult<Arc<CustomStorage
 pub(crate) fn broken_by(py: Python<'_>, store: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
     let storage = storage_of(store)?;
     let open = move || Arc::clone(&storage) as Arc<dyn AuthStorage>;
-    wait(py, async { Ok(conformance::broken_by(open).await) })
+    wait(py, async { Ok(bindings::broken_by(open).await) })
 }
 
 #[derive(Debug)]
@@ -167,7 +168,7 @@ fn stored(value: &Bound<'_, PyAny>) -> PyResult<Option<Stored>> {
     let wanted = "a (record, version) of two str, or None";
     let (record, version): (String, String) =
         value.extract().map_err(|_| wrong_type("what load returns", wanted, value))?;
-    Ok(Some(Stored { record: Secret::new(record), version }))
+    Ok(Some(Stored::new(Secret::new(record), version)))
 }
 
 fn is_done(method: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {

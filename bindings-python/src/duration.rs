@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use codex_auth_sdk::seconds;
+use codex_auth_sdk::bindings::seconds;
 use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
 

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use codex_auth_sdk::{AuthManager, BoxFuture, Error};
+use codex_auth_sdk::bindings::deliver_events;
+use codex_auth_sdk::environment::BoxFuture;
+use codex_auth_sdk::{AuthManager, Error};
 use pyo3::prelude::*;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -81,7 +83,7 @@ impl From<codex_auth_sdk::Event> for Event {
 /// Events are delivered until `stop` is called, or until this object or the manager is garbage.
 #[pyclass(frozen, module = "codex_auth_sdk")]
 pub(crate) struct Subscription {
-    delivery: codex_auth_sdk::Subscription,
+    delivery: codex_auth_sdk::bindings::Subscription,
     requested: Arc<Semaphore>,
 }
 
@@ -123,7 +125,7 @@ fn subscribe_with(
     requested: Arc<Semaphore>,
 ) -> Subscription {
     let (deliver, asked) = (Arc::new(Callback(Some(deliver))), Arc::clone(&requested));
-    let delivery = manager.deliver_events(move |event| -> BoxFuture<'static, ()> {
+    let delivery = deliver_events(manager, move |event| -> BoxFuture<'static, ()> {
         let (deliver, asked) = (Arc::clone(&deliver), Arc::clone(&asked));
         Box::pin(async move {
             let Ok(permit) = asked.acquire().await else { return };

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use codex_auth_sdk::process;
+use codex_auth_sdk::bindings;
 use pyo3::exceptions::PySystemExit;
 use pyo3::prelude::*;
 
@@ -26,7 +26,7 @@ pub(crate) fn finish(py: Python<'_>, timeout: f64) -> PyResult<bool> {
 fn wait_until_finished(py: Python<'_>, timeout: f64) -> PyResult<bool> {
     let start = Instant::now();
     let timeout = Duration::try_from_secs_f64(timeout).unwrap_or(Duration::ZERO);
-    while !py.detach(|| process::finish(SIGNAL_CHECK_INTERVAL)) {
+    while !py.detach(|| bindings::finish(SIGNAL_CHECK_INTERVAL)) {
         if start.elapsed() >= timeout {
             return Ok(false);
         }
@@ -42,18 +42,18 @@ fn wait_until_finished(py: Python<'_>, timeout: f64) -> PyResult<bool> {
 #[pyfunction]
 pub(crate) fn before_fork(py: Python<'_>) {
     // Such a thread may need the interpreter's lock to finish its step.
-    py.detach(process::before_fork);
+    py.detach(bindings::before_fork);
 }
 
 /// Lets the other threads of the parent go on after a fork.
 #[pyfunction]
 pub(crate) fn after_fork_in_parent() {
-    process::after_fork_in_parent();
+    bindings::after_fork_in_parent();
 }
 
 /// Gives up, in a forked child, the locks and threads that belong to its parent.
 #[pyfunction]
 pub(crate) fn after_fork() {
     set_ending(false);
-    process::after_fork();
+    bindings::after_fork();
 }

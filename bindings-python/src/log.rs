@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use codex_auth_sdk::{LogRecord, LogRecords, process};
+use codex_auth_sdk::bindings::{self, LogRecord, LogRecords};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tokio::task::spawn_blocking;
@@ -43,7 +43,7 @@ fn deliver_soon() {
     let task = async { drop(spawn_blocking(deliver_waiting).await) };
     // If no thread can be started, the records wait for the next one, or for the end of the
     // process.
-    drop(process::spawn(task));
+    drop(bindings::spawn(task));
 }
 
 fn deliver_waiting() {

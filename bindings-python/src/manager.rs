@@ -1,6 +1,6 @@
 //! The blocking manager of a login.
 
-use codex_auth_sdk::{AuthManager as Core, LogoutOptions};
+use codex_auth_sdk::AuthManager as Core;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -339,7 +339,7 @@ impl AuthManager {
     /// `any_account` is true, and `StoreReadOnly`, `StoreUnavailable` or `LockTimeout`.
     #[pyo3(signature = (*, revoke=true, any_account=false))]
     fn logout(&self, py: Python<'_>, revoke: bool, any_account: bool) -> PyResult<LogoutOutcome> {
-        wait(py, calls::logout(self.0.clone(), LogoutOptions { revoke, any_account }))
+        wait(py, calls::logout(self.0.clone(), options::logout(revoke, any_account)))
     }
 
     /// Waits until no refresh is in flight and all tokens are saved. Returns whether that is so.

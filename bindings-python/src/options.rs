@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use codex_auth_sdk::{AuthManager, AuthManagerBuilder, Error, Secret};
+use codex_auth_sdk::{AuthManager, AuthManagerBuilder, Error, LogoutOptions, Secret};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -32,6 +32,14 @@ pub(crate) fn builder(options: Option<&Bound<'_, PyDict>>) -> PyResult<Builder> 
 pub(crate) fn close_timeout(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Duration> {
     let given = timeout.map(|timeout| duration("timeout", timeout)).transpose()?;
     Ok(given.flatten().unwrap_or(CLOSE_TIMEOUT))
+}
+
+/// How to sign out.
+pub(crate) fn logout(revoke: bool, any_account: bool) -> LogoutOptions {
+    let mut options = LogoutOptions::default();
+    options.revoke = revoke;
+    options.any_account = any_account;
+    options
 }
 
 fn with_option(builder: Builder, name: &str, value: &Bound<'_, PyAny>) -> PyResult<Builder> {

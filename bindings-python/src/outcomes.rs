@@ -83,8 +83,8 @@ impl StoreHolder {
     }
 }
 
-impl From<codex_auth_sdk::StoreHolder> for StoreHolder {
-    fn from(holder: codex_auth_sdk::StoreHolder) -> Self {
+impl From<codex_auth_sdk::storage::StoreHolder> for StoreHolder {
+    fn from(holder: codex_auth_sdk::storage::StoreHolder) -> Self {
         Self { kind: holder.kind.name(), reason: holder.reason }
     }
 }

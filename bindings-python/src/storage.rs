@@ -1,6 +1,6 @@
 //! A store in memory.
 
-use codex_auth_sdk::AuthDotJson;
+use codex_auth_sdk::storage::AuthDotJson;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -18,7 +18,7 @@ use crate::errors::{to_py, wrong_type};
 ///     store = EphemeralStorage({"OPENAI_API_KEY": "sk-example"})
 ///     manager = AuthManager(store=store)
 #[pyclass(frozen, module = "codex_auth_sdk")]
-pub(crate) struct EphemeralStorage(pub(crate) codex_auth_sdk::EphemeralStorage);
+pub(crate) struct EphemeralStorage(pub(crate) codex_auth_sdk::storage::EphemeralStorage);
 
 #[pymethods]
 impl EphemeralStorage {
@@ -26,7 +26,7 @@ impl EphemeralStorage {
     #[pyo3(signature = (record=None))]
     fn new(record: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         let record = record.map(parse).transpose()?;
-        Ok(Self(codex_auth_sdk::EphemeralStorage::new(record)))
+        Ok(Self(codex_auth_sdk::storage::EphemeralStorage::new(record)))
     }
 
     /// Returns the stored login as the JSON text of an `auth.json`, or `None`.

@@ -12,15 +12,14 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use codex_auth_sdk::{AuthClient, AuthDotJson, AuthManager, EphemeralStorage};
-use reqwest::Client;
+use codex_auth_sdk::storage::{AuthDotJson, EphemeralStorage};
+use codex_auth_sdk::{AuthClient, AuthManager};
 use serde_json::json;
 use tokio::runtime::Builder;
 
 const PAIRS: usize = 20_000;
 
 fn main() {
-    rustls::crypto::ring::default_provider().install_default().expect("nobody was faster");
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     let origin = serve();
     runtime.block_on(compare(&origin));
@@ -41,7 +40,8 @@ async fn compare(origin: &str) {
     print("the authorization of a request, alone", alone);
 
     let auth = manager.auth().expect("signed in");
-    let client = AuthClient::new(manager, Client::builder().no_proxy()).expect("a client");
+    let builder = AuthClient::http_builder().expect("TLS").no_proxy();
+    let client = AuthClient::with_builder(manager, builder).expect("a client");
     // On the same connection: two may be served by processors that are not alike.
     let bare = client.http().clone();
     let (mut without, mut with) = (Vec::new(), Vec::new());

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use codex_auth_sdk::{
-    AuthManager, BoxFuture, Environment, FileStorage, Grant, Redemption, Secret, TokenEndpoint,
-    TokenReply, TokenTypeHint,
-};
+use codex_auth_sdk::environment::{BoxFuture, Environment};
+use codex_auth_sdk::storage::FileStorage;
+use codex_auth_sdk::token_endpoint::{Grant, Redemption, TokenEndpoint, TokenReply, TokenTypeHint};
+use codex_auth_sdk::{AuthManager, Secret};
 use serde_json::json;
 
 const LATENCY: Duration = Duration::from_millis(100);
@@ -163,12 +163,10 @@ impl TokenEndpoint for SlowEndpoint {
         Box::pin(async {
             let generation = 1_000_000 + self.redeemed.fetch_add(1, Ordering::SeqCst);
             tokio::time::sleep(LATENCY).await;
-            let granted = Redemption::Granted(Grant {
-                id_token: None,
-                access_token: Some(Secret::new(access_token(generation))),
-                refresh_token: Some(Secret::new(format!("rt-{generation}"))),
-            });
-            granted.into()
+            let mut grant = Grant::default();
+            grant.access_token = Some(Secret::new(access_token(generation)));
+            grant.refresh_token = Some(Secret::new(format!("rt-{generation}")));
+            Redemption::Granted(grant).into()
         })
     }
 

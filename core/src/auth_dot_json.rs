@@ -19,14 +19,15 @@ use crate::secret::Secret;
 /// The whole record: `auth_mode`, `OPENAI_API_KEY`, `tokens`, `last_refresh` and what else is there.
 ///
 /// ```
-/// use codex_auth_sdk::AuthDotJson;
+/// use codex_auth_sdk::storage::AuthDotJson;
 ///
 /// let record = AuthDotJson::parse(br#"{"OPENAI_API_KEY": "sk-1", "from_the_future": 1.50}"#)?;
 /// assert!(record.openai_api_key.is_some());
 /// assert!(record.to_json_pretty().expose().contains("\"from_the_future\": 1.50"));
-/// # Ok::<(), codex_auth_sdk::InvalidRecord>(())
+/// # Ok::<(), codex_auth_sdk::storage::InvalidRecord>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AuthDotJson {
     /// `auth_mode` as written; a word that this crate does not know is kept.
     pub auth_mode: Option<String>,
@@ -42,6 +43,7 @@ pub struct AuthDotJson {
 
 /// The `tokens` object of a ChatGPT login.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TokenData {
     /// The raw id token; it may be unreadable, and is empty where the file has none.
     pub id_token: Secret,

@@ -14,26 +14,26 @@ const PROFILE_CLAIM: &str = "https://api.openai.com/profile";
 /// The signature is not checked: the token came from the store or from the token endpoint, and is
 /// only compared with others of the same origin.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct IdTokenClaims {
+pub(crate) struct IdTokenClaims {
     /// `email`, or the profile claim's.
-    pub email: Option<String>,
+    pub(crate) email: Option<String>,
     /// `chatgpt_plan_type`, as the server spells it.
-    pub plan_type: Option<String>,
+    pub(crate) plan_type: Option<String>,
     /// `chatgpt_account_id`: the workspace.
-    pub account_id: Option<String>,
+    pub(crate) account_id: Option<String>,
     /// `chatgpt_user_id`.
-    pub chatgpt_user_id: Option<String>,
+    pub(crate) chatgpt_user_id: Option<String>,
     /// `user_id`.
-    pub user_id: Option<String>,
+    pub(crate) user_id: Option<String>,
     /// `iss` and `sub` of the token itself.
-    pub subject: Option<(String, String)>,
+    pub(crate) subject: Option<(String, String)>,
     /// `chatgpt_account_is_fedramp`.
-    pub is_fedramp: bool,
+    pub(crate) is_fedramp: bool,
 }
 
 impl IdTokenClaims {
     /// Reads the claims of `token`; none if it is not a JWT with a JSON object in it.
-    pub fn parse(token: &str) -> Option<Self> {
+    pub(crate) fn parse(token: &str) -> Option<Self> {
         let payload = payload(token)?;
         let text = |object: &Value, name: &str| non_empty(object.get(name)?.as_str()?);
         let auth = payload.get(AUTH_CLAIM).unwrap_or(&Value::Null);
@@ -52,16 +52,16 @@ impl IdTokenClaims {
 
 /// When an access token was issued and when it ends, in Unix seconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct AccessTokenTimes {
+pub(crate) struct AccessTokenTimes {
     /// `exp`, where it can be read as an integer.
-    pub expires_at: Option<i64>,
+    pub(crate) expires_at: Option<i64>,
     /// `iat`, likewise.
-    pub issued_at: Option<i64>,
+    pub(crate) issued_at: Option<i64>,
 }
 
 impl AccessTokenTimes {
     /// Reads `token`; an opaque token has neither time.
-    pub fn parse(token: &str) -> Self {
+    pub(crate) fn parse(token: &str) -> Self {
         let payload = payload(token).unwrap_or_default();
         let time = |name| payload.get(name).and_then(Value::as_i64);
         Self { expires_at: time("exp"), issued_at: time("iat") }

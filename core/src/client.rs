@@ -13,27 +13,31 @@ use url::{Position, Url};
 pub use self::middleware::AuthMiddleware;
 use crate::error::Error;
 use crate::manager::{AuthManager, RequestAuthorization};
+use crate::token_endpoint::tls;
 
-/// As many as `reqwest` follows by default.
+/// The number of redirects that `reqwest` follows by default.
 const MOST_REDIRECTS: usize = 10;
 
-/// Why a request has no final response.
+/// The reason why a request has no final response, or why there is no client to send it.
 #[derive(Debug, ThisError)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// There is no credential to send it with, or a 401 that nothing can be done about: see the
-    /// error's code.
+    /// There is no credential to send the request with, or the recovery from a 401 failed. The
+    /// error's code says why.
     #[error("{error}")]
     Auth {
-        /// What failed.
+        /// The failure.
         #[source]
         error: Error,
-        /// The 401, where there was one.
+        /// The response with the 401, if there was one.
         response: Option<Box<Response>>,
     },
-    /// The request failed.
+    /// `reqwest` could not send the request, or could not build the client.
     #[error(transparent)]
     Http(#[from] reqwest::Error),
+    /// TLS could not be set up, for instance because this machine has no certificate authorities.
+    #[error("{0}")]
+    Tls(String),
 }
 
 impl RequestError {
@@ -42,23 +46,29 @@ impl RequestError {
     }
 }
 
-/// A `reqwest` client for requests with a manager's credential.
+/// An HTTP client of `reqwest` 0.13 that sends requests with a manager's credential and recovers
+/// from 401.
 ///
-/// Each request is sent with a fresh snapshot. After a 401 it is sent again, at most twice, if its
-/// body can be; a streamed one cannot, and its 401 comes back after the tokens were recovered. So
-/// does that of a redirected POST, which may have been done before it led to the 401. The final
-/// response is the server's own, also where it is a 401.
+/// The client and its requests are types of [`codex_auth_sdk::reqwest`](crate::reqwest); types of
+/// another version of `reqwest` do not compile with it. A program that needs more features of
+/// `reqwest` depends on version 0.13 with these features: Cargo builds one crate for both.
 ///
-/// Only requests to the origins of [`AuthManager::authorize`] get a credential, and redirects are
-/// followed within an origin only: others come back as they are. A request with an `Authorization`
-/// of its own is left alone.
+/// Each request is sent with a fresh snapshot. After a 401 the client recovers the tokens and sends
+/// the request again, at most twice. It does not repeat a request with a streamed body, nor a POST
+/// that a redirect led to the 401, which the server may have processed already: their 401 is
+/// returned once the tokens are recovered. The final response is the server's own, even if it is a
+/// 401.
+///
+/// Only requests to the origins that [`AuthManager::authorize`] allows carry the credential. The
+/// client follows redirects within one origin only, and returns all others. It changes nothing
+/// about a request that has an `Authorization` header.
 ///
 /// ```no_run
 /// use codex_auth_sdk::{AuthClient, AuthManager};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let manager = AuthManager::builder().build().await?;
-/// let client = AuthClient::new(manager, reqwest::Client::builder())?;
+/// let client = AuthClient::new(manager)?;
 /// let request = client.http().get("https://chatgpt.com/backend-api/codex/models");
 /// println!("{}", client.send(request).await?.status());
 /// # Ok(())
@@ -71,21 +81,68 @@ pub struct AuthClient {
 }
 
 impl AuthClient {
-    /// A client of `builder`, whose redirect policy becomes [`redirect_policy`].
+    /// Creates a client from [`http_builder`](Self::http_builder).
     ///
     /// # Errors
     ///
-    /// Those of [`ClientBuilder::build`].
-    pub fn new(manager: AuthManager, builder: ClientBuilder) -> reqwest::Result<Self> {
+    /// [`RequestError::Tls`], [`RequestError::Http`].
+    pub fn new(manager: AuthManager) -> Result<Self, RequestError> {
+        Self::with_builder(manager, Self::http_builder()?)
+    }
+
+    /// Creates a client from `builder`, whose redirect policy becomes [`redirect_policy`].
+    ///
+    /// To change other settings than TLS, start from [`http_builder`](Self::http_builder).
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError::Http`].
+    ///
+    /// # Panics
+    ///
+    /// If `builder` leaves TLS to `reqwest`, and neither a feature of `reqwest` nor the program has
+    /// chosen a cryptography provider for `rustls`.
+    pub fn with_builder(
+        manager: AuthManager,
+        builder: ClientBuilder,
+    ) -> Result<Self, RequestError> {
         Ok(Self { manager, http: builder.redirect(redirect_policy()).build()? })
     }
 
-    /// The client to build requests with. What it sends itself is not authorized.
+    /// Returns a builder of clients with [`redirect_policy`] and with TLS by `rustls` and `ring`,
+    /// which trusts the certificate authorities of the system. It depends neither on the features
+    /// of `reqwest` nor on the cryptography provider of the process.
+    ///
+    /// A program with certificates of its own replaces TLS as a whole, by
+    /// [`ClientBuilder::tls_backend_preconfigured`].
+    ///
+    /// ```no_run
+    /// use codex_auth_sdk::{AuthClient, AuthManager};
+    /// use std::time::Duration;
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let manager = AuthManager::builder().build().await?;
+    /// let builder = AuthClient::http_builder()?.timeout(Duration::from_secs(60));
+    /// let client = AuthClient::with_builder(manager, builder)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError::Tls`].
+    pub fn http_builder() -> Result<ClientBuilder, RequestError> {
+        let tls = tls(None).map_err(RequestError::Tls)?;
+        Ok(Client::builder().tls_backend_preconfigured(tls).redirect(redirect_policy()))
+    }
+
+    /// Returns the client below, to build requests with. A request that it sends itself carries no
+    /// credential.
     pub fn http(&self) -> &Client {
         &self.http
     }
 
-    /// Sends `request`, by [`execute`](Self::execute).
+    /// Builds and sends `request`, as [`execute`](Self::execute) does.
     ///
     /// # Errors
     ///
@@ -96,12 +153,12 @@ impl AuthClient {
 
     /// Sends `request` with the manager's credential and recovers from 401.
     ///
-    /// Dropping the future ends the request and the waiting, not a refresh.
+    /// Dropping the future ends the request. A refresh that it waits for goes on.
     ///
     /// # Errors
     ///
     /// [`RequestError::Auth`] with the codes of [`RequestAuthorization::auth`] and
-    /// [`RequestAuthorization::retry_auth`], else what `reqwest` says.
+    /// [`RequestAuthorization::retry_auth`]; [`RequestError::Http`].
     pub async fn execute(&self, request: Request) -> Result<Response, RequestError> {
         match authorization(&self.manager, &request) {
             Some(authorization) => send_authorized(&authorization, request, &self.http).await,
@@ -110,8 +167,9 @@ impl AuthClient {
     }
 }
 
-/// Follows redirects within an origin, ten at most, so that no header of a credential leaves it;
-/// a redirect to another origin is the final response. What [`AuthClient`] uses.
+/// Returns the redirect policy of [`AuthClient`]: it follows up to ten redirects within one origin,
+/// so that the credential never leaves that origin. A redirect to another origin is the final
+/// response.
 pub fn redirect_policy() -> Policy {
     Policy::custom(within_origin)
 }
@@ -133,7 +191,7 @@ fn authorization(manager: &AuthManager, request: &Request) -> Option<RequestAuth
     manager.authorize(request.url().as_str(), own)
 }
 
-/// What sends a request: a client, or the rest of a chain of middleware.
+/// A way to send a request: a client, or the rest of a chain of middleware.
 trait Sender {
     type Error: From<RequestError>;
 
@@ -150,13 +208,13 @@ impl Sender for &Client {
         &mut self,
         request: Request,
     ) -> impl Future<Output = Result<Response, RequestError>> + Send {
-        // Apart from the future, which is the smaller for it.
+        // Outside of the future, which is smaller without the borrow of `self`.
         let response = self.execute(request);
         async { Ok(response.await?) }
     }
 }
 
-/// Sends `request`, and again after a 401 where that helps.
+/// Sends `request`, and sends it again after a 401 if the recovery has another credential for it.
 async fn send_authorized<S: Sender>(
     authorization: &RequestAuthorization,
     mut request: Request,
@@ -185,12 +243,13 @@ async fn send_authorized<S: Sender>(
     }
 }
 
-/// Whether `request` was refused itself. A redirect may have led to the refusal after it was done.
+/// Whether `request` may be sent again after the 401 `response`. If a redirect led to the 401, the
+/// server may have processed the request before.
 fn may_be_done_again(request: &Request, response: &Response) -> bool {
     request.method().is_safe() || sent(request.url()) == sent(response.url())
 }
 
-/// What is sent of a URL: all but its fragment.
+/// The part of `url` that is sent: all but its fragment.
 fn sent(url: &Url) -> &str {
     &url[..Position::AfterQuery]
 }

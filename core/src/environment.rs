@@ -78,6 +78,7 @@ pub trait Random: Send + Sync {
 
 /// What the protocol needs of the world; [`Environment::default`] is the real one.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct Environment {
     /// Time.
     pub clock: Arc<dyn Clock>,
@@ -88,6 +89,11 @@ pub struct Environment {
 }
 
 impl Environment {
+    /// An environment of these parts.
+    pub fn new(clock: Arc<dyn Clock>, spawner: Arc<dyn Spawner>, random: Arc<dyn Random>) -> Self {
+        Self { clock, spawner, random }
+    }
+
     /// What both clocks say now.
     pub(crate) fn moment(&self) -> Moment {
         Moment::new(self.clock.now(), self.clock.boot_id(), self.clock.boot_time())

@@ -148,7 +148,8 @@ impl StdError for Error {
 
 impl Error {
     /// An error of `kind`; `message` must hold no secret. For implementors of
-    /// [`AuthStorage`](crate::AuthStorage) and [`TokenEndpoint`](crate::TokenEndpoint).
+    /// [`AuthStorage`](crate::storage::AuthStorage) and
+    /// [`TokenEndpoint`](crate::token_endpoint::TokenEndpoint).
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), reason: None, retry_after: None, source: None }
     }

@@ -5,7 +5,7 @@ use crate::claims::IdTokenClaims;
 
 /// What is known of the owner of a login: the workspace and the user.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Identity {
+pub(crate) struct Identity {
     account_id: Option<String>,
     chatgpt_user_id: Option<String>,
     user_id: Option<String>,
@@ -45,12 +45,12 @@ impl Identity {
     }
 
     /// The workspace: `tokens.account_id`, else the id token's claim.
-    pub fn account_id(&self) -> Option<&str> {
+    pub(crate) fn account_id(&self) -> Option<&str> {
         self.account_id.as_deref()
     }
 
     /// The user: `chatgpt_user_id`, else `user_id`, else `sub`.
-    pub fn user_id(&self) -> Option<&str> {
+    pub(crate) fn user_id(&self) -> Option<&str> {
         let subject = self.subject.as_ref().map(|(_, sub)| sub);
         self.chatgpt_user_id.as_ref().or(self.user_id.as_ref()).or(subject).map(String::as_str)
     }

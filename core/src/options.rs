@@ -15,6 +15,7 @@ const ORIGINATOR: &str = "codex_auth_sdk";
 
 /// Whether a manager redeems refresh tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum RefreshMode {
     /// When needed.
     #[default]

@@ -7,7 +7,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use reqwest::header::HeaderMap;
+use http::HeaderMap;
 
 pub(crate) use self::headers::is_header_value;
 use self::headers::{Header, Sender, header_map};
@@ -101,7 +101,7 @@ struct Inner {
     times: TokenTimes,
     /// Made once: a snapshot is sent many times.
     headers: Result<Vec<Header>>,
-    /// Made where the HTTP client is `reqwest`.
+    /// Made where they are asked for.
     header_map: OnceLock<HeaderMap>,
 }
 
@@ -210,7 +210,7 @@ impl CodexAuth {
         self.0.headers.as_deref().map_err(Clone::clone)
     }
 
-    /// The same [`headers`](Self::headers) as `reqwest` and the crate `http` have them, marked as
+    /// The [`headers`](Self::headers) as the crate `http` has them, and with it `reqwest`, marked as
     /// sensitive. They are kept with the snapshot, and not wiped when it goes.
     ///
     /// # Errors
@@ -299,7 +299,7 @@ impl fmt::Debug for CodexAuth {
 
 #[cfg(test)]
 mod tests {
-    use reqwest::header::HeaderValue;
+    use http::HeaderValue;
     use serde_json::{Value, json};
 
     use super::*;

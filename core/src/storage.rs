@@ -33,11 +33,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::auth_dot_json::AuthDotJson;
+pub use crate::auth_dot_json::{AuthDotJson, ExtraFields, InvalidRecord, TokenData};
 use crate::environment::BoxFuture;
 use crate::error::Result;
-use crate::ledger::Ledger;
-use store_kind::StoreKind;
+pub use crate::ledger::Ledger;
+pub use crate::secret::{Fingerprint, InvalidFingerprint};
+pub use store_kind::StoreKind;
 
 pub use auto::AutoStorage;
 pub use custom::{CustomStorage, CustomStore, StoreAnswer, StoreFailure, Stored};
@@ -178,6 +179,7 @@ pub trait RefreshLock: Send + Sync + fmt::Debug {
 
 /// What a store holds, and as which version.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Loaded {
     /// The record; none where nothing is stored.
     pub record: Option<Arc<AuthDotJson>>,
@@ -186,6 +188,11 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// A `record`, or none, that was read as `version`.
+    pub const fn new(record: Option<Arc<AuthDotJson>>, version: Version) -> Self {
+        Self { record, version }
+    }
+
     /// What an empty store holds.
     const fn nothing() -> Self {
         Self { record: None, version: Version::absent() }

@@ -21,6 +21,8 @@ use crate::secret::Secret;
 pub(crate) use classify::{Reply, classify, retry_after};
 pub use client::ProxyUrl;
 pub(crate) use client::http_client;
+#[cfg(feature = "reqwest")]
+pub(crate) use client::tls;
 pub use http::{HttpTokenEndpoint, HttpTokenEndpointConfig, TokenEncoding};
 pub(crate) use http::{describe, read_body};
 
@@ -49,6 +51,7 @@ pub trait TokenEndpoint: Send + Sync + fmt::Debug {
 
 /// `token_type_hint` of RFC 7009.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TokenTypeHint {
     /// A refresh token.
     RefreshToken,
@@ -67,12 +70,20 @@ impl TokenTypeHint {
 
 /// What one request to the token endpoint came to, and what time it was there.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct TokenReply {
     /// What it came to.
     pub redemption: Redemption,
     /// The reply's `Date` (RFC 9110 section 6.6.1), whatever else it says; none where there was no
     /// reply, or none in it. It shows how wrong the clock of this machine is.
     pub date: Option<DateTime<Utc>>,
+}
+
+impl TokenReply {
+    /// A reply that came to `redemption`, and was sent at `date`.
+    pub const fn new(redemption: Redemption, date: Option<DateTime<Utc>>) -> Self {
+        Self { redemption, date }
+    }
 }
 
 impl From<Redemption> for TokenReply {
@@ -84,6 +95,7 @@ impl From<Redemption> for TokenReply {
 
 /// What one redemption came to.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum Redemption {
     /// The token is spent and these take its place.
     Granted(Grant),
@@ -100,6 +112,7 @@ pub enum Redemption {
 
 /// The tokens of a reply; absent ones stay what they were.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Grant {
     /// A new id token.
     pub id_token: Option<Secret>,
@@ -111,11 +124,20 @@ pub struct Grant {
 
 /// Why there is no answer, in words without secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NoAnswer {
     /// What happened, for the error's text.
     pub detail: String,
     /// The server's `Retry-After`.
     pub retry_after: Option<Duration>,
+}
+
+impl NoAnswer {
+    /// A request without an answer, for the reason `detail`, after which it may be sent again at
+    /// any time.
+    pub fn new(detail: impl Into<String>) -> Self {
+        Self { detail: detail.into(), retry_after: None }
+    }
 }
 
 /// Why a refresh token is refused for good.

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::DateTime;
-use codex_auth_sdk::simulation::{Condition, MemoryKeyring, simulated};
-use codex_auth_sdk::{
-    AuthDotJson, AuthManager, AuthStorage, AutoStorage, BoxFuture, CodexAuth, Environment, Keyring,
-    KeyringItem, KeyringStorage, Prompts, Secret, Swap,
+use codex_auth_sdk::environment::{BoxFuture, Environment};
+use codex_auth_sdk::storage::{
+    AuthDotJson, AuthStorage, AutoStorage, Keyring, KeyringItem, KeyringStorage, Prompts, Swap,
 };
+use codex_auth_sdk::{AuthManager, CodexAuth, Secret};
 use codex_auth_tests::issuer::{Issuer, Realm};
+use codex_auth_tests::memory_keyring::Condition;
+use codex_auth_tests::memory_keyring::MemoryKeyring;
+use codex_auth_tests::paused::simulated;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use codex_auth_sdk::{
-    AuthManager, AuthManagerBuilder, Environment, Error, HttpTokenEndpoint,
-    HttpTokenEndpointConfig, Redemption, Secret, StoreKind, TokenEncoding, TokenEndpoint,
-    TokenTypeHint, seconds,
+use codex_auth_sdk::bindings::seconds;
+use codex_auth_sdk::environment::Environment;
+use codex_auth_sdk::token_endpoint::{
+    HttpTokenEndpoint, HttpTokenEndpointConfig, Redemption, TokenEndpoint, TokenTypeHint,
 };
+use codex_auth_sdk::{AuthManager, AuthManagerBuilder, Error, Secret, StoreKind};
 use codex_auth_tests::issuer::{Issuer, Realm};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -121,16 +122,12 @@ async fn an_endpoint_made_by_hand_sends_nothing_unprotected_either() {
     let issuer = Issuer::start().expect("an issuer");
     // The same machine by a name that is not known to be it.
     let url = |path| format!("http://0.0.0.0:{}{path}", issuer.address().port());
-    let config = HttpTokenEndpointConfig {
-        token_url: url("/oauth/token").parse().expect("a URL"),
-        revoke_url: url("/oauth/revoke").parse().expect("a URL"),
-        client_id: "client".to_owned(),
-        originator: "test".to_owned(),
-        user_agent: None,
-        proxy: None,
-        encoding: TokenEncoding::Json,
-        ca_certificate: None,
-    };
+    let config = HttpTokenEndpointConfig::new(
+        url("/oauth/token").parse().expect("a URL"),
+        url("/oauth/revoke").parse().expect("a URL"),
+        "client",
+        "test",
+    );
     let endpoint = HttpTokenEndpoint::new(config, Environment::default());
     let (token, soon) = (Secret::new("token"), Duration::from_secs(10));
     let Redemption::NotSpent(answer) = endpoint.redeem(&token, soon).await.redemption else {

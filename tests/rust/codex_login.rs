@@ -8,6 +8,7 @@ use codex_auth_sdk::{AuthManager, LoginOptions, LogoutOptions};
 use codex_auth_tests::chromium::Chromium;
 use codex_auth_tests::codex_cli::{CodexCli, installed};
 use codex_auth_tests::issuer::{Issuer, Realm};
+use codex_auth_tests::options::with;
 use codex_auth_tests::watchdog::Watchdog;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -78,7 +79,7 @@ async fn the_cli_goes_on_with_a_login_that_ours_made() {
             let manager = home.manager().await;
             if by_browser {
                 let Some(mut browser) = Chromium::start().await else { continue };
-                let options = LoginOptions { ports: vec![0], ..LoginOptions::default() };
+                let options = with(LoginOptions::default(), |it| it.ports = vec![0]);
                 let login = manager.login_with_browser(options).await.expect("begun");
                 browser.open(login.authorization_url()).await;
                 browser.sees("Signed in").await;

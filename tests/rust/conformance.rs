@@ -4,8 +4,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::sync::Arc;
 
-use codex_auth_sdk::{
-    AuthDotJson, AuthStorage, Environment, EphemeralStorage, FileStorage, Swap, conformance,
+use codex_auth_sdk::environment::Environment;
+use codex_auth_sdk::storage::{
+    AuthDotJson, AuthStorage, EphemeralStorage, FileStorage, Swap, conformance,
 };
 
 fn file_store(home: &Path) -> Arc<dyn AuthStorage> {

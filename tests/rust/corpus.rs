@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use codex_auth_sdk::hostile;
+use codex_auth_tests::hostile;
 
 type Property = fn(&[u8]);
 

@@ -6,12 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chrono::DateTime;
-use codex_auth_sdk::simulation::simulated;
-use codex_auth_sdk::{
-    AuthDotJson, AuthManager, AuthStorage, BoxFuture, Environment, Secret, Spawner, Swap,
-    conformance,
-};
+use codex_auth_sdk::environment::{BoxFuture, Environment, Spawner};
+use codex_auth_sdk::storage::{AuthDotJson, AuthStorage, Swap, conformance};
+use codex_auth_sdk::{AuthManager, Secret};
 use codex_auth_tests::issuer::Issuer;
+use codex_auth_tests::paused::simulated;
 use codex_auth_tests::row::{Client, Condition};
 use serde_json::json;
 use tokio::time::Instant;
@@ -56,9 +55,9 @@ impl Spawner for Counting {
 
 #[tokio::test(start_paused = true)]
 async fn g8_no_read_of_an_interpreters_store_outlives_the_process() {
-    let simulated = environment();
-    let spawner = Arc::new(Counting { spawner: simulated.spawner.clone(), awaited: 0.into() });
-    let environment = Environment { spawner: spawner.clone(), ..simulated };
+    let mut environment = environment();
+    let spawner = Arc::new(Counting { spawner: environment.spawner.clone(), awaited: 0.into() });
+    environment.spawner = spawner.clone();
     let storage = Client::new("one", &Arc::default()).storage(environment.clone());
     let builder = AuthManager::builder().storage(Arc::new(storage)).environment(environment);
     drop(soon(builder.build()).await.expect("a manager"));

@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use codex_auth_sdk::{
-    AuthManager, BoxFuture, Clock, Environment, Events, FileStorage, FollowStore, SystemClock,
-};
+use codex_auth_sdk::environment::{BoxFuture, Clock, Environment, SystemClock};
+use codex_auth_sdk::storage::FileStorage;
+use codex_auth_sdk::{AuthManager, Events, FollowStore};
 use codex_auth_tests::issuer::{Issuer, Realm};
 use codex_auth_tests::watchdog::Watchdog;
 use serde_json::json;
@@ -96,8 +96,9 @@ impl World {
 
     /// A manager that follows the store, and is waiting for it to change.
     async fn follower(&self) -> Follower {
-        let clock = Arc::clone(&self.polls) as Arc<dyn Clock>;
-        let manager = self.manager(Environment { clock, ..Environment::default() }).await;
+        let mut environment = Environment::default();
+        environment.clock = Arc::clone(&self.polls) as Arc<dyn Clock>;
+        let manager = self.manager(environment).await;
         let events = manager.subscribe();
         let following = manager.follow_store();
         self.polls.given_up.notified().await;

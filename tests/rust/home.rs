@@ -6,11 +6,13 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use codex_auth_sdk::simulation::MemoryKeyring;
-use codex_auth_sdk::{
-    AuthDotJson, AuthManager, AuthStorage, AutoStorage, EncryptedStorage, Environment, FileStorage,
-    Keyring, KeyringItem, KeyringStorage, Secret, Swap,
+use codex_auth_sdk::environment::Environment;
+use codex_auth_sdk::storage::{
+    AuthDotJson, AuthStorage, AutoStorage, EncryptedStorage, FileStorage, Keyring, KeyringItem,
+    KeyringStorage, Swap,
 };
+use codex_auth_sdk::{AuthManager, Secret};
+use codex_auth_tests::memory_keyring::MemoryKeyring;
 use tempfile::TempDir;
 
 /// A folder that is also reached by a link, with a home in it that is not there yet.

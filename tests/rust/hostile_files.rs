@@ -11,7 +11,9 @@ use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use codex_auth_sdk::{AuthManager, Environment, Error, FileStorage, StoreKind};
+use codex_auth_sdk::environment::Environment;
+use codex_auth_sdk::storage::FileStorage;
+use codex_auth_sdk::{AuthManager, Error, StoreKind};
 use codex_auth_tests::issuer::{Issuer, Realm};
 use codex_auth_tests::log::Log;
 use serde_json::json;

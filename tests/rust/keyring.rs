@@ -6,12 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::DateTime;
-use codex_auth_sdk::simulation::{Condition, MemoryKeyring, simulated};
-use codex_auth_sdk::{
-    AuthDotJson, AuthManager, AuthStorage, AutoStorage, Environment, Event, KeyringItem,
-    KeyringStorage, Loaded, Secret, StoreKind, Swap, conformance,
+use codex_auth_sdk::environment::Environment;
+use codex_auth_sdk::storage::{
+    AuthDotJson, AuthStorage, AutoStorage, KeyringItem, KeyringStorage, Loaded, Swap, conformance,
 };
+use codex_auth_sdk::{AuthManager, Event, Secret, StoreKind};
 use codex_auth_tests::issuer::Issuer;
+use codex_auth_tests::memory_keyring::Condition;
+use codex_auth_tests::memory_keyring::MemoryKeyring;
+use codex_auth_tests::paused::simulated;
 use serde_json::json;
 use tempfile::TempDir;
 

@@ -7,9 +7,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use codex_auth_sdk::{
-    Environment, HttpTokenEndpoint, HttpTokenEndpointConfig, Redemption, Secret, TokenEncoding,
-    TokenEndpoint,
+use codex_auth_sdk::Secret;
+use codex_auth_sdk::environment::Environment;
+use codex_auth_sdk::token_endpoint::{
+    HttpTokenEndpoint, HttpTokenEndpointConfig, Redemption, TokenEndpoint,
 };
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
@@ -59,16 +60,8 @@ async fn redeem(first: String, rest: String) -> Redemption {
 
 fn endpoint(port: u16) -> HttpTokenEndpoint {
     let url = |path: &str| format!("http://127.0.0.1:{port}{path}").parse().expect("a URL");
-    let config = HttpTokenEndpointConfig {
-        token_url: url("/oauth/token"),
-        revoke_url: url("/oauth/revoke"),
-        client_id: "client".to_owned(),
-        originator: "test".to_owned(),
-        user_agent: None,
-        proxy: None,
-        encoding: TokenEncoding::Json,
-        ca_certificate: None,
-    };
+    let config =
+        HttpTokenEndpointConfig::new(url("/oauth/token"), url("/oauth/revoke"), "client", "test");
     HttpTokenEndpoint::new(config, Environment::default())
 }
 

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::DateTime;
-use codex_auth_sdk::simulation::simulated;
-use codex_auth_sdk::{AuthDotJson, AuthStorage, FileStorage, Result, Swap, Version};
+use codex_auth_sdk::Result;
+use codex_auth_sdk::storage::{AuthDotJson, AuthStorage, FileStorage, Swap, Version};
+use codex_auth_tests::paused::simulated;
 use tokio::task::JoinHandle;
 
 fn file_store(home: &Path) -> Arc<FileStorage> {

@@ -4,16 +4,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use codex_auth_sdk::{
-    AuthClient, AuthManager, AuthMiddleware, MANAGED_API_KEY, RequestError, redirect_policy,
-};
+use codex_auth_sdk::{AuthClient, AuthManager, AuthMiddleware, MANAGED_API_KEY, RequestError};
 use codex_auth_tests::issuer::{Issuer, Realm};
 use codex_auth_tests::log::Log;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use libtest_mimic::{Arguments, Failed, Trial};
 use reqwest::header::AUTHORIZATION;
-use reqwest::{Body, Client, ClientBuilder, Request, Response};
+use reqwest::{Body, Request, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -32,11 +30,13 @@ enum Sender {
 impl Sender {
     fn new(kind: Kind, manager: AuthManager) -> Self {
         // A proxy of the machine's own must not come in between.
-        let builder: ClientBuilder = Client::builder().no_proxy();
+        let builder = AuthClient::http_builder().expect("TLS").no_proxy();
         match kind {
-            Kind::Client => Self::Client(AuthClient::new(manager, builder).expect("a client")),
+            Kind::Client => {
+                Self::Client(AuthClient::with_builder(manager, builder).expect("a client"))
+            }
             Kind::Middleware => {
-                let http = builder.redirect(redirect_policy()).build().expect("a client");
+                let http = builder.build().expect("a client");
                 let chain = reqwest_middleware::ClientBuilder::new(http);
                 Self::Middleware(chain.with(AuthMiddleware::new(manager)).build())
             }
@@ -61,8 +61,6 @@ impl Sender {
 }
 
 fn main() {
-    let provider = rustls::crypto::ring::default_provider();
-    provider.install_default().expect("nobody was faster");
     let log = Log::of_everything();
     let runtime = Arc::new(Runtime::new().expect("a runtime"));
     let issuer = Arc::new(Issuer::start().expect("an issuer"));
@@ -141,18 +139,20 @@ fn request(realm: &Realm, wanted: &Value) -> Request {
     };
     let url = format!("{base}{}", text("path").expect("a path"));
     let method = text("method").unwrap_or("GET").parse().expect("a method");
-    let mut request = Client::new().request(method, url);
+    let mut request = Request::new(method, url.parse().expect("a URL"));
     if let Some(authorization) = text("authorization") {
         let placeholder = format!("Bearer {MANAGED_API_KEY}");
         let value = if authorization == "placeholder" { &placeholder } else { authorization };
-        request = request.header(AUTHORIZATION, value);
+        let value = value.parse().expect("a header's value");
+        request.headers_mut().insert(AUTHORIZATION, value);
     }
     if let Some(body) = text("body") {
         let body = body.to_owned();
         let streamed = wanted["streamed"] == true;
-        request = request.body(if streamed { streaming(body) } else { Body::from(body) });
+        let body = if streamed { streaming(body) } else { Body::from(body) };
+        *request.body_mut() = Some(body);
     }
-    request.build().expect("a request")
+    request
 }
 
 /// A body that can be sent once only.

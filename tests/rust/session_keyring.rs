@@ -5,7 +5,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
-use codex_auth_sdk::{AuthStorage, AutoStorage, Environment, KeyringStorage, conformance};
+use codex_auth_sdk::environment::Environment;
+use codex_auth_sdk::storage::{AuthStorage, AutoStorage, KeyringStorage, conformance};
 use codex_auth_tests::contender::{Contender, Language};
 use codex_auth_tests::issuer::Issuer;
 use codex_auth_tests::session_keyring::Desk;
@@ -34,7 +35,7 @@ fn run_in(desk: &Desk, test: &str) {
 #[ignore = "run by both_stores_conform"]
 async fn conformance_of_this_session() {
     let home = std::env::var_os("TEST_HOME").expect("set");
-    let keyring = codex_auth_sdk::system_keyring;
+    let keyring = codex_auth_sdk::storage::system_keyring;
     let environment = Environment::default;
     conformance::run(|| -> Arc<dyn AuthStorage> {
         Arc::new(KeyringStorage::new(&home, keyring(), environment()))
@@ -63,7 +64,7 @@ fn g5_a_locked_keyring_is_not_ready_for_a_new_item_and_auto_keeps_the_file() {
 #[ignore = "run by g5_a_locked_keyring_is_not_ready_for_a_new_item_and_auto_keeps_the_file"]
 async fn readiness_in_this_locked_session() {
     let home = std::env::var_os("TEST_HOME").expect("set");
-    let keyring = codex_auth_sdk::system_keyring();
+    let keyring = codex_auth_sdk::storage::system_keyring();
     let store = KeyringStorage::new(home, keyring, Environment::default());
     assert!(store.load().await.expect("there is no item").record.is_none());
     assert_eq!(store.ready(100).await.expect_err("locked").code(), "keyring_locked");

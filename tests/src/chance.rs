@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use codex_auth_sdk::Random;
+use codex_auth_sdk::environment::Random;
 
 /// A stream of numbers; the same for the same seed.
 #[derive(Debug)]

@@ -9,7 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use chrono::Utc;
-use codex_auth_sdk::{AccessTokenTimes, AuthDotJson};
+use codex_auth_sdk::seams::end_of_token;
+use codex_auth_sdk::storage::AuthDotJson;
 use serde_json::json;
 
 use crate::codex_cli::{AppServer, CodexCli, installed};
@@ -133,7 +134,7 @@ impl Machine {
         let stored = self.login.stored().unwrap_or_default();
         let record = AuthDotJson::parse(stored.as_bytes()).expect("a record");
         let token = record.tokens.expect("a login").access_token;
-        let ends = AccessTokenTimes::parse(token.expose()).expires_at.expect("it ends");
+        let ends = end_of_token(token.expose()).expect("it ends");
         let opens = ends - i64::try_from(self.window.as_secs()).expect("some minutes");
         while Utc::now().timestamp() <= opens {
             pause(Duration::from_millis(10));

@@ -10,10 +10,14 @@ pub mod crash;
 pub mod endpoint_failure;
 pub mod foreign;
 pub mod guarded;
+#[cfg(unix)]
+pub mod hostile;
 pub mod issuer;
 pub mod log;
+pub mod memory_keyring;
 pub mod oidc_provider;
 pub mod options;
+pub mod paused;
 #[cfg(unix)]
 pub mod privilege;
 pub mod program;

@@ -1,7 +1,14 @@
 //! Options of a manager as data: snake_case names, durations in seconds.
 
-use codex_auth_sdk::{AuthManagerBuilder, Error, seconds};
+use codex_auth_sdk::bindings::seconds;
+use codex_auth_sdk::{AuthManagerBuilder, Error};
 use serde_json::Value;
+
+/// `value` once it has changed.
+pub fn with<T>(mut value: T, change: impl FnOnce(&mut T)) -> T {
+    change(&mut value);
+    value
+}
 
 /// `builder` with the option `name`.
 ///

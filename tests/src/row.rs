@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use codex_auth_sdk::{CustomStorage, CustomStore, Environment, Secret, StoreAnswer, Stored};
+use codex_auth_sdk::Secret;
+use codex_auth_sdk::environment::Environment;
+use codex_auth_sdk::storage::{CustomStorage, CustomStore, StoreAnswer, Stored};
 
 /// A row of a database that several processes see.
 #[derive(Debug, Default)]
@@ -114,7 +116,7 @@ impl CustomStore for Client {
     fn load(&self) -> StoreAnswer<'_, Option<Stored>> {
         self.answer(|row| {
             let version = row.saves.to_string();
-            row.record.clone().map(|record| Stored { record, version })
+            row.record.clone().map(|record| Stored::new(record, version))
         })
     }
 

@@ -1,4 +1,4 @@
-//! The same as middleware for `reqwest-middleware`.
+//! Middleware for `reqwest-middleware` that authorizes requests and recovers from 401.
 
 use http::Extensions;
 use reqwest::{Request, Response};
@@ -10,16 +10,18 @@ use crate::manager::AuthManager;
 /// Middleware that sends requests with a manager's credential and recovers from 401, by the rules of
 /// [`AuthClient`](crate::AuthClient).
 ///
-/// Give the client under it [`redirect_policy`](crate::redirect_policy): what it follows by itself,
-/// middleware does not see. A [`RequestError`] comes as
-/// [`reqwest_middleware::Error::Middleware`], from which it can be downcast.
+/// The client below is one of `reqwest` 0.13, which is [`codex_auth_sdk::reqwest`](crate::reqwest).
+/// Build it with [`AuthClient::http_builder`](crate::AuthClient::http_builder), or give it
+/// [`redirect_policy`](crate::redirect_policy): middleware does not see the redirects that the
+/// client follows. A [`RequestError`] is a [`reqwest_middleware::Error::Middleware`], from which it
+/// can be downcast.
 ///
 /// ```no_run
-/// use codex_auth_sdk::{AuthManager, AuthMiddleware, redirect_policy};
+/// use codex_auth_sdk::{AuthClient, AuthManager, AuthMiddleware};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let manager = AuthManager::builder().build().await?;
-/// let http = reqwest::Client::builder().redirect(redirect_policy()).build()?;
+/// let http = AuthClient::http_builder()?.build()?;
 /// let client =
 ///     reqwest_middleware::ClientBuilder::new(http).with(AuthMiddleware::new(manager)).build();
 /// # Ok(())
@@ -29,7 +31,7 @@ use crate::manager::AuthManager;
 pub struct AuthMiddleware(AuthManager);
 
 impl AuthMiddleware {
-    /// Authorizes requests with `manager`'s credential.
+    /// Creates middleware that authorizes requests with `manager`'s credential.
     pub fn new(manager: AuthManager) -> Self {
         Self(manager)
     }

@@ -38,11 +38,6 @@ impl Moment {
         Self { boot, up, wall: wall.timestamp_millis() }
     }
 
-    #[cfg(feature = "test-util")]
-    pub(crate) fn wall(&self) -> DateTime<Utc> {
-        DateTime::from_timestamp_millis(self.wall).unwrap_or_default()
-    }
-
     /// How much later this is than `earlier` by the boot clock; none where that cannot be told.
     pub(crate) fn since(&self, earlier: &Self) -> Option<TimeDelta> {
         let is_earlier = self.boot == earlier.boot && (0..=self.up).contains(&earlier.up);

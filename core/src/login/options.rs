@@ -14,13 +14,11 @@ const CODEX_PORTS: [u16; 2] = [1455, 1457];
 /// ```
 /// use codex_auth_sdk::LoginOptions;
 ///
-/// let options = LoginOptions {
-///     allowed_workspaces: vec!["acct-1".to_owned()],
-///     ..LoginOptions::default()
-/// };
-/// assert!(!options.revoke_replaced);
+/// let mut options = LoginOptions::default();
+/// options.allowed_workspaces = vec!["acct-1".to_owned()];
 /// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct LoginOptions {
     /// The workspaces (account ids) whose logins are accepted; any where none is named.
     pub allowed_workspaces: Vec<String>,
@@ -61,6 +59,7 @@ impl Default for LoginOptions {
 
 /// What is asked of the authorization server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum LoginProtocol {
     /// What the Codex CLI asks of Codex's: its endpoints, parameters and device codes.
     #[default]
@@ -77,6 +76,7 @@ pub enum LoginProtocol {
 /// 3.1.3.7) takes for a proof of its own. So an issuer that publishes no metadata or no keys is
 /// believed without, unless the check is required.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum IdTokenValidation {
     /// Where the issuer publishes its keys.
     #[default]

@@ -15,6 +15,7 @@ const MOST_TRIES: usize = 3;
 
 /// How to sign out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LogoutOptions {
     /// Whether the server is asked to revoke the login; default true.
     pub revoke: bool,

@@ -104,10 +104,7 @@ impl AuthManager {
         self.parts.fresh.span()
     }
 
-    /// A number that is another one once the snapshot in memory is, and what else is said of that
-    /// here. For programs to which a call costs more than a look at memory, such as bindings: what
-    /// was asked for after a look at the number holds until it changes.
-    pub fn version(&self) -> Arc<AtomicU32> {
+    pub(crate) fn version(&self) -> Arc<AtomicU32> {
         self.parts.state.current.version()
     }
 
@@ -279,7 +276,8 @@ impl AuthManager {
     /// it, and a slow subscriber holds nothing up.
     ///
     /// ```
-    /// use codex_auth_sdk::{AuthDotJson, AuthManager, EphemeralStorage, Event, LogoutOptions};
+    /// use codex_auth_sdk::storage::{AuthDotJson, EphemeralStorage};
+    /// use codex_auth_sdk::{AuthManager, Event, LogoutOptions};
     /// use std::sync::Arc;
     ///
     /// # #[tokio::main(flavor = "current_thread")]
@@ -303,11 +301,7 @@ impl AuthManager {
         self.parts.state.subscribe()
     }
 
-    /// Has each event of [`subscribe`](Self::subscribe) delivered by `deliver`, one after the other,
-    /// on this crate's own thread, which must not be held up: what takes time is awaited, and the
-    /// next event waits for it. It ends with what is returned, with the manager and its clones, and
-    /// in a forked child. The end of a program does not wait for it.
-    pub fn deliver_events(
+    pub(crate) fn deliver_events(
         &self,
         deliver: impl FnMut(Event) -> BoxFuture<'static, ()> + Send + 'static,
     ) -> Subscription {

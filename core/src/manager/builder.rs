@@ -426,7 +426,7 @@ mod tests {
         assert!(location(StoreKind::Codex).contains("auth.json"));
         let home = AuthManager::builder().codex_home(home.path()).home().expect("a home");
         let in_memory = EphemeralStorage::shared(&home);
-        in_memory.replace(Some(crate::AuthDotJson::default()));
+        in_memory.replace(Some(crate::storage::AuthDotJson::default()));
         assert_eq!(location(StoreKind::Codex), in_memory.location());
         assert!(location(StoreKind::File).contains("auth.json"));
     }

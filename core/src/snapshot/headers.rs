@@ -1,6 +1,6 @@
 //! The headers of a request with a login.
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::AuthMode;
 use crate::error::{Error, ErrorKind, Result};
@@ -58,7 +58,7 @@ pub(crate) fn is_header_value(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
 }
 
-/// The same as `reqwest` has them.
+/// `headers` as the crate `http` has them.
 pub(super) fn header_map(headers: &[Header]) -> HeaderMap {
     let sensitive = |(name, value): &Header| {
         let name = HeaderName::from_bytes(name.as_bytes()).expect("a constant");

@@ -97,7 +97,7 @@ impl Events {
 }
 
 /// Has a manager's events delivered until it is stopped or dropped; see
-/// [`AuthManager::deliver_events`](crate::AuthManager::deliver_events).
+/// [`deliver_events`](crate::bindings::deliver_events).
 #[derive(Debug)]
 #[must_use = "dropping this ends it"]
 pub struct Subscription(Background);

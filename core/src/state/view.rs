@@ -30,6 +30,7 @@ pub(crate) enum Relation {
 
 /// How the store's record relates to a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SyncOutcome {
     /// Nothing shows whether the stored login is the snapshot's: nothing is adopted for it.
     SkippedMissingIdentity,

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::{AuthStorage, Loaded, Swap, Version};
 use crate::auth_dot_json::AuthDotJson;
 use crate::ledger::Ledger;
-use crate::process;
 use crate::secret::Fingerprint;
 
 /// Runs the suite. Every call of `open` opens another handle on one store, which is empty at
@@ -23,17 +22,6 @@ pub async fn run(open: impl Fn() -> Arc<dyn AuthStorage>) {
     proves_readiness_without_writing(&*store, &*other).await;
     excludes_other_holders(&*store, &*other).await;
     deletes_only_what_was_seen(&*store, &*other).await;
-}
-
-/// [`run`] on this crate's own thread, for the bindings; what is broken, if anything.
-pub async fn broken_by(open: impl Fn() -> Arc<dyn AuthStorage> + Send + 'static) -> Option<String> {
-    let worker = match process::handle() {
-        Ok(worker) => worker,
-        Err(error) => return Some(error.to_string()),
-    };
-    let panic = worker.spawn(run(open)).await.err()?.try_into_panic().ok()?;
-    let text = panic.downcast_ref::<String>().cloned();
-    text.or_else(|| panic.downcast_ref().map(|text: &&str| (*text).to_owned()))
 }
 
 async fn starts_empty(store: &dyn AuthStorage) {

@@ -29,11 +29,19 @@ pub type StoreAnswer<'a, T> = BoxFuture<'a, Result<T, StoreFailure>>;
 
 /// What a custom store holds.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Stored {
     /// The text that was saved, as it is.
     pub record: Secret,
     /// The name of this state of the store; no secret.
     pub version: String,
+}
+
+impl Stored {
+    /// The text `record`, which was saved as `version`.
+    pub fn new(record: Secret, version: impl Into<String>) -> Self {
+        Self { record, version: version.into() }
+    }
 }
 
 /// A store of one login in a place of your own, such as a row of a database.
@@ -53,9 +61,9 @@ pub struct Stored {
 /// store can be written shows with the save only; what could not be saved is used, and saved later.
 ///
 /// ```
-/// use codex_auth_sdk::{
-///     AuthManager, CustomStorage, CustomStore, Environment, Secret, StoreAnswer, Stored,
-/// };
+/// use codex_auth_sdk::environment::Environment;
+/// use codex_auth_sdk::storage::{CustomStorage, CustomStore, StoreAnswer, Stored};
+/// use codex_auth_sdk::{AuthManager, Secret};
 /// use std::sync::{Arc, Mutex};
 ///
 /// /// A row in memory, by the number of its saves.
@@ -81,7 +89,7 @@ pub struct Stored {
 ///
 ///     fn load(&self) -> StoreAnswer<'_, Option<Stored>> {
 ///         let row = self.0.lock().expect("no panic");
-///         let stored = row.1.clone().map(|record| Stored { record, version: row.0.to_string() });
+///         let stored = row.1.clone().map(|record| Stored::new(record, row.0.to_string()));
 ///         Box::pin(async { Ok(stored) })
 ///     }
 ///

@@ -17,12 +17,12 @@ use crate::process::ProcessId;
 /// A store in memory. Clones share one login.
 ///
 /// ```
-/// use codex_auth_sdk::{AuthDotJson, AuthStorage, EphemeralStorage};
+/// use codex_auth_sdk::storage::{AuthDotJson, AuthStorage, EphemeralStorage};
 ///
 /// let record = AuthDotJson::parse(br#"{"OPENAI_API_KEY": "sk-1"}"#)?;
 /// let storage = EphemeralStorage::new(Some(record));
 /// assert!(storage.load_now().is_some());
-/// # Ok::<(), codex_auth_sdk::InvalidRecord>(())
+/// # Ok::<(), codex_auth_sdk::storage::InvalidRecord>(())
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct EphemeralStorage(Arc<ArcSwap<State>>);

@@ -175,7 +175,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::simulation::simulated;
+    use crate::paused::simulated;
 
     /// Holds the calls up that come after it, until the sender is dropped.
     async fn hang(calls: &FileCalls) -> mpsc::Sender<()> {

@@ -3,8 +3,6 @@
 mod item;
 #[cfg(any(test, target_os = "macos", windows))]
 mod item_lanes;
-#[cfg(any(test, feature = "test-util"))]
-pub(crate) mod memory;
 #[cfg(any(target_os = "macos", windows))]
 mod native;
 mod patient;

@@ -71,8 +71,8 @@ pub(crate) fn http_client(config: &HttpTokenEndpointConfig, more: &[&Url]) -> Re
     builder.build().map_err(failed)
 }
 
-/// Trusts the system's authorities, and those in the file `extra`.
-fn tls(extra: Option<&Path>) -> Result<ClientConfig> {
+/// A TLS set-up that trusts the system's certificate authorities, and those in the PEM file `extra`.
+pub(crate) fn tls(extra: Option<&Path>) -> Result<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
     let authorities = extra.map(read_authorities).transpose()?.unwrap_or_default();
     let verifier =

@@ -30,6 +30,7 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// How the body of a token request is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum TokenEncoding {
     /// JSON, as the Codex CLI sends it.
     #[default]
@@ -40,6 +41,7 @@ pub enum TokenEncoding {
 
 /// Where and how to reach the authorization server.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct HttpTokenEndpointConfig {
     /// Where refresh tokens are redeemed.
     pub token_url: Url,
@@ -57,6 +59,28 @@ pub struct HttpTokenEndpointConfig {
     pub proxy: Option<ProxyUrl>,
     /// A PEM file of certificate authorities to trust besides the system's.
     pub ca_certificate: Option<PathBuf>,
+}
+
+impl HttpTokenEndpointConfig {
+    /// The endpoints of one OAuth client, for a program that calls itself `originator`; everything
+    /// else is the default.
+    pub fn new(
+        token_url: Url,
+        revoke_url: Url,
+        client_id: impl Into<String>,
+        originator: impl Into<String>,
+    ) -> Self {
+        Self {
+            token_url,
+            revoke_url,
+            client_id: client_id.into(),
+            originator: originator.into(),
+            user_agent: None,
+            encoding: TokenEncoding::default(),
+            proxy: None,
+            ca_certificate: None,
+        }
+    }
 }
 
 /// A [`TokenEndpoint`] over HTTP/2 or HTTP/1.1, and TLS. Nothing is opened before the first request.
@@ -146,11 +170,10 @@ impl TokenEndpoint for HttpTokenEndpoint {
                 ("grant_type", "refresh_token"),
                 ("refresh_token", refresh_token.expose()),
             ];
-            let no_answer = |detail| NoAnswer { detail, retry_after: None };
             let start = Instant::now();
             match self.post(&self.config.token_url, &fields, timeout).await {
-                Posted::NotWritten(detail) => Redemption::NotSpent(no_answer(detail)).into(),
-                Posted::Unanswered(detail) => Redemption::InDoubt(no_answer(detail)).into(),
+                Posted::NotWritten(detail) => Redemption::NotSpent(NoAnswer::new(detail)).into(),
+                Posted::Unanswered(detail) => Redemption::InDoubt(NoAnswer::new(detail)).into(),
                 Posted::Answered(response) => {
                     let left = timeout.saturating_sub(start.elapsed());
                     self.read(response, left).await

@@ -10,13 +10,10 @@
 use std::fs;
 use std::sync::Arc;
 
-use codex_auth_examples::install_tls;
-use codex_auth_sdk::{
-    AuthClient, AuthManager, CustomStorage, CustomStore, Environment, Secret, StoreAnswer,
-    StoreFailure, Stored,
-};
+use codex_auth_sdk::environment::Environment;
+use codex_auth_sdk::storage::{CustomStorage, CustomStore, StoreAnswer, StoreFailure, Stored};
+use codex_auth_sdk::{AuthClient, AuthManager, Secret};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
-use reqwest::Client;
 
 const LOGIN: TableDefinition<'_, (), (u64, String)> = TableDefinition::new("login");
 
@@ -37,7 +34,7 @@ impl Row {
         let row = self.0.begin_read()?.open_table(LOGIN)?.get(())?;
         Ok(row.map(|row| {
             let (version, record) = row.value();
-            Stored { record: Secret::new(record), version: version.to_string() }
+            Stored::new(Secret::new(record), version.to_string())
         }))
     }
 
@@ -80,7 +77,6 @@ impl CustomStore for Row {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), StoreFailure> {
-    install_tls();
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
@@ -104,7 +100,7 @@ async fn send(row: Row, url: &str, origins: &[&str]) -> Result<(), StoreFailure>
         .allowed_origins(origins.iter().map(ToString::to_string).collect())
         .build()
         .await?;
-    let client = AuthClient::new(manager, Client::builder())?;
+    let client = AuthClient::new(manager)?;
     let response = client.send(client.http().get(url)).await?;
     println!("{}", response.status().as_u16());
     Ok(())

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use chrono::{SecondsFormat, Utc};
 use codex_auth_examples::stop_signal;
-use codex_auth_sdk::{AuthManager, AuthManagerBuilder, Event, seconds};
+use codex_auth_sdk::{AuthManager, AuthManagerBuilder, Event};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -48,7 +48,8 @@ fn builder() -> Result<AuthManagerBuilder> {
     match arguments.as_slice() {
         [] => Ok(AuthManager::builder()),
         [option, window] if option == "--refresh-window" => {
-            Ok(AuthManager::builder().refresh_window(seconds("refresh_window", window.parse()?)?))
+            let window = Duration::try_from_secs_f64(window.parse()?)?;
+            Ok(AuthManager::builder().refresh_window(window))
         }
         _ => Err("usage: guardian [--refresh-window SECONDS]".into()),
     }

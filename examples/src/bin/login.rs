@@ -52,7 +52,8 @@ async fn with_device_code(manager: &AuthManager) -> Result<CodexAuth> {
 }
 
 async fn by_hand(manager: &AuthManager) -> Result<CodexAuth> {
-    let options = LoginOptions { manual: true, ..LoginOptions::default() };
+    let mut options = LoginOptions::default();
+    options.manual = true;
     let login = manager.login_with_browser(options).await?;
     println!("Open this address where there is a browser:\n\n{}\n", login.authorization_url());
     println!("It ends up at a page that cannot be shown. Paste the address of that:");

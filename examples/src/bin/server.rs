@@ -10,10 +10,10 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
-use codex_auth_examples::{install_tls, stop_signal};
+use codex_auth_examples::stop_signal;
+use codex_auth_sdk::reqwest::Response;
 use codex_auth_sdk::{AuthClient, AuthManager, RequestError};
 use futures_util::future::join_all;
-use reqwest::{Client, Response};
 use tokio::net::TcpListener;
 
 const CALLS: usize = 20;
@@ -32,13 +32,12 @@ impl Service {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    install_tls();
     let mut arguments = std::env::args().skip(1);
     let (Some(port), Some(url)) = (arguments.next(), arguments.next()) else {
         return Err("usage: server PORT URL [ALLOWED_ORIGIN...]".into());
     };
     let manager = AuthManager::builder().allowed_origins(arguments.collect()).build().await?;
-    let client = AuthClient::new(manager, Client::builder())?;
+    let client = AuthClient::new(manager)?;
     let routes =
         Router::new().route("/", get(call_at_once)).with_state(Arc::new(Service { client, url }));
     let listener = TcpListener::bind(("127.0.0.1", port.parse()?)).await?;

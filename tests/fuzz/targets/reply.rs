@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| codex_auth_sdk::hostile::reply(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| hostile::reply(input));

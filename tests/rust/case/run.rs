@@ -11,6 +11,7 @@ use codex_auth_sdk::{
     AuthManager, AuthManagerBuilder, CodexAuth, Error, LogoutOptions, UnauthorizedRecovery,
 };
 use codex_auth_tests::issuer::{Issuer, Realm};
+use codex_auth_tests::options::with;
 use codex_auth_tests::options::with_option;
 use serde_json::{Map, Value, json};
 use tokio::task::JoinHandle;
@@ -238,7 +239,7 @@ impl Run {
             }
             "logout" => {
                 let revoke = fields.take("revoke") != json!(false);
-                let options = LogoutOptions { revoke, ..LogoutOptions::default() };
+                let options = with(LogoutOptions::default(), |it| it.revoke = revoke);
                 let result = manager.logout(options).await;
                 Ok(self.result(
                     result,

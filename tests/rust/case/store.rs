@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use codex_auth_sdk::{
-    AuthDotJson, AuthStorage, CustomStorage, Environment, EphemeralStorage, FileStorage,
-    KeyringItem, KeyringStorage, system_keyring,
+use codex_auth_sdk::environment::Environment;
+use codex_auth_sdk::storage::{
+    AuthDotJson, AuthStorage, CustomStorage, EphemeralStorage, FileStorage, KeyringItem,
+    KeyringStorage, system_keyring,
 };
 use codex_auth_tests::row::Client;
 use codex_auth_tests::session_keyring::secret_tool;

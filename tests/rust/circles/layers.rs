@@ -7,7 +7,7 @@ pub(crate) const CORE: &str = "core/src";
 
 /// The layers, from the top; in each the modules that it is made of.
 const LAYERS: [&[&str]; 13] = [
-    &["hostile", "simulation"],
+    &["bindings", "seams"],
     &["client"],
     &["manager"],
     &["upkeep"],

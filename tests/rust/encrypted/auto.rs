@@ -1,7 +1,8 @@
 //! `auto` where it prefers the encrypted file.
 
-use codex_auth_sdk::simulation::Condition;
-use codex_auth_sdk::{AuthStorage, StoreKind, Swap};
+use codex_auth_sdk::StoreKind;
+use codex_auth_sdk::storage::{AuthStorage, Swap};
+use codex_auth_tests::memory_keyring::Condition;
 
 use crate::machine::{Machine, commit, load, login, parse, secrets, token};
 

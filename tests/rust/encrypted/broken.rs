@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
-use codex_auth_sdk::{AuthStorage, Keyring, Version};
+use codex_auth_sdk::storage::{AuthStorage, Keyring, Version};
 use serde_json::json;
 
 use crate::machine::{Machine, load, login, parse, secrets, token};

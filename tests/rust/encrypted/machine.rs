@@ -7,11 +7,13 @@ use std::sync::Arc;
 use age::scrypt;
 use age::secrecy::SecretString;
 use chrono::DateTime;
-use codex_auth_sdk::simulation::{MemoryKeyring, simulated};
-use codex_auth_sdk::{
-    AuthDotJson, AuthStorage, AutoStorage, EncryptedStorage, Environment, KeyringItem, Loaded,
-    Secret, Swap,
+use codex_auth_sdk::Secret;
+use codex_auth_sdk::environment::Environment;
+use codex_auth_sdk::storage::{
+    AuthDotJson, AuthStorage, AutoStorage, EncryptedStorage, KeyringItem, Loaded, Swap,
 };
+use codex_auth_tests::memory_keyring::MemoryKeyring;
+use codex_auth_tests::paused::simulated;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -9,13 +9,13 @@ use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
-use codex_auth_sdk::simulation::Condition;
-use codex_auth_sdk::{
-    AuthManager, AuthStorage, Environment, KeyringItem, LogoutOptions, Secret, Swap, Version,
-    conformance,
-};
+use codex_auth_sdk::environment::Environment;
+use codex_auth_sdk::storage::{AuthStorage, KeyringItem, Swap, Version, conformance};
+use codex_auth_sdk::{AuthManager, LogoutOptions, Secret};
 use codex_auth_tests::issuer::Issuer;
 use codex_auth_tests::log::Log;
+use codex_auth_tests::memory_keyring::Condition;
+use codex_auth_tests::options::with;
 use serde_json::json;
 
 use self::machine::{Machine, commit, load, login, parse, secrets, token};
@@ -216,7 +216,7 @@ async fn a_manager_refreshes_and_signs_out() {
     assert!(stored.contains(&tokens[0]));
     assert!(
         manager
-            .logout(LogoutOptions { revoke: false, ..LogoutOptions::default() })
+            .logout(with(LogoutOptions::default(), |it| it.revoke = false))
             .await
             .expect("signed out")
             .removed

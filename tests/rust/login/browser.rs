@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use codex_auth_sdk::{AuthMode, IdTokenValidation, LoginOptions, Secret};
+use codex_auth_tests::options::with;
 use serde_json::json;
 
 use crate::scene::{Scene, options, refused, visit, within};
@@ -61,7 +62,7 @@ async fn a_new_login_takes_the_place_of_another_accounts_whole() {
 async fn what_was_replaced_is_revoked_if_asked_for_and_after_the_save() {
     let scene = Scene::signed_in().await;
     let manager = scene.manager().await;
-    let options = LoginOptions { revoke_replaced: true, ..options() };
+    let options = with(options(), |it| it.revoke_replaced = true);
     let login = within(manager.login_with_browser(options)).await.expect("begun");
     visit(login.authorization_url()).await;
     within(login.wait()).await.expect("signed in");
@@ -92,10 +93,10 @@ async fn cancelling_frees_the_port_and_changes_nothing() {
     let login = within(manager.login_with_browser(options())).await.expect("begun");
     let port: u16 =
         login.redirect_uri().split([':', '/']).nth(4).expect("a port").parse().expect("one");
-    let on_it = LoginOptions { ports: vec![port], ..options() };
+    let on_it = with(options(), |it| it.ports = vec![port]);
     let busy = within(manager.login_with_browser(on_it.clone())).await.expect_err("taken");
     assert_eq!(busy.code(), "login_port_busy");
-    let next_free = LoginOptions { ports: vec![port, 0], ..options() };
+    let next_free = with(options(), |it| it.ports = vec![port, 0]);
     drop(within(manager.login_with_browser(next_free)).await.expect("the next one"));
     login.cancel();
     assert_eq!(refused(within(login.wait()).await).code(), "login_cancelled");
@@ -117,7 +118,7 @@ async fn who_waits_does_not_keep_it_going() {
 async fn nobody_is_waited_for_for_ever() {
     let scene = Scene::new();
     let manager = scene.manager().await;
-    let options = LoginOptions { timeout: Some(Duration::from_millis(20)), ..options() };
+    let options = with(options(), |it| it.timeout = Some(Duration::from_millis(20)));
     let login = within(manager.login_with_browser(options)).await.expect("begun");
     assert_eq!(refused(within(login.wait()).await).code(), "login_timeout");
     assert_eq!(scene.stored(), None);
@@ -127,7 +128,7 @@ async fn nobody_is_waited_for_for_ever() {
 async fn an_address_that_is_pasted_does_where_nobody_can_listen() {
     let scene = Scene::new();
     let manager = scene.manager().await;
-    let options = LoginOptions { manual: true, ..LoginOptions::default() };
+    let options = with(LoginOptions::default(), |it| it.manual = true);
     let login = within(manager.login_with_browser(options)).await.expect("begun");
     assert_eq!(login.redirect_uri(), "http://localhost:1455/auth/callback");
     let page = reqwest::Client::builder()
@@ -149,7 +150,7 @@ async fn a_login_of_another_workspace_is_refused_and_not_saved() {
     let scene = Scene::signed_in().await;
     let before = scene.stored();
     let pinned = scene.builder().account_id("acct-a").build().await.expect("a manager");
-    let named = LoginOptions { allowed_workspaces: vec!["acct-x".to_owned()], ..options() };
+    let named = with(options(), |it| it.allowed_workspaces = vec!["acct-x".to_owned()]);
     for (manager, options) in [(scene.manager().await, named), (pinned, options())] {
         let login = within(manager.login_with_browser(options)).await.expect("begun");
         assert_eq!(visit(login.authorization_url()).await.status(), 400);
@@ -157,7 +158,7 @@ async fn a_login_of_another_workspace_is_refused_and_not_saved() {
         assert_eq!(error.code(), "login_workspace_not_allowed");
         assert_eq!(scene.stored(), before);
     }
-    let named = LoginOptions { allowed_workspaces: vec!["acct-device".to_owned()], ..options() };
+    let named = with(options(), |it| it.allowed_workspaces = vec!["acct-device".to_owned()]);
     let manager = scene.manager().await;
     let login = within(manager.login_with_browser(named)).await.expect("begun");
     assert!(login.authorization_url().contains("allowed_workspace_id=acct-device"));
@@ -179,7 +180,7 @@ async fn nobody_is_asked_where_the_login_could_not_be_saved() {
 async fn an_id_token_that_must_be_checked_and_cannot_is_no_login() {
     let scene = Scene::new();
     let manager = scene.manager().await;
-    let options = LoginOptions { id_token_validation: IdTokenValidation::Required, ..options() };
+    let options = with(options(), |it| it.id_token_validation = IdTokenValidation::Required);
     let login = within(manager.login_with_browser(options)).await.expect("begun");
     visit(login.authorization_url()).await;
     assert_eq!(refused(within(login.wait()).await).code(), "login_failed");

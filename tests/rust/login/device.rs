@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
-use codex_auth_sdk::LoginOptions;
+use codex_auth_tests::options::with;
 use serde_json::json;
 
 use crate::scene::{Scene, options, refused, within};
@@ -78,7 +78,7 @@ async fn a_device_login_that_ends_early_changes_nothing() {
     assert_eq!(within(events.next()).await.expect("told").kind(), "login_pending");
     login.cancel();
     assert_eq!(refused(within(login.wait()).await).code(), "login_cancelled");
-    let short = LoginOptions { timeout: Some(Duration::from_millis(1)), ..options() };
+    let short = with(options(), |it| it.timeout = Some(Duration::from_millis(1)));
     let login = within(manager.login_with_device_code(short)).await.expect("begun");
     assert_eq!(refused(within(login.wait()).await).code(), "login_timeout");
     assert_eq!(scene.stored(), before);

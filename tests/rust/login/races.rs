@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use codex_auth_sdk::LogoutOptions;
 use codex_auth_tests::contender::{Contender, Language};
+use codex_auth_tests::options::with;
 use serde_json::json;
 
 use crate::scene::{Scene, options, visit, within};
@@ -130,7 +131,7 @@ async fn g3_another_accounts_login_is_removed_only_if_that_is_said() {
     let error = within(manager.logout(LogoutOptions::default())).await.expect_err("another's");
     assert_eq!(error.code(), "identity_mismatch");
     assert!(scene.stored().is_some());
-    let any = LogoutOptions { any_account: true, ..LogoutOptions::default() };
+    let any = with(LogoutOptions::default(), |it| it.any_account = true);
     assert!(within(manager.logout(any)).await.expect("signed out").removed);
     assert_eq!(scene.stored(), None);
     assert_eq!(scene.realm().stats()["revocations"], json!(["refresh:b0"]));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use codex_auth_sdk::{AuthManager, AuthManagerBuilder, CodexAuth, Error, LoginOptions, Result};
 use codex_auth_tests::issuer::{Issuer, Realm};
+use codex_auth_tests::options::with;
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -81,7 +82,7 @@ impl Scene {
 
 /// Any port that is free.
 pub(crate) fn options() -> LoginOptions {
-    LoginOptions { ports: vec![0], ..LoginOptions::default() }
+    with(LoginOptions::default(), |it| it.ports = vec![0])
 }
 
 /// A browser that goes where it is sent.

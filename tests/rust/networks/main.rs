@@ -12,9 +12,9 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
-use codex_auth_sdk::{
-    AuthManager, Environment, HttpTokenEndpoint, HttpTokenEndpointConfig, TokenEncoding,
-};
+use codex_auth_sdk::AuthManager;
+use codex_auth_sdk::environment::Environment;
+use codex_auth_sdk::token_endpoint::{HttpTokenEndpoint, HttpTokenEndpointConfig};
 use codex_auth_tests::contender::{Contender, Language};
 use codex_auth_tests::issuer::{Issuer, Realm};
 use codex_auth_tests::log::Log;
@@ -252,16 +252,10 @@ async fn g9_neither_a_proxys_password_nor_a_token_is_shown() {
     secrets.extend([PASSWORD, wrong].map(|password| BASE64.encode(format!("{USER}:{password}"))));
     let mut shown = String::new();
     for (password, is_right) in [(wrong, false), (PASSWORD, true)] {
-        let config = HttpTokenEndpointConfig {
-            token_url: machine.at("localhost").parse().expect("a URL"),
-            revoke_url: machine.at("localhost").parse().expect("a URL"),
-            client_id: "client".to_owned(),
-            originator: "test".to_owned(),
-            user_agent: None,
-            encoding: TokenEncoding::Json,
-            proxy: Some(proxy.url(password).parse().expect("a proxy")),
-            ca_certificate: Some(machine.path("ca.pem").into()),
-        };
+        let url = || machine.at("localhost").parse().expect("a URL");
+        let mut config = HttpTokenEndpointConfig::new(url(), url(), "client", "test");
+        config.proxy = Some(proxy.url(password).parse().expect("a proxy"));
+        config.ca_certificate = Some(machine.path("ca.pem").into());
         let endpoint = Arc::new(HttpTokenEndpoint::new(config, Environment::default()));
         let builder = AuthManager::builder().codex_home(machine.home.path());
         let builder = builder.proxy(proxy.url(password)).token_endpoint(endpoint.clone());

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use codex_auth_sdk::{AuthManager, BoxFuture, Clock, DeviceLogin, Environment, SystemClock};
+use codex_auth_sdk::environment::{BoxFuture, Clock, Environment, SystemClock};
+use codex_auth_sdk::{AuthManager, DeviceLogin};
 use serde_json::{Value, json};
 
 use crate::scene::{Scene, options, refused};
@@ -36,7 +37,8 @@ impl Clock for Pauses {
 /// A device whose user has been told where to go.
 async fn device(scene: &mut Scene) -> (AuthManager, DeviceLogin, Arc<Pauses>) {
     let pauses = Arc::new(Pauses::default());
-    let environment = Environment { clock: pauses.clone(), ..Environment::default() };
+    let mut environment = Environment::default();
+    environment.clock = pauses.clone();
     let manager = scene.builder().environment(environment).build().await.expect("a manager");
     let login = manager.login_with_device_code(options()).await.expect("begun");
     scene.browser.open(login.verification_uri()).await;

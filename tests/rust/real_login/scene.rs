@@ -7,6 +7,7 @@ use codex_auth_sdk::{
 use codex_auth_tests::chromium::Chromium;
 use codex_auth_tests::issuer::{IssuerProcess, Realm};
 use codex_auth_tests::oidc_provider;
+use codex_auth_tests::options::with;
 use codex_auth_tests::watchdog::Watchdog;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -92,12 +93,11 @@ impl Scene {
 
 /// What a standard server is asked for.
 pub(crate) fn options() -> LoginOptions {
-    LoginOptions {
-        protocol: LoginProtocol::Standard,
-        id_token_validation: IdTokenValidation::Required,
-        ports: vec![0],
-        ..LoginOptions::default()
-    }
+    with(LoginOptions::default(), |it| {
+        it.protocol = LoginProtocol::Standard;
+        it.id_token_validation = IdTokenValidation::Required;
+        it.ports = vec![0];
+    })
 }
 
 pub(crate) fn refused(outcome: Result<CodexAuth>) -> Error {

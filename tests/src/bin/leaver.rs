@@ -8,9 +8,12 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use codex_auth_sdk::simulation::{Condition, MemoryKeyring};
-use codex_auth_sdk::{AuthManager, Environment, KeyringStorage, process};
+use codex_auth_sdk::environment::Environment;
+use codex_auth_sdk::storage::KeyringStorage;
+use codex_auth_sdk::{AuthManager, bindings};
 use codex_auth_tests::issuer::Realm;
+use codex_auth_tests::memory_keyring::Condition;
+use codex_auth_tests::memory_keyring::MemoryKeyring;
 use serde_json::json;
 use shutdown_hooks::add_shutdown_hook;
 use tokio::runtime::Builder;
@@ -55,7 +58,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         }
         "has_waited" => {
             begin(&manager, realm);
-            assert!(!process::finish(Duration::from_millis(1)), "the reply is held");
+            assert!(!bindings::finish(Duration::from_millis(1)), "the reply is held");
         }
         "guarding" => {
             // There as long as the process is.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use codex_auth_sdk::{BoxFuture, Clock, Environment};
+use codex_auth_sdk::environment::{BoxFuture, Clock, Environment};
 
 /// Seconds of this clock in one of the world's.
 const SPEED: u32 = 20;
@@ -23,7 +23,9 @@ impl FastClock {
 
     /// The real world but for its time.
     pub(super) fn environment(self: &Arc<Self>) -> Environment {
-        Environment { clock: Arc::clone(self) as Arc<dyn Clock>, ..Environment::default() }
+        let mut environment = Environment::default();
+        environment.clock = Arc::clone(self) as Arc<dyn Clock>;
+        environment
     }
 
     /// Lets `duration` pass at once.

@@ -1,6 +1,6 @@
 //! The ways in which a request to the token endpoint can fail.
 
-use codex_auth_sdk::Redemption;
+use codex_auth_sdk::token_endpoint::Redemption;
 use serde_json::{Value, json};
 
 use super::sockets::Socket;

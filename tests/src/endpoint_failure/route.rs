@@ -6,10 +6,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use codex_auth_sdk::{
-    BoxFuture, Clock, Error, HttpTokenEndpoint, Redemption, Secret, TokenEndpoint, TokenReply,
-    TokenTypeHint,
+use codex_auth_sdk::environment::{BoxFuture, Clock};
+use codex_auth_sdk::token_endpoint::{
+    HttpTokenEndpoint, Redemption, TokenEndpoint, TokenReply, TokenTypeHint,
 };
+use codex_auth_sdk::{Error, Secret};
 use serde_json::{Value, json};
 
 use super::clock::FastClock;

@@ -4,10 +4,8 @@ use std::fmt::{self, Display};
 use std::sync::Arc;
 use std::time::Duration;
 
-use codex_auth_sdk::{
-    AuthManager, CodexAuth, Error, Redemption, RefusalReason, TokenEndpoint,
-    UnauthorizedRecoveryDecision,
-};
+use codex_auth_sdk::token_endpoint::{Redemption, RefusalReason, TokenEndpoint};
+use codex_auth_sdk::{AuthManager, CodexAuth, Error, UnauthorizedRecoveryDecision};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinSet;

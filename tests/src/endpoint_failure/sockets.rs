@@ -4,7 +4,8 @@ use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use codex_auth_sdk::{Environment, HttpTokenEndpoint, HttpTokenEndpointConfig, TokenEncoding};
+use codex_auth_sdk::environment::Environment;
+use codex_auth_sdk::token_endpoint::{HttpTokenEndpoint, HttpTokenEndpointConfig};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{Builder, Runtime};
 
@@ -90,16 +91,12 @@ impl Sockets {
 /// A client of the token endpoint at `url`, without its path.
 pub(super) fn endpoint(url: &str) -> HttpTokenEndpoint {
     let at = |path| format!("{url}{path}").parse().expect("a URL");
-    let config = HttpTokenEndpointConfig {
-        token_url: at("/oauth/token"),
-        revoke_url: at("/oauth/revoke"),
-        client_id: "client".to_owned(),
-        originator: "endpoint_failure".to_owned(),
-        user_agent: None,
-        proxy: None,
-        encoding: TokenEncoding::Json,
-        ca_certificate: None,
-    };
+    let config = HttpTokenEndpointConfig::new(
+        at("/oauth/token"),
+        at("/oauth/revoke"),
+        "client",
+        "endpoint_failure",
+    );
     HttpTokenEndpoint::new(config, Environment::default())
 }
 

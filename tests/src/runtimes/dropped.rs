@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
+use codex_auth_sdk::environment::BoxFuture;
 use codex_auth_sdk::{
-    AuthManager, BoxFuture, CodexAuth, LogoutOptions, SyncOutcome, UnauthorizedRecoveryDecision,
+    AuthManager, CodexAuth, LogoutOptions, SyncOutcome, UnauthorizedRecoveryDecision,
 };
 use serde_json::json;
 
 use super::drive::{block_on, poll_while};
 use super::world::{Store, World, is_welcome};
 use crate::issuer::Issuer;
+use crate::options::with;
 use crate::torture::Trial;
 
 /// A method as a future; whether it did what it is for.
@@ -104,11 +106,10 @@ fn is_over(
 fn is_logged_out(issuer: &Issuer, trial: &mut Trial, store: Store, most: usize) -> bool {
     let world = World::new(issuer, &format!("t{}", trial.tried), &json!({}));
     let (manager, auth) = world.manager(store);
-    let logout = manager.logout(LogoutOptions { revoke: false, ..LogoutOptions::default() });
+    let logout = manager.logout(with(LogoutOptions::default(), |it| it.revoke = false));
     let is_over = poll_while(logout, |polls| polls < most).is_some();
     // One that was begun goes on; one that was not is made up for.
-    let again =
-        block_on(manager.logout(LogoutOptions { revoke: false, ..LogoutOptions::default() }));
+    let again = block_on(manager.logout(with(LogoutOptions::default(), |it| it.revoke = false)));
     trial.tried += 1;
     let what = || format!("logout on a {store:?} store, dropped after {most} polls");
     trial.check(again.is_ok(), what);

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use codex_auth_sdk::{
-    AuthDotJson, AuthManager, AuthManagerBuilder, AuthStorage, BoxFuture, CodexAuth, Environment,
-    FileStorage, Ledger, Loaded, Readiness, RefreshLock, Result, Stamp, Swap, Version,
+use codex_auth_sdk::environment::{BoxFuture, Environment};
+use codex_auth_sdk::storage::{
+    AuthDotJson, AuthStorage, FileStorage, Ledger, Loaded, Readiness, RefreshLock, Stamp, Swap,
+    Version,
 };
+use codex_auth_sdk::{AuthManager, AuthManagerBuilder, CodexAuth, Result};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use codex_auth_sdk::KeyringItem;
+use codex_auth_sdk::storage::KeyringItem;
 
 /// What `item` holds; none where there is no such item.
 ///

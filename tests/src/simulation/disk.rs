@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use codex_auth_sdk::Stamp;
+use codex_auth_sdk::storage::Stamp;
 
 use super::executor::ProcessId;
 use super::record::Content;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use codex_auth_sdk::BoxFuture;
+use codex_auth_sdk::environment::BoxFuture;
 
 use crate::chance::{Chance, mix};
 

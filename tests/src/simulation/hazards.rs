@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use codex_auth_sdk::RefusalReason;
+use codex_auth_sdk::token_endpoint::RefusalReason;
 
 use super::Kind;
 use super::ledger::{PEOPLE, PersonId};

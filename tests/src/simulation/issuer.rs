@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use codex_auth_sdk::{
-    BoxFuture, Grant, NoAnswer, Redemption, RefusalReason, Result, Secret, TokenEndpoint,
-    TokenReply, TokenTypeHint,
+use codex_auth_sdk::environment::BoxFuture;
+use codex_auth_sdk::token_endpoint::{
+    Grant, NoAnswer, Redemption, RefusalReason, TokenEndpoint, TokenReply, TokenTypeHint,
 };
+use codex_auth_sdk::{Result, Secret};
 use tokio::sync::oneshot;
 
 use super::executor::{First, ProcessId, first};
@@ -143,11 +144,11 @@ impl Endpoint {
         state.ledger.pairs[pair].delivered = (self.life, state.now());
         let known = &state.ledger.pairs[pair];
         let manners = &self.world.hazards.manners;
-        Grant {
-            id_token: (!manners.omits_id).then(|| Secret::new(known.id.clone())),
-            access_token: Some(Secret::new(known.access.clone())),
-            refresh_token: manners.rotates.then(|| Secret::new(known.refresh.clone())),
-        }
+        let mut grant = Grant::default();
+        grant.id_token = (!manners.omits_id).then(|| Secret::new(known.id.clone()));
+        grant.access_token = Some(Secret::new(known.access.clone()));
+        grant.refresh_token = manners.rotates.then(|| Secret::new(known.refresh.clone()));
+        grant
     }
 }
 
@@ -169,7 +170,11 @@ impl TokenEndpoint for Endpoint {
                 }
                 First::Left(Err(_)) | First::Right(()) => (Answer::InDoubt, None),
             };
-            let no_answer = |retry_after| NoAnswer { detail: "a fault".to_owned(), retry_after };
+            let no_answer = |retry_after| {
+                let mut no_answer = NoAnswer::new("a fault");
+                no_answer.retry_after = retry_after;
+                no_answer
+            };
             let redemption = match answer {
                 Answer::Granted(pair) => Redemption::Granted(self.receive(pair)),
                 Answer::Refused(reason) => {
@@ -180,7 +185,7 @@ impl TokenEndpoint for Endpoint {
                 Answer::Declined => Redemption::Declined(no_answer(None)),
                 Answer::InDoubt => Redemption::InDoubt(no_answer(None)),
             };
-            TokenReply { redemption, date }
+            TokenReply::new(redemption, date)
         })
     }
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::options::with;
 use codex_auth_sdk::{
     AuthManager, CodexAuth, LogoutOptions, RefreshMode, Result, SyncOutcome,
     UnauthorizedRecoveryDecision,
@@ -247,7 +248,7 @@ impl Program {
             });
         }
         let revoke = self.world.chance.happens(0.5);
-        let outcome = manager.logout(LogoutOptions { revoke, ..LogoutOptions::default() }).await;
+        let outcome = manager.logout(with(LogoutOptions::default(), |it| it.revoke = revoke)).await;
         guard.end(outcome.as_ref().map_or_else(codex_auth_sdk::Error::code, |_| "ok"));
         if let Some(member) = self.world.state().members.get_mut(&self.process) {
             member.signs_out = None;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
-use codex_auth_sdk::{AuthDotJson, Fingerprint, InvalidRecord, Version};
+use codex_auth_sdk::storage::{AuthDotJson, Fingerprint, InvalidRecord, Version};
 use serde_json::{Value, json};
 
 use super::ledger::{FamilyId, Ledger, PEOPLE, Pair, PairId, PersonId};

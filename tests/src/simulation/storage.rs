@@ -5,10 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use codex_auth_sdk::{
-    AuthDotJson, AuthStorage, BoxFuture, Error, ErrorKind, Ledger, Loaded, Readiness, RefreshLock,
-    Result, Stamp, Swap, Version,
+use codex_auth_sdk::environment::BoxFuture;
+use codex_auth_sdk::storage::{
+    AuthDotJson, AuthStorage, Ledger, Loaded, Readiness, RefreshLock, Stamp, Swap, Version,
 };
+use codex_auth_sdk::{Error, ErrorKind, Result};
 
 use super::disk::{Hold, Lock};
 use super::executor::ProcessId;
@@ -37,10 +38,10 @@ impl Storage {
         let mut state = self.world.state();
         state.disk.reads += 1;
         let Some(content) = state.disk.content() else {
-            return Some(Loaded { record: None, version: Version::absent() });
+            return Some(Loaded::new(None, Version::absent()));
         };
         let record = content.parsed.as_ref().ok()?;
-        Some(Loaded { record: Some(Arc::clone(record)), version: content.version.clone() })
+        Some(Loaded::new(Some(Arc::clone(record)), content.version.clone()))
     }
 
     async fn read_patiently(&self) -> Result<Loaded> {

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use codex_auth_sdk::{AuthManagerBuilder, BoxFuture, Clock, Environment, Random as _, Spawner};
+use codex_auth_sdk::AuthManagerBuilder;
+use codex_auth_sdk::environment::{BoxFuture, Clock, Environment, Random as _, Spawner};
 use tokio::sync::watch;
 
 use super::executor::{Executor, ProcessId};
@@ -49,11 +50,11 @@ impl World {
     }
 
     pub(super) fn environment(&self, process: ProcessId) -> Environment {
-        Environment {
-            clock: Arc::new(ProcessClock(self.executor.clone())),
-            spawner: Arc::new(ProcessTasks { executor: self.executor.clone(), process }),
-            random: Arc::clone(&self.chance) as _,
-        }
+        Environment::new(
+            Arc::new(ProcessClock(self.executor.clone())),
+            Arc::new(ProcessTasks { executor: self.executor.clone(), process }),
+            Arc::clone(&self.chance) as _,
+        )
     }
 
     /// Options of the manager that `process` makes in this `life`.

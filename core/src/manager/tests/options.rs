@@ -132,9 +132,10 @@ async fn a_sign_in_that_makes_no_sense_is_refused() {
 #[test]
 fn numbers_and_words_that_are_no_value_are_refused() {
     for number in [-1.0, -0.001, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300] {
-        let error = crate::seconds("lock_timeout", number).expect_err("no duration");
+        let error = crate::option_value::seconds("lock_timeout", number).expect_err("no duration");
         assert_clear(&error, "lock_timeout", &number.to_string());
-        let error = crate::milliseconds("lockTimeoutMs", number).expect_err("no duration");
+        let error =
+            crate::option_value::milliseconds("lockTimeoutMs", number).expect_err("no duration");
         assert_clear(&error, "lockTimeoutMs", &number.to_string());
     }
     for word in ["", "Auto", "auto "] {

@@ -15,8 +15,8 @@ use crate::auth_dot_json::AuthDotJson;
 use crate::environment::{BoxFuture, Clock, Environment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Ledger;
+use crate::paused::simulated;
 use crate::secret::Secret;
-use crate::simulation::simulated;
 use crate::snapshot::CodexAuth;
 use crate::storage::{
     AuthStorage, EphemeralStorage, Loaded, Readiness, RefreshLock, Stamp, Swap, Version,

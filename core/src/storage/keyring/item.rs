@@ -16,7 +16,7 @@ impl KeyringItem {
     /// The login of the folder `home`, which must be resolved to its real path.
     ///
     /// ```
-    /// let item = codex_auth_sdk::KeyringItem::login("/home/user/.codex".as_ref());
+    /// let item = codex_auth_sdk::storage::KeyringItem::login("/home/user/.codex".as_ref());
     /// assert_eq!(item.to_string(), "\"Codex Auth\", cli|59448a44901f7128");
     /// ```
     pub fn login(home: &Path) -> Self {

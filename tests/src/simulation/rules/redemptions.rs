@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use codex_auth_sdk::RefusalReason;
+use codex_auth_sdk::token_endpoint::RefusalReason;
 
 use super::LAG;
 use crate::simulation::disk::Lock;

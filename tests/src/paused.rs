@@ -1,5 +1,5 @@
 //! The world under a paused clock: time that passes when everybody waits, tasks on the runtime at
-//! hand, and chance that repeats.
+//! hand, and chance that repeats. The core's own tests have this file too.
 
 use std::io;
 use std::sync::Arc;
@@ -8,9 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
-pub use crate::storage::keyring::memory::{Condition, MemoryKeyring};
-
-use crate::environment::{BoxFuture, Clock, Environment, Random, Spawner};
+use codex_auth_sdk::environment::{BoxFuture, Clock, Environment, Random, Spawner};
 
 /// An environment on the Tokio runtime that this is called on, whose clock stands still unless
 /// every task waits (`start_paused`). The wall clock starts at `start`.
@@ -19,11 +17,8 @@ use crate::environment::{BoxFuture, Clock, Environment, Random, Spawner};
 ///
 /// Outside of a Tokio runtime, once a task is spawned.
 pub fn simulated(start: DateTime<Utc>) -> Environment {
-    Environment {
-        clock: Arc::new(TokioClock { start, origin: Instant::now() }),
-        spawner: Arc::new(TokioSpawner),
-        random: Arc::new(Middle),
-    }
+    let clock = TokioClock { start, origin: Instant::now() };
+    Environment::new(Arc::new(clock), Arc::new(TokioSpawner), Arc::new(Middle))
 }
 
 struct TokioClock {

@@ -7,12 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::item::KeyringItem;
-use super::prompts::Prompts;
-use super::provider::Keyring;
-use crate::environment::BoxFuture;
-use crate::error::{Error, ErrorKind, Result};
-use crate::secret::Secret;
+use codex_auth_sdk::environment::BoxFuture;
+use codex_auth_sdk::storage::{Keyring, KeyringItem, Prompts};
+use codex_auth_sdk::{Error, ErrorKind, Result, Secret};
 
 /// A keyring in memory. Clones share its items.
 #[derive(Debug, Clone, Default)]

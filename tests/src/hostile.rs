@@ -1,31 +1,25 @@
-//! What must hold of input that somebody else wrote, whatever it is. Fuzz targets and ordinary tests
-//! feed these with bytes.
+//! What must hold of input that another program wrote, whatever it is. Fuzz targets and ordinary
+//! tests feed these with bytes.
 //!
 //! # Panics
 //!
 //! Each of these functions, where it does not hold.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
+use codex_auth_sdk::seams::{self, Judged, Note, classify, is_mounted, is_temp_name, lock_path};
+use codex_auth_sdk::storage::{AuthDotJson, Fingerprint, Ledger, TokenData};
+use codex_auth_sdk::token_endpoint::{Grant, NoAnswer, Redemption, RefusalReason};
+use codex_auth_sdk::{AuthMode, CodexAuth, Secret};
 use serde_json::Value;
 use serde_json::value::RawValue;
-
-use crate::auth_dot_json::{AuthDotJson, TokenData};
-use crate::claims::{AccessTokenTimes, IdTokenClaims};
-use crate::clock::{Skew, Timekeeping};
-use crate::environment::{BootId, Moment};
-use crate::identity::IdentityMatch;
-use crate::ledger::{Knowledge, LARGEST_LEDGER, Ledger, SHARED_REFUSAL};
-use crate::secret::{Fingerprint, Secret};
-use crate::snapshot::{AuthMode, CodexAuth, is_header_value};
-use crate::token_endpoint::{
-    Grant, NoAnswer, Redemption, RefusalReason, Reply, classify, retry_after,
-};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -52,22 +46,20 @@ pub fn claims(input: &[u8]) {
     let now = time_of(i64::from_le_bytes(*time));
     let token = format!("h.{}.s", URL_SAFE_NO_PAD.encode(payload));
     let json = serde_json::from_slice::<Value>(payload).ok().filter(Value::is_object);
-    assert_eq!(IdTokenClaims::parse(&token).is_some(), json.is_some());
-    let times = AccessTokenTimes::parse(&token);
-    if let Some(expires_at) = times.expires_at {
+    assert_eq!(seams::has_claims(&token), json.is_some());
+    if let Some(expires_at) = seams::end_of_token(&token) {
         let exp = json.as_ref().and_then(|json| json.get("exp"));
         assert_eq!(exp.and_then(Value::as_i64), Some(expires_at));
     }
-    IdTokenClaims::parse(&String::from_utf8_lossy(payload));
+    seams::has_claims(&String::from_utf8_lossy(payload));
 
-    let tokens = TokenData {
-        id_token: Secret::new(&*token),
-        access_token: Secret::new(token),
-        ..TokenData::default()
-    };
+    let mut tokens = TokenData::default();
+    tokens.id_token = Secret::new(&*token);
+    tokens.access_token = Secret::new(token);
+    let mut record = AuthDotJson::default();
+    record.tokens = Some(tokens);
     for last_refresh in [None, Some(now), Some(DateTime::UNIX_EPOCH)] {
-        let record =
-            AuthDotJson { tokens: Some(tokens.clone()), last_refresh, ..AuthDotJson::default() };
+        record.last_refresh = last_refresh;
         ages_in_one_direction(&login(&record).expect("tokens make a login"), now);
         hands_out_good_headers(&record);
     }
@@ -79,9 +71,8 @@ pub fn reply(input: &[u8]) {
     let status = u16::from_be_bytes([*high, *low]) % 1000;
     let (header, body) = rest.split_at(usize::from(*length).min(rest.len()));
     let now = time_of(1_800_000_000);
-    let retry_after = (!header.is_empty()).then(|| retry_after(header, now)).flatten();
     let body = (*length != u8::MAX).then_some(body);
-    let answer = classify(&Reply { status, retry_after, body });
+    let answer = classify(status, Some(header).filter(|header| !header.is_empty()), body, now);
     match &answer {
         Redemption::Granted(grant) => {
             let body = body.expect("a whole body");
@@ -90,7 +81,7 @@ pub fn reply(input: &[u8]) {
         }
         Redemption::Refused(reason) => {
             assert!(!(200..300).contains(&status));
-            let error = reason.into_error();
+            let error = seams::error_of(*reason);
             assert!(!error.is_transient() && error.reason() == Some(reason.as_str()));
         }
         Redemption::NotSpent(answer) => puts_off(status, answer, &[408, 429, 503]),
@@ -102,47 +93,42 @@ pub fn reply(input: &[u8]) {
             puts_off(status, answer, &[]);
             assert!((200..300).contains(&status) || status >= 500);
         }
+        answer => panic!("{answer:?} is new"),
     }
 }
 
-/// The stored ledger: eight bytes of time, then its content.
+/// The stored ledger: eight bytes of time, then its content. Whatever it says, it keeps no manager
+/// from its login for long.
 pub fn ledger(input: &[u8]) {
     let Some((time, content)) = input.split_first_chunk::<8>() else { return };
     let now = time_of(i64::from_le_bytes(*time));
-    let Some(read) = Ledger::from_bytes(content) else { return };
+    let Some(mut ledger) = Ledger::from_bytes(content) else { return };
     let mut tokens = vec![Fingerprint::of(content)];
-    tokens.extend(read.tokens());
-    keeps_nobody_out(&read, &tokens, now);
+    tokens.extend(seams::tokens_in(&ledger));
+    keeps_nothing_out(&ledger, &tokens, now);
 
-    // Whatever its next holders add to it.
-    let mut ledger = read;
+    // Whatever the next holders of the lock add to it.
     for (index, token) in tokens.iter().enumerate() {
-        ledger.rotate(*token, Fingerprint::of(&index.to_le_bytes()));
+        let mut note = |note| seams::note(&mut ledger, *token, note, now);
+        note(Note::RotatedTo(Fingerprint::of(&index.to_le_bytes())));
         if index % 3 == 0 {
-            ledger.doubt(*token, now);
+            note(Note::Doubt);
         }
-        match index % 2 {
-            0 => ledger.refuse(*token, RefusalReason::EmptyRefreshToken, now, Some(SHARED_REFUSAL)),
-            _ => ledger.rest(*token, now, now + TimeDelta::hours(24)),
-        }
-        ledger.take_rejected_rotation(now, MINUTE);
+        note(match index % 2 {
+            0 => Note::Refused(RefusalReason::EmptyRefreshToken),
+            _ => Note::RestUntil(now + TimeDelta::hours(24)),
+        });
+        note(Note::RotatedRejected(MINUTE));
     }
-    keeps_nobody_out(&ledger, &tokens, now);
+    keeps_nothing_out(&ledger, &tokens, now);
 }
 
 /// A file's name in the folder of a login: a byte for what it is, then the name. Leftovers are our
 /// temp files and nothing else, its lock is beside it, and it is known as a mount point.
-#[cfg(unix)]
 pub fn names(input: &[u8]) {
-    use std::ffi::OsStr;
-    use std::os::unix::ffi::OsStrExt as _;
-    use std::path::Path;
-
-    use crate::storage::names::{is_mounted, is_temp_name, with_suffix};
-
     let Some((kind, name)) = input.split_first() else { return };
     let path = Path::new("/home").join(OsStr::from_bytes(name));
-    let lock = with_suffix(&path, ".lock");
+    let lock = lock_path(&path);
     assert_eq!(lock.as_os_str().as_bytes(), [path.as_os_str().as_bytes(), b".lock"].concat());
 
     let has_our_form = name.len() == ".codex-auth-sdk-123456.tmp".len()
@@ -205,15 +191,15 @@ fn without_secrets(record: &AuthDotJson) -> AuthDotJson {
 }
 
 fn login(record: &AuthDotJson) -> Option<CodexAuth> {
-    CodexAuth::received(Arc::new(record.clone()), &"originator".into())
+    seams::snapshot(record)
 }
 
 fn hands_out_good_headers(record: &AuthDotJson) {
     let Some(auth) = login(record) else { return };
-    assert_ne!(auth.identity().compare(auth.identity()), IdentityMatch::Different);
+    assert!(!seams::is_of_another_login(&auth, &auth));
     match auth.headers() {
         Ok(headers) => {
-            assert!(headers.iter().all(|(_, value)| is_header_value(value.expose())));
+            assert!(headers.iter().all(|(_, value)| seams::is_header_value(value.expose())));
             let sends_id = headers.iter().any(|(name, _)| *name == "ChatGPT-Account-ID");
             assert!(sends_id || auth.mode() == AuthMode::ApiKey || auth.account_id().is_none());
         }
@@ -227,36 +213,18 @@ fn ages_in_one_direction(auth: &CodexAuth, now: DateTime<Utc>) {
     for window in [None, Some(TimeDelta::zero()), Some(TimeDelta::hours(1)), Some(TimeDelta::MAX)] {
         let mut was_expired = false;
         for days in [-1_000_000, -1, 0, 1, 1_000_000] {
-            let moment = moment(time_of(now.timestamp().saturating_add(days * 86_400)));
-            let timing = |known: &Timekeeping| {
-                let timing = auth.timing(known, &moment, window);
-                (timing.is_young(), timing.is_expired(), timing.due_in())
-            };
-            timing(&Timekeeping::default());
-            let (_, is_expired, due_in) = timing(&right_clock(&moment));
+            let then = time_of(now.timestamp().saturating_add(days * 86_400));
+            seams::judged_without_skew(auth, window, then);
+            let Judged { is_expired, due_in, .. } = seams::judged(auth, window, then);
             assert!(is_expired || !was_expired, "a token that ended does not come back");
             was_expired = is_expired;
             let is_late = due_in.is_none_or(|wait| wait > TimeDelta::seconds(10));
             assert!(!(is_expired && is_late), "{window:?}");
         }
-        let moment = moment(now);
-        let mut known = right_clock(&moment);
-        if let Some(renewal) = auth.renewed(&known, &moment, &moment) {
-            known.renew(renewal);
-            let is_expired = auth.timing(&known, &moment, window).is_expired();
-            assert!(!is_expired, "what has just come is good, whatever it says");
-        }
+        let renewed = seams::judged_on_arrival(auth, window, now);
+        let is_expired = renewed.is_some_and(|judged| judged.is_expired);
+        assert!(!is_expired, "what has just come is good, whatever it says");
     }
-}
-
-fn moment(wall: DateTime<Utc>) -> Moment {
-    Moment::new(wall, BootId::of(b"boot"), Duration::from_secs(3600))
-}
-
-fn right_clock(now: &Moment) -> Timekeeping {
-    let mut known = Timekeeping::default();
-    known.measure(Skew::measured(now.wall(), now, now));
-    known
 }
 
 fn grants(status: u16, grant: &Grant) {
@@ -264,21 +232,19 @@ fn grants(status: u16, grant: &Grant) {
     let tokens = [&grant.id_token, &grant.access_token, &grant.refresh_token];
     assert!(tokens.iter().all(|token| token.as_ref().is_none_or(|token| !token.is_empty())));
     assert!(grant.access_token.is_some() || grant.refresh_token.is_some());
-    let shown = |token: &Option<Secret>| token.as_ref().map(|_| Secret::default());
-    let plain = Grant {
-        id_token: shown(&grant.id_token),
-        access_token: shown(&grant.access_token),
-        refresh_token: shown(&grant.refresh_token),
-    };
+    let mut plain = grant.clone();
+    for token in [&mut plain.id_token, &mut plain.access_token, &mut plain.refresh_token] {
+        *token = token.as_ref().map(|_| Secret::default());
+    }
     assert_eq!(format!("{grant:?}"), format!("{plain:?}"), "no token is shown");
     let text = |token: &Option<Secret>| token.clone().unwrap_or_default();
-    let tokens = TokenData {
-        id_token: text(&grant.id_token),
-        access_token: text(&grant.access_token),
-        refresh_token: text(&grant.refresh_token),
-        ..TokenData::default()
-    };
-    survives_writing(&AuthDotJson { tokens: Some(tokens), ..AuthDotJson::default() });
+    let mut tokens = TokenData::default();
+    tokens.id_token = text(&grant.id_token);
+    tokens.access_token = text(&grant.access_token);
+    tokens.refresh_token = text(&grant.refresh_token);
+    let mut record = AuthDotJson::default();
+    record.tokens = Some(tokens);
+    survives_writing(&record);
 }
 
 /// An answer that leaves the token alone says the status and nothing of the body.
@@ -290,26 +256,24 @@ fn puts_off(status: u16, answer: &NoAnswer, only: &[u16]) {
     assert!(answer.retry_after.is_none_or(|after| !after.is_zero() && after <= longest));
 }
 
-fn keeps_nobody_out(ledger: &Ledger, tokens: &[Fingerprint], now: DateTime<Utc>) {
+fn keeps_nothing_out(ledger: &Ledger, tokens: &[Fingerprint], now: DateTime<Utc>) {
     let written = ledger.to_bytes();
-    assert!(written.len() <= LARGEST_LEDGER);
+    assert!(written.len() <= 16 * 1024);
     let read = Ledger::from_bytes(&written).expect("what we write is a ledger");
-    assert!(read.to_bytes().len() <= LARGEST_LEDGER);
+    assert!(read.to_bytes().len() <= 16 * 1024);
     let later = |seconds| now + TimeDelta::seconds(seconds);
-    let may_rotate = |seconds| ledger.may_rotate_rejected(later(seconds), MINUTE);
+    let may_rotate = |seconds| seams::may_rotate_rejected(ledger, later(seconds), MINUTE);
     assert!([0, 60, 120].into_iter().any(may_rotate));
     for token in tokens {
         for other in tokens {
-            let descends = ledger.descends(*token, *other);
-            assert_eq!(descends, read.descends(*token, *other));
+            let descends = seams::descends(ledger, *token, *other);
+            assert_eq!(descends, seams::descends(&read, *token, *other));
             assert!(descends || token != other);
         }
-        let is_refused = |at| matches!(ledger.about(*token, at), Knowledge::Refused(_));
-        match ledger.about(*token, now) {
-            Knowledge::Refused(_) => assert!(!is_refused(later(120))),
-            Knowledge::RestUntil { until, .. } => assert!(until <= later(24 * 60 * 60 + 60)),
-            Knowledge::Nothing | Knowledge::InDoubt | Knowledge::Spent { .. } => {}
-        }
+        let is_refused = |at| seams::is_refused(ledger, *token, at);
+        assert!(!is_refused(now) || !is_refused(later(120)));
+        let rests_until = seams::rests_until(ledger, *token, now);
+        assert!(rests_until.is_none_or(|until| until <= later(24 * 60 * 60 + 60)));
     }
 }
 
@@ -320,7 +284,6 @@ fn time_of(seconds: i64) -> DateTime<Utc> {
 }
 
 /// What Linux says of a mount at `path`.
-#[cfg(unix)]
 fn mountinfo(path: &[u8]) -> Vec<u8> {
     let mut line = b"36 35 98:0 / /other rw - ext4 /dev/a rw\n37 35 98:0 / ".to_vec();
     for byte in path {
@@ -334,10 +297,7 @@ fn mountinfo(path: &[u8]) -> Vec<u8> {
 }
 
 /// Whether what has this name is taken away with the temp files of dead programs.
-#[cfg(unix)]
-fn is_removed_as_leftover(kind: u8, name: &std::ffi::OsStr) -> bool {
-    use crate::storage::names::remove_all;
-
+fn is_removed_as_leftover(kind: u8, name: &OsStr) -> bool {
     let folder = tempfile::tempdir().expect("a folder");
     let elsewhere = tempfile::NamedTempFile::new().expect("a file");
     let path = folder.path().join(name);
@@ -347,7 +307,7 @@ fn is_removed_as_leftover(kind: u8, name: &std::ffi::OsStr) -> bool {
         2 => std::os::unix::fs::symlink(elsewhere.path(), &path).expect("linked"),
         _ => std::os::unix::fs::symlink("nowhere", &path).expect("linked"),
     }
-    remove_all(folder.path());
+    seams::remove_leftovers(folder.path());
     assert!(elsewhere.path().exists());
     path.symlink_metadata().is_err()
 }
