@@ -1,7 +1,7 @@
-//! The record that every Codex program shares, as it stands in `auth.json` or a keyring item.
+//! The record that all Codex programs share, as it is stored in `auth.json` or in a keyring item.
 //!
-//! Whatever this crate does not know is kept as the JSON text it was, at every level, because a
-//! newer Codex may own it.
+//! Fields that this crate does not know are kept as their JSON text, at every level, because a
+//! newer Codex may need them.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -16,7 +16,8 @@ use zeroize::Zeroizing;
 use crate::error::{Error, ErrorKind};
 use crate::secret::Secret;
 
-/// The whole record: `auth_mode`, `OPENAI_API_KEY`, `tokens`, `last_refresh` and what else is there.
+/// The record of a login as the Codex CLI stores it in `auth.json`: `auth_mode`, `OPENAI_API_KEY`,
+/// `tokens`, `last_refresh`, and all other fields.
 ///
 /// ```
 /// use codex_auth_sdk::storage::AuthDotJson;
@@ -29,13 +30,13 @@ use crate::secret::Secret;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AuthDotJson {
-    /// `auth_mode` as written; a word that this crate does not know is kept.
+    /// `auth_mode` as it is stored, even if this crate does not know the word.
     pub auth_mode: Option<String>,
-    /// `OPENAI_API_KEY`; `null` and absent are the same, and written as `null`.
+    /// `OPENAI_API_KEY`. None is written as `null`.
     pub openai_api_key: Option<Secret>,
     /// `tokens` of a ChatGPT login.
     pub tokens: Option<TokenData>,
-    /// `last_refresh`; none where it is absent or not an RFC 3339 time.
+    /// `last_refresh`; none if it is absent or not an RFC 3339 time.
     pub last_refresh: Option<DateTime<Utc>>,
     /// Every other field, such as `agent_identity` or `personal_access_token`.
     pub extra: ExtraFields,
@@ -45,40 +46,44 @@ pub struct AuthDotJson {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TokenData {
-    /// The raw id token; it may be unreadable, and is empty where the file has none.
+    /// The id token as it is stored; empty if there is none.
     pub id_token: Secret,
-    /// The bearer of API calls.
+    /// The access token: the bearer token of API requests.
     pub access_token: Secret,
-    /// The single-use refresh token; empty where the file has none.
+    /// The single-use refresh token; empty if there is none.
     pub refresh_token: Secret,
-    /// The workspace chosen at login.
+    /// The id of the workspace that requests are made for.
     pub account_id: Option<String>,
     /// Every other field, such as `oauth_provenance` or `login_owner_id`.
     pub extra: ExtraFields,
 }
 
-/// Fields that this crate does not interpret, in their order, as the text they were read as.
+/// Fields that this crate does not interpret, in their order and as the text that was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExtraFields(Vec<(String, Secret)>);
 
-/// Why some bytes are not a Codex login. Says where, never what was found there.
+/// The reason why some bytes are not a Codex login. It says at which place, and not what is there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidRecord(String);
 
-/// A record that a caller hands in.
+/// Turns the error of a record that a caller passes into an `invalid_option`.
 impl From<InvalidRecord> for Error {
     fn from(invalid: InvalidRecord) -> Self {
-        Self::new(ErrorKind::InvalidOption, "the record is no Codex login").with_source(invalid)
+        Self::new(
+            ErrorKind::InvalidOption,
+            "the record is not a Codex login; pass the content of an auth.json",
+        )
+        .with_source(invalid)
     }
 }
 
-/// How a personal access token begins.
+/// The prefix of personal access tokens.
 pub(crate) const PERSONAL_ACCESS_TOKEN: &str = "at-";
 
 impl AuthDotJson {
-    /// The login by the personal access token `token`, or else by the token of an agent. It is taken
-    /// as it is.
+    /// Returns the login with the personal access token `token`, or with the token of an agent if
+    /// it does not begin like one. The token is not checked.
     pub(crate) fn of_access_token(token: &Secret) -> Self {
         let is_personal = token.expose().starts_with(PERSONAL_ACCESS_TOKEN);
         let (auth_mode, field) = if is_personal {
@@ -95,8 +100,8 @@ impl AuthDotJson {
     ///
     /// # Errors
     ///
-    /// [`InvalidRecord`] where the bytes are not one JSON object, or a field that a login needs
-    /// has the wrong type.
+    /// [`InvalidRecord`] if the bytes are not one JSON object, or if a field that a login needs has
+    /// the wrong type.
     pub fn parse(bytes: &[u8]) -> Result<Self, InvalidRecord> {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let mut fields = ExtraFields::parse(bytes).map_err(|error| {
@@ -120,15 +125,15 @@ impl AuthDotJson {
         })
     }
 
-    /// The record as the Codex CLI writes `auth.json`: two spaces, its field order, no final
-    /// newline.
+    /// Returns the record as the Codex CLI writes `auth.json`: indented by two spaces, in the CLI's
+    /// order of fields, without a final newline.
     pub fn to_json_pretty(&self) -> Secret {
         let mut json = Zeroizing::new(Vec::with_capacity(8 * 1024));
         serde_json::to_writer_pretty(&mut *json, self).expect("a record is always valid JSON");
         into_secret(&json)
     }
 
-    /// The record on one line, as it stands in a keyring item.
+    /// Returns the record on one line, as it is stored in a keyring item.
     pub fn to_json(&self) -> Secret {
         let mut json = Zeroizing::new(Vec::with_capacity(8 * 1024));
         serde_json::to_writer(&mut *json, self).expect("a record is always valid JSON");
@@ -140,7 +145,7 @@ impl TokenData {
     fn parse(raw: &Secret) -> Result<Self, InvalidRecord> {
         let mut fields = ExtraFields::parse(raw.expose().as_bytes())
             .map_err(|_| InvalidRecord("`tokens` is not an object".to_owned()))?;
-        // In the order in which they are written, so that what was written is what is read.
+        // Sorted as they are written, so that a record that is written and read again is equal.
         fields.0.sort_by_key(|(name, _)| !is_login_field(name));
         Ok(Self {
             id_token: fields.take("id_token", "tokens.id_token")?.unwrap_or_default(),
@@ -159,12 +164,12 @@ impl TokenData {
 }
 
 impl ExtraFields {
-    /// Whether there is a field `name` with a value other than `null`.
+    /// Returns whether there is a field `name` with a value other than `null`.
     pub fn contains(&self, name: &str) -> bool {
         self.0.iter().any(|(known, raw)| known == name && raw.expose() != "null")
     }
 
-    /// The field `name` as text; none where it is absent or not a string.
+    /// Returns the field `name` as text; none if it is absent or not a string.
     pub fn text(&self, name: &str) -> Option<Secret> {
         let (_, raw) = self.0.iter().find(|(known, _)| known == name)?;
         serde_json::from_str(raw.expose()).ok()
@@ -181,7 +186,7 @@ impl ExtraFields {
         serde_json::from_slice(json)
     }
 
-    /// Removes `name`; `null` counts as absent.
+    /// Removes the field `name` and returns its JSON text. `null` counts as absent.
     fn take_raw(&mut self, name: &str) -> Option<Secret> {
         let at = self.0.iter().position(|(known, _)| known == name)?;
         let (_, raw) = self.0.remove(at);
@@ -264,7 +269,7 @@ impl Serialize for AuthDotJson {
     }
 }
 
-/// Whether the CLI writes `name` between the refresh token and the account id.
+/// Returns whether the CLI writes `name` between the refresh token and the account id.
 fn is_login_field(name: &str) -> bool {
     ["oauth_provenance", "login_owner_id"].contains(&name)
 }
@@ -339,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn no_time_is_written_that_nobody_could_read() {
+    fn no_unreadable_time_is_written() {
         for time in ["9999-12-31T23:59:59-00:01", "0000-01-01T00:00:00+00:01"] {
             let text = rewritten(&format!(r#"{{"last_refresh": "{time}"}}"#));
             assert!(!text.contains("last_refresh"), "{text}");

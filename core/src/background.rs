@@ -1,4 +1,4 @@
-//! Work that goes on until its handle is stopped or dropped.
+//! Background tasks that run until their handle is stopped or dropped.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -12,14 +12,15 @@ use tokio::sync::Notify;
 use crate::environment::{BoxFuture, Environment};
 use crate::process::NotInherited;
 
-/// The handle of the work, which ends when the handle is dropped.
+/// The handle of a background task. Dropping it ends the task.
 #[derive(Debug)]
 pub(crate) struct Background {
-    /// A forked child has no such work, but perhaps the lock that its parent's thread held.
+    /// A forked child does not have the task, and may have inherited a lock that a thread of its
+    /// parent held.
     signal: NotInherited<Arc<Signal>>,
 }
 
-/// What the work is told by its handle.
+/// The signal by which a handle stops or wakes its task.
 #[derive(Debug, Default)]
 pub(crate) struct Signal {
     wake: Notify,
@@ -27,8 +28,8 @@ pub(crate) struct Signal {
 }
 
 impl Background {
-    /// Starts `work` where the end of the process does not wait for it. Without a thread there is
-    /// no work, and the log says so.
+    /// Starts `work`. The end of the process does not wait for it. If no thread can be started, the
+    /// work does not run, and the log says so.
     pub(crate) fn start<F>(environment: &Environment, work: impl FnOnce(Arc<Signal>) -> F) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -36,7 +37,7 @@ impl Background {
         let signal = Arc::new(Signal::default());
         let work: BoxFuture<'static, ()> = Box::pin(work(Arc::clone(&signal)));
         if let Err(error) = environment.spawner.spawn_read(work) {
-            tracing::error!(%error, "cannot start a thread; nothing happens in the background");
+            tracing::error!(%error, "cannot start a thread, so this background task does not run");
         }
         Self { signal: NotInherited::new(signal) }
     }
@@ -56,7 +57,7 @@ impl Drop for Background {
 }
 
 impl Signal {
-    /// Ends the current pause, or the next one where there is none.
+    /// Ends the current pause, or the next one if there is none.
     pub(crate) fn wake(&self) {
         self.wake.notify_one();
     }
@@ -65,14 +66,14 @@ impl Signal {
         self.is_stopped.load(Ordering::SeqCst)
     }
 
-    /// Waits for the end.
+    /// Waits until the handle stops the task.
     pub(crate) async fn stopped(&self) {
         while !self.is_stopped() {
             self.wake.notified().await;
         }
     }
 
-    /// What `future` comes to; none once this says to stop.
+    /// Returns the output of `future`, or none once the handle stops the task.
     pub(crate) async fn unless_stopped<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         let (mut future, mut stopped) = (pin!(future), pin!(self.stopped()));
         poll_fn(|context| match stopped.as_mut().poll(context) {
@@ -82,7 +83,7 @@ impl Signal {
         .await
     }
 
-    /// Waits, unless woken; whether it was.
+    /// Waits for `longest`, or until it is woken. Returns whether it was woken.
     pub(crate) async fn pause(&self, longest: Duration, environment: &Environment) -> bool {
         environment.within(longest, self.wake.notified()).await.is_some()
     }

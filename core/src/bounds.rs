@@ -1,6 +1,6 @@
-//! Lists that stay short.
+//! Keeps lists short.
 
-/// Drops the first of `list` until it has at most so many entries.
+/// Removes the first entries of `list`, so that at most `most` are left.
 pub(crate) fn keep_last<T>(list: &mut Vec<T>, most: usize) {
     list.drain(..list.len().saturating_sub(most));
 }

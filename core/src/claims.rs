@@ -1,5 +1,4 @@
-//! What the tokens say about themselves: read, never verified, and never trusted for more than
-//! telling one login from another.
+//! The claims of tokens. They are read and not verified, and serve to tell one login from another.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,13 +8,13 @@ use zeroize::Zeroizing;
 const AUTH_CLAIM: &str = "https://api.openai.com/auth";
 const PROFILE_CLAIM: &str = "https://api.openai.com/profile";
 
-/// Claims of an id token, as far as a login needs them.
+/// The claims of an id token that a login needs.
 ///
-/// The signature is not checked: the token came from the store or from the token endpoint, and is
-/// only compared with others of the same origin.
+/// The signature is not checked: the token comes from the store or from the token endpoint, and its
+/// claims are only compared with those of tokens from these places.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct IdTokenClaims {
-    /// `email`, or the profile claim's.
+    /// `email`, else that of the profile claim.
     pub(crate) email: Option<String>,
     /// `chatgpt_plan_type`, as the server spells it.
     pub(crate) plan_type: Option<String>,
@@ -25,14 +24,14 @@ pub(crate) struct IdTokenClaims {
     pub(crate) chatgpt_user_id: Option<String>,
     /// `user_id`.
     pub(crate) user_id: Option<String>,
-    /// `iss` and `sub` of the token itself.
+    /// `iss` and `sub`.
     pub(crate) subject: Option<(String, String)>,
     /// `chatgpt_account_is_fedramp`.
     pub(crate) is_fedramp: bool,
 }
 
 impl IdTokenClaims {
-    /// Reads the claims of `token`; none if it is not a JWT with a JSON object in it.
+    /// Reads the claims of `token`. Returns none if it is not a JWT with a JSON object in it.
     pub(crate) fn parse(token: &str) -> Option<Self> {
         let payload = payload(token)?;
         let text = |object: &Value, name: &str| non_empty(object.get(name)?.as_str()?);
@@ -50,17 +49,17 @@ impl IdTokenClaims {
     }
 }
 
-/// When an access token was issued and when it ends, in Unix seconds.
+/// When an access token was issued and when it expires, in Unix seconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct AccessTokenTimes {
-    /// `exp`, where it can be read as an integer.
+    /// `exp`, if it is an integer.
     pub(crate) expires_at: Option<i64>,
-    /// `iat`, likewise.
+    /// `iat`, if it is an integer.
     pub(crate) issued_at: Option<i64>,
 }
 
 impl AccessTokenTimes {
-    /// Reads `token`; an opaque token has neither time.
+    /// Reads the times of `token`. An opaque token has neither.
     pub(crate) fn parse(token: &str) -> Self {
         let payload = payload(token).unwrap_or_default();
         let time = |name| payload.get(name).and_then(Value::as_i64);
@@ -73,7 +72,8 @@ fn payload(token: &str) -> Option<Value> {
     value.is_object().then_some(value)
 }
 
-/// The payload's bytes: three non-empty parts, the second in unpadded base64url (RFC 7515).
+/// Returns the payload of a JWT (RFC 7515): of three non-empty parts the second one, in unpadded
+/// base64url.
 fn decode(token: &str) -> Option<Zeroizing<Vec<u8>>> {
     let mut parts = token.split('.');
     let (header, payload, signature) = (parts.next()?, parts.next()?, parts.next()?);

@@ -54,14 +54,15 @@ impl RequestError {
 /// `reqwest` depends on version 0.13 with these features: Cargo builds one crate for both.
 ///
 /// Each request is sent with a fresh snapshot. After a 401 the client recovers the tokens and sends
-/// the request again, at most twice. It does not repeat a request with a streamed body, nor a POST
-/// that a redirect led to the 401, which the server may have processed already: their 401 is
-/// returned once the tokens are recovered. The final response is the server's own, even if it is a
-/// 401.
+/// the request again, at most twice. It does not repeat a request with a streamed body. Nor does it
+/// repeat a request with an unsafe method, such as POST, if a redirect led to the 401: the server
+/// may have processed it already. Their 401 is returned once the tokens are recovered. The final
+/// response is the server's own, even if it is a 401.
 ///
 /// Only requests to the origins that [`AuthManager::authorize`] allows carry the credential. The
-/// client follows redirects within one origin only, and returns all others. It changes nothing
-/// about a request that has an `Authorization` header.
+/// client follows redirects within one origin only, and returns all others. A request that has an
+/// `Authorization` header of its own is left alone, unless its bearer token is
+/// [`MANAGED_API_KEY`](crate::MANAGED_API_KEY).
 ///
 /// ```no_run
 /// use codex_auth_sdk::{AuthClient, AuthManager};
@@ -243,13 +244,13 @@ async fn send_authorized<S: Sender>(
     }
 }
 
-/// Whether `request` may be sent again after the 401 `response`. If a redirect led to the 401, the
-/// server may have processed the request before.
+/// Returns whether `request` may be sent again after the 401 `response`. If a redirect led to the
+/// 401, the server may have processed the request before.
 fn may_be_done_again(request: &Request, response: &Response) -> bool {
     request.method().is_safe() || sent(request.url()) == sent(response.url())
 }
 
-/// The part of `url` that is sent: all but its fragment.
+/// Returns the part of `url` that is sent: all but its fragment.
 fn sent(url: &Url) -> &str {
     &url[..Position::AfterQuery]
 }

@@ -1,9 +1,9 @@
-//! The one rule for time: which access token is usable, due or expired, whatever the clocks of this
-//! machine say. No I/O and no state: what is known comes in, an answer comes out.
+//! The rule for time: which access token is usable, due or expired, whatever the clocks of this
+//! machine say. It has no I/O and no state: its callers hand in what is known.
 //!
 //! A machine has two clocks. The wall clock can be wrong by any amount and can be set at any time;
 //! the boot clock only goes forward, and means nothing to a server. Each reply of the token
-//! endpoint says what the server's clock says, which gives the [`Skew`]. Each redemption gives a
+//! endpoint says the time of the server, which gives the [`Skew`]. Each redemption gives a
 //! [`Renewal`], whose age the boot clock tells. A [`Timing`] judges a token by both.
 
 mod renewal;

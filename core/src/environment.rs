@@ -1,5 +1,5 @@
-//! The world outside, as the protocol sees it: time, tasks and chance. Injected, so that the code
-//! that ships also runs under a paused clock.
+//! Time, tasks and chance. The refresh protocol gets them from outside, so that tests run the same
+//! code under a paused clock.
 
 mod boot;
 mod moment;
@@ -19,92 +19,94 @@ pub use self::moment::BootId;
 pub(crate) use self::moment::Moment;
 use crate::process;
 
-/// The bounds of the longest pause between two looks at something that is waited for.
+/// The bounds of the longest interval between two looks of a caller that waits.
 const SHORTEST_POLL: Duration = Duration::from_millis(20);
 const LONGEST_POLL: Duration = Duration::from_millis(250);
 
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// The wall clock, clocks that never jump, and a way to wait.
+/// A wall clock, clocks that never jump, and a way to wait.
 pub trait Clock: Send + Sync {
-    /// The wall clock's time.
+    /// Returns the time of the wall clock.
     fn now(&self) -> DateTime<Utc>;
 
-    /// Time since some fixed moment, untouched by changes of the wall clock.
+    /// Returns the time since a fixed moment. It does not jump when the wall clock is set.
     fn elapsed(&self) -> Duration;
 
-    /// Time since the boot that [`boot_id`](Self::boot_id) names, untouched by changes of the wall
-    /// clock; time in which the machine slept counts. By default [`elapsed`](Self::elapsed).
+    /// Returns the time since the boot that [`boot_id`](Self::boot_id) names, which includes the
+    /// time in which the machine slept. It does not jump when the wall clock is set. By default it
+    /// is [`elapsed`](Self::elapsed).
     fn boot_time(&self) -> Duration {
         self.elapsed()
     }
 
-    /// Names the moment that [`boot_time`](Self::boot_time) counts from. Programs on one store
-    /// compare their times where they have the same.
+    /// Returns the name of the moment from which [`boot_time`](Self::boot_time) counts. Programs on
+    /// one store compare their boot times if they have the same name.
     fn boot_id(&self) -> BootId {
         BootId::of(b"")
     }
 
-    /// Waits; only awaited on tasks started by the [`Spawner`].
+    /// Waits for `duration`. It is awaited on tasks of the [`Spawner`] only.
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
 }
 
-/// Runs the tasks that must outlive their callers: redemptions and saves.
+/// A way to run the tasks that must outlive their callers: redemptions and saves.
 pub trait Spawner: Send + Sync {
-    /// Starts `task`, which runs to its end whatever becomes of the caller. The end of the process
+    /// Starts `task`. It runs to its end, also if the caller is cancelled; the end of the process
     /// waits for it.
     ///
     /// # Errors
     ///
-    /// Where no thread can be started.
+    /// If no thread can be started.
     fn spawn(&self, task: BoxFuture<'static, ()>) -> io::Result<()>;
 
-    /// Starts a `task` that changes nothing: the end of the process does not wait for it.
+    /// Starts a `task` that only reads: the end of the process does not wait for it.
     ///
     /// # Errors
     ///
-    /// As [`spawn`](Self::spawn).
+    /// Those of [`spawn`](Self::spawn).
     fn spawn_read(&self, task: BoxFuture<'static, ()>) -> io::Result<()> {
         self.spawn(task)
     }
 }
 
-/// Chance, for jitter.
+/// A source of random numbers, for jitter.
 pub trait Random: Send + Sync {
-    /// A number from 0 to below 1.
+    /// Returns a number from 0 to below 1.
     fn unit(&self) -> f64;
 }
 
-/// What the protocol needs of the world; [`Environment::default`] is the real one.
+/// The clock, the tasks and the chance that a manager uses. [`Environment::default`] has the real
+/// ones.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Environment {
-    /// Time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// Tasks.
+    /// The tasks.
     pub spawner: Arc<dyn Spawner>,
-    /// Jitter.
+    /// The random numbers.
     pub random: Arc<dyn Random>,
 }
 
 impl Environment {
-    /// An environment of these parts.
+    /// Creates an environment of these parts.
     pub fn new(clock: Arc<dyn Clock>, spawner: Arc<dyn Spawner>, random: Arc<dyn Random>) -> Self {
         Self { clock, spawner, random }
     }
 
-    /// What both clocks say now.
+    /// Returns what both clocks say now.
     pub(crate) fn moment(&self) -> Moment {
         Moment::new(self.clock.now(), self.clock.boot_id(), self.clock.boot_time())
     }
 
-    /// Full jitter: a random part of `longest`.
+    /// Returns a random part of `longest` (full jitter).
     pub(crate) fn jitter(&self, longest: Duration) -> Duration {
         longest.mul_f64(self.random.unit())
     }
 
-    /// What `future` comes to, if it does within `longest`.
+    /// Returns the output of `future`, or none if it takes longer than `longest`.
     pub(crate) async fn within<T>(
         &self,
         longest: Duration,
@@ -119,8 +121,9 @@ impl Environment {
         .await
     }
 
-    /// Waits a jittered poll interval, so that waiters do not march in step. Who has `waited` for
-    /// long looks less often: many may be waiting, and little is lost in proportion.
+    /// Waits for one interval between two looks, with jitter, so that many callers do not look at
+    /// the same moment. The interval grows with the time that the caller has `waited`, so that many
+    /// patient callers cost little.
     pub(crate) async fn poll_pause(&self, waited: Duration) {
         let longest = (waited / 16).clamp(SHORTEST_POLL, LONGEST_POLL);
         let pause = longest / 4 + self.jitter(longest * 3 / 4);
@@ -144,10 +147,10 @@ impl fmt::Debug for Environment {
     }
 }
 
-/// The machine's clocks.
+/// The clocks of this machine.
 #[derive(Debug, Clone, Copy)]
 pub struct SystemClock {
-    /// From when on it counts what elapsed.
+    /// The moment from which [`elapsed`](Clock::elapsed) counts.
     start: Instant,
 }
 
@@ -197,7 +200,7 @@ struct SystemChance;
 impl Random for SystemChance {
     fn unit(&self) -> f64 {
         let mut bytes = [0; 4];
-        // Without entropy every wait is a full one: slower, never wrong.
+        // Without random numbers every wait is as long as allowed, which is slower but not wrong.
         match SystemRandom::new().fill(&mut bytes) {
             Ok(()) => f64::from(u32::from_le_bytes(bytes)) / (f64::from(u32::MAX) + 1.0),
             Err(_) => 0.999,

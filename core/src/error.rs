@@ -1,77 +1,80 @@
-//! The one error type: what kind, what happened where, and whether trying again can help.
+//! The error type of this crate: what failed, where, what to do, and whether to try again.
 
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Shorthand for results of this crate.
+/// The result of a call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, as one value per thing that a caller can do about it.
+/// The kind of an [`Error`]: one for each thing that a caller can do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The refresh token has expired; the user must sign in again.
+    /// The refresh token has expired. The user must sign in again.
     RefreshTokenExpired,
-    /// The refresh token was spent by somebody whose new tokens never reached the store.
+    /// Another program has redeemed the refresh token, and its new tokens never reached the store.
+    /// The user must sign in again.
     RefreshTokenReused,
-    /// The server has revoked the refresh token.
+    /// The authorization server has revoked the refresh token. The user must sign in again.
     RefreshTokenInvalidated,
-    /// The refresh token was refused without one of the reasons above; see [`Error::reason`].
+    /// The authorization server has rejected the refresh token for another reason; see
+    /// [`Error::reason`]. The user must sign in again.
     RefreshTokenRejected,
-    /// No clear answer from the token endpoint; try again, see [`Error::retry_after`].
+    /// The token endpoint gave no clear answer. Try again; see [`Error::retry_after`].
     RefreshTransient,
-    /// The store holds something that is not a Codex login, and did not heal while it was re-read.
+    /// The store holds something that is not a Codex login, and still did after it was read again
+    /// for a second.
     StoreCorrupt,
-    /// The store cannot be written, so nothing was redeemed.
+    /// The store cannot be written, so no refresh token was redeemed.
     StoreReadOnly,
     /// The store cannot be reached or read.
     StoreUnavailable,
-    /// There is no keyring, or it does not work or answer.
+    /// There is no keyring, or it does not answer.
     KeyringUnavailable,
-    /// The keyring is locked, and nobody has unlocked it.
+    /// The keyring is locked, and its user has not unlocked it.
     KeyringLocked,
-    /// The login is longer than what the keyring takes.
+    /// The login is longer than the keyring allows.
     KeyringTooLong,
     /// Another program held a lock for longer than the lock timeout.
     LockTimeout,
-    /// An option has a value that cannot be used.
+    /// An option has a value that makes no sense.
     InvalidOption,
-    /// The stored login belongs to another account than the one the call is about.
+    /// The stored login belongs to another account than the login that the call is about.
     IdentityMismatch,
-    /// This kind of credential cannot be turned into request headers here.
+    /// This kind of credential cannot be sent in the headers of a request.
     UnsupportedMode,
-    /// A request was to take the credential to an origin that is not allowed to have it.
+    /// The credential must not be sent to the origin of the request.
     OriginNotAllowed,
-    /// A request needs a credential, and nobody is signed in.
+    /// No login is stored. The user must sign in.
     LoginRequired,
-    /// The user, or the server for them, has said no.
+    /// The user, or the authorization server, has declined the sign-in.
     LoginDenied,
-    /// A redirect answers another sign-in.
+    /// A redirect belongs to another sign-in.
     LoginStateMismatch,
-    /// Nobody has signed in for as long as was waited.
+    /// The user did not sign in in time.
     LoginTimeout,
-    /// The program has ended the sign-in.
+    /// The program has cancelled the sign-in.
     LoginCancelled,
-    /// No port is free for the browser to come back to.
+    /// No port is free for the redirect of the browser.
     LoginPortBusy,
-    /// The login is of another workspace than the ones that are allowed.
+    /// The login is for a workspace that the options do not allow.
     LoginWorkspaceNotAllowed,
-    /// The authorization server, or this machine, has no such way to sign in.
+    /// The authorization server, or this machine, does not support this way to sign in.
     LoginNotSupported,
-    /// A key or token that is no such thing.
+    /// The text is not an API key, or not an access token.
     LoginInvalidCredential,
-    /// The authorization server has refused, or answered what cannot be used.
+    /// The authorization server has rejected the sign-in, or its answer cannot be used.
     LoginFailed,
-    /// No answer from the authorization server; try again.
+    /// The authorization server did not answer the sign-in. Try again.
     LoginTransient,
     /// A new login could not be saved.
     SaveFailed,
 }
 
 impl ErrorKind {
-    /// The name of this kind, the same in every language.
+    /// Returns the name of this kind, which is the same in every language, such as `store_corrupt`.
     pub const fn code(self) -> &'static str {
         match self {
             Self::RefreshTokenExpired => "refresh_token_expired",
@@ -105,7 +108,8 @@ impl ErrorKind {
         }
     }
 
-    /// Whether the same call may succeed later without anybody signing in or repairing something.
+    /// Returns whether the same call may succeed later, although the user neither signs in again
+    /// nor repairs something.
     pub const fn is_transient(self) -> bool {
         matches!(
             self,
@@ -122,8 +126,9 @@ impl ErrorKind {
 
 /// An error of this crate.
 ///
-/// Displays as one line that says what failed, where, and what to do; it never contains a token
-/// or a server's reply. Cheap to clone, because everybody who waited for one refresh gets it.
+/// It displays as one line that says what failed, where, and what to do. It never contains a token
+/// or the body of a server's reply. It is cheap to clone, because all callers that wait for one
+/// refresh get it.
 #[derive(Debug, Clone)]
 pub struct Error {
     kind: ErrorKind,
@@ -140,70 +145,72 @@ impl fmt::Display for Error {
 }
 
 impl StdError for Error {
-    /// The cause itself, which can be downcast: what is derived would be the `Arc`.
+    /// Returns the cause itself, so that it can be downcast. A derived method would return the
+    /// `Arc` around it.
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_deref().map(|source| source as _)
     }
 }
 
 impl Error {
-    /// An error of `kind`; `message` must hold no secret. For implementors of
+    /// Creates an error of `kind`, for implementations of
     /// [`AuthStorage`](crate::storage::AuthStorage) and
-    /// [`TokenEndpoint`](crate::token_endpoint::TokenEndpoint).
+    /// [`TokenEndpoint`](crate::token_endpoint::TokenEndpoint). `message` must not contain a
+    /// secret.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), reason: None, retry_after: None, source: None }
     }
 
-    /// The same error with its cause.
+    /// Returns this error with `source` as its cause.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(Arc::from(source.into()));
         self
     }
 
-    /// The same error with a finer reason, one snake_case word.
+    /// Returns this error with a finer reason, one word in snake_case.
     #[must_use]
     pub const fn with_reason(mut self, reason: &'static str) -> Self {
         self.reason = Some(reason);
         self
     }
 
-    /// The same error with the time after which a new attempt makes sense.
+    /// Returns this error with the time after which the caller may try again.
     #[must_use]
     pub const fn with_retry_after(mut self, retry_after: Duration) -> Self {
         self.retry_after = Some(retry_after);
         self
     }
 
-    /// What kind of error this is.
+    /// Returns the kind of this error.
     pub const fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// The kind's name, as in Python and Node: `refresh_token_reused`, `store_corrupt`, ...
+    /// Returns the name of the kind, which is the same in every language, such as `store_corrupt`.
     pub const fn code(&self) -> &'static str {
         self.kind.code()
     }
 
-    /// A finer reason where there is one. Refused refreshes have `expired`, `reused`,
-    /// `invalidated`, `invalid_grant`, `unauthorized`, `empty_refresh_token` or
-    /// `outcome_unknown`.
+    /// Returns a finer reason, if there is one. For a rejected refresh token it is `expired`,
+    /// `reused`, `invalidated`, `invalid_grant`, `unauthorized`, `empty_refresh_token`,
+    /// `outcome_unknown` or `other_account`.
     pub const fn reason(&self) -> Option<&'static str> {
         self.reason
     }
 
-    /// Whether the same call may succeed later; see [`ErrorKind::is_transient`].
+    /// Returns whether the same call may succeed later; see [`ErrorKind::is_transient`].
     pub const fn is_transient(&self) -> bool {
         self.kind.is_transient()
     }
 
-    /// How long to wait before trying again, where that is known.
+    /// Returns how long to wait before the next try, if that is known.
     pub const fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
 }
 
-/// No clear answer about a refresh.
+/// Returns a `refresh_transient` error.
 pub(crate) fn transient(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::RefreshTransient, message)
 }

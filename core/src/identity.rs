@@ -1,4 +1,4 @@
-//! Whose login a record is, and whether two records are the same login.
+//! The owner of a login, and whether two records are one login.
 
 use crate::auth_dot_json::TokenData;
 use crate::claims::IdTokenClaims;
@@ -19,17 +19,17 @@ pub(crate) enum IdentityMatch {
     Same,
     /// A claim that both sides know differs.
     Different,
-    /// Nothing is known on both sides.
+    /// No claim is known on both sides.
     Unknown,
 }
 
 impl Identity {
-    /// Whose an id token says it is.
+    /// Returns the identity that the claims of an id token name.
     pub(crate) fn claimed(claims: &IdTokenClaims) -> Self {
         Self::of(&TokenData::default(), claims)
     }
 
-    /// Whose the login with `tokens` is.
+    /// Returns the identity of the login with `tokens`.
     pub(crate) fn of_tokens(tokens: &TokenData) -> Self {
         let claims = IdTokenClaims::parse(tokens.id_token.expose()).unwrap_or_default();
         Self::of(tokens, &claims)
@@ -44,19 +44,19 @@ impl Identity {
         }
     }
 
-    /// The workspace: `tokens.account_id`, else the id token's claim.
+    /// Returns the id of the workspace: `tokens.account_id`, else the claim of the id token.
     pub(crate) fn account_id(&self) -> Option<&str> {
         self.account_id.as_deref()
     }
 
-    /// The user: `chatgpt_user_id`, else `user_id`, else `sub`.
+    /// Returns the id of the user: `chatgpt_user_id`, else `user_id`, else `sub`.
     pub(crate) fn user_id(&self) -> Option<&str> {
         let subject = self.subject.as_ref().map(|(_, sub)| sub);
         self.chatgpt_user_id.as_ref().or(self.user_id.as_ref()).or(subject).map(String::as_str)
     }
 
-    /// Compares claim by claim. The token's own subject counts only where no user id is known on
-    /// both sides: one user may have signed in by two ways.
+    /// Compares two identities claim by claim. `iss` and `sub` count only if no user id is known on
+    /// both sides: they differ if one user signs in in two ways.
     pub(crate) fn compare(&self, other: &Self) -> IdentityMatch {
         let users = [
             same(self.chatgpt_user_id.as_ref(), other.chatgpt_user_id.as_ref()),

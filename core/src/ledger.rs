@@ -1,8 +1,9 @@
-//! What is known of refresh tokens, by fingerprint and without any secret: refusals, rests, requests
-//! that were never answered, and which token took the place of which. Also how wrong the clock is.
+//! The ledger: what is known of refresh tokens. It names them by fingerprint and has no secret.
 //!
-//! A manager has one ledger in memory, and a store keeps one that the holders of its refresh lock
-//! write for each other. Both are asked the same question: [`Ledger::about`].
+//! It records refusals, rests, requests that were never answered, and which token replaced which,
+//! and also how wrong the clock is. A manager has one ledger in memory. A store keeps another one,
+//! which the holders of its refresh lock write for each other. [`Ledger::about`] asks either of
+//! them about a token.
 
 mod bucket;
 mod knowledge;
@@ -24,15 +25,15 @@ use crate::environment::Moment;
 use crate::secret::Fingerprint;
 use crate::token_endpoint::RefusalReason;
 
-/// The most bytes that a stored ledger takes.
+/// The largest size of a stored ledger, in bytes.
 pub(crate) const LARGEST_LEDGER: usize = 16 * 1024;
 
 /// What is known of the refresh tokens of a store.
 ///
-/// Each step of a redemption is noted before the next one begins: the token is in doubt, then the
-/// request is sent, then the pair is rotated, then it is stored, then the rotation is settled. So a
-/// ledger whose last writer died says at worst too little, and never that a token is spent whose
-/// successor was lost.
+/// Each step of a redemption is noted before the next one begins: the doubt before the request, the
+/// rotation before the save, and that the rotation is settled after the save. So if a writer dies,
+/// its ledger says too little at worst. It never says that a token is spent whose successor was
+/// lost.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Ledger {
@@ -40,14 +41,14 @@ pub struct Ledger {
     lineage: Lineage,
     bucket: Bucket,
     time: Timekeeping,
-    /// Whether the keyring was last seen without a login, where the store has a keyring.
+    /// Whether the keyring held no login at the last read, if the store has a keyring.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     is_keyring_empty: bool,
 }
 
 impl Ledger {
-    /// Reads what [`to_bytes`](Self::to_bytes) wrote; none if it is anything else, which counts as
-    /// empty.
+    /// Reads a ledger from the bytes of [`to_bytes`](Self::to_bytes). Returns none for other bytes:
+    /// they count as an empty ledger.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         if bytes.len() > LARGEST_LEDGER {
             return None;
@@ -56,8 +57,8 @@ impl Ledger {
         Some(ledger.believable())
     }
 
-    /// This without what no manager writes: another program may have written it, and it must not
-    /// keep a manager from its login for long.
+    /// Returns this ledger without what no manager writes. Another program may have written it, and
+    /// such entries must not keep a manager from its login for long.
     fn believable(self) -> Self {
         Self {
             notes: self.notes.believable(),
@@ -68,25 +69,25 @@ impl Ledger {
         }
     }
 
-    /// At most 16 KiB of JSON.
+    /// Returns this ledger as JSON, at most 16 KiB.
     pub fn to_bytes(&self) -> Vec<u8> {
         let bytes = serde_json::to_vec(self).expect("a ledger is always valid JSON");
         debug_assert!(bytes.len() <= LARGEST_LEDGER, "{} bytes", bytes.len());
         bytes
     }
 
-    /// What is known of the refresh token `token` at `now`.
+    /// Returns what is known of the refresh token `token` at `now`.
     pub(crate) fn about(&self, token: Fingerprint, now: DateTime<Utc>) -> Knowledge {
         let fate = match self.lineage.fate(token) {
             Some(Fate::Settled(successor)) => Knowledge::Spent { successor },
-            // The redeemer may have died before it saved what it got.
+            // The process that redeemed it may have died before it saved the new tokens.
             Some(Fate::Unsettled) => Knowledge::InDoubt,
             None => Knowledge::Nothing,
         };
         self.notes.about(token, now).or(fate)
     }
 
-    /// Whether `token` came from `ancestor` by rotations that are noted here, or is the same.
+    /// Returns whether `token` descends from `ancestor` by noted rotations, or equals it.
     pub(crate) fn descends(&self, token: Fingerprint, ancestor: Fingerprint) -> bool {
         self.lineage.descends(token, ancestor)
     }
@@ -106,7 +107,7 @@ impl Ledger {
         self.notes.rest(token, now, until);
     }
 
-    /// Notes that `token` is refused, which is believed for `life`, or for good.
+    /// Notes that the server refuses `token`. The note holds for `life`, or for good.
     pub(crate) fn refuse(
         &mut self,
         token: Fingerprint,
@@ -117,27 +118,28 @@ impl Ledger {
         self.notes.refuse(token, reason, now, life);
     }
 
-    /// Notes that `new` took the place of `old`, and is still to be stored.
+    /// Notes that the server has replaced `old` by `new`, which is not stored yet.
     pub(crate) fn rotate(&mut self, old: Fingerprint, new: Fingerprint) {
         self.notes.forget(old);
-        // A server that does not rotate spends nothing.
+        // A server that does not rotate spends no token.
         if old != new {
             self.lineage.add(old, new);
         }
     }
 
-    /// Notes that `new` is stored, or of no use any more: what it was granted for is spent.
+    /// Notes that `new` is stored, or of no use any more: the token for which the server granted it
+    /// is spent.
     pub(crate) fn settle(&mut self, new: Fingerprint) {
         self.lineage.settle(new);
     }
 
-    /// Whether it is noted that `new` is stored.
+    /// Returns whether it is noted that `new` is stored.
     pub(crate) fn is_settled(&self, new: Fingerprint) -> bool {
         self.lineage.is_settled(new)
     }
 
-    /// Whether the rejection of an access token may cause one more rotation, for a token whose
-    /// rejection may cause one in each `refill`.
+    /// Returns whether the rejection of an access token may cause one more rotation. The rejections
+    /// of such a token may cause one more in each `refill`.
     pub(crate) fn may_rotate_rejected(&self, now: DateTime<Utc>, refill: Duration) -> bool {
         self.bucket.has_one(now, refill)
     }
@@ -147,12 +149,12 @@ impl Ledger {
         self.bucket.take_one(now, refill);
     }
 
-    /// What is known of time.
+    /// Returns what is known of time.
     pub(crate) fn time(&self) -> &Timekeeping {
         &self.time
     }
 
-    /// Notes how wrong the wall clock was found to be.
+    /// Notes by how much the wall clock was found to be wrong.
     pub(crate) fn measure(&mut self, skew: Skew) {
         self.time.measure(skew);
     }
@@ -162,12 +164,12 @@ impl Ledger {
         self.time.renew(renewal);
     }
 
-    /// Takes over what `other` knows of time, as long as it holds at `now`.
+    /// Takes over what `other` knows of time, as far as it holds at `now`.
     pub(crate) fn learn_time(&mut self, other: &Self, now: &Moment) {
         self.time.learn(&other.time, now);
     }
 
-    /// Whether the keyring held no login when a holder of the lock last saw it.
+    /// Returns whether the keyring held no login when a holder of the lock last read it.
     pub(crate) fn is_keyring_empty(&self) -> bool {
         self.is_keyring_empty
     }
@@ -177,7 +179,7 @@ impl Ledger {
         self.is_keyring_empty = is_empty;
     }
 
-    /// The tokens that are named here.
+    /// Returns the fingerprints of all tokens in this ledger.
     #[cfg(feature = "test-util")]
     pub(crate) fn tokens(&self) -> impl Iterator<Item = Fingerprint> {
         self.notes.tokens().chain(self.lineage.tokens())

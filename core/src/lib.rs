@@ -62,6 +62,7 @@ pub use storage::StoreKind;
 pub use token_endpoint::TokenEncoding;
 pub use upkeep::{FollowStore, KeepFresh};
 
-// The core's tests share files with the crate `codex-auth-tests`, which call this crate by its name.
+// The core's tests share files with the crate `codex-auth-tests`, which call this crate by its
+// name.
 #[cfg(test)]
 extern crate self as codex_auth_sdk;

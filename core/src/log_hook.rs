@@ -1,8 +1,8 @@
-//! What this crate traces, as plain records: for the bindings, whose users have no subscriber of
-//! `tracing`'s.
+//! Delivers what this crate traces as plain records, for the bindings: their users have no
+//! subscriber of `tracing`.
 //!
-//! A forked child must find no lock that a thread of its parent may have held. That is why the
-//! subscriber is one of our own, and why its queues and spans belong to a process.
+//! A forked child must not wait for a lock that a thread of its parent held. So this crate has its
+//! own subscriber, whose queues and spans belong to one process.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -19,52 +19,53 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::process::PerProcess;
 
-/// The most records that wait to be taken.
+/// The most records that wait for the reader.
 const LONGEST_QUEUE: usize = 1024;
 
 const CRATE: &str = "codex_auth_sdk";
 
-/// An event that was traced, or a span that is over. No secrets.
+/// A traced event, or a span that has ended. It contains no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogRecord {
     /// `error`, `warn`, `info`, `debug` or `trace`.
     pub level: &'static str,
-    /// The part of this crate that it comes from.
+    /// The module of this crate that traced it.
     pub target: &'static str,
-    /// What happened; the name of a span.
+    /// The message of the event, or the name of the span.
     pub message: String,
-    /// More about it, in the order in which it was said. [`AuthManager`](crate::AuthManager) lists
-    /// what spans say.
+    /// The fields, in the order in which they were recorded. [`AuthManager`](crate::AuthManager)
+    /// lists those of spans.
     pub fields: Vec<(&'static str, String)>,
-    /// How long a span took; none for an event.
+    /// The duration of the span; none for an event.
     pub duration: Option<Duration>,
 }
 
-/// Collects what this crate traces in this process until it is stopped or dropped, for one reader.
+/// A collection of the records of this crate in this process, for one reader. It runs until it is
+/// stopped or dropped.
 ///
-/// In a program that has a subscriber of `tracing`'s already nothing comes here. At most 1024
-/// records wait; then the oldest give way, and a record tells how many.
+/// If the program already has a global subscriber of `tracing`, no record is collected. At most
+/// 1024 records wait. Then the oldest are dropped, and a record says how many.
 pub struct LogRecords(Arc<Reader>);
 
 impl LogRecords {
-    /// Starts collecting. `wake` is called when there is something to [`take`](Self::take), once
-    /// until nothing was found: on the thread that traces, which it must not hold up. In a forked
-    /// child it is called for what the child traces.
+    /// Starts to collect records. `wake` is called when there is a record to [`take`](Self::take),
+    /// and not again until `take` has returned none. It runs on the thread that traces and must not
+    /// block it. In a forked child it is called for the records of the child.
     pub fn start(wake: impl Fn() + Send + Sync + 'static) -> Self {
-        // Fails where it is installed already, or another one.
+        // This fails if a subscriber is installed already, this one or another.
         drop(set_global_default(Hook));
         let reader = Arc::new(Reader { queue: PerProcess::new(), wake: Box::new(wake) });
         change_readers(|readers| readers.push(Arc::clone(&reader)));
         Self(reader)
     }
 
-    /// The oldest record that waits.
+    /// Removes the oldest record that waits and returns it; none if no record waits.
     pub fn take(&self) -> Option<LogRecord> {
         self.0.queue.get().and_then(|queue| lock(&queue).take())
     }
 
-    /// Ends it, as dropping it does. What waits can still be taken.
+    /// Stops the collection, as dropping this does. The records that wait can still be taken.
     pub fn stop(&self) {
         change_readers(|readers| readers.retain(|reader| !Arc::ptr_eq(reader, &self.0)));
     }
@@ -82,7 +83,7 @@ impl Drop for LogRecords {
     }
 }
 
-/// None where nobody reads.
+/// The readers; none if there are no readers.
 static READERS: ArcSwapOption<Vec<Arc<Reader>>> = ArcSwapOption::const_empty();
 
 struct Reader {
@@ -94,12 +95,12 @@ struct Reader {
 struct Queue {
     records: VecDeque<LogRecord>,
     missed: u64,
-    /// Whether the reader was woken and has not found the end since.
+    /// Whether the reader was woken, and has not emptied the queue since.
     is_awake: bool,
 }
 
 impl Queue {
-    /// Whether the reader is to be woken.
+    /// Adds `record`. Returns whether the reader must be woken.
     fn add(&mut self, record: LogRecord) -> bool {
         if self.records.len() == LONGEST_QUEUE {
             self.records.pop_front();
@@ -145,10 +146,10 @@ fn deliver(record: &LogRecord) {
     }
 }
 
-/// What `tracing` hands everything to, once somebody has asked for it.
+/// The subscriber that `tracing` calls, once a reader has asked for records.
 struct Hook;
 
-/// A span that is not over yet.
+/// A span that has not ended yet.
 struct OpenSpan {
     handles: usize,
     since: Instant,
@@ -157,7 +158,7 @@ struct OpenSpan {
 
 static SPANS: PerProcess<Mutex<HashMap<u64, OpenSpan>>> = PerProcess::new();
 
-/// Goes on in a forked child, for which the spans of its parent are none.
+/// A forked child counts on from here, so that its ids are not those of its parent's spans.
 static LAST_ID: AtomicU64 = AtomicU64::new(0);
 
 fn with_span<T>(id: &Id, work: impl FnOnce(&mut OpenSpan) -> T) -> Option<T> {
@@ -240,7 +241,7 @@ impl LogRecord {
     }
 }
 
-/// Notes what is said in a record.
+/// Writes the visited fields into a record.
 struct Fields<'a>(&'a mut LogRecord);
 
 impl Visit for Fields<'_> {
@@ -270,7 +271,7 @@ mod tests {
 
     use super::*;
 
-    /// Other tests of this process trace, too.
+    /// Takes the records of this test: other tests of this process trace too.
     fn take_own(records: &LogRecords) -> Vec<LogRecord> {
         let taken = std::iter::from_fn(|| records.take());
         taken.filter(|record| record.target == "codex_auth_sdk::a_test").collect()
@@ -285,7 +286,7 @@ mod tests {
         let clone = span.clone();
         drop(span);
         tracing::error!(target: "codex_auth_sdk::a_test", reason = "broken", "it {}", "failed");
-        tracing::error!(target: "codex_auth_sdk_of_others", "somebody else's");
+        tracing::error!(target: "codex_auth_sdk_of_others", "from another crate");
         clone.record("outcome", "done");
         drop(clone);
         woken.recv().expect("woken");

@@ -1,6 +1,5 @@
-//! Signing in and out: what is asked of the authorization server by OAuth 2.0 and OpenID Connect,
-//! what of its answers is believed, and what a login must be before it takes the place of whatever
-//! the store holds.
+//! Signs in and out, by OAuth 2.0 and OpenID Connect: sends the requests, validates the replies,
+//! and checks a new login before it replaces the stored one.
 
 mod browser_login;
 mod callback;

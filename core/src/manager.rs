@@ -1,4 +1,4 @@
-//! The public face: what most programs need, and nothing that decides.
+//! The public interface that most programs use. It makes no decisions of its own.
 
 mod auth_manager;
 mod authorization;

@@ -1,4 +1,4 @@
-//! The value of one option: what it may be, and what is said of one that cannot be used.
+//! Checks the values of options, and makes the errors for bad ones.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -12,51 +12,52 @@ use crate::transport::is_protected;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long one step may take. Less is no time to do anything in; more is a number in another unit.
+/// How long one step may take. A shorter time suffices for nothing, and a longer one was most
+/// likely given in another unit.
 pub(crate) const LIMIT: RangeInclusive<Duration> = Duration::from_millis(1)..=DAY;
 
-/// How long a pause may be that can be left out.
+/// How long an optional pause may be.
 pub(crate) const PAUSE: RangeInclusive<Duration> = Duration::ZERO..=DAY;
 
-/// How long before its end a token may be refreshed: no token lives longer.
+/// How long before its expiry a token may be refreshed: no token lives longer.
 pub(crate) const WINDOW: RangeInclusive<Duration> =
     Duration::ZERO..=Duration::from_secs(366 * DAY.as_secs());
 
-/// `invalid_option`: the name, the value, what is wrong with it, and what to do.
+/// Returns an `invalid_option` with the option's name, its value, the problem, and what to do.
 pub(crate) fn invalid(option: &str, value: impl fmt::Display, problem: &str, fix: &str) -> Error {
     Error::new(ErrorKind::InvalidOption, format!("{option} is {value}, {problem}; {fix}"))
 }
 
-/// [`invalid`] of a word that is none of those that an option knows.
+/// Returns an `invalid_option` for a word that the option does not know.
 pub(crate) fn unknown(option: &str, word: &str, fix: &str) -> Error {
     invalid(option, format_args!("{word:?}"), "which is unknown", fix)
 }
 
-/// A duration from a number of seconds, as Python gives it.
+/// Returns the duration of a number of seconds, the unit of Python.
 ///
 /// # Errors
 ///
-/// `invalid_option` where the number is negative, not finite or too large for a duration.
+/// `invalid_option` if the number is negative, not finite or too large for a duration.
 pub fn seconds(option: &str, value: f64) -> Result<Duration> {
     duration(option, value, value)
 }
 
-/// A duration from a number of milliseconds, as Node gives it.
+/// Returns the duration of a number of milliseconds, the unit of Node.
 ///
 /// # Errors
 ///
-/// `invalid_option` where the number is negative, not finite or too large for a duration.
+/// `invalid_option` if the number is negative, not finite or too large for a duration.
 pub fn milliseconds(option: &str, value: f64) -> Result<Duration> {
     duration(option, value, value / 1e3)
 }
 
 fn duration(option: &str, given: f64, seconds: f64) -> Result<Duration> {
     Duration::try_from_secs_f64(seconds).map_err(|_| {
-        invalid(option, given, "which is no length of time", "name zero or a positive number")
+        invalid(option, given, "which is not a duration", "name zero or a positive number")
     })
 }
 
-/// Fails where `value` is out of `range`.
+/// Fails if `value` is outside of `range`.
 pub(crate) fn check_duration(
     option: &str,
     value: Duration,
@@ -70,10 +71,10 @@ pub(crate) fn check_duration(
     Err(invalid(option, format_args!("{value:?}"), problem, &fix))
 }
 
-/// Fails where `value` is a text that no request can carry.
+/// Fails if a header of a request cannot have the text `value`.
 pub(crate) fn check_text(option: &str, value: &str) -> Result<()> {
     let problem = if value.is_empty() {
-        "which says nothing"
+        "which is empty"
     } else if !is_header_value(value) || value.trim() != value {
         "which is not printable ASCII text without blanks around it"
     } else {
@@ -82,7 +83,7 @@ pub(crate) fn check_text(option: &str, value: &str) -> Result<()> {
     Err(invalid(option, format_args!("{value:?}"), problem, "correct it, or leave it out"))
 }
 
-/// The URL of a server's endpoint, to which secrets are sent (RFC 6749 section 3.2).
+/// Parses the URL of an endpoint to which secrets are sent (RFC 6749, section 3.2).
 pub(crate) fn endpoint_url(option: &str, text: &str) -> Result<Url> {
     let refuse = |problem: &str, fix| Err(invalid(option, shown(text), problem, fix));
     let Ok(url) = Url::parse(text) else {
@@ -92,26 +93,27 @@ pub(crate) fn endpoint_url(option: &str, text: &str) -> Result<Url> {
         return refuse("which names a user or a password", "leave them out");
     }
     if url.fragment().is_some() {
-        return refuse("which has a fragment, and no server sees one", "leave it out");
+        return refuse("which has a fragment, and an endpoint must not have one", "leave it out");
     }
     if !is_protected(&url) {
-        let problem = "where tokens would go unprotected";
+        let problem = "which would get tokens unencrypted";
         return refuse(problem, "use https, or http on loopback");
     }
     Ok(url)
 }
 
-/// The URL of an authorization server (RFC 8414 section 2), below which its endpoints are.
+/// Parses the URL of an authorization server (RFC 8414, section 2), below which its endpoints are.
 pub(crate) fn issuer_url(option: &str, text: &str) -> Result<Url> {
     let url = endpoint_url(option, text)?;
     if url.query().is_some() {
-        let problem = "which has a query, and an issuer has none";
+        let problem = "which has a query, and an issuer must not have one";
         return Err(invalid(option, shown(text), problem, "leave it out"));
     }
     Ok(url)
 }
 
-/// A URL for an error's text: before an `@` there may be a password.
+/// Returns a URL for the text of an error. A URL with an `@` is not shown, since it may contain a
+/// password.
 pub(crate) fn shown(url: &str) -> String {
     if url.contains('@') { "a URL (not shown)".to_owned() } else { format!("{url:?}") }
 }

@@ -1,4 +1,4 @@
-//! What a manager goes by, checked where text becomes types.
+//! The options of a manager, and the checks of their values.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -17,10 +17,11 @@ const ORIGINATOR: &str = "codex_auth_sdk";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum RefreshMode {
-    /// When needed.
+    /// The manager redeems the refresh token when an access token is about to expire, has expired
+    /// or was rejected.
     #[default]
     Auto,
-    /// Never: it adopts what other programs store.
+    /// The manager only adopts what other programs store.
     Never,
 }
 
@@ -48,7 +49,7 @@ impl FromStr for TokenEncoding {
     }
 }
 
-/// What a manager goes by while it runs.
+/// The options that a manager uses while it runs.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
     pub(crate) refresh: RefreshMode,
@@ -79,7 +80,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Fails where one of these makes no sense, by itself or beside another.
+    /// Fails if one of these makes no sense, alone or together with another.
     pub(crate) fn check(&self) -> Result<()> {
         for (option, value, range) in [
             ("refresh_window", self.refresh_window.unwrap_or_default(), &WINDOW),

@@ -1,4 +1,4 @@
-//! Where credentials may go.
+//! The origins to which credentials may be sent.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::transport::is_protected;
 const CHATGPT: &str = "https://chatgpt.com";
 const API: &str = "https://api.openai.com";
 
-/// The origins that requests with a credential may go to.
+/// The origins to which requests with a credential may be sent.
 #[derive(Debug, Clone)]
 pub(crate) struct AllowedOrigins {
     chatgpt: AllowedOrigin,
@@ -21,23 +21,25 @@ pub(crate) struct AllowedOrigins {
     named: Vec<AllowedOrigin>,
 }
 
-/// Where a request goes.
+/// The origin to which a request is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Destination {
-    /// To one of the origins that were named.
+    /// An origin that the option `allowed_origins` names.
     Named,
+    /// That of the ChatGPT backend.
     ChatGpt,
+    /// That of the OpenAI API.
     Api,
-    /// To another origin.
+    /// Another origin.
     Other(Arc<str>),
-    /// Its URL is none.
+    /// The URL of the request cannot be parsed.
     Nowhere,
 }
 
 #[derive(Debug, Clone)]
 struct AllowedOrigin {
     origin: Origin,
-    /// What URLs of it begin with, as they are normally written.
+    /// The beginning of its URLs, as they are usually written.
     text: String,
 }
 
@@ -48,7 +50,7 @@ impl From<Origin> for AllowedOrigin {
 }
 
 impl AllowedOrigin {
-    /// Whether `url` is of this origin, by its text alone: false where only parsing it can tell.
+    /// Returns whether `url` has this origin, by its text alone. False if it must be parsed.
     fn begins(&self, url: &str) -> bool {
         let rest = url.strip_prefix(&self.text);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']))
@@ -65,13 +67,13 @@ impl Default for AllowedOrigins {
 }
 
 impl AllowedOrigins {
-    /// The known ones, and those that are named.
+    /// Returns the origins that are always allowed, and those in `names`.
     pub(crate) fn with(names: &[String]) -> Result<Self> {
         let named = names.iter().map(|name| Ok(parse(name)?.into())).collect::<Result<_>>()?;
         Ok(Self { named, ..Self::default() })
     }
 
-    /// Where `url` leads. Most requests go to allowed origins, whose URLs need no parsing.
+    /// Returns the origin of `url`. Most requests go to allowed origins, whose URLs are not parsed.
     pub(crate) fn destination(&self, url: &str) -> Destination {
         if let Some(allowed) = self.find(|allowed| allowed.begins(url)) {
             return allowed;
@@ -94,12 +96,12 @@ impl AllowedOrigins {
 }
 
 impl Destination {
-    /// Whether credentials of any kind may go there.
+    /// Returns whether a credential of any kind may be sent there.
     pub(crate) fn is_allowed(&self) -> bool {
         matches!(self, Self::Named | Self::ChatGpt | Self::Api)
     }
 
-    /// Fails where a credential of `mode` may not go there.
+    /// Fails if a credential of `mode` must not be sent there.
     pub(crate) fn check(&self, mode: AuthMode) -> Result<()> {
         let own = if mode == AuthMode::ApiKey { API } else { CHATGPT };
         let origin = match self {
@@ -108,15 +110,15 @@ impl Destination {
             Self::Api => API,
             Self::Other(origin) => origin,
             Self::Nowhere => {
-                return Err(refused("the request's URL is none that a credential can go to"));
+                return Err(refused("the URL of the request cannot be parsed; correct it"));
             }
         };
         if origin == own {
             return Ok(());
         }
         Err(refused(&format!(
-            "a credential of mode {} is for {own}, not for {origin}; name that in allowed_origins \
-             if it may have it",
+            "a credential of mode {} may be sent to {own}, not to {origin}; add that to \
+             allowed_origins if it may get the credential",
             mode.as_str(),
         )))
     }
@@ -139,7 +141,7 @@ fn parse(name: &str) -> Result<Origin> {
         return refuse("which is more than an origin");
     }
     if !is_protected(&url) {
-        return refuse("where tokens would go unprotected (http is for loopback)");
+        return refuse("which would get tokens unencrypted (http is for loopback only)");
     }
     Ok(origin)
 }
@@ -171,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_named_is_an_origin_that_nobody_can_listen_to() {
+    fn a_named_origin_is_bare_and_protected() {
         for name in
             ["https://a.example", "https://a.example:8443", "http://127.0.0.1:9", "http://[::1]:9/"]
         {

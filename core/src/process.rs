@@ -1,7 +1,8 @@
-//! What belongs to one process: its own thread, its values, its open files, and its end.
+//! What belongs to one process: the thread of this crate, values, open files, and what happens at
+//! the end of the process.
 //!
-//! A forked child inherits its parent's memory and open files, but not its threads. This module is
-//! the only place that asks which process it is in.
+//! A forked child inherits the memory and the open files of its parent, but not its threads. Only
+//! this module asks for the id of the process.
 
 mod fork;
 mod id;

@@ -1,5 +1,7 @@
-//! Getting tokens in the place of rejected or expiring ones: one flight for all callers that ask for
-//! one thing, one turn with the refresh lock for each flight, and whatever a redemption leads to.
+//! Replaces rejected and expiring access tokens.
+//!
+//! All callers with the same demand share one flight. Each flight takes the refresh lock once, and
+//! adopts the tokens of another program or redeems the refresh token and saves the new tokens.
 
 mod admission;
 mod attempt;

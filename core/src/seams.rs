@@ -22,8 +22,8 @@ use crate::storage::AuthDotJson;
 use crate::storage::names;
 use crate::token_endpoint::{Redemption, RefusalReason, Reply, retry_after};
 
-/// What a reply of the token endpoint means that came at `now`: its status, its `Retry-After`, and
-/// its body, none where that was cut.
+/// What a reply of the token endpoint at `now` means: its `status`, its header `Retry-After`, and
+/// its `body`, which is none if the connection was cut.
 pub fn classify(
     status: u16,
     after: Option<&[u8]>,
@@ -34,7 +34,7 @@ pub fn classify(
     crate::token_endpoint::classify(&Reply { status, retry_after, body })
 }
 
-/// The error that callers get where a refresh token is refused for `reason`.
+/// The error that callers get if the server refuses a refresh token for `reason`.
 pub fn error_of(reason: RefusalReason) -> Error {
     reason.into_error()
 }
@@ -54,7 +54,7 @@ pub fn snapshot(record: &AuthDotJson) -> Option<CodexAuth> {
     CodexAuth::received(Arc::new(record.clone()), &"originator".into())
 }
 
-/// Whether the two are known to be of different logins.
+/// Whether `one` and `other` are known to belong to different logins.
 pub fn is_of_another_login(one: &CodexAuth, other: &CodexAuth) -> bool {
     one.identity().compare(other.identity()) == IdentityMatch::Different
 }
@@ -92,7 +92,7 @@ pub fn judged_on_arrival(
     now: DateTime<Utc>,
 ) -> Option<Judged> {
     let mut known = right_clock(now);
-    known.renew(auth.renewed(&known, &moment(now))?);
+    known.renew(auth.renewed(&known, &moment(now), &moment(now))?);
     Some(judge(auth, &known, window, now))
 }
 
@@ -187,7 +187,7 @@ pub fn lock_path(path: &Path) -> PathBuf {
     names::with_suffix(path, ".lock")
 }
 
-/// Whether `name` is that of a temp file of ours.
+/// Whether `name` is the name of a temp file of this crate.
 #[cfg(unix)]
 pub fn is_temp_name(name: &OsStr) -> bool {
     names::is_temp_name(name)

@@ -1,4 +1,5 @@
-//! Text that never prints and is wiped when dropped, and the fingerprint by which it may be named.
+//! Text that is never printed and is wiped from memory when it is dropped, and its fingerprint, by
+//! which logs and files may name it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,10 +8,10 @@ use ring::digest;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
-/// A token, key or other text that must not reach a log.
+/// A token, key or other text that must not get into a log.
 ///
-/// `Debug` prints a placeholder, there is no `Display`, and the memory is wiped on drop. Read it
-/// with [`Secret::expose`], at the place where it leaves the process.
+/// `Debug` prints a placeholder, there is no `Display`, and dropping it wipes its memory. Call
+/// [`Secret::expose`] at the place where the text leaves the process.
 ///
 /// ```
 /// let token = codex_auth_sdk::Secret::new("rt-1");
@@ -26,17 +27,17 @@ impl Secret {
         Self(Zeroizing::new(text.into()))
     }
 
-    /// The text itself.
+    /// Returns the text itself.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether there is no text at all.
+    /// Returns whether the text is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The name under which this secret may appear in a ledger or a comparison.
+    /// Returns the fingerprint of the text, by which logs and files may name it.
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(self.expose().as_bytes())
     }
@@ -60,12 +61,13 @@ impl Serialize for Secret {
     }
 }
 
-/// The first 128 bits of a SHA-256: enough to recognise a token, useless for presenting it.
+/// The first 128 bits of the SHA-256 of a text. A token can be recognised by it, and no server
+/// accepts it in place of the token.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 16]);
 
 impl Fingerprint {
-    /// The fingerprint of `bytes`.
+    /// Returns the fingerprint of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         let digest = digest::digest(&digest::SHA256, bytes);
         let mut first = [0; 16];
@@ -94,7 +96,7 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-/// Text that is not 32 hexadecimal digits.
+/// The error for a text that is not 32 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidFingerprint;
 

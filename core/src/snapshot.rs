@@ -1,4 +1,4 @@
-//! What a program sends its requests with: one login as it was at one moment.
+//! Snapshots: a login as it was at one moment, with which a program sends its requests.
 
 mod headers;
 
@@ -19,28 +19,28 @@ use crate::error::Result;
 use crate::identity::Identity;
 use crate::secret::{Fingerprint, Secret};
 
-/// What kind of credential a login is.
+/// The kind of a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AuthMode {
-    /// A ChatGPT login: the only kind that is refreshed here.
+    /// A ChatGPT login, the only kind that managers refresh.
     ChatGpt,
-    /// An API key.
+    /// An OpenAI API key.
     ApiKey,
-    /// A personal access token (`at-...`).
+    /// A token (`at-...`) that its user has created for programs.
     PersonalAccessToken,
-    /// A registered agent.
+    /// The signing key of an agent; it is not a bearer token.
     AgentIdentity,
-    /// ChatGPT tokens that another program manages.
+    /// ChatGPT tokens that another program refreshes.
     ExternalTokens,
-    /// Amazon Bedrock credentials.
+    /// A credential of Amazon Bedrock.
     Bedrock,
-    /// Something else.
+    /// A kind that this version does not know.
     Unknown,
 }
 
 impl AuthMode {
-    /// The name of this mode, the same in every language.
+    /// Returns the name of this kind, which is the same in every language.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ChatGpt => "chatgpt",
@@ -53,8 +53,8 @@ impl AuthMode {
         }
     }
 
-    /// By `auth_mode`, else by the fields that are there, in the Codex CLI's order. An unknown
-    /// word counts as absent.
+    /// Returns the kind that `auth_mode` names, else that of the fields, in the Codex CLI's order.
+    /// An unknown `auth_mode` counts as absent.
     fn of(record: &AuthDotJson) -> Self {
         match record.auth_mode.as_deref() {
             Some("apikey") => Self::ApiKey,
@@ -84,11 +84,12 @@ impl AuthMode {
     }
 }
 
-/// An immutable snapshot of a login. Cheap to clone and safe to share between threads.
+/// A snapshot of a login: its tokens and account as they were at one moment.
 ///
-/// Hand the very snapshot that a request was sent with to
-/// [`AuthManager::recover_from_unauthorized`](crate::AuthManager::recover_from_unauthorized) when
-/// the request is answered with 401.
+/// A manager hands snapshots out. A program sends a request with one, and passes that same snapshot
+/// to [`AuthManager::recover_from_unauthorized`](crate::AuthManager::recover_from_unauthorized) if
+/// the request is answered with 401. A snapshot is immutable, cheap to clone, and may be shared
+/// between threads. It equals only itself and its clones. `Debug` shows no token.
 #[derive(Clone)]
 pub struct CodexAuth(Arc<Inner>);
 
@@ -99,14 +100,14 @@ struct Inner {
     claims: IdTokenClaims,
     identity: Identity,
     times: TokenTimes,
-    /// Made once: a snapshot is sent many times.
+    /// Made once, since many requests are sent with one snapshot.
     headers: Result<Vec<Header>>,
-    /// Made where they are asked for.
+    /// Made at the first call of [`CodexAuth::header_map`].
     header_map: OnceLock<HeaderMap>,
 }
 
 impl CodexAuth {
-    /// The login in `record`; none where there is no login in it.
+    /// Returns the login in `record`; none if it contains no login.
     pub(crate) fn received(record: Arc<AuthDotJson>, originator: &Arc<str>) -> Option<Self> {
         let mode = AuthMode::of(&record);
         let tokens = record.tokens.as_ref();
@@ -142,53 +143,54 @@ impl CodexAuth {
         })))
     }
 
-    /// What kind of credential this is.
+    /// Returns the kind of the credential.
     pub fn mode(&self) -> AuthMode {
         self.0.mode
     }
 
-    /// The bearer token: the access token, or the API key in [`AuthMode::ApiKey`]. None for
-    /// credentials that are not bearer tokens.
+    /// Returns the bearer token (RFC 6750): the access token, or the API key in
+    /// [`AuthMode::ApiKey`]; none if the credential is not a bearer token.
     pub fn access_token(&self) -> Option<&Secret> {
         self.0.bearer.as_ref()
     }
 
-    /// The workspace.
+    /// Returns the id of the workspace that requests are made for; none if it is not known.
     pub fn account_id(&self) -> Option<&str> {
         self.0.identity.account_id()
     }
 
-    /// The user.
+    /// Returns the id of the user; none if the tokens do not name one.
     pub fn user_id(&self) -> Option<&str> {
         self.0.identity.user_id()
     }
 
-    /// The user's address, for display.
+    /// Returns the user's e-mail address, for display; none if the tokens do not name one.
     pub fn email(&self) -> Option<&str> {
         self.0.claims.email.as_deref()
     }
 
-    /// The plan, as the server spells it.
+    /// Returns the ChatGPT plan, as the server spells it, such as `plus`; none if it is not known.
     pub fn plan_type(&self) -> Option<&str> {
         self.0.claims.plan_type.as_deref()
     }
 
-    /// `exp` of the access token: the server's clock, not this machine's.
+    /// Returns when the access token expires, by the clock of the server; none if the token does
+    /// not say.
     pub fn expires_at(&self) -> Option<DateTime<Utc>> {
         self.0.times.expires_at
     }
 
-    /// When the tokens were last refreshed.
+    /// Returns when a program last refreshed the tokens; none if the stored record does not say.
     pub fn last_refresh(&self) -> Option<DateTime<Utc>> {
         self.0.record.last_refresh
     }
 
-    /// Whether the workspace is a FedRAMP one.
+    /// Returns whether the workspace is subject to FedRAMP.
     pub fn is_fedramp(&self) -> bool {
         self.0.claims.is_fedramp
     }
 
-    /// Where requests with this credential go; none for those that this crate cannot send.
+    /// Returns the base URL of the API for this credential; none if it is not a bearer token.
     pub fn base_url(&self) -> Option<&'static str> {
         match self.0.mode {
             AuthMode::ChatGpt | AuthMode::ExternalTokens | AuthMode::PersonalAccessToken => {
@@ -199,19 +201,24 @@ impl CodexAuth {
         }
     }
 
-    /// The headers of a request with this credential: `Authorization`, and for ChatGPT logins
-    /// `ChatGPT-Account-ID`, `X-OpenAI-Fedramp` and `originator`.
+    /// Returns the headers that authorize a request. They contain the token.
+    ///
+    /// They are `Authorization` and, for ChatGPT logins, `ChatGPT-Account-ID`, `originator` and, if
+    /// [`is_fedramp`](Self::is_fedramp) is true, `X-OpenAI-Fedramp`.
     ///
     /// # Errors
     ///
-    /// `unsupported_mode` where the credential is not a bearer token, or where it or the account id
-    /// cannot stand in a header: without the id the request would be for another workspace.
+    /// `unsupported_mode` if the credential is not a bearer token, or if it or the account id
+    /// contains characters that a header cannot have. Without the account id, the request would be
+    /// made for another workspace.
     pub fn headers(&self) -> Result<&[(&'static str, Secret)]> {
         self.0.headers.as_deref().map_err(Clone::clone)
     }
 
-    /// The [`headers`](Self::headers) as the crate `http` has them, and with it `reqwest`, marked as
-    /// sensitive. They are kept with the snapshot, and not wiped when it goes.
+    /// Returns the [`headers`](Self::headers) as types of the crate `http`, which `reqwest` uses.
+    /// They are marked as sensitive.
+    ///
+    /// The map is kept with the snapshot, and its memory is not wiped when the snapshot is dropped.
     ///
     /// # Errors
     ///
@@ -229,14 +236,14 @@ impl CodexAuth {
         &self.0.identity
     }
 
-    /// Whether the tokens say that they are another account's than the record's: an old CLI puts
-    /// what it was granted into whatever record there is by then.
+    /// Returns whether the id token names another account than the record does. An old CLI writes
+    /// its new tokens into any record that is stored by then, also into another account's.
     pub(crate) fn is_mixed(&self) -> bool {
         let claimed = self.0.claims.account_id.as_deref();
         self.managed_tokens().is_some() && claimed.is_some_and(|id| self.account_id() != Some(id))
     }
 
-    /// The tokens of a login that is ours to refresh.
+    /// Returns the tokens, if managers refresh this kind of login.
     pub(crate) fn managed_tokens(&self) -> Option<&TokenData> {
         self.0.record.tokens.as_ref().filter(|_| self.0.mode == AuthMode::ChatGpt)
     }
@@ -249,8 +256,8 @@ impl CodexAuth {
         self.managed_tokens().map(|tokens| tokens.refresh_token.fingerprint())
     }
 
-    /// The access token at one moment, by what is `known` of time; `window` is the refresh window
-    /// that an option asks for.
+    /// Judges the access token at the moment `now`, by what is `known` of time. `window` is the
+    /// refresh window that an option sets.
     pub(crate) fn timing(
         &self,
         known: &Timekeeping,
@@ -260,8 +267,8 @@ impl CodexAuth {
         Timing::new(self.0.times, self.access_fingerprint(), known, now, window)
     }
 
-    /// That the access token has come by a redemption that was asked for at `asked_at`, by what is
-    /// known of time `now`.
+    /// Returns that a redemption brings the access token, which was asked for at `asked_at`, by what
+    /// is known of time `now`.
     pub(crate) fn renewed(
         &self,
         known: &Timekeeping,
@@ -272,7 +279,7 @@ impl CodexAuth {
     }
 }
 
-/// Two snapshots are equal if they are the same one, not if they say the same.
+/// A snapshot equals only itself and its clones, not another one with the same tokens.
 impl PartialEq for CodexAuth {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

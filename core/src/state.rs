@@ -1,5 +1,4 @@
-//! The state of a manager: the snapshot in memory, what the store holds against it, and how the one
-//! follows the other.
+//! The state of a manager: the snapshot in memory, and how it follows the store.
 
 mod current;
 mod events;
@@ -36,10 +35,10 @@ use crate::secret::Fingerprint;
 use crate::snapshot::CodexAuth;
 use crate::storage::{AuthStorage, Loaded, RefreshLock};
 
-/// Publishers that come between a read of the store and its publication, one after the other.
+/// How often the store is read again because another thread published a snapshot during the read.
 const MOST_READS: usize = 8;
 
-/// What all clones of a manager share.
+/// The state that all clones of a manager share.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) options: Options,
@@ -72,12 +71,12 @@ impl State {
         }
     }
 
-    /// The wall clock's time.
+    /// Returns the time of the wall clock.
     pub(crate) fn now(&self) -> DateTime<Utc> {
         self.environment.clock.now()
     }
 
-    /// The login in `record`.
+    /// Returns the login in `record`.
     pub(crate) fn login_in(&self, record: &Arc<AuthDotJson>) -> Option<CodexAuth> {
         CodexAuth::received(Arc::clone(record), &self.options.originator)
     }
@@ -101,7 +100,7 @@ impl State {
         auth.timing(self.tokens.known_here().time(), &now, self.options.window())
     }
 
-    /// Watches the store from now on.
+    /// Watches the store for changes from now on.
     pub(crate) fn watch(&self) -> StoreWatch<'_> {
         StoreWatch::new(&*self.storage, &self.environment)
     }
@@ -121,9 +120,9 @@ impl State {
         self.announcer.announce(event);
     }
 
-    /// Reads the store and publishes what it holds. A login that was published meanwhile stays,
-    /// and the store is read again. While the store cannot be read, a pair that is still to be
-    /// saved is what there is.
+    /// Reads the store and publishes the login that it holds. If another thread has published a
+    /// snapshot meanwhile, that snapshot stays and the store is read again. If the store cannot be
+    /// read while new tokens are not saved yet, the snapshot in memory counts.
     pub(crate) async fn follow_store(&self) -> Result<View> {
         for _ in 0..MOST_READS {
             let seen = self.current.seen();
@@ -139,12 +138,14 @@ impl State {
                 return Ok(view);
             }
         }
-        // Or publishers keep winning: what is published is as new as it gets.
+        // Either the store cannot be read, or other threads published during every read. The
+        // snapshot in memory is then as new as any.
         let auth = self.current.auth();
         Ok(View { auth, is_foreign: false, is_spent: false, changed: false })
     }
 
-    /// Publishes what was loaded; none if something else was published since `seen`.
+    /// Publishes the login in `loaded`. Returns none if another snapshot was published since
+    /// `seen`.
     pub(crate) fn adopt(&self, seen: &Arc<Current>, loaded: &Loaded) -> Option<View> {
         let (record, is_spent) = self.effective(seen, loaded);
         let mut auth = record.and_then(|record| self.received(seen, &record));
@@ -170,8 +171,10 @@ impl State {
         })
     }
 
-    /// Publishes the record of a reply; the new snapshot, or none if something else was published
-    /// since `seen`, or if what others put into the record makes it one to look at again.
+    /// Publishes the login in `record`, which has the tokens of a reply, and returns its snapshot.
+    ///
+    /// Returns none if another snapshot was published since `seen`, or if this manager must not
+    /// hand out the login, because another program has changed the record.
     pub(crate) fn publish(
         &self,
         seen: &Arc<Current>,
@@ -181,7 +184,8 @@ impl State {
         self.current.replace(seen, Current::new(Some(auth.clone()))).then_some(auth)
     }
 
-    /// The store has the pair in memory; tells so if it could not be saved before.
+    /// Notes that the tokens in memory are saved, and sends the event `SaveRecovered` if they could
+    /// not be saved before.
     pub(crate) fn pair_is_saved(&self) {
         self.settle_pair();
         if self.memory.mark_saved() {
@@ -189,24 +193,28 @@ impl State {
         }
     }
 
-    /// The pair in memory could not be saved.
+    /// Notes that the tokens in memory could not be saved, for the reason `error`, and sends the
+    /// event `SaveFailed`.
     pub(crate) fn pair_is_unsaved(&self, error: Error) {
-        tracing::error!(%error, "refreshed tokens could not be saved; they stay in memory");
+        tracing::error!(
+            %error,
+            "new tokens could not be saved; they stay in memory until the store is writable"
+        );
         self.memory.mark_unsaved();
         self.announce(Event::SaveFailed(error));
     }
 
-    /// The store holds a newer login than the pair in memory, or none.
+    /// Notes that the tokens in memory are useless: the store holds a newer login, or none.
     pub(crate) fn pair_is_superseded(&self) {
         tracing::warn!(
             store = %self.storage.location(),
-            "refreshed tokens are not saved: the store holds another login by now, or none"
+            "new tokens are not saved: the store holds another login by now, or none"
         );
         self.settle_pair();
         self.memory.mark_saved();
     }
 
-    /// Tells the next holders of `lock` of the pair in memory, unless it is still to be saved.
+    /// Tells the next holders of `lock` of the tokens in memory, unless they are still to be saved.
     pub(crate) fn share_saved_pair(&self, lock: &dyn RefreshLock) {
         if let Some(token) = self.pair_token() {
             self.tokens.share_settled(lock, token);
@@ -223,7 +231,7 @@ impl State {
         self.memory.pair().and_then(|pair| refresh_fingerprint(&pair.record))
     }
 
-    /// What the login in `view` is to the one of `auth`.
+    /// Returns how the login in `view` relates to that of `auth`.
     pub(crate) fn relation(&self, auth: &CodexAuth, view: &View) -> Relation {
         let Some(found) = &view.auth else {
             return if view.is_foreign { Relation::Other } else { Relation::LoggedOut };
@@ -235,7 +243,8 @@ impl State {
         }
     }
 
-    /// Compares two logins by identity, and by lineage where nothing is known on a side.
+    /// Compares two logins by identity, and by the descent of their refresh tokens if the identity
+    /// of one is not known.
     pub(crate) fn compare(&self, auth: &CodexAuth, found: &CodexAuth) -> IdentityMatch {
         let (Some(old), Some(new)) = (auth.refresh_fingerprint(), found.refresh_fingerprint())
         else {
@@ -248,8 +257,8 @@ impl State {
         }
     }
 
-    /// Whether the pair in `pair` may take the place of `stored`: of the login whose token was
-    /// redeemed for it, or of the pair itself.
+    /// Returns whether the tokens of `pair` may replace those of `stored`: they are of one login,
+    /// and the refresh token of `pair` descends from the stored one or equals it.
     pub(crate) fn is_replaceable(
         &self,
         stored: &Arc<AuthDotJson>,
@@ -263,20 +272,24 @@ impl State {
             && stored.identity().compare(pair.identity()) != IdentityMatch::Different
     }
 
-    /// Whether `auth` is of the account that this manager is for.
+    /// Returns whether `auth` is a login of the account that the option `account_id` names, if it
+    /// names one.
     pub(crate) fn is_pinned(&self, auth: &CodexAuth) -> bool {
         let pin = self.options.account_id.as_deref();
         pin.is_none_or(|pin| auth.account_id() == Some(pin))
     }
 
-    /// Not another account's than the one that is wanted, nor of two accounts at once.
+    /// Returns whether this manager may hand out `auth`: it is a login of the account that the
+    /// options name, and not a mixture of two accounts.
     fn may_publish(&self, auth: &CodexAuth) -> bool {
         self.is_pinned(auth) && !auth.is_mixed()
     }
 
-    /// The record to go by: the stored one, unless its refresh token is known to be spent and its
-    /// successor is at hand; also whether that is so. Where only a part of the store could be read,
-    /// a pair that is still to be saved belongs into the rest of it.
+    /// Returns the record that counts, and whether the stored refresh token is spent.
+    ///
+    /// The stored record counts, unless its refresh token is spent and the successor is in memory.
+    /// If only a part of the store could be read, unsaved tokens count: they belong to the other
+    /// part.
     fn effective(&self, seen: &Current, loaded: &Loaded) -> (Option<Arc<AuthDotJson>>, bool) {
         let unsaved = self.memory.unsaved();
         if let Some(unsaved) = unsaved.filter(|_| loaded.version.is_partial()) {
@@ -296,9 +309,12 @@ impl State {
         }
     }
 
-    /// What takes the place of a stored record with the refresh token `stored`: the snapshot or the
-    /// last own pair, where its token came from that one; also an unsaved pair whose refresh token
-    /// the server has left as it was.
+    /// Returns the record in memory that is newer than a stored one with the refresh token
+    /// `stored`.
+    ///
+    /// That is the snapshot, or else the tokens of this manager's last redemption, if their refresh
+    /// token descends from `stored`. Unsaved tokens are newer also if the server has not rotated
+    /// the refresh token.
     fn newer_in_memory(&self, seen: &Current, stored: Fingerprint) -> Option<Arc<AuthDotJson>> {
         let is_newer = |token| token != stored && self.tokens.descends(token, stored);
         if let Some(cached) = &seen.auth
@@ -321,7 +337,7 @@ impl State {
             && stored.identity().compare(newer.identity()) != IdentityMatch::Different
     }
 
-    /// The login in `record`: the very snapshot in memory if it is the same.
+    /// Returns the login in `record`, which is the snapshot in memory if their records are equal.
     fn received(&self, seen: &Current, record: &Arc<AuthDotJson>) -> Option<CodexAuth> {
         match &seen.auth {
             Some(known) if Arc::ptr_eq(known.record(), record) || known.record() == record => {
@@ -331,6 +347,7 @@ impl State {
         }
     }
 
+    /// Remembers that the refresh token of `new` came from that of `known`, if the ledger says so.
     fn learn_descent(&self, known: Option<&CodexAuth>, new: Option<&CodexAuth>) {
         let tokens = known
             .and_then(CodexAuth::refresh_fingerprint)
@@ -340,7 +357,7 @@ impl State {
         }
     }
 
-    /// Tells what it means that a look at the store took the place of the snapshot `known`.
+    /// Announces the event, if any, that the snapshot `known` was replaced by that in `view`.
     fn announce_change(&self, known: Option<&CodexAuth>, view: &View) {
         let event = match (known, &view.auth) {
             (Some(known), Some(new)) => match self.compare(known, new) {
@@ -361,7 +378,8 @@ impl State {
         }
     }
 
-    /// Whether `auth` is what this manager redeemed a token for, which is told as a refresh.
+    /// Returns whether `auth` has the tokens of this manager's last redemption, for which the event
+    /// `Refreshed` is sent.
     fn is_own_pair(&self, auth: &CodexAuth) -> bool {
         let own = self.memory.pair().and_then(|pair| self.login_in(&pair.record));
         own.is_some_and(|own| has_same_tokens(&own, auth))

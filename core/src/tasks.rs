@@ -1,4 +1,4 @@
-//! Work on this crate's own thread, which goes on whatever becomes of its caller.
+//! Runs tasks on this crate's own thread. They go on even if their callers are cancelled.
 
 use std::io;
 
@@ -12,7 +12,7 @@ pub(crate) fn start(environment: &Environment, task: BoxFuture<'static, ()>) -> 
     environment.spawner.spawn(task).map_err(|error| no_thread(&error))
 }
 
-/// Runs `task` to its end and waits for its answer. The end of the process waits for it too.
+/// Runs `task` to its end and waits for its result. The end of the process waits for it too.
 pub(crate) async fn run<T: Send + 'static>(
     environment: &Environment,
     task: impl Future<Output = T> + Send + 'static,
@@ -22,7 +22,8 @@ pub(crate) async fn run<T: Send + 'static>(
     answer.await.map_err(|_| interrupted())
 }
 
-/// Runs a `task` that changes nothing and waits for its answer. The end of the process does not.
+/// Runs a `task` that changes nothing and waits for its result. The end of the process does not
+/// wait for it.
 pub(crate) async fn run_read<T: Send + 'static>(
     environment: &Environment,
     task: impl Future<Output = T> + Send + 'static,
@@ -32,23 +33,23 @@ pub(crate) async fn run_read<T: Send + 'static>(
     answer.await.map_err(|_| interrupted())
 }
 
-/// The error of a caller whose answer never came.
+/// Returns the error of a caller whose task ended without a result.
 pub(crate) fn interrupted() -> Error {
     transient("the refresh was interrupted; try again")
 }
 
-/// `task` to be started somewhere, and its answer.
+/// Returns a task that sends its result, and the receiver of that.
 fn answered<T: Send + 'static>(
     task: impl Future<Output = T> + Send + 'static,
 ) -> (BoxFuture<'static, ()>, oneshot::Receiver<T>) {
     let (sender, receiver) = oneshot::channel();
     let task = async move {
-        // An answer that came too late has no listener.
+        // This fails if the caller was cancelled.
         drop(sender.send(task.await));
     };
     (Box::pin(task), receiver)
 }
 
 fn no_thread(error: &io::Error) -> Error {
-    transient(format!("cannot start a thread: {error}"))
+    transient(format!("cannot start a thread: {error}; try again later"))
 }

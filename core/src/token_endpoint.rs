@@ -1,4 +1,4 @@
-//! The token endpoint as the protocol sees it: what a redemption can come to.
+//! The token endpoint, and the results of a redemption.
 //!
 //! A refresh token is single-use, so the difference that matters is whether the server may have
 //! spent it: see [`Redemption`].
@@ -26,21 +26,22 @@ pub(crate) use client::tls;
 pub use http::{HttpTokenEndpoint, HttpTokenEndpointConfig, TokenEncoding};
 pub(crate) use http::{describe, read_body};
 
-/// The authorization server, as far as a stored login needs it.
+/// The token endpoint and the revocation endpoint of an authorization server: a way to redeem and
+/// to revoke the tokens of a stored login.
 pub trait TokenEndpoint: Send + Sync + fmt::Debug {
-    /// Redeems `refresh_token` by exactly one request (RFC 6749 section 6), answered or given up
-    /// after `timeout`. Never follows a redirect.
+    /// Redeems `refresh_token` with exactly one request (RFC 6749, section 6), which ends after
+    /// `timeout`. It must not follow redirects.
     fn redeem<'a>(
         &'a self,
         refresh_token: &'a Secret,
         timeout: Duration,
     ) -> BoxFuture<'a, TokenReply>;
 
-    /// Asks the server to revoke `token` (RFC 7009), within `timeout`.
+    /// Asks the server to revoke `token` (RFC 7009), for `timeout` at most.
     ///
     /// # Errors
     ///
-    /// `refresh_transient` where the server did not say that it did.
+    /// `refresh_transient` if the server has not confirmed it.
     fn revoke<'a>(
         &'a self,
         token: &'a Secret,
@@ -49,7 +50,7 @@ pub trait TokenEndpoint: Send + Sync + fmt::Debug {
     ) -> BoxFuture<'a, Result<(), Error>>;
 }
 
-/// `token_type_hint` of RFC 7009.
+/// The `token_type_hint` of a revocation request (RFC 7009).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TokenTypeHint {
@@ -68,49 +69,50 @@ impl TokenTypeHint {
     }
 }
 
-/// What one request to the token endpoint came to, and what time it was there.
+/// The result of one request to the token endpoint, and the time of the server.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct TokenReply {
-    /// What it came to.
+    /// The result of the redemption.
     pub redemption: Redemption,
-    /// The reply's `Date` (RFC 9110 section 6.6.1), whatever else it says; none where there was no
-    /// reply, or none in it. It shows how wrong the clock of this machine is.
+    /// The `Date` of the reply (RFC 9110 section 6.6.1), which shows how wrong the clock of this
+    /// machine is. A reply has it whatever else it says. None if no reply came, or if it has none.
     pub date: Option<DateTime<Utc>>,
 }
 
 impl TokenReply {
-    /// A reply that came to `redemption`, and was sent at `date`.
+    /// Creates a reply with the result `redemption`, which the server sent at `date`.
     pub const fn new(redemption: Redemption, date: Option<DateTime<Utc>>) -> Self {
         Self { redemption, date }
     }
 }
 
 impl From<Redemption> for TokenReply {
-    /// A reply that does not say what time it is.
+    /// Creates a reply that does not say when the server sent it.
     fn from(redemption: Redemption) -> Self {
         Self { redemption, date: None }
     }
 }
 
-/// What one redemption came to.
+/// The result of one redemption of a refresh token.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Redemption {
-    /// The token is spent and these take its place.
+    /// The server has spent the refresh token and issued these tokens.
     Granted(Grant),
-    /// The server refused the token, and would again.
+    /// The server has rejected the refresh token, and would reject it again.
     Refused(RefusalReason),
-    /// The token is not spent: the request was not sent, or put off.
+    /// The refresh token is not spent: the request was not sent, or the server asks for it at a
+    /// later time.
     NotSpent(NoAnswer),
-    /// The server refused the request, for a reason that says nothing about the token and that
-    /// repeating it at once would not change.
+    /// The server has rejected the request for a reason that says nothing about the refresh token,
+    /// and would reject it again at once.
     Declined(NoAnswer),
-    /// The request was sent and nothing usable came back: the token may be spent.
+    /// The request was sent and no usable answer came back: the refresh token may be spent.
     InDoubt(NoAnswer),
 }
 
-/// The tokens of a reply; absent ones stay what they were.
+/// The tokens that the server has issued. A token that is absent stays as it was.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Grant {
@@ -122,50 +124,49 @@ pub struct Grant {
     pub refresh_token: Option<Secret>,
 }
 
-/// Why there is no answer, in words without secrets.
+/// The reason why a redemption has no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NoAnswer {
-    /// What happened, for the error's text.
+    /// What happened, for the text of the error. It must not contain a secret.
     pub detail: String,
     /// The server's `Retry-After`.
     pub retry_after: Option<Duration>,
 }
 
 impl NoAnswer {
-    /// A request without an answer, for the reason `detail`, after which it may be sent again at
-    /// any time.
+    /// Creates the reason `detail` without a time before which the server wants no other request.
     pub fn new(detail: impl Into<String>) -> Self {
         Self { detail: detail.into(), retry_after: None }
     }
 }
 
-/// Why a refresh token is refused for good.
+/// The reason why a server rejects a refresh token for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RefusalReason {
     /// `refresh_token_expired`.
     Expired,
-    /// `refresh_token_reused`: it was redeemed before.
+    /// `refresh_token_reused`: another request has redeemed the token before.
     Reused,
-    /// `refresh_token_invalidated`: it was revoked.
+    /// `refresh_token_invalidated`: the token was revoked.
     Invalidated,
-    /// RFC 6749's `invalid_grant`, which does not say why.
+    /// `invalid_grant` (RFC 6749), which does not say why.
     InvalidGrant,
-    /// A 401 with no code that is known.
+    /// A 401 without a code that this crate knows.
     Unauthorized,
-    /// The stored refresh token is empty; no call was made.
+    /// The stored refresh token is empty, so no request was sent.
     EmptyRefreshToken,
-    /// An earlier request was never answered and the token is refused since: most likely that
-    /// request spent it.
+    /// An earlier request with the token was never answered, and the server rejects the token since
+    /// then. Most likely that request spent it.
     OutcomeUnknown,
-    /// It was redeemed, and the reply held another account's tokens.
+    /// The token was redeemed, and the reply held another account's tokens.
     OtherAccount,
 }
 
 impl RefusalReason {
-    /// The name of this reason, as in [`Error::reason`].
+    /// Returns the name of this reason, as in [`Error::reason`].
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Expired => "expired",
@@ -179,8 +180,8 @@ impl RefusalReason {
         }
     }
 
-    /// Whether the refusal may mean that another program redeemed the token and is about to save
-    /// what it got.
+    /// Returns whether the refusal may mean that another program has redeemed the token and is
+    /// about to save the new tokens.
     pub(crate) const fn may_have_a_winner(self) -> bool {
         matches!(
             self,
@@ -191,7 +192,10 @@ impl RefusalReason {
     pub(crate) fn into_error(self) -> Error {
         let (kind, what) = match self {
             Self::Expired => (ErrorKind::RefreshTokenExpired, "has expired"),
-            Self::Reused => (ErrorKind::RefreshTokenReused, "was already used by another program"),
+            Self::Reused => (
+                ErrorKind::RefreshTokenReused,
+                "was already used by another program, whose new tokens are not in the store",
+            ),
             Self::Invalidated => (ErrorKind::RefreshTokenInvalidated, "was revoked"),
             Self::InvalidGrant | Self::Unauthorized => {
                 (ErrorKind::RefreshTokenRejected, "was refused")
@@ -199,7 +203,7 @@ impl RefusalReason {
             Self::EmptyRefreshToken => (ErrorKind::RefreshTokenRejected, "is empty"),
             Self::OutcomeUnknown => (
                 ErrorKind::RefreshTokenRejected,
-                "is refused since a request whose answer was lost",
+                "is refused since a request that was never answered",
             ),
             Self::OtherAccount => {
                 (ErrorKind::RefreshTokenRejected, "was answered with another account's tokens")

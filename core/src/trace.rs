@@ -1,6 +1,8 @@
-//! What a manager does, as spans of `tracing`. A span's name and its codes stand beside what it is
-//! about; [`AuthManager`](crate::AuthManager) lists them for those who read them, and a name or a
-//! field that changes breaks their queries.
+//! The spans that a manager records with `tracing`.
+//!
+//! A span is declared beside the code that it covers. The docs of
+//! [`AuthManager`](crate::AuthManager) list the names, fields and codes. A change to one of them
+//! breaks the queries of users.
 
 use tracing::{Instrument, Span};
 
@@ -9,7 +11,7 @@ use crate::error::{Error, Result};
 /// The target of all spans.
 pub(crate) const TARGET: &str = "codex_auth_sdk";
 
-/// What a span says at its end: a code.
+/// A result with a code for the field `outcome` of its span.
 pub(crate) trait Code {
     fn code(&self) -> &'static str;
 }
@@ -20,7 +22,7 @@ impl<T: Code> Code for Result<T> {
     }
 }
 
-/// Runs `work` in `span`, and notes there what it came to.
+/// Runs `work` in `span` and records the code of its result there.
 pub(crate) async fn traced<T: Code>(span: Span, work: impl Future<Output = T>) -> T {
     let result = work.instrument(span.clone()).await;
     span.record("outcome", result.code());

@@ -1,4 +1,4 @@
-//! Keeping the snapshot fresh and up to date without a request failing first.
+//! Keeps the snapshot fresh and equal to the store, before a request fails.
 
 mod folder_watch;
 mod following;

@@ -64,7 +64,7 @@ test('what goes wrong is a warning, and no record shows a token', async () => {
   const records = [...(await until('codex_auth.recovery')), ...(await until('codex_auth.recovery'))];
   logging.stop();
   const warning = records.find(({ level }) => level === 'warn');
-  assert.equal(warning.message, 'the refresh token is refused');
+  assert.equal(warning.message, 'the refresh token is refused; sign in again');
   assert.deepEqual([warning.fields, warning.durationMs], [{ reason: 'invalidated' }, null]);
   assert.equal(records.at(-1).fields.outcome, 'refresh_token_invalidated');
   const text = inspect(records, { depth: null });

@@ -7,8 +7,8 @@ use reqwest_middleware::{Middleware, Next};
 use super::{RequestError, Sender, authorization, send_authorized};
 use crate::manager::AuthManager;
 
-/// Middleware that sends requests with a manager's credential and recovers from 401, by the rules of
-/// [`AuthClient`](crate::AuthClient).
+/// Middleware that sends requests with a manager's credential and recovers from 401, by the rules
+/// of [`AuthClient`](crate::AuthClient).
 ///
 /// The client below is one of `reqwest` 0.13, which is [`codex_auth_sdk::reqwest`](crate::reqwest).
 /// Build it with [`AuthClient::http_builder`](crate::AuthClient::http_builder), or give it

@@ -8,18 +8,18 @@ use super::token_times::{TokenTimes, is_believable};
 use crate::environment::Moment;
 use crate::secret::Fingerprint;
 
-/// When an access token came, and how long it was to live from then on.
+/// When an access token was received, and its lifetime from then on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Renewal {
     pub(super) access_token: Fingerprint,
     at: Moment,
-    /// In milliseconds; none where nothing tells.
+    /// In milliseconds; none if it is not known.
     life: Option<i64>,
 }
 
 impl Renewal {
-    /// `access_token`, which was asked for `now`; `ahead` is how much the wall clock is ahead of the
-    /// server's, where that is known.
+    /// Creates the renewal of an access token that was asked for at `now`. `ahead` is by how much the
+    /// wall clock is ahead of the server's; none if that is not known.
     pub(crate) fn new(
         access_token: Fingerprint,
         times: &TokenTimes,
@@ -46,7 +46,7 @@ impl Renewal {
         self.life.and_then(TimeDelta::try_milliseconds).filter(is_believable)
     }
 
-    /// Whether the wall clock was set since.
+    /// Returns whether the wall clock was set since the token was received.
     pub(super) fn has_stepped(&self, now: &Moment) -> bool {
         now.has_stepped_since(&self.at)
     }

@@ -1,17 +1,17 @@
-//! How wrong the wall clock of this machine is.
+//! The skew: how wrong the wall clock of this machine is.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::environment::Moment;
 
-/// What the clocks of well-kept machines may differ by.
+/// A smaller difference between two clocks counts as none.
 pub(super) const NO_SKEW: TimeDelta = TimeDelta::seconds(30);
 
-/// More than a calendar can be wrong by.
+/// A greater skew is not believed: no calendar can be so wrong.
 const MOST: TimeDelta = TimeDelta::days(366 * 10_000);
 
-/// `Date` has whole seconds.
+/// The resolution of `Date`.
 const RESOLUTION: TimeDelta = TimeDelta::seconds(1);
 
 /// The wall clock of this machine less that of the authorization server.
@@ -24,10 +24,11 @@ pub(crate) struct Skew {
 }
 
 impl Skew {
-    /// What the `Date` of a reply shows that was asked for at `sent` and had at `received`.
+    /// Returns the skew that the `Date` of a reply shows. Its request was sent at `sent`, and the
+    /// reply was received at `received`.
     pub(crate) fn measured(date: DateTime<Utc>, sent: &Moment, received: &Moment) -> Self {
-        // The server wrote it at some time in between. A program that was stopped meanwhile has
-        // waited long for the reply, and its clock is right all the same: the least skew counts.
+        // The server wrote `Date` at some time in between. A program that was stopped meanwhile has
+        // waited long for the reply although its clock is right. So the least skew counts.
         let most = received.after(date);
         let took = received.since(sent).unwrap_or_default();
         let least = most - took.min(MOST) - RESOLUTION;
@@ -36,7 +37,7 @@ impl Skew {
         Self { ahead: ahead.num_milliseconds(), at: *received }
     }
 
-    /// How much the wall clock is ahead; none where it may have changed since.
+    /// Returns by how much the wall clock is ahead; none if it may have been set since.
     pub(super) fn ahead(&self, now: &Moment) -> Option<TimeDelta> {
         let is_known = now.since(&self.at).is_some() && !now.has_stepped_since(&self.at);
         let ahead = TimeDelta::try_milliseconds(self.ahead)?;
@@ -47,7 +48,7 @@ impl Skew {
         self.at.is_same_boot(&other.at)
     }
 
-    /// Whether this was measured after `other`, in the same boot.
+    /// Returns whether this skew was measured after `other`, in the same boot.
     pub(super) fn is_newer(&self, other: &Self) -> bool {
         self.at.since(&other.at).is_some_and(|passed| passed > TimeDelta::zero())
     }

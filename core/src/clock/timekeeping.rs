@@ -1,4 +1,4 @@
-//! What is known of time, in the ledger and in each manager.
+//! What is known of time. The ledger and each manager keep it.
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
@@ -9,10 +9,10 @@ use crate::bounds::keep_last;
 use crate::environment::Moment;
 use crate::secret::Fingerprint;
 
-/// Machines that may share one ledger, by a network's file system.
+/// The most machines of which a ledger on a network's file system keeps the skew.
 const MOST_SKEWS: usize = 4;
 
-/// Logins that one program after the other puts into a store.
+/// The most renewals that are kept.
 const MOST_RENEWALS: usize = 4;
 
 /// The last measured skew of each boot, and the last renewals.
@@ -24,7 +24,7 @@ pub(crate) struct Timekeeping {
 }
 
 impl Timekeeping {
-    /// Takes `skew` in the place of what was known of its boot.
+    /// Notes `skew`, which replaces an earlier one of the same boot.
     pub(crate) fn measure(&mut self, skew: Skew) {
         self.skews.retain(|known| !known.is_of_boot(&skew));
         self.skews.push(skew);
@@ -37,7 +37,7 @@ impl Timekeeping {
         keep_last(&mut self.renewals, MOST_RENEWALS);
     }
 
-    /// Takes over what `other` knows now and this does not.
+    /// Takes over what `other` knows and this does not, as far as it holds at `now`.
     pub(crate) fn learn(&mut self, other: &Self, now: &Moment) {
         let known = self.skew(now).copied();
         let newer = other.skew(now).filter(|skew| known.is_none_or(|known| skew.is_newer(&known)));
@@ -52,14 +52,14 @@ impl Timekeeping {
         }
     }
 
-    /// This without more than is ever written.
+    /// Returns this without more entries than are ever written.
     pub(crate) fn within_bounds(mut self) -> Self {
         keep_last(&mut self.skews, MOST_SKEWS);
         keep_last(&mut self.renewals, MOST_RENEWALS);
         self
     }
 
-    /// How much the wall clock is ahead of the authorization server's, where that is known.
+    /// Returns by how much the wall clock is ahead of the authorization server's, if that is known.
     pub(crate) fn ahead(&self, now: &Moment) -> Option<TimeDelta> {
         self.skew(now)?.ahead(now)
     }

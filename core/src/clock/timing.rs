@@ -8,29 +8,29 @@ use super::token_times::{LONGEST_LIFE, TokenTimes, is_believable};
 use crate::environment::Moment;
 use crate::secret::Fingerprint;
 
-/// While the skew is not known, a token whose record is this young is usable whatever it says.
+/// While the skew is not known, a token is usable if its record is younger than this.
 const JUST_STORED: TimeDelta = TimeDelta::seconds(60);
 
-/// A record this young is not refreshed ahead of time.
+/// A record that is younger than this is not refreshed ahead of time.
 const TOO_NEW: TimeDelta = TimeDelta::seconds(5);
 
-/// The rejection of a token this young is no matter of its age.
+/// An access token that is younger than this is not rejected for its age.
 const YOUNG: TimeDelta = TimeDelta::seconds(60);
 
-/// The widest refresh window, unless an option says another one.
+/// The widest default refresh window.
 const WIDEST_WINDOW: TimeDelta = TimeDelta::minutes(10);
 
-/// How old a login may get whose access token does not say when it expires.
+/// After which time a login is refreshed whose access token does not say when it expires.
 const OLDEST_UNDATED: TimeDelta = TimeDelta::days(7);
 
-/// What is to be done about an access token.
+/// Whether an access token is usable, and whether its refresh is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Freshness {
-    /// Nothing.
+    /// It is usable, and no refresh is due.
     Fresh,
-    /// It is to be renewed, and is usable meanwhile.
+    /// It is usable, and its refresh is due.
     Due,
-    /// It is to be renewed before it is used.
+    /// It is not usable: a refresh must come first.
     Expired,
 }
 
@@ -39,10 +39,10 @@ pub(crate) enum Freshness {
 pub(crate) struct Timing {
     times: TokenTimes,
     now: Moment,
-    /// How much the wall clock is ahead of the server's; none where that is not known.
+    /// By how much the wall clock is ahead of the server's; none if that is not known.
     ahead: Option<TimeDelta>,
     renewal: Option<Renewal>,
-    /// The refresh window that an option asks for.
+    /// The refresh window that an option sets.
     asked_window: Option<TimeDelta>,
 }
 
@@ -74,7 +74,7 @@ impl Timing {
         }
     }
 
-    /// Whether the token has ended, as far as anything tells.
+    /// Returns whether the token has expired, as far as is known.
     pub(crate) fn is_expired(&self) -> bool {
         match (self.left_by_boot(), self.left()) {
             // The wall clock may be wrong about a token that came here; the boot clock is not.
@@ -84,16 +84,16 @@ impl Timing {
         }
     }
 
-    /// Whether the token has ended since its record was stored. Where it had ended before, the
-    /// renewal of the record has brought no token that is any better.
+    /// Returns whether the token has expired since its record was stored. If it had expired before,
+    /// a refresh has brought no better token.
     pub(crate) fn has_aged_out(&self) -> bool {
         let ahead = self.ahead.unwrap_or_default();
         let ends = self.times.expires_at.zip(self.times.stored_at);
         self.is_expired() && ends.is_none_or(|(end, stored)| stored < end + ahead)
     }
 
-    /// How long it is until the token is to be renewed; zero or less where it is due, none where
-    /// that is never.
+    /// Returns how long it is until the refresh is due. Returns zero or less if it is due, and none
+    /// if it never will be.
     pub(crate) fn due_in(&self) -> Option<TimeDelta> {
         let left = self.left();
         let due = match left {
@@ -104,14 +104,14 @@ impl Timing {
         Some([floor, self.too_new()].into_iter().flatten().fold(due, TimeDelta::max))
     }
 
-    /// How long before its end the token is to be renewed.
+    /// Returns how long before the token expires its refresh is due.
     pub(crate) fn window(&self) -> TimeDelta {
         let widest = |life: TimeDelta| WIDEST_WINDOW.min(life / 2);
         let by_default = || self.life().map_or(WIDEST_WINDOW, widest);
         self.explicit_window().unwrap_or_else(by_default)
     }
 
-    /// Whether the token is so new that its rejection is no matter of age.
+    /// Returns whether the token is too new to be rejected for its age.
     pub(crate) fn is_young(&self) -> bool {
         let by_server = || {
             let issued = self.now.after(self.times.issued_at?);
@@ -121,7 +121,7 @@ impl Timing {
         self.age().or_else(by_server).is_some_and(|age| age.abs() < limit)
     }
 
-    /// Whether the token says when it ends, and that can be believed.
+    /// Returns whether the token says when it expires, and that makes sense.
     pub(crate) fn is_dated(&self) -> bool {
         self.times.expires_at.is_some() && self.is_life_believable()
     }
@@ -133,7 +133,7 @@ impl Timing {
         }
     }
 
-    /// How long it is until the token ends; none where nothing tells.
+    /// Returns how long it is until the token expires; none if that is not known.
     pub(crate) fn left(&self) -> Option<TimeDelta> {
         let end = self.times.expires_at.filter(|_| self.is_dated())?;
         let by_wall = self.ahead.unwrap_or_default() - self.now.after(end);
@@ -145,20 +145,20 @@ impl Timing {
         })
     }
 
-    /// How long it is until the token ends, where it came to this machine in this boot. It may be
-    /// less: the boot clock of a virtual machine stands still while that is paused.
+    /// Returns how long it is until the token expires, if this machine received it in this boot. It
+    /// may be less: the boot clock of a virtual machine stands still while the machine is paused.
     fn left_by_boot(&self) -> Option<TimeDelta> {
         let renewal = self.renewal?;
         Some(renewal.life()? - renewal.age(&self.now)?)
     }
 
-    /// How long ago the token came, or was stored.
+    /// Returns how long ago the token was received or stored.
     fn age(&self) -> Option<TimeDelta> {
         let by_boot = self.renewal.and_then(|renewal| renewal.age(&self.now));
         by_boot.or_else(|| Some(self.now.after(self.times.stored_at?)))
     }
 
-    /// How long the token is to live, or was; none where nothing tells.
+    /// Returns the lifetime of the token; none if that is not known.
     pub(crate) fn life(&self) -> Option<TimeDelta> {
         let renewed = self.renewal.as_ref().and_then(Renewal::life);
         let claimed = || self.times.claimed_life().filter(is_believable);

@@ -1,14 +1,14 @@
-//! What a record says of the times of its access token.
+//! The times that a record gives for its access token.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::claims::AccessTokenTimes;
 
-/// The lives of access tokens that are believed.
+/// The shortest and the longest lifetime of an access token that is believed.
 const SHORTEST_LIFE: TimeDelta = TimeDelta::seconds(1);
 pub(super) const LONGEST_LIFE: TimeDelta = TimeDelta::days(366);
 
-/// A time above this is in milliseconds: as seconds it would be in the year 5138.
+/// A claim above this is in milliseconds: as seconds it would be in the year 5138.
 const MOST_SECONDS: i64 = 100_000_000_000;
 
 /// The times of one access token.
@@ -30,18 +30,18 @@ impl TokenTimes {
         }
     }
 
-    /// From `iat` to `exp`, believable or not.
+    /// Returns the time from `iat` to `exp`, even if it makes no sense.
     pub(super) fn claimed_life(&self) -> Option<TimeDelta> {
         Some(self.expires_at? - self.issued_at?)
     }
 }
 
-/// Whether an access token can live so long.
+/// Returns whether `life` can be the lifetime of an access token.
 pub(super) fn is_believable(life: &TimeDelta) -> bool {
     (SHORTEST_LIFE..=LONGEST_LIFE).contains(life)
 }
 
-/// The time that a claim means.
+/// Returns the time that `claim` means.
 fn time(claim: i64) -> Option<DateTime<Utc>> {
     if claim > MOST_SECONDS {
         DateTime::from_timestamp_millis(claim)

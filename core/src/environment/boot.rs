@@ -7,7 +7,7 @@ use chrono::Utc;
 
 use super::moment::BootId;
 
-/// Time since the machine started, with the time in which it slept.
+/// Returns the time since the machine started, which includes the time in which it slept.
 #[cfg(unix)]
 pub(super) fn time() -> Duration {
     use rustix::time::{ClockId, clock_gettime};
@@ -21,7 +21,7 @@ pub(super) fn time() -> Duration {
     Duration::try_from(clock_gettime(BOOT)).unwrap_or_default()
 }
 
-/// Time since this was first asked for. Windows counts its sleep, too.
+/// Returns the time since its first call. Windows includes the time in which the machine slept.
 #[cfg(not(unix))]
 pub(super) fn time() -> Duration {
     use std::time::Instant;
@@ -30,8 +30,8 @@ pub(super) fn time() -> Duration {
     START.get_or_init(Instant::now).elapsed()
 }
 
-/// The boot of this machine, where the system names it; else one for this process alone, which then
-/// measures the skew for itself.
+/// Returns the boot of this machine if the system names it, else one for this process alone. Such a
+/// process measures the skew for itself.
 pub(super) fn id() -> BootId {
     static ID: OnceLock<BootId> = OnceLock::new();
     *ID.get_or_init(|| {

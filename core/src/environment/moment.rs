@@ -1,4 +1,4 @@
-//! One moment as both clocks of a machine tell it.
+//! A moment by both clocks of a machine.
 
 use std::time::Duration;
 
@@ -10,19 +10,19 @@ use crate::secret::Fingerprint;
 /// The clocks may part by this much, in milliseconds, before the wall clock counts as set.
 const STEP: i64 = 5_000;
 
-/// Tells one boot of one machine from all others. Readings of two boot clocks can be compared only
-/// where they have the same.
+/// Tells one boot of a machine from all others. The times of two boot clocks can be compared only
+/// if they have the same id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BootId(Fingerprint);
 
 impl BootId {
-    /// The boot that the system calls `name`.
+    /// Returns the id of the boot that the system calls `name`.
     pub fn of(name: &[u8]) -> Self {
         Self(Fingerprint::of(name))
     }
 }
 
-/// What both clocks say at one moment, in whole milliseconds.
+/// The times of both clocks at one moment, in whole milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Moment {
     boot: BootId,
@@ -38,20 +38,20 @@ impl Moment {
         Self { boot, up, wall: wall.timestamp_millis() }
     }
 
-    /// How much later this is than `earlier` by the boot clock; none where that cannot be told.
+    /// Returns how much later this is than `earlier` by the boot clock; none if that is not known.
     pub(crate) fn since(&self, earlier: &Self) -> Option<TimeDelta> {
         let is_earlier = self.boot == earlier.boot && (0..=self.up).contains(&earlier.up);
         is_earlier.then(|| TimeDelta::milliseconds(self.up - earlier.up))
     }
 
-    /// Whether the wall clock was set between `earlier` and this.
+    /// Returns whether the wall clock was set between `earlier` and this.
     pub(crate) fn has_stepped_since(&self, earlier: &Self) -> bool {
         let by_wall = self.wall.saturating_sub(earlier.wall);
         let by_boot = self.up.saturating_sub(earlier.up);
         by_wall.saturating_sub(by_boot).saturating_abs() > STEP
     }
 
-    /// How much later the wall clock is than `time`.
+    /// Returns how much later the wall clock is than `time`.
     pub(crate) fn after(&self, time: DateTime<Utc>) -> TimeDelta {
         TimeDelta::milliseconds(self.wall.saturating_sub(time.timestamp_millis()))
     }

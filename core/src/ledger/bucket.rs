@@ -1,14 +1,14 @@
-//! How many rotations the rejections of access tokens may cause.
+//! The bucket that limits the rotations which rejections of access tokens cause.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// The most in a burst.
+/// The most rotations in a burst.
 const SIZE: f64 = 4.0;
 
-/// The rotations that are left.
+/// The number of rotations that are left.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Bucket {
     level: f64,
@@ -27,7 +27,7 @@ impl Bucket {
         Self { level: self.level.clamp(0.0, SIZE), ..self }
     }
 
-    /// Whether there is one, where one more comes with each `refill`.
+    /// Returns whether one is left, if each `refill` brings one more.
     pub(super) fn has_one(&self, now: DateTime<Utc>, refill: Duration) -> bool {
         self.level_at(now, refill) >= 1.0
     }
@@ -37,7 +37,7 @@ impl Bucket {
     }
 
     fn level_at(&self, now: DateTime<Utc>, refill: Duration) -> f64 {
-        // A time that is still to come is from a clock that ran ahead.
+        // A time in the future comes from a clock that ran ahead.
         let passed = (now - self.at).abs().to_std().unwrap_or(Duration::ZERO);
         (self.level + passed.as_secs_f64() / refill.as_secs_f64()).min(SIZE)
     }

@@ -1,4 +1,4 @@
-//! The answer to the question what a ledger knows of a token.
+//! What a ledger knows of a token.
 
 use chrono::{DateTime, Utc};
 
@@ -8,11 +8,11 @@ use crate::token_endpoint::RefusalReason;
 /// What a ledger knows of one refresh token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Knowledge {
-    /// Nothing that speaks against presenting it.
+    /// The ledger knows no reason not to present it.
     Nothing,
-    /// It may be spent: a request with it was never answered, or its successor was never stored.
+    /// It may be spent: a request with it was never answered, or its successor was not stored.
     InDoubt,
-    /// It is not to be presented before `until`.
+    /// It must not be presented before `until`.
     RestUntil {
         /// The end of the rest.
         until: DateTime<Utc>,
@@ -21,7 +21,7 @@ pub(crate) enum Knowledge {
     },
     /// It was redeemed, and its `successor` was stored.
     Spent {
-        /// The refresh token that took its place.
+        /// The refresh token that replaced it.
         successor: Fingerprint,
     },
     /// The server refuses it.
@@ -29,7 +29,7 @@ pub(crate) enum Knowledge {
 }
 
 impl Knowledge {
-    /// The weightier of what two ledgers know; of two rests the longer one.
+    /// Returns which of the two matters more; of two rests it is the longer one.
     pub(crate) fn or(self, other: Self) -> Self {
         if self.weight() >= other.weight() { self } else { other }
     }

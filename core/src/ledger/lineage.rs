@@ -1,4 +1,4 @@
-//! Which refresh token took the place of which, login by login.
+//! The lineage of refresh tokens: which token replaced which, for each login.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,10 +7,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use crate::bounds::keep_last;
 use crate::secret::Fingerprint;
 
-/// Rotations of one login.
+/// The most rotations that are kept for one login.
 const MOST_OF_A_LOGIN: usize = 32;
 
-/// Rotations of all logins.
+/// The most rotations that are kept for all logins.
 const MOST_ROTATIONS: usize = 256;
 
 /// The rotations of the logins that were refreshed last.
@@ -32,7 +32,7 @@ struct Rotation {
     is_settled: bool,
 }
 
-/// What became of a token that was redeemed.
+/// The fate of a redeemed token.
 pub(super) enum Fate {
     /// Its last successor was stored.
     Settled(Fingerprint),
@@ -63,7 +63,8 @@ impl Lineage {
         self.rotations().any(|rotation| rotation.new == new && rotation.is_settled)
     }
 
-    /// What became of `token`; none if it was never redeemed, or was issued again since.
+    /// Returns the fate of `token`; none if it was never redeemed, or if the server has issued it
+    /// again since.
     pub(super) fn fate(&self, token: Fingerprint) -> Option<Fate> {
         let last = self.rotations().rfind(|rotation| rotation.names(token))?;
         (last.old == token).then_some(match last.is_settled {
@@ -72,7 +73,7 @@ impl Lineage {
         })
     }
 
-    /// Whether `token` came from `ancestor`, by whichever of its successors, or is the same.
+    /// Returns whether `token` descends from `ancestor`, by any of its successors, or equals it.
     pub(super) fn descends(&self, token: Fingerprint, ancestor: Fingerprint) -> bool {
         let mut reached = vec![ancestor];
         let mut next = 0;
@@ -132,8 +133,8 @@ impl Rotation {
     }
 }
 
-/// Both fingerprints and a byte for whether it is settled, as Base64: 256 of these must fit into 16
-/// KiB.
+/// Writes both fingerprints and one byte for `is_settled`, as Base64: 256 rotations must fit into
+/// 16 KiB.
 impl Serialize for Rotation {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let bytes = [&self.old.to_bytes()[..], &self.new.to_bytes(), &[self.is_settled.into()]];

@@ -1,4 +1,4 @@
-//! What the token endpoint last said of refresh tokens, or has never said.
+//! Notes about refresh tokens: the last answer of the token endpoint, or that there was none.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -10,16 +10,16 @@ use crate::token_endpoint::RefusalReason;
 
 const MOST_NOTES: usize = 16;
 
-/// How long other processes believe that a token is refused before one of them asks again.
+/// How long other processes believe a refusal before one of them presents the token again.
 pub(crate) const SHARED_REFUSAL: TimeDelta = TimeDelta::seconds(60);
 
-/// No token rests for longer.
+/// The longest rest of a token.
 pub(crate) const LONGEST_REST: TimeDelta = TimeDelta::hours(24);
 
-/// A note from further ahead is from a clock that is wrong.
+/// A note that is further in the future than this comes from a wrong clock.
 const LARGEST_LEAD: TimeDelta = TimeDelta::seconds(60);
 
-/// Notes about the tokens that were presented last, one for each.
+/// The notes about the tokens that were presented last, one for each.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Notes(Vec<Note>);
@@ -31,14 +31,14 @@ struct Note {
     at: DateTime<Utc>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     answer: Option<Answer>,
-    /// How long the answer holds; for good where there is no end.
+    /// How long the answer holds; none if it holds for good.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
         with = "chrono::serde::ts_milliseconds_option"
     )]
     until: Option<DateTime<Utc>>,
-    /// Whether a request with the token was never answered, so that it may be spent.
+    /// Whether a request with the token was never answered, so that the token may be spent.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     in_doubt: bool,
 }
@@ -66,7 +66,7 @@ impl Note {
         self.until.is_none_or(|until| self.at - now < LARGEST_LEAD && now < until)
     }
 
-    /// Whether a manager may have stored it: what it stores ends.
+    /// Returns whether a manager may have stored this note: a note that it stores has an end.
     fn is_believable(&self) -> bool {
         let longest = match self.answer {
             Some(Answer::Refused(_)) => SHARED_REFUSAL,
@@ -93,7 +93,7 @@ impl Notes {
         self.0.retain(|note| note.in_doubt || note.answer.is_some());
     }
 
-    /// A doubt stays what it is.
+    /// Notes a rest. A doubt about the token stays.
     pub(super) fn rest(&mut self, token: Fingerprint, at: DateTime<Utc>, until: DateTime<Utc>) {
         let in_doubt = self.find(token).is_some_and(|note| note.in_doubt);
         self.put(Note { token, at, answer: Some(Answer::Rest), until: Some(until), in_doubt });

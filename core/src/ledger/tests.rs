@@ -25,7 +25,7 @@ fn read(json: &str) -> Ledger {
     Ledger::from_bytes(json.as_bytes()).expect("a ledger")
 }
 
-/// As full as it gets.
+/// Returns a ledger that is as full as it can be.
 fn full() -> Ledger {
     let mut ledger = Ledger::default();
     for login in 0..9 {
@@ -132,7 +132,7 @@ fn what_no_manager_writes_is_not_believed() {
 }
 
 #[test]
-fn more_than_we_write_is_cut_or_not_read() {
+fn more_than_a_manager_writes_is_cut_or_not_read() {
     let mut one = Ledger::default();
     one.rotate(token(1), token(2));
     let json = String::from_utf8(one.to_bytes()).expect("text");
@@ -153,7 +153,7 @@ fn more_than_we_write_is_cut_or_not_read() {
 fn descent_follows_every_successor_and_ends_in_a_cycle() {
     let mut ledger = Ledger::default();
     ledger.rotate(token(1), token(2));
-    // Within a grace window the server has granted another one.
+    // Within a grace window the server has granted another successor.
     ledger.rotate(token(1), token(3));
     ledger.settle(token(3));
     ledger.rotate(token(3), token(4));

@@ -1,4 +1,5 @@
-//! Signing in with a browser on this machine, or with one elsewhere whose user pastes an address.
+//! Signs in with a browser on this machine, or on another machine, from which the user pastes an
+//! address.
 
 use std::fmt;
 use std::future::pending;
@@ -25,11 +26,12 @@ use crate::tasks;
 
 const TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
-/// How long the browser may take to get its last page.
+/// How long the browser may take to fetch its last page.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// A sign-in that waits for a browser; by
-/// [`AuthManager::login_with_browser`](crate::AuthManager::login_with_browser).
+/// A sign-in with a browser, by
+/// [`AuthManager::login_with_browser`](crate::AuthManager::login_with_browser), that waits for its
+/// user. It goes on in the background.
 #[must_use = "dropping this cancels it"]
 pub struct BrowserLogin {
     authorization_url: Url,
@@ -40,22 +42,23 @@ pub struct BrowserLogin {
 }
 
 impl BrowserLogin {
-    /// Where the browser is to go. Keep it out of logs: whoever has it can sign in in the user's
-    /// place.
+    /// Returns the address at which the user signs in. Keep it out of logs: any program that has it
+    /// can sign in in the user's place.
     pub fn authorization_url(&self) -> &str {
         self.authorization_url.as_str()
     }
 
-    /// Where the browser comes back to.
+    /// Returns the address to which the authorization server redirects the browser after the
+    /// sign-in.
     pub fn redirect_uri(&self) -> &str {
         &self.redirect_uri
     }
 
-    /// Opens the user's browser there.
+    /// Opens the user's browser at [`authorization_url`](Self::authorization_url).
     ///
     /// # Errors
     ///
-    /// `login_not_supported` where none can be opened.
+    /// `login_not_supported` if no browser can be opened.
     #[cfg(feature = "webbrowser")]
     pub fn open_browser(&self) -> Result<()> {
         webbrowser::open(self.authorization_url()).map_err(|error| {
@@ -64,24 +67,27 @@ impl BrowserLogin {
         })
     }
 
-    /// Waits until the login is stored. May be called again, and by several at once. Dropping the
-    /// future ends the waiting, not the sign-in; the future does not keep this alive, whose end
-    /// cancels the sign-in.
+    /// Waits until the login is stored, and returns its snapshot.
+    ///
+    /// Any number of callers may wait. Dropping the future ends the waiting, and the sign-in goes
+    /// on. The future does not keep this value alive; dropping this value cancels the sign-in.
     ///
     /// # Errors
     ///
     /// `login_denied`, `login_timeout`, `login_cancelled`, `login_workspace_not_allowed`,
-    /// `login_failed`, `login_transient`, `save_failed`. In all cases the store is what it was.
+    /// `login_failed`, `login_transient`, `save_failed`. The stored login stays in each of these
+    /// cases.
     pub fn wait(&self) -> impl Future<Output = Result<CodexAuth>> + Send + use<> {
         self.pending.wait()
     }
 
-    /// Goes on with the address that the browser ended up at, as its user has pasted it, and waits.
+    /// Completes the sign-in with the address at which the browser arrived, as its user has pasted
+    /// it, and waits like [`wait`](Self::wait).
     ///
     /// # Errors
     ///
-    /// `login_state_mismatch` where it is of another sign-in, `login_failed` where it is no such
-    /// address: both leave this one waiting. Else those of [`wait`](Self::wait).
+    /// `login_state_mismatch` if the address belongs to another sign-in, `login_failed` if it is no
+    /// such address: after both, this sign-in still waits. Else those of [`wait`](Self::wait).
     pub fn complete(
         &self,
         redirected_url: &str,
@@ -95,13 +101,13 @@ impl BrowserLogin {
 
     fn paste(&self, redirected_url: &str) -> Result<()> {
         let callback = code_in(redirected_url, &self.state)?;
-        // A sign-in that has its answer needs no other.
+        // This fails if the sign-in already has an answer, and needs no other.
         drop(self.pasted.get().map(|pasted| pasted.try_send(callback)));
         Ok(())
     }
 
-    /// Ends it, as dropping it does, unless the login is being stored already. The port is free
-    /// at once.
+    /// Cancels the sign-in and frees its port at once. A login that is being stored already is
+    /// stored.
     pub fn cancel(&self) {
         self.pending.cancel();
     }
@@ -115,7 +121,7 @@ impl fmt::Debug for BrowserLogin {
     }
 }
 
-/// What a browser's answer is waited for with.
+/// A sign-in that waits for the answer of a browser.
 struct Attempt {
     request: AuthorizationRequest,
     options: LoginOptions,
@@ -124,7 +130,7 @@ struct Attempt {
 }
 
 impl Attempt {
-    /// The answer, and the browser that waits for a page.
+    /// Waits for the answer. Returns it with the browser that waits for a page, if one does.
     async fn answer(&mut self) -> (Callback, Option<Waiting>) {
         let (listener, state) = (self.listener.as_mut(), &self.request.state);
         let arrival = async {
@@ -172,7 +178,7 @@ impl Attempt {
 }
 
 impl BrowserLogin {
-    /// Begins to sign in by `sign_in`.
+    /// Starts a sign-in, whose login `sign_in` stores.
     pub(crate) async fn begin(sign_in: &Arc<SignIn>, options: LoginOptions) -> Result<Self> {
         options.check()?;
         let begun = Self::begin_here(Arc::clone(sign_in), options);
@@ -204,6 +210,7 @@ impl BrowserLogin {
 }
 
 fn late(timeout: Duration) -> Error {
-    let message = format!("nobody has signed in within {} seconds; try again", timeout.as_secs());
+    let message =
+        format!("the user did not sign in within {} seconds; try again", timeout.as_secs());
     Error::new(ErrorKind::LoginTimeout, message)
 }

@@ -1,4 +1,4 @@
-//! What the authorization server sends the browser back with (RFC 6749, section 4.1.2).
+//! The authorization response, which the redirect of the browser carries (RFC 6749, section 4.1.2).
 
 use subtle::ConstantTimeEq as _;
 use url::Url;
@@ -7,12 +7,12 @@ use url::form_urlencoded::parse;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 
-/// The answer to an authorization request, of whoever knows its `state`.
+/// The answer to an authorization request, with the right `state`.
 #[derive(Debug)]
 pub(crate) enum Callback {
     /// An authorization code.
     Code(Secret),
-    /// There is none, and why.
+    /// The reason why there is no code.
     Refused(Error),
 }
 
@@ -21,7 +21,7 @@ impl Callback {
     ///
     /// # Errors
     ///
-    /// `login_state_mismatch` where it answers another request than the one with `state`, or none.
+    /// `login_state_mismatch` if it does not answer the request with `state`.
     pub(crate) fn parse(query: &str, state: &Secret) -> Result<Self> {
         let field = |wanted: &str| {
             let mut found = parse(query.as_bytes()).filter(|(name, _)| name == wanted);
@@ -32,7 +32,7 @@ impl Callback {
         if !field("state").as_ref().is_some_and(is_ours) {
             return Err(Error::new(
                 ErrorKind::LoginStateMismatch,
-                "the redirect answers another sign-in than this one; open this one's URL",
+                "the redirect belongs to another sign-in; open the address of this one",
             ));
         }
         if let Some(error) = field("error") {
@@ -43,29 +43,30 @@ impl Callback {
             Some(code) => Ok(Self::Code(code)),
             None => Ok(Self::Refused(Error::new(
                 ErrorKind::LoginFailed,
-                "the authorization server sent the browser back without a code; sign in again",
+                "the authorization server has redirected the browser without a code; sign in again",
             ))),
         }
     }
 }
 
-/// What a user has pasted, whose browser could not reach us.
+/// Reads the address that the user has pasted, because the browser could not reach this machine.
 ///
 /// # Errors
 ///
-/// `login_failed` where it is no such URL; see [`Callback::parse`] too.
+/// `login_failed` if it is not a URL with a query; those of [`Callback::parse`].
 pub(crate) fn code_in(redirected_url: &str, state: &Secret) -> Result<Callback> {
     let url = Url::parse(redirected_url.trim()).ok();
     let Some(query) = url.as_ref().and_then(Url::query) else {
         return Err(Error::new(
             ErrorKind::LoginFailed,
-            "this is not the URL that the browser ended up at; paste all of it, from http to the end",
+            "this is not the address at which the browser arrived; paste all of it, from http to the end",
         ));
     };
     Callback::parse(query, state)
 }
 
-/// Only what RFC 6749 knows is shown: the rest is the server's text.
+/// Returns the error for an error response. It shows only codes of a specification, since another
+/// one may be any text.
 fn refusal(error: &str, description: &str) -> Error {
     if error != "access_denied" {
         let known = known_error(error).unwrap_or("an error");
@@ -79,11 +80,11 @@ fn refusal(error: &str, description: &str) -> Error {
         )
         .with_reason("missing_codex_entitlement");
     }
-    Error::new(ErrorKind::LoginDenied, "signing in was declined in the browser")
+    Error::new(ErrorKind::LoginDenied, "the sign-in was declined in the browser; sign in again")
         .with_reason("access_denied")
 }
 
-/// `error`, if a specification has it.
+/// Returns `error` if it is a code of a specification.
 pub(crate) fn known_error(error: &str) -> Option<&'static str> {
     const KNOWN: [&str; 14] = [
         // RFC 6749, sections 4.1.2.1 and 5.2.
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn only_who_knows_the_state_is_heard() {
+    fn an_answer_without_the_right_state_is_refused() {
         for query in ["", "code=c", "state=", "state=s-2&code=c", "state=s-1x&error=access_denied"]
         {
             assert_eq!(

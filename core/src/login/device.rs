@@ -1,4 +1,4 @@
-//! Signing in on another device: by Codex's own endpoints, or by the standard's (RFC 8628).
+//! Requests device codes and polls for their grants: by Codex's own endpoints, or by RFC 8628.
 
 use std::time::Duration;
 
@@ -10,22 +10,22 @@ use super::token_reply::{Tokens, error_in};
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 
-/// What the standard takes where the server says nothing (RFC 8628, section 3.2).
+/// The pause between two polls if the server does not say (RFC 8628, section 3.2).
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long a code of Codex's is good.
+/// The lifetime of a device code of Codex's server.
 const CODEX_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
-/// What the user types in, and where.
+/// A device code: the code that the user types in, and the address of the page for it.
 pub(crate) struct DeviceCode {
     pub(crate) user_code: String,
     pub(crate) verification_uri: String,
-    /// The same with the code in it.
+    /// The address with the code in it, if the server sends one.
     pub(crate) verification_uri_complete: Option<String>,
     pub(crate) lifetime: Duration,
-    /// How long to wait before each question.
+    /// How long to wait before each poll.
     pub(crate) interval: Duration,
     kind: Kind,
 }
@@ -35,23 +35,24 @@ enum Kind {
     Standard { device_code: Secret },
 }
 
-/// What a user's consent has brought.
+/// The grant of a sign-in to which the user has agreed.
 #[derive(Debug)]
 pub(crate) enum DeviceGrant {
     Tokens(Tokens),
-    /// Codex's: a code, and the verifier that its server made.
+    /// From Codex's server: an authorization code, and the verifier that the server has made.
     Code {
         code: Secret,
         verifier: Secret,
     },
 }
 
-/// The answer to "has the user agreed?".
+/// The answer to a poll.
 #[derive(Debug)]
 pub(crate) enum DeviceAnswer {
     Granted(DeviceGrant),
+    /// The user has not agreed yet.
     Pending,
-    /// And it asks for longer pauses.
+    /// The user has not agreed yet, and the server asks for longer pauses.
     SlowDown,
 }
 
@@ -82,12 +83,11 @@ struct StandardReply {
 }
 
 impl AuthorizationServer {
-    /// Asks for a code.
+    /// Requests a device code.
     ///
     /// # Errors
     ///
-    /// `login_not_supported` where the server has no such thing, else `login_failed` or
-    /// `login_transient`.
+    /// `login_not_supported` if the server has no device codes; `login_failed`, `login_transient`.
     pub(crate) async fn device_code(
         &self,
         is_standard: bool,
@@ -129,12 +129,12 @@ impl AuthorizationServer {
         })
     }
 
-    /// Asks whether the user has agreed.
+    /// Asks the server whether the user has agreed.
     ///
     /// # Errors
     ///
-    /// `login_denied`, `login_timeout` where the code has expired, `login_failed`; `login_transient`
-    /// where there was no answer.
+    /// `login_denied`; `login_timeout` if the code has expired; `login_failed`; `login_transient`
+    /// if the server has not answered.
     pub(crate) async fn poll_device(&self, code: &DeviceCode) -> Result<DeviceAnswer> {
         match &code.kind {
             Kind::Codex { device_auth_id } => self.poll_codex(device_auth_id, code).await,
@@ -154,7 +154,8 @@ impl AuthorizationServer {
         Ok(DeviceAnswer::Granted(DeviceGrant::Code { code, verifier }))
     }
 
-    /// The tokens for `grant`, once: a code is not good twice.
+    /// Returns the tokens of `grant`, which takes a request for an authorization code. A code can
+    /// be redeemed only once.
     pub(crate) async fn device_tokens(&self, grant: DeviceGrant) -> Result<Tokens> {
         match grant {
             DeviceGrant::Tokens(tokens) => Ok(tokens),
@@ -178,7 +179,7 @@ impl AuthorizationServer {
             Some("slow_down") => Ok(DeviceAnswer::SlowDown),
             Some("access_denied") => Err(Error::new(
                 ErrorKind::LoginDenied,
-                "signing in was declined on the other device",
+                "the sign-in was declined on the other device; sign in again",
             )
             .with_reason("access_denied")),
             Some("expired_token") => Err(expired()),
@@ -190,28 +191,29 @@ impl AuthorizationServer {
     }
 }
 
-/// Nobody has typed the code in.
+/// Returns the error of a code that expired before the user typed it in.
 pub(crate) fn expired() -> Error {
-    Error::new(ErrorKind::LoginTimeout, "nobody has agreed in time; sign in again")
+    Error::new(ErrorKind::LoginTimeout, "the user did not enter the code in time; sign in again")
 }
 
 fn not_supported() -> Error {
     Error::new(
         ErrorKind::LoginNotSupported,
-        "this authorization server does not let other devices sign in; use a browser",
+        "this authorization server has no device codes; sign in with a browser",
     )
 }
 
 fn parsed<T: for<'de> Deserialize<'de>>(status: u16, body: &[u8]) -> Result<T> {
     let reply = if status == 200 { serde_json::from_slice(body).ok() } else { None };
     reply.ok_or_else(|| {
-        let what = error_in(body).unwrap_or("nothing that can be used");
-        let message = format!("the authorization server answered {what} (HTTP {status})");
+        let what = error_in(body).unwrap_or("an unusable reply");
+        let message =
+            format!("the authorization server sent {what} (HTTP {status}); sign in again");
         Error::new(ErrorKind::LoginFailed, message)
     })
 }
 
-/// A number, or one as text: Codex's.
+/// Reads a number of seconds, which Codex's server sends as text.
 fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let value = serde_json::Value::deserialize(deserializer)?;
     let number = value.as_u64().or_else(|| value.as_str()?.trim().parse().ok());

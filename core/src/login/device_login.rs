@@ -1,4 +1,4 @@
-//! Signing in on another device, by a code that its user types in there.
+//! Signs in with a code that the user types in on any device.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,14 +15,15 @@ use crate::snapshot::CodexAuth;
 use crate::state::Event;
 use crate::tasks;
 
-/// By so much the pauses grow when the server asks for it (RFC 8628, section 3.5).
+/// How much longer each pause gets when the server asks for that (RFC 8628, section 3.5).
 const SLOWER: Duration = Duration::from_secs(5);
 
-/// Whatever a server says.
+/// The shortest pause between two polls, even if the server asks for a shorter one.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A sign-in that waits for a user to type a code in; by
-/// [`AuthManager::login_with_device_code`](crate::AuthManager::login_with_device_code).
+/// A sign-in with a device code, by
+/// [`AuthManager::login_with_device_code`](crate::AuthManager::login_with_device_code), that waits
+/// for its user. It goes on in the background.
 #[must_use = "dropping this cancels it"]
 pub struct DeviceLogin {
     user_code: String,
@@ -33,36 +34,43 @@ pub struct DeviceLogin {
 }
 
 impl DeviceLogin {
-    /// What the user types in. Keep it out of logs: whoever has it can sign in in the user's place.
+    /// Returns the code that the user types in. Keep it out of logs: any program that has it can
+    /// sign in in the user's place.
     pub fn user_code(&self) -> &str {
         &self.user_code
     }
 
-    /// Where.
+    /// Returns the address at which the user types the code in.
     pub fn verification_uri(&self) -> &str {
         &self.verification_uri
     }
 
-    /// The same with the code in it, for a QR code, say, where the server has one.
+    /// Returns the address with the code in it, for instance for a QR code; none if the server
+    /// sends none.
     pub fn verification_uri_complete(&self) -> Option<&str> {
         self.verification_uri_complete.as_deref()
     }
 
-    /// How long the code is good, from when it was made.
+    /// Returns the lifetime of the code, from its creation.
     pub fn expires_in(&self) -> Duration {
         self.expires_in
     }
 
-    /// Waits until the login is stored; see [`BrowserLogin::wait`](crate::BrowserLogin::wait).
+    /// Waits until the login is stored, and returns its snapshot.
+    ///
+    /// Any number of callers may wait. Dropping the future ends the waiting, and the sign-in goes
+    /// on. The future does not keep this value alive; dropping this value cancels the sign-in.
     ///
     /// # Errors
     ///
-    /// As there; `login_timeout` where the code has expired.
+    /// `login_denied`, `login_timeout`, which is also the expiry of the code, `login_cancelled`,
+    /// `login_workspace_not_allowed`, `login_failed`, `login_transient`, `save_failed`. The stored
+    /// login stays in each of these cases.
     pub fn wait(&self) -> impl Future<Output = Result<CodexAuth>> + Send + use<> {
         self.pending.wait()
     }
 
-    /// Ends it, as dropping it does, unless the login is being stored already.
+    /// Cancels the sign-in. A login that is being stored already is stored.
     pub fn cancel(&self) {
         self.pending.cancel();
     }
@@ -76,7 +84,7 @@ impl fmt::Debug for DeviceLogin {
     }
 }
 
-/// What a user's answer is waited for with.
+/// A sign-in that waits until its user has typed the code in.
 struct Attempt {
     sign_in: Arc<SignIn>,
     code: DeviceCode,
@@ -85,7 +93,7 @@ struct Attempt {
 }
 
 impl DeviceLogin {
-    /// Begins to sign in by `sign_in`.
+    /// Starts a sign-in, whose login `sign_in` stores.
     pub(crate) async fn begin(sign_in: &Arc<SignIn>, options: LoginOptions) -> Result<Self> {
         options.check()?;
         let begun = Self::begin_here(Arc::clone(sign_in), options);
@@ -124,7 +132,7 @@ impl Attempt {
         Ok(tokens)
     }
 
-    /// Asks until there is an answer.
+    /// Polls the server until the user has agreed, or the sign-in fails.
     async fn poll(&self) -> Result<DeviceGrant> {
         let SignIn { state, server, .. } = &*self.sign_in;
         let mut interval = self.code.interval.max(SHORTEST_INTERVAL);
@@ -137,7 +145,7 @@ impl Attempt {
                     interval += SLOWER;
                     state.announce(Event::LoginPending);
                 }
-                // It may not have been heard: less often from now on.
+                // The server may be overloaded, so the pauses grow (RFC 8628, section 3.5).
                 Err(error) if error.kind() == ErrorKind::LoginTransient => interval *= 2,
                 Err(error) => return Err(error),
             }

@@ -1,4 +1,4 @@
-//! What an id token of a new login must say (OpenID Connect Core 1.0, section 3.1.3.7).
+//! Validates the id token of a new login (OpenID Connect Core 1.0, section 3.1.3.7).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,15 +10,15 @@ use super::jws::JwkSet;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 
-/// How far clocks may be apart, in seconds.
+/// How far the clocks of server and machine may differ, in seconds.
 const LEEWAY: i64 = 300;
 
-/// What was asked for.
+/// The values that an id token must match.
 #[derive(Debug)]
 pub(crate) struct Expected<'a> {
     pub(crate) issuer: &'a str,
     pub(crate) client_id: &'a str,
-    /// What was sent along with the request, if anything was.
+    /// The nonce of the authorization request, if it had one.
     pub(crate) nonce: Option<&'a Secret>,
     pub(crate) now: DateTime<Utc>,
 }
@@ -33,7 +33,7 @@ struct Claims {
 }
 
 impl Expected<'_> {
-    /// Checks an id token and its signature.
+    /// Validates an id token: its signature by `keys`, and its claims.
     ///
     /// # Errors
     ///
@@ -41,7 +41,8 @@ impl Expected<'_> {
     pub(super) fn check(&self, token: &Secret, keys: &JwkSet) -> Result<()> {
         let checked = keys.verify(token.expose()).and_then(|()| self.check_claims(token.expose()));
         checked.map_err(|what| {
-            let message = format!("the id token of {} {what}; nothing was saved", self.issuer);
+            let message =
+                format!("the id token of {} {what}; nothing was saved, sign in again", self.issuer);
             Error::new(ErrorKind::LoginFailed, message).with_reason("invalid_id_token")
         })
     }
@@ -55,15 +56,16 @@ impl Expected<'_> {
             return Err("is for another client");
         }
         if claims.exp.saturating_add(LEEWAY) <= self.now.timestamp() {
-            return Err("has expired on its way, or this machine's clock is wrong");
+            return Err("has expired, or the clock of this machine is wrong");
         }
         if self.nonce.is_some_and(|nonce| claims.nonce.as_deref() != Some(nonce.expose())) {
-            return Err("answers another sign-in");
+            return Err("belongs to another sign-in");
         }
         Ok(())
     }
 
-    /// With several audiences it must say for which client it was made.
+    /// Returns whether the token is for this client. A token with several audiences must name the
+    /// client in `azp`.
     fn is_audience(&self, claims: &Claims) -> bool {
         let is_us = |id: &Value| id.as_str() == Some(self.client_id);
         let is_among = match &claims.aud {

@@ -1,5 +1,5 @@
-//! Signatures of tokens (RFC 7515), by the keys that an issuer publishes (RFC 7517). The algorithms
-//! are those of `ring`; symmetric ones and `none` are not among them.
+//! Verifies signatures of tokens (RFC 7515) with the keys that an issuer publishes (RFC 7517). The
+//! algorithms are those of `ring`, without symmetric ones and `none`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,7 +11,7 @@ use ring::signature::{
 };
 use serde::Deserialize;
 
-/// The keys of an issuer.
+/// The published keys of an issuer.
 #[derive(Debug, Deserialize)]
 pub(super) struct JwkSet {
     keys: Vec<Jwk>,
@@ -35,7 +35,7 @@ struct Jwk {
 struct Header {
     alg: String,
     kid: Option<String>,
-    /// What must be understood, and is not.
+    /// Extensions that must be understood. This crate knows none.
     crit: Option<serde_json::Value>,
 }
 
@@ -45,22 +45,22 @@ enum Algorithm {
 }
 
 impl JwkSet {
-    /// Whether one of the keys signed `token`; else why that cannot be said.
+    /// Verifies that one of the keys has signed `token`. Fails with the reason why not.
     pub(super) fn verify(&self, token: &str) -> Result<(), &'static str> {
-        let (signed, signature) = token.rsplit_once('.').ok_or("is no JWT")?;
+        let (signed, signature) = token.rsplit_once('.').ok_or("is not a JWT")?;
         let header = signed.split('.').next().and_then(decode).ok_or("has no header")?;
         let header: Header = serde_json::from_slice(&header).map_err(|_| "has no header")?;
         if header.crit.is_some() {
-            return Err("has a header that is not understood");
+            return Err("has a critical header that this crate does not know");
         }
         let signature = decode(signature).ok_or("has no signature")?;
-        let algorithm = Algorithm::of(&header.alg).ok_or("is signed by no algorithm of ours")?;
+        let algorithm = Algorithm::of(&header.alg).ok_or("has an unknown signature algorithm")?;
         let mut candidates = self.keys.iter().filter(|key| key.may_have_signed(&header)).peekable();
         if candidates.peek().is_none() {
-            return Err("is signed by none of the issuer's keys");
+            return Err("is not signed with a key of the issuer");
         }
         let is_valid = |key: &Jwk| key.verify(&algorithm, signed.as_bytes(), &signature).is_some();
-        candidates.any(is_valid).then_some(()).ok_or("has a signature that is not its issuer's")
+        candidates.any(is_valid).then_some(()).ok_or("has a signature that is not the issuer's")
     }
 }
 
@@ -92,7 +92,7 @@ impl Jwk {
 }
 
 impl Algorithm {
-    /// RFC 7518, section 3.1, and RFC 8037.
+    /// Returns the algorithm `name` (RFC 7518, section 3.1; RFC 8037).
     fn of(name: &str) -> Option<Self> {
         Some(match name {
             "RS256" => Self::Rsa(&RSA_PKCS1_2048_8192_SHA256),

@@ -1,4 +1,4 @@
-//! Where the browser comes back to: a server for one redirect, on loopback (RFC 8252, section 7.3).
+//! The server that receives the redirect of the browser, on loopback (RFC 8252, section 7.3).
 
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
@@ -23,35 +23,35 @@ use crate::secret::Secret;
 
 const PATH: &str = "/auth/callback";
 
-/// How long a client may take to say what it wants.
+/// How long a client may take to send the head of its request.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// More than the URL of any redirect needs.
+/// The longest head of a request, in bytes. No redirect needs more.
 const LONGEST_HEAD: usize = 16 * 1024;
 
-/// Connections at a time: those that say nothing give way after [`PATIENCE`].
+/// The most connections at a time. One that sends nothing is closed after [`PATIENCE`].
 const MOST_CONNECTIONS: usize = 256;
 
-/// A port of this machine that waits for one browser. Dropping it frees the port and ends all
-/// connections.
+/// A listener on a port of this machine that waits for one redirect. Dropping it frees the port and
+/// ends all connections.
 #[derive(Debug)]
 pub(crate) struct Listener {
     listener: TcpListener,
     port: u16,
-    /// Each says in the end whether it brought the redirect.
+    /// The connections; the result of each is whether it brought the redirect.
     connections: JoinSet<bool>,
 }
 
-/// The browser that has brought the redirect, and waits for a page.
+/// A browser that has brought the redirect and waits for a page.
 #[derive(Debug)]
 pub(crate) struct Waiting(oneshot::Sender<Page>);
 
 impl Listener {
-    /// Listens on the first of `ports` that is free; 0 is any.
+    /// Listens on the first of `ports` that is free. 0 is any free port.
     ///
     /// # Errors
     ///
-    /// `login_port_busy` where none is.
+    /// `login_port_busy` if none is free.
     pub(crate) async fn bind(ports: &[u16]) -> Result<Self> {
         let mut why = None;
         for port in ports {
@@ -64,8 +64,8 @@ impl Listener {
             }
         }
         let message = format!(
-            "none of the ports {ports:?} is free, to which the browser would come back: another \
-             program may be signing in; try again later, or paste the address by hand"
+            "none of the ports {ports:?} of 127.0.0.1 is free for the redirect; another program \
+             may be signing in: try again later, or sign in with the option manual"
         );
         let error = Error::new(ErrorKind::LoginPortBusy, message);
         Err(why.into_iter().fold(error, Error::with_source))
@@ -75,7 +75,7 @@ impl Listener {
         self.port
     }
 
-    /// Waits for the redirect that answers the request with `state`, once; refuses all else.
+    /// Waits for the one redirect that answers the request with `state`, and refuses all others.
     pub(crate) async fn arrival(&mut self, state: Secret) -> (Callback, Waiting) {
         let (sender, mut arrivals) = mpsc::channel(1);
         let desk = Arc::new(Desk {
@@ -102,12 +102,12 @@ impl Listener {
         }
     }
 
-    /// Shows `page` in the browser, if that still waits for it.
+    /// Shows `page` in the browser, if it still waits for one.
     pub(crate) async fn show(&mut self, waiting: Waiting, page: Page) {
         if waiting.0.send(page).is_err() {
             return;
         }
-        // Its connection ends with the page.
+        // The connection of the browser ends once the page is sent.
         while let Some(ended) = self.connections.join_next().await {
             if matches!(ended, Ok(true)) {
                 return;
@@ -119,20 +119,21 @@ impl Listener {
 #[cfg(unix)]
 impl Drop for Listener {
     fn drop(&mut self) {
-        // A forked child has the socket too, which would keep the port as long as the child lives.
+        // A forked child has the socket too. Without this, the port would be busy until the child
+        // ends.
         rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both).unwrap_or_default();
     }
 }
 
-/// The next connection, and the place that it takes.
+/// Accepts the next connection. Returns it with its permit.
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
 ) -> (TcpStream, tokio::sync::OwnedSemaphorePermit) {
     let place = Arc::clone(places).acquire_owned().await.expect("never closed");
     loop {
-        // One that failed before it was accepted is the client's affair; so is a lack of files ours,
-        // which passes.
+        // An error means that the client gave up, or that this process has no file descriptor left
+        // for now. In both cases the next connection may succeed.
         if let Ok((connection, _)) = listener.accept().await {
             return (connection, place);
         }
@@ -140,7 +141,7 @@ async fn accept(
     }
 }
 
-/// Whether the connection brought the redirect.
+/// Serves a connection. Returns whether it brought the redirect.
 async fn serve(connection: TcpStream, desk: Arc<Desk>) -> bool {
     let has_brought = Arc::new(AtomicBool::new(false));
     let service = service_fn(|request| {
@@ -153,12 +154,12 @@ async fn serve(connection: TcpStream, desk: Arc<Desk>) -> bool {
         .max_buf_size(LONGEST_HEAD)
         .keep_alive(false)
         .serve_connection(TokioIo::new(connection), service);
-    // How it went is the client's affair.
+    // A failure of the connection matters to its client only.
     drop(served.await);
     has_brought.load(Ordering::SeqCst)
 }
 
-/// Who looks at each request.
+/// What all connections share: the expected state, and the channel for the redirect.
 #[derive(Debug)]
 struct Desk {
     state: Secret,
@@ -185,7 +186,7 @@ impl Desk {
     }
 
     fn read(&self, request: &Request<Incoming>) -> std::result::Result<Callback, Page> {
-        // A page of another site may have its name lead here.
+        // Another site may resolve its own name to this address (DNS rebinding).
         let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
         if !host.is_some_and(|host| self.hosts.iter().any(|known| known == host)) {
             return Err(Page::NotFound);
@@ -202,7 +203,7 @@ impl Desk {
 
     async fn hand_over(&self, callback: Callback) -> Page {
         let (page, decided) = oneshot::channel();
-        // Nobody takes it, or says what became of it, where the sign-in is over.
+        // Both fail if the sign-in is over.
         match self.arrivals.send((callback, Waiting(page))).await {
             Ok(()) => decided.await.unwrap_or(Page::Failed),
             Err(_) => Page::NotOurs,

@@ -1,11 +1,11 @@
-//! What an authorization server publishes of itself (OpenID Connect Discovery 1.0, RFC 8414).
+//! The metadata that an authorization server publishes (OpenID Connect Discovery 1.0, RFC 8414).
 
 use serde::Deserialize;
 use url::Url;
 
 use crate::transport::is_protected;
 
-/// The metadata of an issuer, as far as signing in needs it.
+/// The metadata of an issuer that a sign-in needs.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Metadata {
     pub(super) issuer: String,
@@ -16,8 +16,8 @@ pub(crate) struct Metadata {
 }
 
 impl Metadata {
-    /// The metadata in `body` if it is that of `issuer`: an issuer speaks for nobody else (section
-    /// 4.3).
+    /// Reads the metadata in `body`. Returns none if it is not that of `issuer`: an issuer must not
+    /// publish the metadata of another one (Discovery, section 4.3).
     pub(super) fn parse(body: &[u8], issuer: &str) -> Option<Self> {
         let metadata: Self = serde_json::from_slice(body).ok()?;
         (metadata.issuer.trim_end_matches('/') == issuer).then_some(metadata)
@@ -35,7 +35,7 @@ impl Metadata {
         protected(self.device_authorization_endpoint.as_ref())
     }
 
-    /// Where its keys are, if it publishes any.
+    /// Returns the URL of the issuer's keys, if it publishes any.
     pub(super) fn jwks_uri(&self) -> Option<Url> {
         protected(self.jwks_uri.as_ref())
     }

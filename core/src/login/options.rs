@@ -1,4 +1,4 @@
-//! How a login is made.
+//! The options of a sign-in.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::option_value::{LIMIT, check_duration, check_text, invalid, unknown};
 
-/// The ports that the Codex CLI's client may be redirected to.
+/// The ports that the Codex CLI's client has registered for redirects.
 const CODEX_PORTS: [u16; 2] = [1455, 1457];
 
-/// How to sign in; [`LoginOptions::default`] does as the Codex CLI does.
+/// The options of a sign-in. [`LoginOptions::default`] signs in as the Codex CLI does.
 ///
 /// ```
 /// use codex_auth_sdk::LoginOptions;
@@ -20,25 +20,27 @@ const CODEX_PORTS: [u16; 2] = [1455, 1457];
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LoginOptions {
-    /// The workspaces (account ids) whose logins are accepted; any where none is named.
+    /// The ids of the workspaces whose logins are accepted. Default: any.
     pub allowed_workspaces: Vec<String>,
-    /// Whether the login that the new one takes the place of is revoked, after the new one is saved.
-    /// Off by default: servers may end every session of the account with it, the new one too.
+    /// Whether to revoke the replaced login once the new one is saved. Servers may end all sessions
+    /// of the account with it, the new one too. Default: false.
     pub revoke_replaced: bool,
-    /// How long to wait for the user, from 1 ms to 24 hours; default 10 minutes, and with a device
-    /// code until that expires.
+    /// How long to wait for the user, from 1 ms to 24 hours. Default: 10 minutes, or the lifetime
+    /// of the device code.
     pub timeout: Option<Duration>,
-    /// The ports of 127.0.0.1 that the browser may come back to, the first free one is taken;
-    /// default 1455 and 1457, which Codex's client has. 0 is any, where the server allows that.
+    /// The ports of 127.0.0.1 that the browser may be redirected to; the first free one is used. 0
+    /// is any free port, which some servers do not allow. Default: 1455 and 1457, which the Codex
+    /// CLI's client has registered.
     pub ports: Vec<u16>,
-    /// Whether the browser is elsewhere and comes back to nobody: its user pastes the address that
-    /// it ends up at. Nothing listens then.
+    /// Whether the browser runs on another machine. Then no port is opened, and the user pastes the
+    /// address at which the browser arrives, for
+    /// [`BrowserLogin::complete`](crate::BrowserLogin::complete). Default: false.
     pub manual: bool,
-    /// What is asked of the server; default what Codex's server understands.
+    /// The protocol of the authorization server. Default: [`LoginProtocol::Codex`].
     pub protocol: LoginProtocol,
-    /// The scope, if it is not the protocol's usual one.
+    /// The requested scope. Default: the usual one of the protocol.
     pub scope: Option<String>,
-    /// Whether the id token is checked; default where the issuer publishes how.
+    /// Whether the id token is validated. Default: [`IdTokenValidation::WherePublished`].
     pub id_token_validation: IdTokenValidation,
 }
 
@@ -57,33 +59,33 @@ impl Default for LoginOptions {
     }
 }
 
-/// What is asked of the authorization server.
+/// The protocol by which a sign-in talks to the authorization server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum LoginProtocol {
-    /// What the Codex CLI asks of Codex's: its endpoints, parameters and device codes.
+    /// The endpoints, parameters and device codes that the Codex CLI uses.
     #[default]
     Codex,
     /// OpenID Connect at the endpoints that the issuer publishes (Discovery 1.0), with a nonce, and
-    /// device codes by RFC 8628.
+    /// device codes (RFC 8628).
     Standard,
 }
 
-/// Whether the id token of a new login is checked: its signature by the issuer's keys, and its
+/// Whether a sign-in validates the id token: its signature by the keys of the issuer, and its
 /// issuer, audience, expiry and nonce.
 ///
-/// The token comes from the token endpoint itself, over TLS, which OpenID Connect Core (section
-/// 3.1.3.7) takes for a proof of its own. So an issuer that publishes no metadata or no keys is
-/// believed without, unless the check is required.
+/// The token comes from the token endpoint over TLS, which may replace the check of the signature
+/// (OpenID Connect Core, section 3.1.3.7). So by default a sign-in works with an issuer that
+/// publishes no keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum IdTokenValidation {
-    /// Where the issuer publishes its keys.
+    /// Validates it if the issuer publishes its keys.
     #[default]
     WherePublished,
-    /// Always: no login without.
+    /// Validates it; without published keys the sign-in fails.
     Required,
-    /// Never.
+    /// Does not validate it.
     Off,
 }
 
@@ -113,15 +115,18 @@ impl FromStr for IdTokenValidation {
 }
 
 impl LoginOptions {
-    /// Fails where one of these makes no sense.
+    /// Fails if one of these makes no sense.
     pub(super) fn check(&self) -> Result<()> {
         for workspace in &self.allowed_workspaces {
             check_text("allowed_workspaces", workspace)?;
         }
         match (self.ports.first(), self.manual) {
-            (None, _) => return Err(invalid("ports", "empty", "which leaves none", "name one")),
+            (None, _) => {
+                let problem = "so the browser cannot be redirected";
+                return Err(invalid("ports", "empty", problem, "name one"));
+            }
             (Some(0), true) => {
-                let problem = "which no address that the user pastes has";
+                let problem = "and a manual sign-in needs a fixed port for its address";
                 return Err(invalid("ports", "[0, ..]", problem, "name one from 1 to 65535"));
             }
             _ => {}

@@ -1,4 +1,5 @@
-//! What the browser shows in the end: plain text, nothing from elsewhere, nothing secret.
+//! The pages that the browser shows: plain text, without a secret and without anything from another
+//! server.
 
 use hyper::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue,
@@ -6,22 +7,22 @@ use hyper::header::{
 use hyper::header::{REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Response, StatusCode};
 
-/// Nothing may be loaded, sent, framed or run.
+/// The content security policy: a page loads, sends, frames and runs nothing.
 const POLICY: &str =
     "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// A page of ours.
+/// A page of the redirect listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Page {
     /// The login is stored.
     SignedIn,
-    /// It is not.
+    /// The sign-in has failed.
     Failed,
     /// A redirect that belongs to another sign-in, or comes too late.
     NotOurs,
     /// There is no such page.
     NotFound,
-    /// Pages are only read.
+    /// The method of the request is not GET.
     NotAllowed,
 }
 
@@ -38,7 +39,7 @@ impl Page {
     const fn text(self) -> (&'static str, &'static str) {
         match self {
             Self::SignedIn => ("Signed in", "You can close this window and go back."),
-            Self::Failed => ("Not signed in", "Go back to the program: it says what went wrong."),
+            Self::Failed => ("Not signed in", "Go back to the program, which shows the reason."),
             Self::NotOurs => ("Not this sign-in", "Open the address that the program shows."),
             Self::NotFound => ("Not found", "There is nothing here."),
             Self::NotAllowed => ("Not allowed", "There is nothing here that can be changed."),

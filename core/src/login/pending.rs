@@ -1,4 +1,4 @@
-//! A sign-in that is under way until its user has agreed, or the program ends it.
+//! A sign-in in the background, which waits for its user until the program cancels it.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub(super) struct PendingLogin {
 }
 
 impl PendingLogin {
-    /// Starts `work`, which heeds its signal as long as nothing is saved.
+    /// Starts `work`, which must stop at its signal until it saves the login.
     pub(super) fn start<F>(state: &Arc<State>, work: impl FnOnce(Arc<Signal>) -> F) -> Self
     where
         F: Future<Output = Result<CodexAuth>> + Send + 'static,
@@ -37,7 +37,7 @@ impl PendingLogin {
         Self { work, outcome: NotInherited::new(outcome) }
     }
 
-    /// What it came to. A caller that waits does not keep it going.
+    /// Waits for the outcome. A caller that waits does not keep the sign-in alive.
     pub(super) fn wait(&self) -> impl Future<Output = Result<CodexAuth>> + Send + use<> {
         let outcome = self.outcome.get().cloned();
         async move {
@@ -53,11 +53,11 @@ impl PendingLogin {
 }
 
 pub(super) fn cancelled() -> Error {
-    Error::new(ErrorKind::LoginCancelled, "signing in was cancelled; nothing has changed")
+    Error::new(ErrorKind::LoginCancelled, "the sign-in was cancelled; the stored login stays")
 }
 
-/// This process does not go on with it.
+/// Returns the error of a forked child, which does not have the sign-in of its parent.
 fn inherited() -> Error {
-    let message = "this sign-in is that of the process that was forked; begin one here";
+    let message = "this sign-in belongs to the parent of this forked process; start another one";
     Error::new(ErrorKind::LoginCancelled, message)
 }

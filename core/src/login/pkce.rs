@@ -1,4 +1,4 @@
-//! Proof Key for Code Exchange (RFC 7636), and other texts that nobody can guess.
+//! Proof Key for Code Exchange (RFC 7636), and other random texts.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,10 +9,10 @@ use zeroize::Zeroizing;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 
-/// As many random bytes as the Codex CLI takes for a verifier.
+/// The number of random bytes in a verifier, as in the Codex CLI.
 const VERIFIER: usize = 64;
 
-/// A verifier, and the challenge that shows nothing of it.
+/// A code verifier, and the challenge that does not reveal it.
 #[derive(Debug)]
 pub(crate) struct Pkce {
     pub(crate) verifier: Secret,
@@ -28,11 +28,12 @@ impl Pkce {
     }
 }
 
-/// `BYTES` random bytes, in base64url.
+/// Returns `BYTES` random bytes in base64url.
 pub(crate) fn random_text<const BYTES: usize>() -> Result<Secret> {
     let mut bytes = Zeroizing::new([0; BYTES]);
     SystemRandom::new().fill(&mut *bytes).map_err(|_| {
-        Error::new(ErrorKind::LoginFailed, "the system has no random numbers to sign in with")
+        let message = "the operating system gives no random numbers, which a sign-in needs";
+        Error::new(ErrorKind::LoginFailed, message)
     })?;
     Ok(Secret::new(URL_SAFE_NO_PAD.encode(*bytes)))
 }

@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 use crate::snapshot::is_header_value;
 
-/// A ChatGPT login.
+/// Returns the record of a ChatGPT login.
 pub(crate) fn chatgpt_record(tokens: Tokens, now: DateTime<Utc>) -> AuthDotJson {
     let claims = IdTokenClaims::parse(tokens.id_token.expose()).unwrap_or_default();
     let Tokens { id_token, access_token, refresh_token } = tokens;
@@ -27,11 +27,11 @@ pub(crate) fn chatgpt_record(tokens: Tokens, now: DateTime<Utc>) -> AuthDotJson 
     }
 }
 
-/// A login by API key.
+/// Returns the record of a login with an API key.
 ///
 /// # Errors
 ///
-/// `login_invalid_credential` where it has not the shape of one.
+/// `login_invalid_credential` if the text cannot be an API key.
 pub(crate) fn api_key_record(key: &Secret) -> Result<AuthDotJson> {
     let key = shaped("API key", key)?;
     Ok(AuthDotJson {
@@ -41,11 +41,11 @@ pub(crate) fn api_key_record(key: &Secret) -> Result<AuthDotJson> {
     })
 }
 
-/// A login by personal access token, or else by the token of an agent.
+/// Returns the record of a login with a personal access token, or with the token of an agent.
 ///
 /// # Errors
 ///
-/// `login_invalid_credential` where it has not the shape of either.
+/// `login_invalid_credential` if the text can be neither.
 pub(crate) fn access_token_record(token: &Secret) -> Result<AuthDotJson> {
     let token = shaped("access token", token)?;
     let is_jwt = token.expose().split('.').filter(|part| !part.is_empty()).count() == 3;
@@ -58,7 +58,7 @@ pub(crate) fn access_token_record(token: &Secret) -> Result<AuthDotJson> {
     Ok(AuthDotJson::of_access_token(&token))
 }
 
-/// `text` without the white space around it, if it can be sent.
+/// Returns `text` without the white space around it, if a header can have it.
 fn shaped(what: &str, text: &Secret) -> Result<Secret> {
     let trimmed = text.expose().trim();
     if is_header_value(trimmed) && !trimmed.contains(' ') {
@@ -68,7 +68,7 @@ fn shaped(what: &str, text: &Secret) -> Result<Secret> {
 }
 
 fn invalid(what: &str, shape: &str) -> Error {
-    let message = format!("this is no {what}, which {shape}; nothing was saved");
+    let message = format!("the text is not an {what}, which {shape}; nothing was saved");
     Error::new(ErrorKind::LoginInvalidCredential, message)
 }
 

@@ -1,4 +1,4 @@
-//! The URL that a browser begins with (RFC 6749, section 4.1.1; RFC 7636).
+//! The authorization request, the URL that the user opens (RFC 6749, section 4.1.1; RFC 7636).
 
 use url::Url;
 
@@ -6,21 +6,21 @@ use super::pkce::{Pkce, random_text};
 use crate::error::Result;
 use crate::secret::Secret;
 
-/// As many random bytes as the Codex CLI takes.
+/// The number of random bytes in a `state`, as in the Codex CLI.
 const STATE: usize = 32;
 
-/// One authorization request, and what its answer is known by.
+/// One authorization request, with the values that its answer must match.
 #[derive(Debug)]
 pub(crate) struct AuthorizationRequest {
     pub(crate) state: Secret,
     pub(crate) pkce: Pkce,
-    /// Sent where the protocol is the standard one: Codex's own has none.
+    /// The nonce of the standard protocol; none for Codex's protocol, which has no nonce.
     pub(crate) nonce: Option<Secret>,
     pub(crate) redirect_uri: String,
 }
 
 impl AuthorizationRequest {
-    /// A request whose answer comes to `redirect_uri`.
+    /// Creates a request whose answer is sent to `redirect_uri`.
     pub(crate) fn new(redirect_uri: String, has_nonce: bool) -> Result<Self> {
         Ok(Self {
             state: random_text::<STATE>()?,
@@ -30,7 +30,7 @@ impl AuthorizationRequest {
         })
     }
 
-    /// Its URL, with the parameters `more`.
+    /// Returns the URL of the request, with the additional parameters `more`.
     pub(crate) fn url(
         &self,
         endpoint: &Url,

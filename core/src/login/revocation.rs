@@ -1,4 +1,4 @@
-//! Revoking a login that is signed out or was replaced.
+//! Revokes a login that is signed out or was replaced.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use crate::auth_dot_json::AuthDotJson;
 use crate::state::State;
 use crate::token_endpoint::{TokenEndpoint, TokenTypeHint};
 
-/// As the Codex CLI.
+/// How long a revocation may take, as in the Codex CLI.
 const REVOKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Asks the server to revoke logins.
+/// Asks the authorization server to revoke logins.
 #[derive(Debug)]
 pub(crate) struct Revocation {
     state: Arc<State>,
@@ -22,15 +22,15 @@ impl Revocation {
         Self { state, endpoint }
     }
 
-    /// The login in `record`, or the pair that is still to be saved in its place.
+    /// Returns `record`, or the record with the unsaved tokens that replace those in it.
     pub(super) fn newest(&self, record: &Arc<AuthDotJson>) -> Arc<AuthDotJson> {
         let unsaved = self.state.memory.unsaved();
         let unsaved = unsaved.filter(|pair| self.state.is_replaceable(record, &pair.record));
         unsaved.map_or_else(|| Arc::clone(record), |pair| Arc::clone(&pair.record))
     }
 
-    /// Whether the server confirmed that the login in `record` is revoked. Best effort: the login is
-    /// removed whatever the server says.
+    /// Asks the server to revoke the login in `record`. Returns whether the server has confirmed
+    /// it. A failure is a warning, since the login is removed anyway.
     pub(super) async fn revoke(&self, record: &Arc<AuthDotJson>) -> bool {
         let Some(auth) = self.state.login_in(record) else { return false };
         let Some(tokens) = auth.managed_tokens() else { return false };
@@ -40,6 +40,9 @@ impl Revocation {
             (&tokens.refresh_token, TokenTypeHint::RefreshToken)
         };
         let answer = self.endpoint.revoke(token, hint, REVOKE_TIMEOUT).await;
-        answer.inspect_err(|error| tracing::warn!(%error, "the login was not revoked")).is_ok()
+        if let Err(error) = &answer {
+            tracing::warn!(%error, "the login was not revoked, so its tokens stay valid");
+        }
+        answer.is_ok()
     }
 }

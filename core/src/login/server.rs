@@ -1,4 +1,4 @@
-//! The authorization server, as far as signing in needs it.
+//! The requests of a sign-in to the authorization server.
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,25 +26,25 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 const CONFIGURATION: &str = ".well-known/openid-configuration";
 
-/// The scope that the Codex CLI asks for.
+/// The scope that the Codex CLI requests.
 const CODEX_SCOPE: &str =
     "openid profile email offline_access api.connectors.read api.connectors.invoke";
 
 const STANDARD_SCOPE: &str = "openid profile email offline_access";
 
-/// Where and how logins are made.
+/// The authorization server of sign-ins.
 pub(crate) struct AuthorizationServer {
-    /// Without a slash at its end.
+    /// The URL of the issuer, without a slash at its end.
     issuer: String,
-    /// Where codes are redeemed, if the issuer does not say.
+    /// The token endpoint for authorization codes, unless the issuer publishes one.
     token_url: Url,
     config: HttpTokenEndpointConfig,
     client: PerProcess<Client>,
-    /// Once it was fetched.
+    /// The published metadata, once it was fetched.
     metadata: ArcSwapOption<Metadata>,
 }
 
-/// A status and a body.
+/// The status and the body of a reply.
 pub(super) struct Reply {
     pub(super) status: u16,
     pub(super) body: Zeroizing<Vec<u8>>,
@@ -61,19 +61,19 @@ impl AuthorizationServer {
         &self.config.client_id
     }
 
-    /// The URL of `path` of the issuer's.
+    /// Returns the URL of `path` below the issuer.
     pub(super) fn url(&self, path: &str) -> Result<Url> {
         Url::parse(&format!("{}/{path}", self.issuer)).map_err(|error| {
-            let message = format!("the issuer {} is no URL: {error}", self.issuer);
+            let message = format!("the issuer {} is not a URL: {error}; correct it", self.issuer);
             Error::new(ErrorKind::InvalidOption, message)
         })
     }
 
-    /// Its published metadata; none where it publishes none under that name.
+    /// Returns the metadata of the issuer; none if it publishes none for its own URL.
     ///
     /// # Errors
     ///
-    /// `login_transient` where it does not answer.
+    /// `login_transient` if the server does not answer.
     async fn metadata(&self) -> Result<Option<Arc<Metadata>>> {
         if let Some(metadata) = self.metadata.load_full() {
             return Ok(Some(metadata));
@@ -86,12 +86,18 @@ impl AuthorizationServer {
         Ok(metadata)
     }
 
-    /// The same, without which nothing can be done.
+    /// Returns the metadata of the issuer, which the standard protocol requires.
+    ///
+    /// # Errors
+    ///
+    /// `login_failed` if the issuer publishes none; `login_transient` if the server does not
+    /// answer.
     pub(super) async fn required_metadata(&self) -> Result<Arc<Metadata>> {
-        self.metadata().await?.ok_or_else(|| self.lacks("metadata under that name"))
+        self.metadata().await?.ok_or_else(|| self.lacks("metadata for its own URL"))
     }
 
-    /// Fails where a login would be refreshed somewhere else than it was made.
+    /// Fails if the manager would refresh a new login at another token endpoint than that of the
+    /// sign-in.
     ///
     /// # Errors
     ///
@@ -112,11 +118,12 @@ impl AuthorizationServer {
         Err(Error::new(ErrorKind::InvalidOption, message))
     }
 
-    /// The URL for the browser.
+    /// Returns the URL of the authorization request, for the browser.
     ///
     /// # Errors
     ///
-    /// Those of [`metadata`](Self::metadata), and `login_failed` where it has no such endpoint.
+    /// Those of [`required_metadata`](Self::required_metadata); `login_failed` if the issuer has no
+    /// authorization endpoint.
     pub(crate) async fn authorization_url(
         &self,
         request: &AuthorizationRequest,
@@ -127,7 +134,7 @@ impl AuthorizationServer {
         if is_standard {
             let endpoint = self.required_metadata().await?.authorization_endpoint();
             let endpoint = endpoint.ok_or_else(|| self.lacks("authorization endpoint"))?;
-            // Else no refresh token comes (OpenID Connect Core, section 11).
+            // Without it the server may issue no refresh token (OpenID Connect Core, section 11).
             let consent = [("prompt", "consent")];
             let scope = Self::standard_scope(scope);
             return Ok(request.url(&endpoint, self.client_id(), scope, &consent));
@@ -149,7 +156,7 @@ impl AuthorizationServer {
         scope.unwrap_or(STANDARD_SCOPE)
     }
 
-    /// The tokens for an authorization code (RFC 6749, section 4.1.3).
+    /// Redeems an authorization code (RFC 6749, section 4.1.3) and returns the tokens.
     pub(crate) async fn exchange(
         &self,
         code: &Secret,
@@ -176,12 +183,12 @@ impl AuthorizationServer {
         endpoint.ok_or_else(|| self.lacks("token endpoint"))
     }
 
-    /// Checks the id token of `tokens` by the keys that the issuer publishes. Where it publishes
-    /// none, nothing is checked unless that `is_required`.
+    /// Validates the id token of `tokens` with the keys that the issuer publishes. If the issuer
+    /// publishes none, this fails if `is_required`, and else checks nothing.
     ///
     /// # Errors
     ///
-    /// `login_failed`; `login_transient` where there is no answer.
+    /// `login_failed`; `login_transient` if the server does not answer.
     pub(crate) async fn check_id_token(
         &self,
         tokens: &Tokens,
@@ -200,7 +207,8 @@ impl AuthorizationServer {
     }
 
     pub(super) fn lacks(&self, what: &str) -> Error {
-        Error::new(ErrorKind::LoginFailed, format!("{} publishes no {what}", self.issuer))
+        let message = format!("{} publishes no {what}; check the option issuer", self.issuer);
+        Error::new(ErrorKind::LoginFailed, message)
     }
 
     pub(super) async fn post_form(&self, url: &Url, fields: &[(&str, &str)]) -> Result<Reply> {
@@ -232,14 +240,15 @@ impl AuthorizationServer {
                 .map_err(|error| no_answer(describe(url, &error.without_url())))?;
             let status = response.status().as_u16();
             if status == 429 || status >= 500 {
-                return Err(no_answer(format!("{host} answered HTTP {status}")));
+                return Err(no_answer(format!("{host} answered HTTP {status}; try again later")));
             }
             let body = read_body(response).await;
-            let body =
-                body.ok_or_else(|| no_answer(format!("the answer of {host} was cut off")))?;
+            let body = body.ok_or_else(|| {
+                no_answer(format!("the reply of {host} was cut off or too large; try again"))
+            })?;
             Ok(Reply { status, body })
         };
-        let late = |_| no_answer(format!("no answer from {host} in time"));
+        let late = |_| no_answer(format!("no answer from {host} in time; try again"));
         tokio::time::timeout(REQUEST_TIMEOUT, answered).await.map_err(late)?
     }
 }

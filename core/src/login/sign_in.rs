@@ -1,4 +1,4 @@
-//! Signing in: what a login must be before it takes the place of whatever the store holds.
+//! Checks a new login and stores it in place of the old one.
 
 use std::sync::Arc;
 
@@ -15,10 +15,11 @@ use crate::state::{Event, State};
 use crate::storage::Swap;
 use crate::tasks;
 
-/// Writers that come between a load and its commit before a login is given up.
+/// How often a login is saved again because another program has written between the load and the
+/// commit.
 const MOST_CONFLICTS: usize = 20;
 
-/// More than the record of a login takes.
+/// The size, in bytes, that no record of a login exceeds.
 const LARGEST_RECORD: usize = 16 * 1024;
 
 /// Stores new logins.
@@ -38,7 +39,7 @@ impl SignIn {
         Self { state, server, revocation }
     }
 
-    /// Fails where a login could not be saved in the end: a user is not asked to sign in for nothing.
+    /// Fails if the store could not save a login, so that the user does not sign in for nothing.
     pub(super) async fn prove_savable(&self) -> Result<()> {
         self.state.storage.load().await?;
         self.state.storage.ready(LARGEST_RECORD).await.map(drop)
@@ -70,7 +71,7 @@ impl SignIn {
         self.store(record, options).await
     }
 
-    /// Stores the login in `record`, if it is one that may be used here.
+    /// Stores the login in `record`, if the options allow it.
     pub(crate) async fn store(
         self: &Arc<Self>,
         record: AuthDotJson,
@@ -80,16 +81,18 @@ impl SignIn {
         let auth = self
             .state
             .login_in(&record)
-            .ok_or_else(|| failed("there is no login in the answer"))?;
+            .ok_or_else(|| failed("the reply contains no login; sign in again"))?;
         self.require_wanted(&auth, options)?;
-        // From here on nothing stops it.
+        // From here on a cancellation does not stop it.
         let save = Arc::clone(self).save(auth, options.revoke_replaced);
         tasks::run(&self.state.environment, save).await?
     }
 
     fn require_wanted(&self, auth: &CodexAuth, options: &LoginOptions) -> Result<()> {
         if auth.is_mixed() {
-            return Err(failed("the tokens are of two accounts; nothing was saved"));
+            return Err(failed(
+                "the tokens belong to two accounts; nothing was saved, sign in again",
+            ));
         }
         let allowed = &options.allowed_workspaces;
         let is_allowed = |id: &str| allowed.iter().any(|allowed| allowed == id);
@@ -99,21 +102,22 @@ impl SignIn {
         }
         Err(Error::new(
             ErrorKind::LoginWorkspaceNotAllowed,
-            "this is a login of another workspace than the ones that are allowed; nothing was \
-             saved, sign in again and choose one of those",
+            "this login belongs to a workspace that is not allowed; nothing was saved: sign in \
+             again and choose an allowed workspace",
         ))
     }
 
-    /// Takes the commit locks only: a refresh in flight finds that the store has changed.
+    /// Saves the login. This takes no refresh lock: a refresh in flight finds that the store has
+    /// changed, and does not save.
     async fn save(self: Arc<Self>, auth: CodexAuth, revoke_replaced: bool) -> Result<CodexAuth> {
         let replaced = self.replace(&auth).await.map_err(not_saved)?;
         let replaced =
             replaced.filter(|_| revoke_replaced).map(|record| self.revocation.newest(&record));
         self.state.memory.forget_pair();
-        // It is stored, whatever reading it back may say.
+        // The login is stored, even if it cannot be read back.
         let stored =
             self.state.follow_store().await.map(|view| view.auth).unwrap_or_else(|error| {
-                tracing::warn!(%error, "a new login cannot be read back");
+                tracing::warn!(%error, "the new login is stored, but cannot be read back");
                 self.state.publish(&self.state.current.seen(), auth.record())
             });
         self.state.announce(Event::LoggedIn);
@@ -124,7 +128,7 @@ impl SignIn {
         Ok(stored.filter(is_it).unwrap_or(auth))
     }
 
-    /// What the login has taken the place of.
+    /// Stores the login and returns the record that it replaces.
     async fn replace(&self, auth: &CodexAuth) -> Result<Option<Arc<AuthDotJson>>> {
         for _ in 0..MOST_CONFLICTS {
             let loaded = self.state.storage.load().await?;
@@ -141,6 +145,7 @@ fn failed(message: &str) -> Error {
 }
 
 fn not_saved(error: Error) -> Error {
-    let message = format!("the new login could not be saved ({error}); sign in again after that");
+    let message =
+        format!("the new login could not be saved ({error}); correct that and sign in again");
     Error::new(ErrorKind::SaveFailed, message).with_reason(error.code()).with_source(error)
 }

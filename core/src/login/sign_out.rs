@@ -1,4 +1,4 @@
-//! Signing out.
+//! Signs out: revokes the tokens and removes the login.
 
 use std::sync::Arc;
 
@@ -10,16 +10,17 @@ use crate::state::State;
 use crate::storage::Swap;
 use crate::tasks;
 
-/// A login that is rotated while it is being revoked is revoked again, this often.
+/// How often a logout is tried because another program changes the store meanwhile.
 const MOST_TRIES: usize = 3;
 
-/// How to sign out.
+/// The options of a logout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogoutOptions {
-    /// Whether the server is asked to revoke the login; default true.
+    /// Whether the authorization server is asked to revoke the tokens first. Default: true.
     pub revoke: bool,
-    /// Whether the login is removed whosever it is by now; default false.
+    /// Whether the login is removed even if it belongs to another account than the manager's
+    /// snapshot. Default: false.
     pub any_account: bool,
 }
 
@@ -29,17 +30,17 @@ impl Default for LogoutOptions {
     }
 }
 
-/// What a logout did.
+/// The result of a logout.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogoutOutcome {
-    /// Whether a login was removed from the store.
+    /// Whether the store held a login, which was removed.
     pub removed: bool,
-    /// Whether the server confirmed a revocation.
+    /// Whether the authorization server has confirmed that it revoked the tokens.
     pub revoked: bool,
 }
 
-/// Removes logins.
+/// Removes logins from the store.
 #[derive(Debug)]
 pub(crate) struct SignOut {
     state: Arc<State>,
@@ -51,14 +52,14 @@ impl SignOut {
         Self { state, revocation }
     }
 
-    /// Signs the login in memory out.
+    /// Signs the login of the snapshot out.
     pub(crate) async fn run(self: &Arc<Self>, options: LogoutOptions) -> Result<LogoutOutcome> {
         let (sign_out, own) = (Arc::clone(self), self.state.current.auth());
         let log_out = async move { sign_out.log_out(own, options).await };
         tasks::run(&self.state.environment, log_out).await?
     }
 
-    /// Signs `own` out, and no other account that signs in meanwhile.
+    /// Signs `own` out, and no other account that signs in meanwhile, unless the options say so.
     async fn log_out(
         &self,
         mut own: Option<CodexAuth>,
@@ -76,11 +77,11 @@ impl SignOut {
             }
             own = own.or(stored);
             if options.revoke {
-                // A login that cannot be removed stays one that works.
+                // A login that cannot be removed must not be revoked either.
                 drop(self.state.storage.ready(0).await?);
                 outcome.revoked |= self.revocation.revoke(&self.revocation.newest(&record)).await;
             }
-            // No lock is held while the server is asked, so the record may be another one now.
+            // No lock is held during the request, so another record may be stored by now.
             if self.state.storage.delete(&loaded.version).await? == Swap::Done {
                 outcome.removed = true;
                 return self.logged_out(outcome).await;
@@ -96,7 +97,7 @@ impl SignOut {
         self.state.memory.forget_pair();
         match self.state.follow_store().await {
             Err(error) if !outcome.removed => return Err(error),
-            // It is gone, whatever a look at the store may say.
+            // The login is removed, even if the store cannot be read now.
             Err(error) => tracing::warn!(%error, "the store cannot be read after a logout"),
             Ok(_) => {}
         }
@@ -115,7 +116,8 @@ impl SignOut {
         }
         Err(Error::new(
             ErrorKind::IdentityMismatch,
-            "the store holds another account's login by now; it was left alone",
+            "the store holds another account's login by now, which was not removed; set \
+             any_account to remove it",
         ))
     }
 }

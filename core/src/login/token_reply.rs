@@ -1,4 +1,4 @@
-//! What the token endpoint answers to a new login (RFC 6749, sections 5.1 and 5.2).
+//! The reply of the token endpoint to a sign-in (RFC 6749, sections 5.1 and 5.2).
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -17,24 +17,25 @@ pub(crate) struct Tokens {
 }
 
 impl Tokens {
-    /// Reads a reply with `status`.
+    /// Reads the tokens from a reply with `status`.
     ///
     /// # Errors
     ///
-    /// `login_failed` where it has not all three.
+    /// `login_failed` if one of the three is missing, or if the id token cannot be read.
     pub(super) fn parse(status: u16, body: &[u8]) -> Result<Self> {
         if status != 200 {
             return Err(refused(status, body));
         }
         let tokens: Option<Self> = serde_json::from_slice(body).ok();
         let tokens = tokens.filter(Self::are_all).ok_or_else(|| {
-            let message = "the token endpoint left out the id, access or refresh token; was \
-                           offline_access among the scopes?";
+            let message = "the reply of the token endpoint lacks the id, access or refresh token; \
+                           add openid and offline_access to the scope";
             Error::new(ErrorKind::LoginFailed, message)
         })?;
         if IdTokenClaims::parse(tokens.id_token.expose()).is_none() {
-            // Nobody could tell whose login it is.
-            return Err(Error::new(ErrorKind::LoginFailed, "the id token cannot be read"));
+            // Without it the owner of the login is not known.
+            let message = "the id token of the token endpoint is not a JWT; sign in again";
+            return Err(Error::new(ErrorKind::LoginFailed, message));
         }
         Ok(tokens)
     }
@@ -54,8 +55,8 @@ fn refused(status: u16, body: &[u8]) -> Error {
     Error::new(ErrorKind::LoginFailed, format!("the token endpoint answered {what}; sign in again"))
 }
 
-/// The error code in a reply: RFC 6749's `error`, or Codex's `error.code`. Only known ones: the
-/// others are the server's text.
+/// Returns the error code in a reply: `error` (RFC 6749), or Codex's `error.code`. Returns only
+/// known codes, since another one may be any text.
 pub(super) fn error_in(body: &[u8]) -> Option<&'static str> {
     let body: Value = serde_json::from_slice(body).ok()?;
     let error = &body["error"];

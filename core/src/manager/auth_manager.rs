@@ -1,4 +1,4 @@
-//! The owner of a login: what a program asks of it.
+//! The manager of a login: the methods that programs call.
 
 use std::fmt;
 use std::ops::Range;
@@ -22,36 +22,22 @@ use crate::state::{Event, Events, Stats, Subscription, SyncOutcome};
 use crate::storage::StoreHolder;
 use crate::upkeep::{FollowStore, KeepFresh};
 
-/// Owns a Codex login: hands out snapshots of it, keeps it fresh, and recovers from 401.
+/// Manages a Codex login: hands out snapshots, refreshes the tokens, and recovers from 401.
 ///
-/// Clones share one login, and any number of managers, in any number of processes, may share a
-/// store. All methods take `&self` and may be called from any thread and any async runtime, or
-/// none: what touches the network runs on a thread of this crate's own, so dropping a future never
-/// stops a refresh whose token the server has already rotated.
-///
-/// # Spans
-///
-/// For subscribers of `tracing`, all with the target `codex_auth_sdk`, the level `INFO` and a field
-/// `outcome`, which is recorded at the end: one of these codes, or that of an [`Error`]. There are
-/// no secrets and no account in them.
-///
-/// | Name | What | `outcome` |
-/// |---|---|---|
-/// | `codex_auth.recovery` | a call of [`recover_from_unauthorized`](Self::recover_from_unauthorized) | `retry`, or a [`GiveUpReason`](crate::GiveUpReason) |
-/// | `codex_auth.refresh` | a refresh, one for all who wait for it; `purpose` is `rejected`, `proactive` or `repair`. It follows from the span in which it was started | `fresh`, or a [`GiveUpReason`](crate::GiveUpReason) |
-/// | `codex_auth.lock_wait` | in a refresh, the way to its turn | `locked`, or `answered` by somebody else's refresh |
-/// | `codex_auth.redemption` | one request to the token endpoint | `granted`, `declined`, `not_spent`, `in_doubt`, or why it was refused |
-/// | `codex_auth.commit` | a save of refreshed tokens | `saved`, `superseded` |
-///
-/// [`Error`]: crate::Error
+/// Clones share one snapshot in memory, and any number of managers, in any number of processes and
+/// languages, may share one store. All methods take `&self` and may be called from any thread, in
+/// any async runtime or without one: this crate uses the network on a thread of its own. Dropping a
+/// future ends the waiting and not the work: once the authorization server may have rotated the
+/// refresh token, the refresh goes on until the new tokens are saved.
 ///
 /// ```no_run
 /// use codex_auth_sdk::{AuthManager, UnauthorizedRecoveryDecision};
+///
 /// # async fn send(_: &codex_auth_sdk::CodexAuth) -> u16 { 200 }
 /// # async fn example() -> codex_auth_sdk::Result<()> {
 /// let manager = AuthManager::builder().build().await?;
 /// let recovery = manager.unauthorized_recovery();
-/// while let Some(auth) = manager.auth() {
+/// while let Some(auth) = manager.fresh_auth().await? {
 ///     if send(&auth).await != 401 {
 ///         break;
 ///     }
@@ -63,26 +49,50 @@ use crate::upkeep::{FollowStore, KeepFresh};
 /// # Ok(())
 /// # }
 /// ```
+///
+/// # Spans
+///
+/// A subscriber of `tracing` gets these spans, with the target `codex_auth_sdk` and the level
+/// `INFO`. They contain no secret and no account. The field `outcome` is recorded at the end: the
+/// code of an [`Error`], or one of the words in this table.
+///
+/// | Name | Covers | `outcome` |
+/// |---|---|---|
+/// | `codex_auth.recovery` | a call of [`recover_from_unauthorized`](Self::recover_from_unauthorized) | `retry`, or a [`GiveUpReason`](crate::GiveUpReason) |
+/// | `codex_auth.refresh` | a refresh, one for all callers that wait for it; `purpose` is `rejected`, `proactive` or `repair`. It follows from the span of the caller that started it | `fresh`, or a [`GiveUpReason`](crate::GiveUpReason) |
+/// | `codex_auth.lock_wait` | in a refresh, the wait for the refresh lock | `locked`, or `answered` by the refresh of another manager |
+/// | `codex_auth.redemption` | one request to the token endpoint | `granted`, `declined`, `not_spent`, `in_doubt`, or why the server refused the token |
+/// | `codex_auth.commit` | a save of refreshed tokens | `saved`, `superseded` |
+///
+/// [`Error`]: crate::Error
 #[derive(Clone)]
 pub struct AuthManager {
     pub(super) parts: Arc<Parts>,
 }
 
 impl AuthManager {
-    /// The snapshot in memory; none while nobody is signed in. No I/O and no lock.
+    /// Returns the snapshot in memory, or none if no login is stored. It does no I/O and takes no
+    /// lock.
     pub fn auth(&self) -> Option<CodexAuth> {
         self.parts.state.current.auth()
     }
 
-    /// The snapshot, refreshed first where needed. While the token is still valid a due refresh
-    /// runs in the background and the current snapshot is returned at once; only an expired token
-    /// makes the caller wait. None while nobody is signed in.
+    /// Returns a snapshot whose access token has not expired, or none if no login is stored.
     ///
-    /// Dropping the future ends the waiting, not the refresh.
+    /// If the token expires within the
+    /// [`refresh_window`](crate::AuthManagerBuilder::refresh_window), this starts a refresh in the
+    /// background and returns the current snapshot at once. Only if the token has expired does the
+    /// caller wait for the refresh. Dropping the future ends the waiting; the refresh goes on.
+    ///
+    /// The token may have expired if this manager does not refresh it: with [`RefreshMode::Never`],
+    /// or for another kind of login than a ChatGPT login.
     ///
     /// # Errors
     ///
-    /// Those of [`refresh_token`](Self::refresh_token), and only for an expired token.
+    /// Those of [`refresh_token`](Self::refresh_token), and only if the token has expired;
+    /// `store_corrupt` and `store_unavailable` also if no login is in memory.
+    ///
+    /// [`RefreshMode::Never`]: crate::RefreshMode::Never
     pub async fn fresh_auth(&self) -> Result<Option<CodexAuth>> {
         match self.fresh_auth_if_ready() {
             Some(auth) => Ok(Some(auth)),
@@ -90,16 +100,20 @@ impl AuthManager {
         }
     }
 
-    /// What [`fresh_auth`](Self::fresh_auth) would return at once; none if it would have to wait,
-    /// or if nobody is signed in.
+    /// Returns what [`fresh_auth`](Self::fresh_auth) would return without waiting.
+    ///
+    /// Returns none if `fresh_auth` would have to wait, or if no login is stored.
     pub fn fresh_auth_if_ready(&self) -> Option<CodexAuth> {
         self.parts.fresh.auth_if_ready()
     }
 
-    /// While the wall clock of this machine is in this span, [`fresh_auth`](Self::fresh_auth) is
-    /// [`auth`](Self::auth), unless the [`version`](Self::version) changes. It is empty where the
-    /// token is due, and short otherwise, since the clock may be set at any time. None where that is
-    /// always so: while nobody is signed in, and for what is not refreshed.
+    /// Returns a span of the wall clock of this machine. While the clock is in it,
+    /// [`fresh_auth`](Self::fresh_auth) returns what [`auth`](Self::auth) returns, unless the
+    /// snapshot changes. The span is empty if a refresh is due, and short otherwise, since the clock
+    /// may be set at any time.
+    ///
+    /// Returns none if no refresh will be due: no login is stored, or it is of a kind that is not
+    /// refreshed.
     pub fn fresh_span(&self) -> Option<Range<DateTime<Utc>>> {
         self.parts.fresh.span()
     }
@@ -108,81 +122,90 @@ impl AuthManager {
         self.parts.state.current.version()
     }
 
-    /// Does what [`fresh_auth`](Self::fresh_auth) does in the background, on this crate's own
-    /// thread, without anybody asking: the token is refreshed once it is due, and logins and
-    /// logouts by others are followed. What is returned ends it when it is stopped or dropped.
+    /// Starts a background task that refreshes the login before it expires.
     ///
-    /// The store is read and the wall clock looked at every 30 seconds at least. A refresh starts in
-    /// the first tenth of the refresh window, and well before that of the Codex CLI, so that no CLI
-    /// on the machine has to. Nothing ends it: after a failure it tries again later, after a
-    /// permanent one it waits for another credential. [`subscribe`](Self::subscribe) tells of both.
-    /// A manager that may not refresh only follows the store.
+    /// It refreshes each access token in the first tenth of the refresh window, which is earlier
+    /// than the Codex CLI would. It also adopts logins and logouts of other programs: it reads the
+    /// store, and looks at the wall clock, at least every 30 seconds. After an error it tries again
+    /// later; after a permanent one it waits until the store holds another credential. An
+    /// [event](Self::subscribe) tells of each. With [`RefreshMode::Never`] it only follows the
+    /// store.
     ///
-    /// The end of a program waits for a refresh in flight, and not for this. A forked child has to
-    /// ask for its own.
+    /// The task runs until the returned value is stopped or dropped. The end of the process waits
+    /// for a refresh that is in flight, and not for this task. A forked child must start its own.
+    ///
+    /// [`RefreshMode::Never`]: crate::RefreshMode::Never
     pub fn keep_fresh(&self) -> KeepFresh {
         KeepFresh::start(Arc::clone(&self.parts.state), Arc::clone(&self.parts.refresh))
     }
 
-    /// Has the snapshot in memory follow the store, on this crate's own thread: a rotation, a login
-    /// or a logout by another program is adopted at once, without a request failing first. What is
-    /// returned ends it when it is stopped or dropped; [`subscribe`](Self::subscribe) tells of what
-    /// was adopted.
+    /// Starts a background task that adopts what other programs store, as soon as they store it.
     ///
-    /// For a file the system tells of changes in its folder. The store is looked at every second
-    /// besides, since a keyring tells nobody, nor do most file systems of a network.
+    /// Without it, the manager notices a new login, a logout or the refreshed tokens of another
+    /// program only when a token has expired or was rejected. For a file the task gets
+    /// notifications from the operating system. It also looks at every store once a second, since a
+    /// keyring and most network file systems send no notifications. An [event](Self::subscribe)
+    /// tells of each adoption.
     ///
-    /// The end of a program does not wait for it. A forked child has to ask for its own.
+    /// The task runs until the returned value is stopped or dropped. The end of the process does
+    /// not wait for it. A forked child must start its own.
     pub fn follow_store(&self) -> FollowStore {
         FollowStore::start(&self.parts.state)
     }
 
-    /// Reads the store; whether the snapshot in memory was replaced.
+    /// Reads the store. Returns whether this replaced the snapshot in memory.
     ///
     /// # Errors
     ///
-    /// `store_corrupt` or `store_unavailable`; the snapshot stays what it was.
+    /// `store_corrupt`, `store_unavailable`. The snapshot in memory then stays.
     pub async fn reload(&self) -> Result<bool> {
         Ok(self.parts.state.follow_store().await?.changed)
     }
 
-    /// Reads the store and says how what it holds relates to `auth`. The snapshot in memory
-    /// follows the store whatever the answer is.
+    /// Reads the store and returns how the stored login relates to `auth`.
+    ///
+    /// The snapshot in memory becomes that of the stored login, whatever the result is.
     ///
     /// # Errors
     ///
-    /// `store_corrupt` or `store_unavailable`.
+    /// `store_corrupt`, `store_unavailable`.
     pub async fn sync_from_storage(&self, auth: &CodexAuth) -> Result<SyncOutcome> {
         Ok(self.parts.refresh.sync(auth).await?.1)
     }
 
-    /// Gets a token in the place of `auth`'s: the store's, if somebody has refreshed it already,
-    /// else by redeeming the stored refresh token. None where there is nothing to get for this
-    /// login: it was logged out, replaced by another account's, or may not be refreshed.
+    /// Returns a snapshot with another access token than that of `auth`.
     ///
-    /// Any number of callers with one token share one refresh. Dropping the future ends the
-    /// waiting, not the refresh.
+    /// If another process has refreshed the login already, this adopts its tokens; else it redeems
+    /// the stored refresh token. Any number of callers with one rejected token share one refresh.
+    /// Returns none if there is no such token for the login of `auth`: no login is stored any more,
+    /// another account's login is stored, or the login may not be refreshed.
+    ///
+    /// Dropping the future ends the waiting; the refresh goes on.
     ///
     /// # Errors
     ///
-    /// Permanent: `refresh_token_expired`, `refresh_token_reused`, `refresh_token_invalidated`,
-    /// `refresh_token_rejected`. Transient: `refresh_transient`, `lock_timeout`,
-    /// `store_unavailable`. Nothing was spent: `store_read_only`, `store_corrupt`.
+    /// If the user must sign in again: `refresh_token_expired`, `refresh_token_reused`,
+    /// `refresh_token_invalidated`, `refresh_token_rejected`. If the caller may try again:
+    /// `refresh_transient`, `lock_timeout`, `store_unavailable`. If the store cannot be used, and
+    /// no token was redeemed: `store_read_only`, `store_corrupt`.
     pub async fn refresh_token(&self, auth: &CodexAuth) -> Result<Option<CodexAuth>> {
         self.parts.refresh.replace(auth).await
     }
 
-    /// The state of one request's recovery; make a new one for every request.
+    /// Returns the state of one request's recovery from 401. Get a new one for each request.
     pub fn unauthorized_recovery(&self) -> UnauthorizedRecovery {
         UnauthorizedRecovery::default()
     }
 
-    /// What to do about a 401 that a request with `auth` got: retry with [`auth`](Self::auth), or
-    /// give up. The first call adopts what another program has stored, the next one refreshes; a
-    /// request therefore needs at most two retries.
+    /// Decides what to do about a 401 response to a request that was sent with `auth`.
     ///
-    /// A call that fails does not use up the recovery. Two calls with one recovery run one after
-    /// the other. Dropping the future ends the waiting, not the refresh.
+    /// [`Retry`](UnauthorizedRecoveryDecision::Retry) means: send the request again with the
+    /// snapshot that [`auth`](Self::auth) now returns. The first call for a request adopts tokens
+    /// that another program has stored, the second one refreshes, so a request is repeated at most
+    /// twice. A call that fails does not count.
+    ///
+    /// Two calls with one `recovery` run one after the other. Dropping the future ends the waiting;
+    /// the refresh goes on.
     ///
     /// # Errors
     ///
@@ -195,19 +218,19 @@ impl AuthManager {
         self.parts.refresh.recover(auth, recovery).await
     }
 
-    /// Begins to sign in with a browser: RFC 8252, an authorization code with PKCE (RFC 7636), and a
-    /// redirect to this machine. The user goes to
-    /// [`authorization_url`](BrowserLogin::authorization_url); what is returned waits for them.
+    /// Starts a sign-in with a browser: an authorization code with PKCE (RFC 8252, RFC 7636).
     ///
-    /// The new login takes the place of whatever is stored when it is complete, and not before: a
-    /// sign-in that is cancelled or fails changes nothing. A refresh in flight in any process does
-    /// not undo it. From the end of the program, or in a forked child, nobody goes on with it.
+    /// The user opens the [`authorization_url`](BrowserLogin::authorization_url) of the returned
+    /// value, whose [`wait`](BrowserLogin::wait) ends once the login is stored. The new login
+    /// replaces the stored one when the sign-in is complete; a sign-in that fails or is cancelled
+    /// changes nothing. A refresh that is in flight in any process does not undo it. The end of the
+    /// process ends the sign-in, and a forked child does not continue it.
     ///
     /// # Errors
     ///
-    /// `login_port_busy`; `login_failed` and `login_transient` where the protocol is the standard
-    /// one; `store_read_only`, `store_corrupt`, `store_unavailable`, `lock_timeout` where the login
-    /// could not be saved.
+    /// `invalid_option`; `login_port_busy`; `login_failed` or `login_transient` if the endpoints
+    /// that the issuer publishes cannot be read; `store_read_only`, `store_corrupt`,
+    /// `store_unavailable` or `lock_timeout` if the store could not save a login.
     ///
     /// ```no_run
     /// use codex_auth_sdk::{AuthManager, LoginOptions};
@@ -224,32 +247,35 @@ impl AuthManager {
         BrowserLogin::begin(&self.parts.sign_in, options).await
     }
 
-    /// Begins to sign in on another device: its user types the
-    /// [`user_code`](DeviceLogin::user_code) in at the
-    /// [`verification_uri`](DeviceLogin::verification_uri). Otherwise as
-    /// [`login_with_browser`](Self::login_with_browser). [`subscribe`](Self::subscribe) tells each
-    /// time that the server was asked in vain.
+    /// Starts a sign-in with a device code (RFC 8628): the user types the code in on any device.
+    ///
+    /// The user opens the [`verification_uri`](DeviceLogin::verification_uri) of the returned value
+    /// and types its [`user_code`](DeviceLogin::user_code); its [`wait`](DeviceLogin::wait) ends
+    /// once the login is stored. The new login replaces the stored one when the sign-in is
+    /// complete; a sign-in that fails or is cancelled changes nothing. Each time the server answers
+    /// that the user has not typed the code in yet, the manager sends [`Event::LoginPending`].
     ///
     /// # Errors
     ///
-    /// `login_not_supported` where the server has no device codes, else those of
-    /// [`login_with_browser`](Self::login_with_browser).
+    /// `login_not_supported` if the server has no device codes; those of
+    /// [`login_with_browser`](Self::login_with_browser) but for `login_port_busy`.
     pub async fn login_with_device_code(&self, options: LoginOptions) -> Result<DeviceLogin> {
         DeviceLogin::begin(&self.parts.sign_in, options).await
     }
 
-    /// Stores a login by API key. Nobody is asked whether the key is good.
+    /// Stores an API key as the login and returns its snapshot. No server checks the key.
     ///
     /// # Errors
     ///
-    /// `login_invalid_credential` where it cannot be a key, `login_workspace_not_allowed` where the
-    /// manager is for one account, `save_failed`.
+    /// `login_invalid_credential` if the text cannot be an API key; `login_workspace_not_allowed`
+    /// if the manager has the option [`account_id`](crate::AuthManagerBuilder::account_id);
+    /// `save_failed`.
     pub async fn login_with_api_key(&self, api_key: &Secret) -> Result<CodexAuth> {
         self.parts.sign_in.store(api_key_record(api_key)?, &LoginOptions::default()).await
     }
 
-    /// Stores a login by personal access token, or by the token of an agent. Nobody is asked
-    /// whether it is good.
+    /// Stores a personal access token, or the token of an agent, as the login and returns its
+    /// snapshot. No server checks the token.
     ///
     /// # Errors
     ///
@@ -258,22 +284,25 @@ impl AuthManager {
         self.parts.sign_in.store(access_token_record(access_token)?, &LoginOptions::default()).await
     }
 
-    /// Removes the login from the store, and asks the server to revoke it first unless told not to.
-    /// Revoking is best effort and may end other sessions of the account.
+    /// Removes the login from the store.
     ///
-    /// A refresh in flight in any process does not bring the login back.
+    /// By default the manager first asks the authorization server to revoke the tokens, which may
+    /// end other sessions of the account; the login is removed even if that fails. A refresh that
+    /// is in flight in any process does not bring the login back.
     ///
     /// # Errors
     ///
-    /// `identity_mismatch` where the store holds another account's login than this manager, which
-    /// is left alone unless the options say otherwise; `store_read_only`, `store_unavailable`, `lock_timeout`.
+    /// `identity_mismatch` if the store now holds another account's login, which stays unless the
+    /// options say otherwise; `store_read_only`, `store_unavailable`, `lock_timeout`.
     pub async fn logout(&self, options: LogoutOptions) -> Result<LogoutOutcome> {
         self.parts.sign_out.run(options).await
     }
 
-    /// What happens to the login from now on, for those who want to know without asking. Any number
-    /// of subscribers, each gets every event. A manager that nobody subscribed to pays nothing for
-    /// it, and a slow subscriber holds nothing up.
+    /// Subscribes to the [events](Event) of this manager and its clones, from now on.
+    ///
+    /// Any number of subscribers get every event. A subscriber that reads slowly delays nothing
+    /// else: at most 64 events wait for it, and [`Event::Missed`] says how many were dropped. A
+    /// forked child must subscribe for itself.
     ///
     /// ```
     /// use codex_auth_sdk::storage::{AuthDotJson, EphemeralStorage};
@@ -308,28 +337,28 @@ impl AuthManager {
         self.parts.state.deliver_events(deliver)
     }
 
-    /// Waits for refreshes in flight and tokens that are still to be saved; whether all are done.
-    /// The manager stays usable.
+    /// Waits, for `timeout` at most, until no refresh is in flight and all tokens are saved.
+    /// Returns whether that is so. The manager stays usable.
     ///
-    /// The end of a program waits for the same without being asked, for 10 seconds at most: the
-    /// end of `main`, [`std::process::exit`] and a panic in `main`, but neither an abort nor a
-    /// signal that nobody handles.
+    /// The end of the process waits in the same way by itself, for 10 seconds at most: the return
+    /// from `main`, [`std::process::exit`] and a panic in `main`, but not an abort or an unhandled
+    /// signal.
     pub async fn close(&self, timeout: Duration) -> bool {
         self.parts.refresh.close(timeout).await
     }
 
-    /// Which kind of store held the login when it was last read, and why not the preferred one;
-    /// none for a store that does not choose.
+    /// Returns which kind of store held the login at the last read, where the store chooses between
+    /// two; none for a store that does not choose.
     pub fn store_holder(&self) -> Option<StoreHolder> {
         self.parts.state.storage.holder()
     }
 
-    /// What this manager and its clones have done so far.
+    /// Returns the counters of this manager and its clones.
     pub fn stats(&self) -> Stats {
         self.parts.state.counters.stats()
     }
 
-    /// Whether rotated tokens are in use that could not be saved yet.
+    /// Returns whether the manager uses rotated tokens that it could not save yet.
     pub fn pending_save(&self) -> bool {
         self.parts.state.memory.has_unsaved()
     }

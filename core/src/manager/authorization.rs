@@ -1,5 +1,5 @@
-//! One request's authorization: whether it gets one, with what it is sent, and whether it is sent
-//! again. What every HTTP integration is made of.
+//! The authorization of one HTTP request, which every HTTP integration uses: which credential the
+//! request is sent with, if any, and whether it is repeated.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -11,14 +11,16 @@ use crate::origin::Destination;
 use crate::refresh::{UnauthorizedRecovery, UnauthorizedRecoveryDecision};
 use crate::snapshot::CodexAuth;
 
-/// The API key to give to a client that insists on one although a manager authorizes its requests.
-/// A request with this bearer is authorized like one without any; it is never sent anywhere.
+/// A placeholder for a client that requires an API key although a manager authorizes its requests.
+///
+/// The manager replaces it: a request with this bearer token is authorized like one without any.
+/// The placeholder itself is never sent.
 pub const MANAGED_API_KEY: &str = "managed-by-codex-auth-sdk";
 
 const UNAUTHORIZED: u16 = 401;
 
-/// What an HTTP integration goes by from a request to its final response; by
-/// [`AuthManager::authorize`].
+/// The authorization of one HTTP request, by [`AuthManager::authorize`]: which snapshot the request
+/// is sent with, and whether it is repeated. HTTP integrations are built on it.
 ///
 /// ```no_run
 /// # use codex_auth_sdk::{AuthManager, CodexAuth};
@@ -40,24 +42,26 @@ const UNAUTHORIZED: u16 = 401;
 pub struct RequestAuthorization {
     manager: AuthManager,
     destination: Destination,
-    /// Once it is needed: most requests need none.
+    /// Made when it is needed: most requests need none.
     recovery: OnceLock<UnauthorizedRecovery>,
 }
 
 impl RequestAuthorization {
-    /// The snapshot to send the request with, fresh as by [`AuthManager::fresh_auth`].
+    /// Returns the snapshot to send the request with, refreshed if it has expired, as by
+    /// [`AuthManager::fresh_auth`].
     ///
-    /// Dropping the future ends the waiting, not the refresh.
+    /// Dropping the future ends the waiting; a refresh goes on.
     ///
     /// # Errors
     ///
-    /// `login_required` while nobody is signed in, `origin_not_allowed` where this credential may
-    /// not go there, else those of [`AuthManager::fresh_auth`].
+    /// `login_required` if no login is stored; `origin_not_allowed` if this kind of credential must
+    /// not be sent to the request's origin; those of [`AuthManager::fresh_auth`].
     pub async fn auth(&self) -> Result<CodexAuth> {
         self.allowed(self.manager.fresh_auth().await?)
     }
 
-    /// What [`auth`](Self::auth) would answer at once; none if it would have to wait.
+    /// Returns what [`auth`](Self::auth) would return without waiting; none if it would have to
+    /// wait, or if no login is stored.
     ///
     /// # Errors
     ///
@@ -67,21 +71,21 @@ impl RequestAuthorization {
         auth.map(|auth| self.allowed(Some(auth))).transpose()
     }
 
-    /// The snapshot to send the request again with, after it was sent with `auth` and answered with
-    /// `status`; none where that is the final response. Only 401 is ever recovered from, at most
-    /// twice for one request.
+    /// Returns the snapshot to repeat the request with, or none if its response is final. The
+    /// request was sent with `auth` and answered with `status`.
     ///
-    /// A request whose body cannot be sent again asks all the same, so that the next one works.
-    /// Dropping the future ends the waiting, not the refresh.
+    /// Only a 401 is recovered from, at most twice for one request. Call this even if the request's
+    /// body cannot be sent again, so that the next request has good tokens. Dropping the future
+    /// ends the waiting; a refresh goes on.
     ///
     /// # Errors
     ///
-    /// Those of [`AuthManager::recover_from_unauthorized`].
+    /// Those of [`AuthManager::recover_from_unauthorized`]; `origin_not_allowed`.
     pub async fn retry_auth(&self, auth: &CodexAuth, status: u16) -> Result<Option<CodexAuth>> {
         if status != UNAUTHORIZED {
             return Ok(None);
         }
-        // Apart, for its size: it would weigh on every request, of which few come to this.
+        // Boxed, so that its size does not add to the future of every request: few get here.
         Box::pin(self.recovered_auth(auth)).await
     }
 
@@ -91,8 +95,8 @@ impl RequestAuthorization {
             UnauthorizedRecoveryDecision::Retry => self.manager.auth(),
             UnauthorizedRecoveryDecision::GiveUp(_) => None,
         };
-        // A program may have signed in with another account in this very moment: what was meant for
-        // one account is not sent for another.
+        // Another program may have signed in with another account at this moment. The request was
+        // made for one account, so it is not sent for another.
         let is_same =
             |next: &CodexAuth| self.manager.parts.state.compare(auth, next) == IdentityMatch::Same;
         next.filter(is_same).map(|next| self.allowed(Some(next))).transpose()
@@ -104,7 +108,7 @@ impl RequestAuthorization {
 
     fn allowed(&self, auth: Option<CodexAuth>) -> Result<CodexAuth> {
         let auth = auth.ok_or_else(|| {
-            let message = "nobody is signed in; sign in, say by `codex login`";
+            let message = "no login is stored; sign in, for instance by `codex login`";
             Error::new(ErrorKind::LoginRequired, message)
         })?;
         self.destination.check(auth.mode())?;
@@ -113,11 +117,15 @@ impl RequestAuthorization {
 }
 
 impl AuthManager {
-    /// The authorization of a request to `url`, for HTTP integrations. None where it gets none: it
-    /// has an `Authorization` header (`authorization`) of its own, or goes to an origin that is
-    /// neither the ChatGPT backend's nor the API's nor one of `allowed_origins`.
+    /// Returns the authorization of a request to `url`, for HTTP integrations. It does no I/O and
+    /// takes no lock.
     ///
-    /// A request whose bearer is [`MANAGED_API_KEY`] always gets one, or an error. No I/O, no lock.
+    /// `authorization` is the request's own `Authorization` header, if it has one. Returns none if
+    /// the manager must leave the request alone: it has such a header, or its origin is neither
+    /// that of the ChatGPT backend or the OpenAI API nor one of
+    /// [`allowed_origins`](crate::AuthManagerBuilder::allowed_origins). A request whose bearer
+    /// token is [`MANAGED_API_KEY`] always gets an authorization, which fails with
+    /// `origin_not_allowed` if need be.
     pub fn authorize(
         &self,
         url: &str,
@@ -143,7 +151,7 @@ fn is_placeholder(authorization: &[u8]) -> bool {
     scheme.eq_ignore_ascii_case(b"Bearer ") && bearer.trim_ascii() == MANAGED_API_KEY.as_bytes()
 }
 
-/// Clones share how far the request's recovery has come.
+/// Clones share the state of the request's recovery.
 impl Clone for RequestAuthorization {
     fn clone(&self) -> Self {
         Self {

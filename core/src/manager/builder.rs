@@ -1,4 +1,4 @@
-//! Building a manager from options, the environment and defaults.
+//! Creates a manager from options, the environment and defaults.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,9 +32,11 @@ use crate::token_endpoint::{
 const ISSUER: &str = "https://auth.openai.com";
 const CLIENT_ID: &str = "app_EMoamEEZ73f0CkXaXp7hrann";
 
-/// Options for an [`AuthManager`]. What is not set comes from the environment, as the Codex CLI
-/// reads it, else from the default. An empty environment variable counts as not set; an empty option
-/// is an error, `invalid_option`, as is every other value that makes no sense.
+/// The options of an [`AuthManager`].
+///
+/// An option that is not set comes from the environment variable that the Codex CLI reads, else
+/// from the default. An empty environment variable counts as not set. An empty option, and every
+/// other value that makes no sense, is an error with the code `invalid_option`.
 #[derive(Debug, Default)]
 pub struct AuthManagerBuilder {
     codex_home: Option<PathBuf>,
@@ -56,7 +58,7 @@ pub struct AuthManagerBuilder {
 }
 
 impl AuthManager {
-    /// Options for a new manager; see [`AuthManagerBuilder`].
+    /// Returns the options of a new manager, all at their defaults.
     pub fn builder() -> AuthManagerBuilder {
         AuthManagerBuilder::default()
     }
@@ -73,7 +75,7 @@ macro_rules! setters {
     )*};
 }
 
-/// The same for what is text at heart.
+/// Setters whose argument may be anything that becomes the type of the option.
 macro_rules! text_setters {
     ($($(#[$doc:meta])* $name:ident: $type:ty => $($field:ident).+;)*) => {$(
         $(#[$doc])*
@@ -87,93 +89,101 @@ macro_rules! text_setters {
 
 impl AuthManagerBuilder {
     text_setters! {
-        /// The folder of the login; default `$CODEX_HOME`, else `~/.codex`. It must exist if it is
-        /// named.
+        /// Sets the folder of the login. Default: `$CODEX_HOME`, else `~/.codex`. A folder that is
+        /// named must exist.
         codex_home: PathBuf => codex_home;
-        /// Where refresh tokens are redeemed; default `$CODEX_REFRESH_TOKEN_URL_OVERRIDE`, else
-        /// the issuer's `/oauth/token`. `https`, or `http` on loopback.
+        /// Sets the token endpoint for refreshes, an `https` URL, or `http` on loopback. Default:
+        /// `$CODEX_REFRESH_TOKEN_URL_OVERRIDE`, else `/oauth/token` of the issuer.
         token_url: String => token_url;
-        /// Where tokens are revoked; default `$CODEX_REVOKE_TOKEN_URL_OVERRIDE`, else
-        /// `/oauth/revoke` beside the token URL.
+        /// Sets the revocation endpoint (RFC 7009). Default: `$CODEX_REVOKE_TOKEN_URL_OVERRIDE`,
+        /// else `/oauth/revoke` beside the token endpoint.
         revoke_url: String => revoke_url;
-        /// The authorization server; default `https://auth.openai.com`.
+        /// Sets the authorization server. Default: `https://auth.openai.com`.
         issuer: String => issuer;
-        /// The OAuth client of the login; default `$CODEX_APP_SERVER_LOGIN_CLIENT_ID`, else the
-        /// Codex CLI's.
+        /// Sets the OAuth client of the login. Default: `$CODEX_APP_SERVER_LOGIN_CLIENT_ID`, else
+        /// the client of the Codex CLI.
         client_id: String => client_id;
-        /// The name of your program in requests; default `$CODEX_INTERNAL_ORIGINATOR_OVERRIDE`,
-        /// else `codex_auth_sdk`.
+        /// Sets the name of the calling program, which requests carry in the header `originator`.
+        /// Default: `$CODEX_INTERNAL_ORIGINATOR_OVERRIDE`, else `codex_auth_sdk`.
         originator: String => originator;
-        /// What token requests name as their `User-Agent`; default the originator.
+        /// Sets the `User-Agent` of requests to the authorization server. Default: the originator.
         user_agent: String => user_agent;
-        /// The only account whose login is ever published.
+        /// Sets the id of the only workspace whose login this manager hands out. Default: any.
         account_id: String => options.account_id;
     }
 
     setters! {
-        /// The kind of store; default what the CLI uses: the store in memory if somebody has signed
-        /// in there, else `$CODEX_ACCESS_TOKEN` if that is set, else what its `config.toml` says. An encrypted one needs this crate's feature `encrypted`.
+        /// Sets the kind of store. Default: [`StoreKind::Codex`], the store that the Codex CLI
+        /// uses. [`StoreKind::Encrypted`] needs this crate's feature `encrypted`.
         store: StoreKind => store;
-        /// A store of your own, in the place of a kind of store.
+        /// Sets a store, which is used instead of one of the kind [`store`](Self::store).
         storage: Arc<dyn AuthStorage> => storage;
-        /// A token endpoint of your own, in the place of one over HTTP.
+        /// Sets what redeems and revokes tokens, instead of requests to the authorization server. A
+        /// sign-in still sends such requests.
         token_endpoint: Arc<dyn TokenEndpoint> => endpoint;
-        /// Time, tasks and chance; for simulations.
+        /// Sets the source of time, tasks and chance, for simulations.
         environment: Environment => environment;
-        /// Whether `$CODEX_API_KEY`, if it is set, takes the place of the stored login, where the
-        /// kind of store is `codex`; default false.
+        /// Sets whether `$CODEX_API_KEY`, if it is set, replaces the stored login. This works with
+        /// [`StoreKind::Codex`] only. Default: false.
         enable_codex_api_key_env: bool => enable_codex_api_key_env;
-        /// How token requests are written; default JSON.
+        /// Sets the encoding of token requests. Default: JSON.
         token_encoding: TokenEncoding => token_encoding;
-        /// Origins that requests with the credential may go to, besides the ChatGPT backend's for a
-        /// ChatGPT login and the API's for an API key: `https://host`, `https://host:port`, or `http`
-        /// on loopback. For HTTP integrations; [`CodexAuth::headers`](crate::CodexAuth::headers) goes
-        /// wherever the caller sends it.
+        /// Sets further origins to which HTTP integrations may send the credential: `https://host`,
+        /// `https://host:port`, or `http` on loopback. The origin of the ChatGPT backend for a
+        /// ChatGPT login, and that of the OpenAI API for an API key, are always allowed. The caller
+        /// of [`CodexAuth::headers`](crate::CodexAuth::headers) decides where it sends them.
         allowed_origins: Vec<String> => allowed_origins;
-        /// Whether to redeem refresh tokens; default when needed.
+        /// Sets whether this manager redeems refresh tokens. Default: [`RefreshMode::Auto`].
         refresh: RefreshMode => options.refresh;
-        /// How long before its end a token is refreshed; default 10 minutes, or half the token's
-        /// life if that is less. So also where this is no less than the token's life. At most 366
-        /// days.
+        /// Sets how long before its expiry an access token is refreshed, at most 366 days. Default:
+        /// 10 minutes, or half the token's lifetime if that is less. Half the lifetime also holds
+        /// for a window that is not shorter than the lifetime.
         refresh_window: Duration => options.refresh_window;
-        /// How long a refusal is doubted, in case another program is about to save what it got for
-        /// the token; default 5 s, at most 24 hours.
+        /// Sets how long the manager waits, after the server has rejected a refresh token, for the
+        /// save of another program that may have redeemed the token; at most 24 hours. Default: 5
+        /// s.
         winner_wait: Duration => options.winner_wait;
-        /// The bound on one refresh under the lock; default 45 s, from 1 ms to 24 hours.
+        /// Sets how long one refresh may take once it has the refresh lock, from 1 ms to 24 hours.
+        /// Default: 45 s.
         refresh_deadline: Duration => options.refresh_deadline;
-        /// The bound on one request to the token endpoint; default 30 s, from 1 ms to 24 hours.
+        /// Sets how long one request to the token endpoint may take, from 1 ms to 24 hours.
+        /// Default: 30 s.
         request_timeout: Duration => options.request_timeout;
-        /// How long to wait for the refresh lock; default 60 s, at most 24 hours. It must exceed
-        /// the `refresh_deadline`.
+        /// Sets how long a refresh waits for the refresh lock while another process holds it, at
+        /// most 24 hours. It must exceed [`refresh_deadline`](Self::refresh_deadline). Default: 60
+        /// s.
         lock_timeout: Duration => options.lock_timeout;
     }
 
-    /// The proxy of token requests by https, `http://user:password@host:port`; default what the
-    /// environment (`$HTTPS_PROXY`, `$ALL_PROXY`, but for `$NO_PROXY` and loopback) or the system
-    /// says. It takes the place of all of these.
+    /// Sets the proxy for `https` requests to the authorization server, such as
+    /// `http://user:password@host:port`. Default: the proxy that the environment or the system
+    /// names (`$HTTPS_PROXY`, `$ALL_PROXY`), except for hosts in `$NO_PROXY` and on loopback. A
+    /// proxy that is set here is used for all hosts.
     #[must_use]
     pub fn proxy(mut self, proxy: impl Into<String>) -> Self {
         self.proxy = Some(Secret::new(proxy));
         self
     }
 
-    /// Builds the manager and reads the store, waiting for it if need be.
+    /// Creates the manager and reads the store, however long that takes.
     ///
     /// # Errors
     ///
-    /// `invalid_option`, `store_corrupt`, `store_unavailable`. No login is not an error.
+    /// `invalid_option`, `store_corrupt`, `store_unavailable`. A store without a login is no error.
     pub async fn build(self) -> Result<AuthManager> {
         let manager = self.assemble()?;
         manager.parts.state.follow_store().await?;
         Ok(manager)
     }
 
-    /// Builds the manager and reads the store once, without waiting. For constructors that may not
-    /// block; only file and ephemeral stores can be read so.
+    /// Creates the manager and reads the store once, without waiting. It is for constructors that
+    /// must not block, and works with stores that can be read without waiting: a file, a store in
+    /// memory and an environment variable.
     ///
     /// # Errors
     ///
-    /// Those of [`build`](Self::build); also `store_unavailable` where reading would take waiting.
+    /// Those of [`build`](Self::build); `store_unavailable` also if the store cannot be read
+    /// without waiting.
     pub fn build_now(self) -> Result<AuthManager> {
         let manager = self.assemble()?;
         let state = &manager.parts.state;
@@ -182,14 +192,14 @@ impl AuthManagerBuilder {
             Err(Error::new(
                 ErrorKind::StoreUnavailable,
                 format!(
-                    "{} cannot be read without waiting: it is no file, or on a network's file \
-                     system, or half-written, or no login; open the manager asynchronously, which \
-                     waits and tells",
+                    "{} cannot be read without waiting: it is not a file, or on a network's file \
+                     system, or another program is writing it, or it holds no login; open the \
+                     manager asynchronously, which waits and names the reason",
                     state.storage.location()
                 ),
             ))
         })?;
-        // No other code knows this manager yet, so nothing can come in between.
+        // No other code knows this manager yet, so no other snapshot can have been published.
         drop(state.adopt(&seen, &loaded));
         Ok(manager)
     }
@@ -225,7 +235,7 @@ impl AuthManagerBuilder {
         if self.store != StoreKind::Codex {
             return self.open(&home, CodexStore { kind: self.store, is_encrypted: false });
         }
-        // The order of the CLI.
+        // The Codex CLI looks in this order.
         if let Some(key) = self.api_key_of_environment() {
             return Ok(Arc::new(key));
         }
@@ -289,7 +299,8 @@ impl AuthManagerBuilder {
         let set = || variable("CODEX_HOME").map(|home| ("$CODEX_HOME", home.into()));
         let Some((option, home)) = named.or_else(set) else {
             let user = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
-            let unknown = || invalid("codex_home", "not set", "and no home is known", "set it");
+            let problem = "and the user's home folder is not known";
+            let unknown = || invalid("codex_home", "not set", problem, "set it");
             return Ok(user.ok_or_else(unknown)?.join(".codex"));
         };
         let refuse = |problem| {
@@ -306,7 +317,8 @@ impl AuthManagerBuilder {
         self.issuer.as_deref().unwrap_or(ISSUER).trim_end_matches('/')
     }
 
-    /// Where the CLI redeems codes too: what the environment says is for refreshes.
+    /// Returns the token endpoint of sign-ins. As in the Codex CLI, the environment's override is
+    /// for refreshes only.
     fn login_token_url(&self, config: &HttpTokenEndpointConfig) -> Result<Url> {
         match self.token_url {
             Some(_) => Ok(config.token_url.clone()),
@@ -351,14 +363,14 @@ impl AuthManagerBuilder {
     }
 }
 
-/// A value, and the name of the option or environment variable that it comes from.
+/// A value, and the name of the option or environment variable that has it.
 struct Named {
     name: String,
     value: String,
 }
 
 impl Named {
-    /// The option `name` where it is `given`, else the environment's variable.
+    /// Returns the option `name` if it is `given`, else the variable `environment`.
     fn find(name: &str, given: Option<&String>, environment: &str) -> Option<Self> {
         let given = given.map(|value| Self { name: name.to_owned(), value: value.clone() });
         given.or_else(|| {
@@ -380,7 +392,7 @@ fn access_token_of_environment() -> Option<EnvironmentVariable> {
     Some(EnvironmentVariable::access_token(name, &Secret::new(variable(name)?)))
 }
 
-/// An environment variable, trimmed; empty counts as unset.
+/// Returns the value of an environment variable, trimmed; none if it is empty.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 fn variable(name: &str) -> Option<String> {
     let value = std::env::var(name).ok()?;

@@ -1,4 +1,4 @@
-//! What a manager is made of.
+//! The parts of a manager.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::state::State;
 use crate::token_endpoint::TokenEndpoint;
 use crate::upkeep::Fresh;
 
-/// What all clones of a manager share.
+/// The parts that all clones of a manager share.
 pub(super) struct Parts {
     pub(super) state: Arc<State>,
     pub(super) refresh: Arc<Refresh>,

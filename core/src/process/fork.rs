@@ -1,17 +1,20 @@
-//! Forks: what a thread sets up once for the whole process must not be half done in a forked child,
-//! which would wait for it for ever; and what a child inherited, it gives up.
+//! Makes forks safe.
+//!
+//! A fork waits until no thread is setting something up for the whole process: a child that
+//! inherited a half-done set-up would wait for its end for ever. A forked child closes the files
+//! that it has inherited.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::own_file::close_inherited;
 
-/// Threads that are setting something up, or [`CLOSED`].
+/// The number of threads that are setting something up, or [`CLOSED`] during a fork.
 static GATE: AtomicUsize = AtomicUsize::new(0);
 
 const CLOSED: usize = usize::MAX;
 
-/// While this is there, a fork that [`before_fork`] announces waits.
+/// A hold on forks: until it is dropped, [`before_fork`] waits.
 #[derive(Debug)]
 #[must_use = "dropping this ends it"]
 pub struct ForkHold(());
@@ -29,39 +32,46 @@ impl Drop for ForkHold {
     }
 }
 
-/// Does `work` while forks wait.
+/// Runs `work` while [`before_fork`] waits.
 pub(super) fn set_up<T>(work: impl FnOnce() -> T) -> T {
     let _hold = ForkHold::new();
     work()
 }
 
-/// Holds forks up that [`before_fork`] announces, while a thread sets up what a child would miss.
-/// Waits for a fork that is under way: not to be called with a lock that the fork needs to go on.
+/// Holds forks back until the returned value is dropped: [`before_fork`] waits for it.
+///
+/// A thread holds forks back while it sets up something that a child could not finish. This waits
+/// for a fork that is in progress, so do not call it with a lock that the fork needs.
 pub fn hold_forks() -> ForkHold {
     ForkHold::new()
 }
 
-/// To be called right before a fork, in a program that forks while other threads may start a
-/// refresh: a child would wait for ever for what they were setting up. Waits until nothing is being
-/// set up; nothing begins to be until [`after_fork_in_parent`].
+/// Prepares a fork: waits until no thread is setting something up. No set-up starts until
+/// [`after_fork_in_parent`].
+///
+/// Call this right before a fork, in a program that forks while other threads may start a refresh.
+/// Without it, the child would wait for ever for a set-up that another thread had begun.
 pub fn before_fork() {
     change(|threads| (threads == 0).then_some(CLOSED));
 }
 
-/// Ends what [`before_fork`] began, in the parent.
+/// Lets the other threads of the parent go on, after [`before_fork`] and the fork.
 pub fn after_fork_in_parent() {
     GATE.store(0, Ordering::SeqCst);
 }
 
-/// Ends what [`before_fork`] began, in the child, and closes what the child has inherited: its
-/// parent's locks must end with the parent. The first task of a child does so by itself; call this
-/// sooner where a child may never have a task.
+/// Ends [`before_fork`] in the child, and closes the files that the child has inherited: the locks
+/// of the parent must end with the parent.
+///
+/// The first task in a child closes the files too. Call this for a child that may never have a
+/// task.
 pub fn after_fork() {
     GATE.store(0, Ordering::SeqCst);
     close_inherited();
 }
 
-/// Waits without a lock, which a child might find taken; it is a matter of microseconds.
+/// Changes [`GATE`] once `next` allows it. It waits without a lock, which a child could inherit in
+/// the locked state. A wait takes microseconds.
 fn change(next: impl Fn(usize) -> Option<usize>) {
     while GATE.fetch_update(Ordering::SeqCst, Ordering::SeqCst, &next).is_err() {
         thread::yield_now();

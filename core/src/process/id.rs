@@ -1,22 +1,22 @@
-//! Which process this is.
+//! The id of this process.
 
-/// A process, for what a forked child must be able to tell from its own.
+/// The process that owns a value. A forked child tells by it that the value is its parent's.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ProcessId(u32);
 
 #[expect(clippy::disallowed_methods, reason = "the one place that asks which process this is")]
 impl ProcessId {
-    /// The process that calls this.
+    /// Returns the id of the calling process.
     pub(crate) fn current() -> Self {
         Self(std::process::id())
     }
 
-    /// Whether this is the process that calls this.
+    /// Returns whether this is the id of the calling process.
     pub(crate) fn is_current(self) -> bool {
         self.0 == std::process::id()
     }
 
-    /// A process that is not the one that calls this, such as the parent of a forked child.
+    /// Returns the id of another process than the calling one, such as a parent.
     #[cfg(test)]
     pub(crate) fn other() -> Self {
         Self(std::process::id() + 1)

@@ -1,5 +1,5 @@
-//! Open files that a forked child must give up: a lock on one of them ends only once every process
-//! that has it open has closed it.
+//! Open files that a forked child must close: a lock on a file lasts until all processes that have
+//! inherited it have closed it.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -9,7 +9,7 @@ use arc_swap::ArcSwapOption;
 
 use super::id::ProcessId;
 
-/// The open files of this process; in a forked child, also those that it inherited.
+/// The open files of this process. In a forked child they include the inherited ones.
 static OPEN: ArcSwapOption<Vec<Weak<Slot>>> = ArcSwapOption::const_empty();
 
 /// An open file that only the process that opened it uses. Dropping it closes the file.
@@ -20,7 +20,7 @@ pub(crate) struct OwnFile(Arc<Slot>);
 struct Slot {
     process: ProcessId,
     id: Option<FileId>,
-    /// None once a forked child has given it up.
+    /// None once a forked child has closed it.
     file: ArcSwapOption<File>,
 }
 
@@ -28,7 +28,7 @@ struct Slot {
 type FileId = (u64, u64);
 
 impl OwnFile {
-    /// Makes `file` this process's own.
+    /// Makes `file` belong to this process.
     pub(crate) fn new(file: File) -> io::Result<Self> {
         let id = file_id(&file.metadata()?);
         let process = ProcessId::current();
@@ -37,25 +37,26 @@ impl OwnFile {
         Ok(Self(slot))
     }
 
-    /// The file; none in a forked child.
+    /// Returns the file; none in a forked child.
     pub(crate) fn get(&self) -> Option<Arc<File>> {
         self.0.file.load_full().filter(|_| self.0.process.is_current())
     }
 
-    /// Whether `found`, which a path leads to, is this file.
+    /// Returns whether `found`, the metadata of a file at a path, is that of this file.
     pub(crate) fn is(&self, found: &Metadata) -> bool {
         file_id(found) == self.0.id
     }
 }
 
-/// Closes the copies of files that a forked child has inherited. Harmless elsewhere.
+/// Closes the files that a forked child has inherited. In another process it does nothing.
 pub(super) fn close_inherited() {
     for slot in open().iter().filter_map(Weak::upgrade) {
         if slot.process.is_current() {
             continue;
         }
-        // A fork copies the descriptors before the memory: of a file that was opened in between
-        // the child knows the number but has not the file, and the number may be another's.
+        // A fork copies the descriptors before the memory. If a file was opened in between, the
+        // child has the number of its descriptor but not the file, and the number may be that of
+        // another file.
         let file = slot.file.swap(None);
         let is_there =
             |file: &Arc<File>| file.metadata().is_ok_and(|found| file_id(&found) == slot.id);

@@ -1,9 +1,9 @@
-//! The one thread of our own, on which redemptions and saves run whatever becomes of their callers.
+//! The one thread of this crate. Redemptions and saves run on it to their end, even if their
+//! callers are cancelled.
 //!
-//! It is started by the first task and belongs to a process: after a fork the child has no such
-//! thread, so it starts another and leaves the parent's alone. The end of the process, be it the
-//! end of `main`, [`std::process::exit`] or a panic in `main`, waits for its tasks, but not for those
-//! that only read.
+//! The first task starts it. A forked child does not have the thread of its parent, and starts its
+//! own. The end of the process (the return from `main`, [`std::process::exit`] or a panic in
+//! `main`) waits for its tasks, but not for those that only read.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,17 +20,17 @@ use super::fork;
 use super::own_file::close_inherited;
 use super::per_process::PerProcess;
 
-/// How long the end of a process waits, unless it was told how long by [`finish`].
+/// How long the end of a process waits, unless the program has called [`finish`].
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 static WORKER: PerProcess<Worker> = PerProcess::new();
 
-/// Starts `task`, which runs to its end whatever becomes of the caller. The end of the process waits
-/// for it.
+/// Starts `task`, which runs to its end even if the caller is cancelled. The end of the process
+/// waits for it.
 ///
 /// # Errors
 ///
-/// Where the thread or its runtime cannot be started.
+/// If the thread or its runtime cannot be started.
 pub fn spawn(task: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
     let worker = current()?;
     let active = Active::new(&worker);
@@ -41,19 +41,21 @@ pub fn spawn(task: impl Future<Output = ()> + Send + 'static) -> io::Result<()> 
     Ok(())
 }
 
-/// Starts a `task` that changes nothing: the end of the process does not wait for it.
+/// Starts a `task` that changes nothing. The end of the process does not wait for it.
 ///
 /// # Errors
 ///
-/// Where the thread or its runtime cannot be started.
+/// If the thread or its runtime cannot be started.
 pub fn spawn_read(task: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
     drop(current()?.handle.spawn(task));
     Ok(())
 }
 
-/// Waits, bounded, until the tasks of this process are done; whether they are. A refresh in flight
-/// may hold tokens that are not saved yet. The end of the process waits for them by itself, for 10
-/// seconds; a program that has called this decides for itself, and its end waits no more.
+/// Waits, for `timeout` at most, until the tasks of this process are done. Returns whether they
+/// are.
+///
+/// A refresh in flight may have tokens that are not saved yet. The end of the process waits for its
+/// tasks by itself, for 10 seconds at most, unless the program has called this function.
 pub fn finish(timeout: Duration) -> bool {
     WORKER.get().is_none_or(|worker| {
         worker.is_told.store(true, Ordering::SeqCst);
@@ -67,12 +69,12 @@ extern "C" fn finish_at_exit() {
     }
 }
 
-/// The runtime of this crate's own thread, which is started if need be. For the bindings, which
-/// have no runtime to lean on.
+/// Returns the runtime of this crate's own thread, and starts the thread if need be. It is for the
+/// bindings, which have no runtime of their own.
 ///
 /// # Errors
 ///
-/// Where the thread or its runtime cannot be started.
+/// If the thread or its runtime cannot be started.
 pub fn handle() -> io::Result<Handle> {
     current().map(|worker| worker.handle.clone())
 }
@@ -85,11 +87,13 @@ fn current() -> io::Result<Arc<Worker>> {
     })
 }
 
-/// Has the end of the process call [`finish_at_exit`]. Children of a fork inherit that.
+/// Registers [`finish_at_exit`] for the end of the process. A forked child inherits that.
 fn wait_at_exit() {
     static IS_REGISTERED: AtomicBool = AtomicBool::new(false);
     if !IS_REGISTERED.swap(true, Ordering::SeqCst) && !add_shutdown_hook(finish_at_exit) {
-        tracing::warn!("the end of this process will not wait for refreshes");
+        tracing::warn!(
+            "the end of this process does not wait for refreshes; close the managers first"
+        );
     }
 }
 
@@ -97,12 +101,12 @@ struct Worker {
     handle: Handle,
     active: Mutex<usize>,
     done: Condvar,
-    /// Whether the program has said how long its end waits.
+    /// Whether the program has called [`finish`].
     is_told: AtomicBool,
     _end: oneshot::Sender<()>,
 }
 
-/// Counts a task until it is dropped.
+/// Counts as one active task until it is dropped.
 struct Active(Arc<Worker>);
 
 impl Active {
@@ -128,7 +132,8 @@ impl Worker {
             let handle = runtime.as_ref().map(|runtime| runtime.handle().clone());
             let alive = report.send(handle.map_err(|error| io::Error::other(error.to_string())));
             if let (Ok(runtime), Ok(())) = (runtime, alive) {
-                // Ends only when the worker is dropped, by losing the race to be the one.
+                // This ends only if another thread has started a worker first, and this one is
+                // dropped.
                 runtime.block_on(async { ended.await.unwrap_or_default() });
             }
         })?;
@@ -139,7 +144,7 @@ impl Worker {
         Ok(Self { handle, active, done, is_told, _end: end })
     }
 
-    /// Waits until no task is active; whether that came about in time.
+    /// Waits, for `timeout` at most, until no task is active. Returns whether that is so.
     fn wait(&self, timeout: Duration) -> bool {
         let active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.done.wait_timeout_while(active, timeout, |active| *active > 0);

@@ -1,5 +1,7 @@
-//! What belongs to one process: locks, tasks, sockets. A forked child inherits the memory but not
-//! the threads, so it makes its own and leaves its parent's alone.
+//! Values that belong to one process, such as locks, tasks and sockets.
+//!
+//! A forked child inherits the memory of its parent but not the threads. So it makes its own
+//! values, and neither uses nor drops those of its parent.
 
 use std::sync::Arc;
 
@@ -7,7 +9,7 @@ use arc_swap::ArcSwapOption;
 
 use super::id::ProcessId;
 
-/// A value that a forked child never sees: it has one of its own, made at its first use.
+/// A value that a forked child does not see. The child makes its own at the first use.
 #[derive(Debug)]
 pub struct PerProcess<T>(ArcSwapOption<Owned<T>>);
 
@@ -18,18 +20,18 @@ struct Owned<T> {
 }
 
 impl<T> PerProcess<T> {
-    /// No value yet.
+    /// Creates a cell without a value.
     pub const fn new() -> Self {
         Self(ArcSwapOption::const_empty())
     }
 
-    /// This process's value, if it has one.
+    /// Returns the value of this process, if it has one.
     pub fn get(&self) -> Option<Arc<T>> {
         self.0.load().as_deref().and_then(Owned::own)
     }
 
-    /// This process's value, which is made now if there is none. Of two threads that make one at a
-    /// time the faster one's is kept.
+    /// Returns the value of this process, which `make` makes if there is none. If two threads make
+    /// one at the same time, the value of the faster one is kept.
     ///
     /// # Errors
     ///
@@ -43,12 +45,13 @@ impl<T> PerProcess<T> {
         let made = Owned { process: ProcessId::current(), value: Arc::clone(&value) };
         let found = self.0.compare_and_swap(&current, Some(Arc::new(made)));
         let faster = found.as_deref().and_then(Owned::own);
-        // The parent's is not ours to end: its threads and sockets are gone, or the parent's.
+        // A value of the parent must not be dropped: its threads do not run here, and its sockets
+        // are the parent's.
         std::mem::forget(current);
         Ok(faster.unwrap_or(value))
     }
 
-    /// Drops this process's value; the next use makes another.
+    /// Drops the value of this process. The next use makes another one.
     pub fn clear(&self) {
         if self.get().is_some() {
             self.0.store(None);
@@ -57,7 +60,7 @@ impl<T> PerProcess<T> {
 }
 
 impl<T: Default> PerProcess<T> {
-    /// This process's value, which is the default if there is none yet.
+    /// Returns the value of this process. If there is none yet, it is the default.
     pub(crate) fn get_or_default(&self) -> Arc<T> {
         let Ok(value) = self.get_or_try_make(|| Ok::<T, std::convert::Infallible>(T::default()));
         value
@@ -76,11 +79,11 @@ impl<T> Owned<T> {
     }
 }
 
-/// A value that only the process that made it uses and lets go of. A forked child forgets its copy:
-/// a lock in it may have been taken by a thread that the child does not have.
+/// A value that only the process that made it uses and drops. A forked child forgets its copy,
+/// since a thread that the child does not have may hold a lock in it.
 #[derive(Debug)]
 pub(crate) struct NotInherited<T> {
-    /// There until this is dropped.
+    /// None only while this is dropped.
     value: Option<T>,
     process: ProcessId,
 }
@@ -90,18 +93,18 @@ impl<T> NotInherited<T> {
         Self { value: Some(value), process: ProcessId::current() }
     }
 
-    /// What a forked child has of a `value` of its parent's.
+    /// Returns `value` as a forked child inherits it from its parent.
     #[cfg(test)]
     pub(crate) fn inherited(value: T) -> Self {
         Self { value: Some(value), process: ProcessId::other() }
     }
 
-    /// The value; none in a forked child.
+    /// Returns the value; none in a forked child.
     pub(crate) fn get(&self) -> Option<&T> {
         self.value.as_ref().filter(|_| self.process.is_current())
     }
 
-    /// The value; none in a forked child.
+    /// Returns the value; none in a forked child.
     pub(crate) fn get_mut(&mut self) -> Option<&mut T> {
         self.value.as_mut().filter(|_| self.process.is_current())
     }

@@ -1,4 +1,4 @@
-//! The way to a turn with the refresh lock.
+//! Waits for the refresh lock, or for the answer of another process that holds it.
 
 use std::mem;
 
@@ -18,16 +18,17 @@ use crate::state::{State, View};
 use crate::storage::RefreshLock;
 use crate::trace::{Code, TARGET, traced};
 
-/// The end of waiting for the refresh lock.
+/// The result of the wait for the refresh lock.
 pub(super) enum Admission {
-    /// The store had the answer.
+    /// The store has the answer.
     Answered(Outcome),
+    /// This refresh holds the lock.
     Locked(Box<dyn RefreshLock>),
 }
 
-/// Takes the refresh lock, unless there is an answer while others hold it: in the store, or in what
-/// they leave about the token in it. A pair that is still to be saved comes with the lock that is
-/// kept for it.
+/// Takes the refresh lock. While another process holds it, this watches the store for new tokens,
+/// and the ledger for what that process has learnt of the refresh token. If this manager still
+/// holds the lock for unsaved tokens, it saves them first.
 pub(super) async fn admit(state: &State, demand: &Demand, unsaved: &Unsaved) -> Result<Admission> {
     let span = info_span!(target: TARGET, "codex_auth.lock_wait", outcome = Empty);
     traced(span, wait_for_turn(state, demand, unsaved)).await
@@ -66,9 +67,9 @@ async fn wait_for_turn(state: &State, demand: &Demand, unsaved: &Unsaved) -> Res
     }
 }
 
-/// Fails where the token in `view` is still the stored one and is known to be refused, or was
-/// presented `since` then without an answer: the process that asked did so for all that waited, and
-/// has also waited for a winner.
+/// Fails if the store still holds the token in `view`, and the server has refused it or gave
+/// another process no clear answer after `since`. That process has asked for all processes that
+/// wait, and has already waited for a winner.
 async fn heed_others(state: &State, view: &View, since: DateTime<Utc>) -> Result<()> {
     let Some(auth) = &view.auth else { return Ok(()) };
     let now = state.now();
@@ -82,7 +83,8 @@ async fn heed_others(state: &State, view: &View, since: DateTime<Utc>) -> Result
     if token == auth.refresh_fingerprint() { Err(error) } else { Ok(()) }
 }
 
-/// Waits for the rotation of another program, for a manager that may not refresh.
+/// Waits, for `winner_wait` at most, until another program has stored new tokens: this manager may
+/// not redeem any.
 pub(super) async fn await_rotation(state: &State, demand: &Demand) -> Result<Outcome> {
     let clock = &state.environment.clock;
     let end = clock.elapsed().saturating_add(state.options.winner_wait);
@@ -100,7 +102,7 @@ pub(super) async fn await_rotation(state: &State, demand: &Demand) -> Result<Out
     }
 }
 
-/// What the store holds, with a spent token's successor put back.
+/// Reads the store. If the stored refresh token is spent, this stores its successor again.
 async fn look(state: &State) -> Result<View> {
     let view = state.follow_store().await?;
     if let Err(error) = repair(state, &view).await {
@@ -113,7 +115,7 @@ fn lock_timeout(state: &State) -> Error {
     let store = state.storage.location();
     Error::new(
         ErrorKind::LockTimeout,
-        format!("another program has held the refresh lock of {store} for too long; try again"),
+        format!("another process has held the refresh lock of {store} for too long; try again"),
     )
 }
 

@@ -1,4 +1,5 @@
-//! One holder's turn with the refresh lock: look at the store, redeem what it holds, save.
+//! What a flight does with the refresh lock: it reads the store, redeems the stored refresh token,
+//! and saves the new tokens.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,33 +20,34 @@ use crate::state::{Event, State};
 use crate::storage::RefreshLock;
 use crate::token_endpoint::{RefusalReason, TokenEndpoint};
 
-/// Redemptions of different tokens in one turn: the first, and one for each time that the store
-/// turned out to have changed.
+/// The most redemptions in one turn: the first, and one for each other refresh token that another
+/// program stores meanwhile.
 const MOST_ROUNDS: usize = 3;
 
-/// The room that a save needs beyond the record that it replaces.
+/// How many bytes the new record may be larger than the one that it replaces.
 const GROWTH: usize = 4096;
 
-/// A turn that is to meet a demand.
+/// One turn with the refresh lock, to meet one demand.
 pub(super) struct Attempt<'a> {
     turn: Turn<'a>,
     demand: &'a Demand,
     endpoint: &'a dyn TokenEndpoint,
 }
 
-/// What a look at the store says.
+/// The result of a read of the store.
 enum Look {
+    /// The store has the answer.
     Answered(Outcome),
-    /// This login's refresh token is to be redeemed.
+    /// The refresh token of this login must be redeemed.
     Redeem(CodexAuth),
 }
 
-/// What one redemption led to.
+/// The result of one redemption.
 enum Round {
     Done(Outcome),
-    /// The store or the snapshot has changed and is to be looked at again.
+    /// The store or the snapshot has changed, and the store must be read again.
     Again,
-    /// New tokens are in use that could not be saved yet.
+    /// The token was redeemed, and the new tokens could not be saved yet.
     Unsaved,
 }
 
@@ -59,8 +61,8 @@ impl<'a> Attempt<'a> {
         Self { turn: Turn::new(state, lock), demand, endpoint }
     }
 
-    /// Redeems what the store holds until there is an answer, and gives the lock back, or to
-    /// `unsaved` with a pair that could not be saved.
+    /// Redeems the stored refresh token until there is an answer. Then it gives the lock back, or
+    /// hands it over to `unsaved` if the new tokens could not be saved.
     pub(super) async fn run(self, unsaved: &Arc<Unsaved>) -> Result<Outcome> {
         let state = self.turn.state;
         let mut rounds = 0;
@@ -99,7 +101,8 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Whether there is an answer without redeeming; puts a spent token's successor back first.
+    /// Reads the store for an answer without a redemption. If the stored refresh token is spent,
+    /// this stores its successor again first.
     async fn look(&self) -> Result<Look> {
         let view = self.turn.state.follow_store().await?;
         repair(self.turn.state, &view).await?;
@@ -115,7 +118,7 @@ impl<'a> Attempt<'a> {
     async fn round(&self, auth: &CodexAuth, known: Knowledge) -> Result<Round> {
         let Some(tokens) = auth.managed_tokens() else { return Ok(Round::Again) };
         if let Knowledge::Spent { .. } = known {
-            // Some servers end the login of a program that presents such a token.
+            // Some servers revoke the login of a program that presents a spent token.
             return self.refuse(auth, RefusalReason::Reused).await;
         }
         let state = self.turn.state;
@@ -123,7 +126,8 @@ impl<'a> Attempt<'a> {
         if rejection.is_some_and(|rejection| !rejection.may_rotate(&self.turn)) {
             return Ok(Round::Done(Err(GiveUpReason::FreshTokenRejected)));
         }
-        // While there is room: on a full disk other processes could not be told what was spent.
+        // Writes the ledger while there is room: on a full disk, this process could not tell others
+        // later which token is spent.
         self.turn.note(|_| {});
         let size = auth.record().to_json_pretty().expose().len() + GROWTH;
         let _ready = state.storage.ready(size).await?;
@@ -143,7 +147,8 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Believes that the refresh token of `auth` is of no use, unless the store holds another one.
+    /// Remembers that the server refuses the refresh token of `auth`, unless the store holds
+    /// another one by now.
     async fn refuse(&self, auth: &CodexAuth, reason: RefusalReason) -> Result<Round> {
         if has_winner(&self.turn, auth, reason).await? {
             return Ok(Round::Again);
@@ -157,7 +162,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Saves what was granted.
+    /// Saves the new tokens in `reply` and publishes them.
     async fn save(&self, auth: &CodexAuth, reply: Reply, rejection: Option<Rejection>) -> Round {
         let state = self.turn.state;
         self.remember(auth, &reply, rejection);
@@ -183,7 +188,8 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// The pair is in memory before any other process hears of it.
+    /// Remembers the new tokens in memory, then notes the rotation for other processes. In this
+    /// order no process learns of tokens that this one does not have.
     fn remember(&self, auth: &CodexAuth, reply: &Reply, rejection: Option<Rejection>) {
         let (state, now) = (self.turn.state, self.turn.state.now());
         let note = |ledger: &mut Ledger| {
@@ -211,7 +217,7 @@ impl<'a> Attempt<'a> {
         });
     }
 
-    /// Whether nothing is lost yet by leaving the login of `auth` as it is.
+    /// Returns whether the access token of `auth` still works, so that the refresh can wait.
     fn is_ahead_of_time(&self, auth: &CodexAuth) -> bool {
         let is_rejected = |token| self.turn.state.memory.is_rejected(token);
         self.demand.purpose == Purpose::Proactive
@@ -219,13 +225,14 @@ impl<'a> Attempt<'a> {
             && !auth.access_fingerprint().is_some_and(is_rejected)
     }
 
-    /// A server may end the login, and with it a good access token, of a program that presents a
-    /// spent refresh token.
+    /// Returns the error that puts off a refresh token in doubt. If an earlier request has spent
+    /// the token, the server may revoke the login of the program that presents it again, and with
+    /// the login an access token that still works.
     fn not_ahead_of_time(&self, auth: &CodexAuth) -> Error {
         let left = self.turn.state.timing(auth).left().and_then(|left| left.to_std().ok());
         let error = transient(
-            "an earlier request with the refresh token was never answered; it is presented again \
-             once the access token is of no use any more",
+            "an earlier request with the refresh token was never answered; the token is presented \
+             again once the access token has expired or was rejected",
         );
         match left {
             Some(left) => error.with_retry_after(left),

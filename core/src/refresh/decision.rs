@@ -1,22 +1,23 @@
-//! What a recovery comes to.
+//! The result of a recovery from 401.
 
 use std::fmt;
 
 use crate::state::Relation;
 use crate::trace::Code;
 
-/// What to do about a 401.
+/// What to do about a 401 response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UnauthorizedRecoveryDecision {
-    /// Send the request again with the manager's snapshot, which is another one now.
+    /// Send the request again with the snapshot that
+    /// [`AuthManager::auth`](crate::AuthManager::auth) now returns.
     Retry,
-    /// Hand the 401 to the user.
+    /// The 401 is final, for this reason.
     GiveUp(GiveUpReason),
 }
 
 impl UnauthorizedRecoveryDecision {
-    /// `retry` or `give_up`, the same in every language.
+    /// Returns `retry` or `give_up`, as in every language.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Retry => "retry",
@@ -25,29 +26,30 @@ impl UnauthorizedRecoveryDecision {
     }
 }
 
-/// Why a 401 stands.
+/// The reason why a 401 is final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum GiveUpReason {
-    /// This kind of credential cannot be refreshed here.
+    /// This kind of credential has no refresh token.
     NotRefreshable,
-    /// The manager was told never to refresh, and no other program did.
+    /// The manager has [`RefreshMode::Never`](crate::RefreshMode::Never), and no other program has
+    /// refreshed the login.
     RefreshDisabled,
-    /// This request was already sent with a refreshed token.
+    /// The request was already sent with a refreshed token.
     Exhausted,
-    /// The store holds no login any more.
+    /// No login is stored any more.
     LoggedOut,
-    /// Another account is signed in.
+    /// Another user, another workspace or an API key is stored now.
     IdentityMismatch,
-    /// Nothing shows whose the stored login is.
+    /// The stored login does not say to which user it belongs.
     MissingIdentity,
-    /// The API rejects access tokens that have not ended, and several of them were replaced lately;
-    /// one more would not help. After some time a rejection leads to a refresh again.
+    /// The API rejects access tokens that have not ended, and several of them were replaced lately,
+    /// so another refresh is pointless. After some time a rejection leads to a refresh again.
     FreshTokenRejected,
 }
 
 impl GiveUpReason {
-    /// The name of this reason, the same in every language.
+    /// Returns the name of this reason, which is the same in every language.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NotRefreshable => "not_refreshable",
@@ -68,8 +70,8 @@ impl fmt::Display for GiveUpReason {
 }
 
 impl GiveUpReason {
-    /// Whether something can be done for a login to which the stored one is `relation`; else why
-    /// not.
+    /// Fails with the reason why a stored login with this `relation` to the snapshot does not help
+    /// the request.
     pub(crate) const fn of(relation: Relation) -> Result<(), Self> {
         match relation {
             Relation::Same => Ok(()),

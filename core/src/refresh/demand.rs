@@ -1,4 +1,4 @@
-//! What is asked of a refresh, and what comes of it.
+//! What a caller demands of a refresh, and the outcome.
 
 use tracing::field::Empty;
 use tracing::{Span, info_span};
@@ -11,29 +11,30 @@ use crate::snapshot::CodexAuth;
 use crate::state::{State, View};
 use crate::trace::{Code, TARGET};
 
-/// What a caller asks for.
+/// What a caller demands of a refresh.
 #[derive(Debug, Clone)]
 pub(crate) struct Demand {
-    /// The snapshot in whose place a token is wanted.
+    /// The snapshot whose access token must be replaced.
     pub(crate) auth: CodexAuth,
     pub(crate) purpose: Purpose,
 }
 
-/// Why it is asked for.
+/// The purpose of a refresh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Purpose {
-    /// The token was rejected: another one is needed.
+    /// The access token was rejected: the caller needs another one.
     Rejected,
-    /// The token is about to expire, or has: one with more life is needed.
+    /// The access token has expired or soon will: the caller needs one that lives longer.
     Proactive,
-    /// The store holds a spent token in the place of the newer one in memory.
+    /// The store holds a spent refresh token, whose successor in memory must be stored again.
     Repair,
 }
 
-/// The new snapshot, or why there is none for this login.
+/// The new snapshot, or the reason why there is none for this login.
 pub(crate) type Outcome = Result<CodexAuth, GiveUpReason>;
 
-/// Whose token, which one, and what for: one token in two accounts' records is two things.
+/// The key of a flight: the owner of the login, the access token, and the purpose. One token in the
+/// records of two accounts is two flights.
 pub(crate) type Key = (Identity, Option<Fingerprint>, Purpose);
 
 impl Demand {
@@ -41,8 +42,8 @@ impl Demand {
         (self.auth.identity().clone(), self.auth.access_fingerprint(), self.purpose)
     }
 
-    /// The span of a refresh. It is in none: its first caller may not wait for it, and that one's
-    /// own span would have to.
+    /// Returns the span of a refresh. It has no parent: the caller that starts the refresh may end
+    /// before it, and a parent span cannot end before its child.
     pub(super) fn span(&self) -> Span {
         let purpose = match self.purpose {
             Purpose::Rejected => "rejected",
@@ -56,7 +57,7 @@ impl Demand {
         span
     }
 
-    /// What a look at the store already answers, if anything.
+    /// Returns the outcome if the stored login in `view` already decides it.
     pub(super) fn answer_in(&self, view: &View, state: &State) -> Option<Outcome> {
         if let Err(reason) = GiveUpReason::of(state.relation(&self.auth, view)) {
             return Some(Err(reason));
@@ -66,7 +67,8 @@ impl Demand {
         self.is_met_by(&found, state).then_some(Ok(found))
     }
 
-    /// Whether `found` is what is asked for: a usable token in the place of the snapshot's.
+    /// Returns whether `found` meets this demand: its access token is usable and replaces that of
+    /// the snapshot.
     pub(super) fn is_met_by(&self, found: &CodexAuth, state: &State) -> bool {
         let timing = state.timing(found);
         let Some(token) = found.access_fingerprint() else { return false };
@@ -75,7 +77,7 @@ impl Demand {
         match self.purpose {
             Purpose::Rejected => is_good && is_other && !timing.is_expired(),
             Purpose::Proactive => is_good && timing.freshness() == Freshness::Fresh,
-            // The look that found it has repaired what there was to repair.
+            // The read that found this login has stored the successor again.
             Purpose::Repair => true,
         }
     }

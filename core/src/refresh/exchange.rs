@@ -1,4 +1,4 @@
-//! Asking the token endpoint for a new pair of tokens.
+//! Redeems one refresh token at the token endpoint.
 
 use std::time::Duration;
 
@@ -18,34 +18,36 @@ use crate::token_endpoint::{
 };
 use crate::trace::{Code, TARGET, traced};
 
-/// Requests for one token, as long as none of them spent it.
+/// The most requests with one token that do not spend it.
 const MOST_UNSPENT: u32 = 3;
 
-/// Requests whose fate is unknown: the second shows whether the first spent the token.
+/// The most requests with one token that are in doubt: the second one shows whether the first has
+/// spent the token.
 const MOST_DOUBTS: u32 = 2;
 
-/// The first pause between requests is a random part of this, the next of twice as much.
+/// The first pause between two requests is a random part of this, each next one a random part of
+/// twice as much.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// How long no process asks again after no clear answer, where the server does not say: from a fifth
-/// of this to all of it.
+/// How long a token rests after requests without a clear answer if the server does not say: from a
+/// fifth of this to all of it.
 const USUAL_REST: Duration = Duration::from_secs(5);
 
-/// What the requests for one token came to.
+/// The result of the requests with one token.
 pub(super) enum Answer {
     /// What was granted, and when it was asked for.
     Granted(Grant, Moment),
     Refused(RefusalReason),
-    /// No clear answer, and a rest for the token.
+    /// No request got a clear answer, and the token rests.
     PutOff(Error),
-    /// The store holds another token by now.
+    /// The store holds another refresh token by now.
     Superseded,
 }
 
-/// Requests for one token so far.
+/// A count of the requests with one token.
 struct Tally {
     unspent: u32,
-    /// Also one of an earlier attempt, if that was never answered.
+    /// Counts a request of an earlier attempt too, if that was never answered.
     doubts: u32,
 }
 
@@ -58,7 +60,8 @@ impl Tally {
         self.doubts > 0
     }
 
-    /// Why the token is refused: what may mean that it was redeemed has a likely cause.
+    /// Returns why the token is refused. After a request that was never answered, that request is
+    /// the likely cause of a refusal as redeemed.
     fn explain(&self, reason: RefusalReason) -> RefusalReason {
         if self.is_in_doubt() && reason.may_have_a_winner() {
             RefusalReason::OutcomeUnknown
@@ -72,25 +75,27 @@ impl Tally {
     }
 }
 
-/// The requests of one turn for one token.
+/// The requests of one turn with one token.
 pub(super) struct Exchange<'a> {
     pub(super) turn: &'a Turn<'a>,
     pub(super) endpoint: &'a dyn TokenEndpoint,
-    /// The login whose token is redeemed.
+    /// The login whose refresh token is redeemed.
     pub(super) auth: &'a CodexAuth,
     pub(super) token: &'a Secret,
 }
 
 impl Exchange<'_> {
     /// Presents the token until there is an answer: again after a request that did not spend it,
-    /// and once more after one that may have; but never one that the store has no more.
-    /// `was_in_doubt` says that a request of an earlier attempt was never answered.
+    /// and once more after a request that may have. It never presents a token that the store does
+    /// not hold any more. `was_in_doubt` says that a request of an earlier attempt was never
+    /// answered.
     pub(super) async fn run(&self, was_in_doubt: bool) -> Result<Answer> {
         let mut tally = Tally { unspent: 0, doubts: was_in_doubt.into() };
         loop {
             self.turn.lock.check()?;
-            // A program that takes no lock may have redeemed it or signed in meanwhile: a commit
-            // lock was waited for, there was a pause, or this program was stopped.
+            // A program without the refresh lock may have redeemed the token or signed in
+            // meanwhile: this turn has waited for a commit lock or a pause, or the process was
+            // stopped.
             if self.turn.has_changed(self.auth).await? {
                 return Ok(Answer::Superseded);
             }
@@ -134,8 +139,9 @@ impl Exchange<'_> {
         }
     }
 
-    /// Sends one request with the token at the moment `sent`. The token is in doubt until there is an
-    /// answer: whatever ends this program, the next holder of the lock knows of the request.
+    /// Sends one request with the token at the moment `sent`. The ledger holds a doubt until there is
+    /// an answer, so that the next holder of the lock knows of the request even if this process is
+    /// killed.
     async fn present(&self, sent: &Moment) -> Redemption {
         let (token, now) = (self.token.fingerprint(), self.turn.state.now());
         self.turn.note(|ledger| ledger.doubt(token, now));
@@ -145,7 +151,8 @@ impl Exchange<'_> {
         reply.redemption
     }
 
-    /// Every reply says what time it is, whatever else it says. The next note tells other processes.
+    /// Measures the skew by `reply`, which tells the server's time whatever else it says. The next
+    /// note tells other processes of it.
     fn measure_skew(&self, reply: &TokenReply, sent: &Moment) {
         let Some(date) = reply.date else { return };
         let state = self.turn.state;
@@ -153,19 +160,21 @@ impl Exchange<'_> {
         state.measure(skew);
     }
 
-    /// How long a request that is sent now may take.
+    /// Returns how long a request that is sent now may take.
     fn timeout(&self) -> Duration {
         self.turn.state.options.request_timeout.min(self.turn.left())
     }
 
-    /// The last request was answered, and did not spend the token; an earlier one may have.
+    /// Removes the doubt of a request that did not spend the token, unless an earlier request is in
+    /// doubt too.
     fn clear_doubt(&self, tally: &Tally) {
         if !tally.is_in_doubt() {
             self.turn.note(|ledger| ledger.clear_doubt(self.token.fingerprint()));
         }
     }
 
-    /// No clear answer: no process asks again for a moment.
+    /// Lets the token rest after a request without a clear answer: no process presents it for that
+    /// time.
     fn put_off(&self, no_answer: NoAnswer) -> Answer {
         let state = self.turn.state;
         let rest = no_answer

@@ -1,4 +1,4 @@
-//! Refreshes in flight: all callers that ask for one thing wait for one answer.
+//! Refreshes in flight: all callers with the same demand wait for one outcome.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,23 +19,23 @@ use crate::tasks::{self, interrupted};
 use crate::token_endpoint::TokenEndpoint;
 use crate::trace::traced;
 
-/// Where the outcome of a flight appears.
+/// The receiver of a flight's outcome.
 type Answer = watch::Receiver<Option<Result<Outcome>>>;
 
-/// Gets tokens in the place of those of a snapshot, by the store or by the token endpoint.
+/// Replaces the tokens of a snapshot, by those in the store or by a redemption.
 #[derive(Debug)]
 pub(crate) struct Refresh {
     pub(super) state: Arc<State>,
     endpoint: Arc<dyn TokenEndpoint>,
     unsaved: Arc<Unsaved>,
-    /// A forked child has none of its parent's.
+    /// A forked child has none of its parent's flights.
     flights: PerProcess<Flights>,
 }
 
 #[derive(Debug, Default)]
 struct Flights(Mutex<HashMap<Key, Answer>>);
 
-/// A flight's place among the others, given up however it ends.
+/// A flight's entry in the table, which is removed when this is dropped.
 struct Flight {
     flights: Arc<Flights>,
     key: Key,
@@ -59,7 +59,7 @@ impl Refresh {
         Self { state, endpoint, unsaved, flights: PerProcess::new() }
     }
 
-    /// Waits for what `demand` comes to.
+    /// Waits for the outcome of `demand`.
     pub(crate) async fn wait_for(self: &Arc<Self>, demand: Demand) -> Result<Outcome> {
         let (mut answer, is_new) = self.board(demand)?;
         if !is_new {
@@ -69,18 +69,19 @@ impl Refresh {
         answer.clone().ok_or_else(interrupted)?
     }
 
-    /// Starts a flight for `demand`, unless there is one. It goes on whether a caller waits or not.
+    /// Starts a flight for `demand`, unless there is one. It goes on even if no caller waits.
     pub(crate) fn start(self: &Arc<Self>, demand: Demand) -> Result<()> {
         self.board(demand).map(drop)
     }
 
-    /// Has the successor of a spent token written again, which an old writer put back: without that
-    /// the next program presents it.
+    /// Starts a flight that stores the successor of a spent refresh token again, which another
+    /// program may have put back. Without it, the next program would present the spent token.
     pub(crate) fn start_repair(self: &Arc<Self>, auth: &CodexAuth) -> Result<()> {
         self.start(Demand { auth: auth.clone(), purpose: Purpose::Repair })
     }
 
-    /// What the store's record is to `auth`, and whether there is anything to do about it.
+    /// Reads the store and returns how the stored login relates to `auth`. If the stored refresh
+    /// token is spent, this starts a repair.
     pub(crate) async fn sync(self: &Arc<Self>, auth: &CodexAuth) -> Result<(View, SyncOutcome)> {
         let view = self.state.follow_store().await?;
         if view.is_spent && self.state.options.may_refresh() {
@@ -90,8 +91,8 @@ impl Refresh {
         Ok((view, outcome))
     }
 
-    /// Waits, at most so long, until nothing is in flight and nothing is to be saved; whether that
-    /// came about.
+    /// Waits, for `timeout` at most, until no refresh is in flight and all tokens are saved.
+    /// Returns whether that is so.
     pub(crate) async fn close(self: &Arc<Self>, timeout: Duration) -> bool {
         if self.is_idle() {
             return true;
@@ -105,8 +106,8 @@ impl Refresh {
         let environment = &self.state.environment;
         let start = environment.clock.elapsed();
         let end = start.saturating_add(timeout);
-        // The next attempt may be far off; this is the moment for one, which may take longer than
-        // we have.
+        // The next save in the background may be seconds off, so this starts one now. It may take
+        // longer than the timeout, so it is a task of its own.
         let unsaved = Arc::clone(&self.unsaved);
         let save = Box::pin(async move { drop(unsaved.save().await) });
         tasks::start(environment, save).unwrap_or_default();
@@ -125,7 +126,7 @@ impl Refresh {
         !is_flying && self.unsaved.is_idle()
     }
 
-    /// Joins the flight for `demand`, or starts it; also whether it was started.
+    /// Joins the flight for `demand`, or starts one. Also returns whether it started one.
     fn board(self: &Arc<Self>, demand: Demand) -> Result<(Answer, bool)> {
         let process = self.flights.get_or_default();
         let key = demand.key();
@@ -141,7 +142,7 @@ impl Refresh {
         let span = demand.span();
         let fly = Box::pin(async move {
             let result = traced(span, refresh.fulfil(&demand)).await;
-            // A caller that comes now reads the store, which has the answer.
+            // From here on the store has the answer, which the next caller reads.
             drop(flight);
             sender.send_replace(Some(result));
         });
@@ -149,7 +150,7 @@ impl Refresh {
         Ok((answer, true))
     }
 
-    /// Gets what `demand` asks for. Runs on our own thread.
+    /// Meets `demand`. This runs on the crate's own thread.
     async fn fulfil(&self, demand: &Demand) -> Result<Outcome> {
         let state = &self.state;
         let result = if state.options.may_refresh() {

@@ -1,4 +1,4 @@
-//! One request's way out of a 401.
+//! The recovery of one request from 401.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,14 +16,21 @@ use crate::process::PerProcess;
 use crate::snapshot::CodexAuth;
 use crate::trace::{TARGET, traced};
 
-/// How far one request's recovery has come. Clones share it.
+/// The state of one request's recovery from 401: it remembers which steps were tried. Clones share
+/// it.
+///
+/// Get a new one from
+/// [`AuthManager::unauthorized_recovery`](crate::AuthManager::unauthorized_recovery) for each
+/// request, and pass it to
+/// [`AuthManager::recover_from_unauthorized`](crate::AuthManager::recover_from_unauthorized) each
+/// time the request is answered with 401.
 #[derive(Debug, Clone, Default)]
 pub struct UnauthorizedRecovery(Arc<Progress>);
 
 #[derive(Debug, Default)]
 struct Progress {
-    /// Held through a call, so that two calls with one recovery run one after the other. A forked
-    /// child has its own: its parent's may be held by a thread that it does not have.
+    /// Held during a call, so that two calls with one recovery run one after the other. A forked
+    /// child has its own, since a thread that it does not have may hold that of its parent.
     turn: PerProcess<Mutex<()>>,
     synced: AtomicBool,
     refreshed: AtomicBool,
@@ -31,7 +38,7 @@ struct Progress {
 }
 
 impl UnauthorizedRecovery {
-    /// Why the last call gave up; none before that.
+    /// Returns why the last call gave up; none if it did not.
     pub fn give_up_reason(&self) -> Option<GiveUpReason> {
         self.0.reason.load().as_deref().copied()
     }
@@ -46,7 +53,7 @@ impl UnauthorizedRecovery {
 }
 
 impl Refresh {
-    /// The next step of the recovery of a request that was sent with `auth`.
+    /// Takes the next step to recover a request that was sent with `auth`.
     pub(crate) async fn recover(
         self: &Arc<Self>,
         auth: &CodexAuth,

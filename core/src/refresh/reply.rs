@@ -1,4 +1,4 @@
-//! What a reply of the token endpoint makes of a record.
+//! Merges a reply of the token endpoint into a record.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use crate::secret::{Fingerprint, Secret};
 use crate::snapshot::CodexAuth;
 use crate::token_endpoint::Grant;
 
-/// A redeemed token and the record that its reply makes.
+/// A redeemed refresh token, and the record with the tokens of the reply.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) redeemed: Fingerprint,
-    /// The next refresh token; the same where the server does not rotate.
+    /// The next refresh token; equal to `redeemed` if the server does not rotate.
     pub(super) granted: Fingerprint,
     /// When it was asked for: its access token was issued no earlier.
     pub(super) asked_at: Moment,
@@ -24,8 +24,9 @@ pub(super) struct Reply {
 }
 
 impl Reply {
-    /// The record of `auth` with the tokens of `grant`; none if they are another account's. What
-    /// the reply does not have, or what cannot be read of it, stays as it was.
+    /// Returns the record of `auth` with the tokens of `grant`, or none if they are another
+    /// account's. Tokens that the reply lacks stay as they were, and so does the id token if the
+    /// new one cannot be read.
     pub(super) fn merge(
         auth: &CodexAuth,
         grant: Grant,
@@ -61,7 +62,7 @@ impl Reply {
     }
 }
 
-/// `stored` with the tokens of `pair`; every other field stays as it is.
+/// Returns `stored` with the tokens and the time of `pair`. All other fields stay as they are.
 pub(super) fn graft(stored: &AuthDotJson, pair: &AuthDotJson) -> AuthDotJson {
     let mut record = stored.clone();
     if let (Some(tokens), Some(new)) = (&mut record.tokens, &pair.tokens) {

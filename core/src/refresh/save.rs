@@ -1,5 +1,5 @@
-//! Saving a rotated pair: onto whatever the store holds now, if that is still the login whose token
-//! was redeemed.
+//! Saves new tokens: into the record that the store holds now, if that is still the login whose
+//! refresh token was redeemed.
 
 use std::sync::Arc;
 
@@ -13,20 +13,21 @@ use crate::state::{State, View};
 use crate::storage::{Swap, Version};
 use crate::trace::{Code, TARGET, traced};
 
-/// Writers that come between a load and its commit, one after the other, before we let it be.
+/// How often a save is tried again because another program has written between its load and its
+/// commit.
 const MOST_CONFLICTS: usize = 20;
 
-/// What became of a save.
+/// The result of a save.
 #[derive(Debug)]
 pub(super) enum SaveOutcome {
-    /// The store holds the pair, in this record.
+    /// The store holds the tokens, in this record.
     Saved(Arc<AuthDotJson>),
-    /// The store holds something newer, or nothing: the pair is of no use any more.
+    /// The store holds a newer login, or none: the tokens are useless.
     Superseded,
 }
 
 impl SaveOutcome {
-    /// Notes what became of the pair in memory.
+    /// Notes the fate of the tokens in memory.
     pub(super) fn note(&self, state: &State) {
         match self {
             Self::Saved(_) => state.pair_is_saved(),
@@ -35,9 +36,9 @@ impl SaveOutcome {
     }
 }
 
-/// Writes the tokens of `pair` onto what the store holds, as long as that still holds a token that
-/// the pair's came from, or already the pair's own: then an earlier try failed after it had written,
-/// and only another one can show that it is durable.
+/// Writes the tokens of `pair` into the stored record, if the refresh token of `pair` descends from
+/// the stored one or equals it. If it equals it, an earlier try may have failed after it had
+/// written, and only another write shows that the record is durable.
 pub(super) async fn save(state: &State, pair: &Arc<AuthDotJson>) -> Result<SaveOutcome> {
     let span = info_span!(target: TARGET, "codex_auth.commit", outcome = Empty);
     traced(span, try_save(state, pair)).await
@@ -57,15 +58,15 @@ async fn try_save(state: &State, pair: &Arc<AuthDotJson>) -> Result<SaveOutcome>
     }
     Err(Error::new(
         ErrorKind::StoreUnavailable,
-        "other programs keep changing the store; the refreshed tokens are saved later",
+        "other programs keep changing the store; the new tokens are saved later",
     ))
 }
 
-/// Puts the newer pair in `view` back in the place of a spent token. Takes no refresh lock: a
-/// newcomer may hold that and wait for us.
+/// Stores the newer tokens in `view` again if the stored refresh token is spent. This takes no
+/// refresh lock: another process may hold it while it waits for this very save.
 pub(super) async fn repair(state: &State, view: &View) -> Result<()> {
     let Some(auth) = view.auth.as_ref().filter(|_| view.is_spent) else { return Ok(()) };
-    tracing::warn!("the store holds a spent refresh token; writing its successor again");
+    tracing::warn!("the store holds a spent refresh token; its successor is stored again");
     let outcome = save(state, auth.record()).await?;
     if state.memory.pair().is_some_and(|own| Arc::ptr_eq(&own.record, auth.record())) {
         outcome.note(state);
@@ -73,12 +74,12 @@ pub(super) async fn repair(state: &State, view: &View) -> Result<()> {
     Ok(())
 }
 
-/// The pair is of no use any more, if all of the store was read.
+/// Returns that the tokens are useless, or an error if only a part of the store was read.
 fn superseded(version: &Version) -> Result<SaveOutcome> {
     if version.is_partial() {
         return Err(Error::new(
             ErrorKind::StoreUnavailable,
-            "only a part of the store can be read; the refreshed tokens are saved later",
+            "only a part of the store can be read; the new tokens are saved later",
         ));
     }
     Ok(SaveOutcome::Superseded)

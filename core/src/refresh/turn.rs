@@ -1,4 +1,4 @@
-//! A turn with the refresh lock: how long it lasts, and what is noted in it.
+//! One turn with the refresh lock: its deadline, and what it notes in the ledger.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use crate::snapshot::CodexAuth;
 use crate::state::State;
 use crate::storage::RefreshLock;
 
-/// The time of one holder of the lock.
+/// The refresh lock, and the time for which one refresh may hold it.
 pub(super) struct Turn<'a> {
     pub(super) state: &'a State,
     pub(super) lock: Box<dyn RefreshLock>,
-    /// When it ends.
+    /// When the turn ends, by [`Clock::elapsed`](crate::environment::Clock::elapsed).
     end: Duration,
 }
 
@@ -24,37 +24,42 @@ impl<'a> Turn<'a> {
         Self { state, lock, end: elapsed.saturating_add(state.options.refresh_deadline) }
     }
 
-    /// How much of the turn is left.
+    /// Returns how much time of the turn is left.
     pub(super) fn left(&self) -> Duration {
         self.end.saturating_sub(self.state.environment.clock.elapsed())
     }
 
-    /// Whether a request may be started after `pause`: one that is cut short could lose what it was
-    /// granted.
+    /// Returns whether there is time for a request after `pause`: a request that is cut short could
+    /// lose the tokens of its reply.
     pub(super) fn is_time_after(&self, pause: Duration) -> bool {
         let options = &self.state.options;
         let enough = options.request_timeout.min(options.refresh_deadline / 4);
         pause.saturating_add(enough) <= self.left()
     }
 
-    /// How long to wait until the time `until`, before which the token endpoint is not to be asked.
+    /// Returns how long to wait until `until`, before which no process may present the token.
+    ///
+    /// # Errors
+    ///
+    /// `refresh_transient` if the turn is too short for that.
     pub(super) fn affordable_rest(&self, until: DateTime<Utc>) -> Result<Duration> {
         let rest = until - self.state.now();
         let pause = rest.to_std().unwrap_or(Duration::ZERO);
         if self.is_time_after(pause) { Ok(pause) } else { Err(not_yet(rest)) }
     }
 
-    /// What is known of the refresh token of `auth`.
+    /// Returns what is known of the refresh token of `auth`.
     pub(super) fn about(&self, auth: &CodexAuth) -> Knowledge {
         self.state.tokens.about_under(&*self.lock, auth, self.state.now())
     }
 
-    /// Notes something in memory and for the lock's next holders.
+    /// Applies `change` to the ledger in memory and to the stored one.
     pub(super) fn note(&self, change: impl Fn(&mut Ledger)) {
         self.state.tokens.note(&*self.lock, change);
     }
 
-    /// Whether the store holds another refresh token than that of `auth` by now, or none.
+    /// Reads the store and returns whether it holds another refresh token than that of `auth` by
+    /// now, or none.
     pub(super) async fn has_changed(&self, auth: &CodexAuth) -> Result<bool> {
         let found = self.state.follow_store().await?.auth;
         let token = found.as_ref().and_then(CodexAuth::refresh_fingerprint);
@@ -62,8 +67,8 @@ impl<'a> Turn<'a> {
     }
 }
 
-/// The token endpoint is not to be asked before `rest` has passed.
+/// Returns the error of a caller that may not present the token before `rest` has passed.
 pub(super) fn not_yet(rest: TimeDelta) -> Error {
-    transient("the token endpoint is not to be asked again yet")
+    transient("it is too early for another request to the token endpoint; try again later")
         .with_retry_after(rest.to_std().unwrap_or(Duration::ZERO))
 }

@@ -1,4 +1,4 @@
-//! What is still to be saved: a rotated pair, with the refresh lock that is kept until it is.
+//! New tokens that could not be saved yet, and the refresh lock that is held until they are.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,14 +14,15 @@ use crate::tasks;
 
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 
-/// Short enough that a program which waits before it exits sees another attempt.
+/// The longest pause between two saves. It is short, so that the end of a process, which waits for
+/// 10 seconds, includes another one.
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
 
-/// Saves a pair that could not be saved at once. A forked child has none of its parent's locks.
+/// Saves new tokens that could not be saved at once. A forked child has none of its parent's locks.
 #[derive(Debug)]
 pub(super) struct Unsaved {
     state: Arc<State>,
-    /// The refresh lock that is kept until the pair is saved.
+    /// The refresh lock that is held until the new tokens are saved.
     kept: PerProcess<Mutex<Option<Box<dyn RefreshLock>>>>,
 }
 
@@ -30,27 +31,27 @@ impl Unsaved {
         Self { state, kept: PerProcess::new() }
     }
 
-    /// Whether there is no pair to save, and none that is being saved.
+    /// Returns whether all tokens are saved, and no save is in progress.
     pub(super) fn is_idle(&self) -> bool {
         self.kept.get().is_none_or(|kept| kept.try_lock().is_ok_and(|kept| kept.is_none()))
     }
 
-    /// Keeps `lock` until the pair in memory is saved, and keeps trying to.
+    /// Holds `lock` until the tokens in memory are saved, and tries to save them in the background.
     pub(super) async fn keep(self: &Arc<Self>, lock: Box<dyn RefreshLock>) {
         *self.kept.get_or_default().lock().await = Some(lock);
         let unsaved = Arc::clone(self);
         let retry = Box::pin(async move { unsaved.keep_saving().await });
         if let Err(error) = tasks::start(&self.state.environment, retry) {
-            // The next refresh saves it.
-            tracing::error!(%error, "refreshed tokens are not saved in the background");
+            tracing::error!(%error, "new tokens cannot be saved before the next refresh");
         }
     }
 
-    /// Saves a pair that is still to be saved; then the lock that was kept for it.
+    /// Saves the tokens that are not saved yet, and returns the lock that was held for them.
+    /// Returns none if there are no such tokens.
     ///
     /// # Errors
     ///
-    /// Why it still cannot be saved: until it is, nothing may be redeemed.
+    /// Those of the save. Until it succeeds, no refresh token may be redeemed.
     pub(super) async fn save(&self) -> Result<Option<Box<dyn RefreshLock>>> {
         let kept = self.kept.get_or_default();
         let mut kept = kept.lock().await;
@@ -71,7 +72,7 @@ impl Unsaved {
             environment.clock.sleep(pause).await;
             match self.save().await {
                 Ok(lock) => return drop(lock),
-                Err(error) => tracing::debug!(%error, "refreshed tokens are still not saved"),
+                Err(error) => tracing::debug!(%error, "new tokens are still not saved"),
             }
             longest = LONGEST_RETRY.min(longest * 2);
         }

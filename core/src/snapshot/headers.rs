@@ -1,4 +1,4 @@
-//! The headers of a request with a login.
+//! The headers that authorize a request.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -7,10 +7,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
 use crate::secret::Secret;
 
-/// A name, and what goes with it.
+/// The name and the value of a header.
 pub(super) type Header = (&'static str, Secret);
 
-/// Who a request is from.
+/// The parts of a snapshot that its headers contain.
 pub(super) struct Sender<'a> {
     pub(super) mode: AuthMode,
     pub(super) bearer: Option<&'a Secret>,
@@ -43,22 +43,25 @@ impl Sender<'_> {
     }
 }
 
-/// `text`, which is the `what` of a login, if a header can carry it.
+/// Returns `text`, the `what` of a login, if a header can have it.
 fn header_value<'a>(what: &str, text: &'a str) -> Result<&'a str> {
     is_header_value(text).then_some(text).ok_or_else(|| {
         Error::new(
             ErrorKind::UnsupportedMode,
-            format!("the login's {what} is empty or holds what no header may have; sign in again"),
+            format!(
+                "the login's {what} is empty or has characters that a header cannot have; sign in \
+                 again"
+            ),
         )
     })
 }
 
-/// Whether `text` can stand in a header without ending it.
+/// Returns whether a header can have the value `text`: printable ASCII, and not empty.
 pub(crate) fn is_header_value(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
 }
 
-/// `headers` as the crate `http` has them.
+/// Returns `headers` as a map of the crate `http`, marked as sensitive.
 pub(super) fn header_map(headers: &[Header]) -> HeaderMap {
     let sensitive = |(name, value): &Header| {
         let name = HeaderName::from_bytes(name.as_bytes()).expect("a constant");

@@ -9,15 +9,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::snapshot::CodexAuth;
 
-/// Both clocks are looked at this often, since the wall clock may be set at any time.
+/// The longest time for which a judgement of a snapshot holds: the wall clock may be set at any time.
 pub(crate) const LONGEST_SPAN: TimeDelta = TimeDelta::seconds(30);
 
-/// What is published.
+/// The published snapshot, and for how long it is known to be fresh.
 #[derive(Debug, Default)]
 pub(crate) struct Current {
     pub(crate) auth: Option<CodexAuth>,
-    /// The end of a span by the wall clock in which there is nothing to do about it; in
-    /// milliseconds since 1970.
+    /// The end of a span of the wall clock in which no refresh is due, in milliseconds since 1970.
     fresh_until: AtomicI64,
 }
 
@@ -26,29 +25,30 @@ impl Current {
         Self { auth, fresh_until: AtomicI64::default() }
     }
 
-    /// Whether there is nothing to do about it at `now`, as was found out before.
+    /// Returns whether an earlier judgement says that no refresh is due at `now`.
     pub(crate) fn is_fresh(&self, now: DateTime<Utc>) -> bool {
         let left = self.fresh_until.load(Ordering::Relaxed) - now.timestamp_millis();
         0 < left && left <= LONGEST_SPAN.num_milliseconds()
     }
 
-    /// The span of [`is_fresh`](Self::is_fresh).
+    /// Returns the span of the wall clock in which [`is_fresh`](Self::is_fresh) holds.
     pub(crate) fn span(&self) -> Range<DateTime<Utc>> {
         let end = self.fresh_until.load(Ordering::Relaxed);
         let end = DateTime::from_timestamp_millis(end).unwrap_or_default();
         end - LONGEST_SPAN..end
     }
 
-    /// Notes that there is nothing to do about it until `end`.
+    /// Notes that no refresh is due until `end`.
     pub(crate) fn keep_until(&self, end: DateTime<Utc>) {
         self.fresh_until.store(end.timestamp_millis(), Ordering::Relaxed);
     }
 }
 
+/// The cell of the published snapshot.
 #[derive(Debug, Default)]
 pub(crate) struct CurrentCell {
     current: ArcSwap<Current>,
-    /// Another number after every publication.
+    /// Changes with every publication.
     version: Arc<AtomicU32>,
 }
 
@@ -61,7 +61,7 @@ impl CurrentCell {
         self.current.load()
     }
 
-    /// The state on which [`replace`](Self::replace) is based.
+    /// Returns the published state, which a later [`replace`](Self::replace) compares.
     pub(crate) fn seen(&self) -> Arc<Current> {
         self.current.load_full()
     }
@@ -76,8 +76,8 @@ impl CurrentCell {
         self.version.fetch_add(1, Ordering::Release);
     }
 
-    /// Publishes `next` unless something was published since `seen` was taken: a read of the store
-    /// that began before that may be older.
+    /// Publishes `next`, unless another snapshot was published since `seen`: a read of the store
+    /// that began before that publication may be older. Returns whether it was published.
     pub(crate) fn replace(&self, seen: &Arc<Current>, next: Current) -> bool {
         let previous = self.current.compare_and_swap(seen, Arc::new(next));
         let is_replaced = Arc::ptr_eq(&previous, seen);

@@ -1,4 +1,4 @@
-//! What a manager tells its subscribers. Nothing is made for it before there is one.
+//! The events that a manager sends to its subscribers. Without a subscriber there is no queue.
 
 use std::sync::OnceLock;
 
@@ -14,45 +14,48 @@ use crate::storage::StoreHolder;
 /// The most events that wait for a subscriber.
 const LONGEST_QUEUE: usize = 64;
 
-/// Something that happened to a manager's login. It says what was so when it was sent; what is so
-/// now, [`AuthManager::auth`](crate::AuthManager::auth) says. No secrets.
+/// Something that happened to the login of a manager. It contains no secret.
+///
+/// An event describes the moment when it was sent. [`AuthManager::auth`](crate::AuthManager::auth)
+/// returns the snapshot of now.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {
-    /// The snapshot in memory has tokens of the same login that somebody else got: once for every
-    /// such replacement.
+    /// The snapshot now has newer tokens of its login, which another program or manager has stored.
+    /// Sent once for each such replacement.
     Adopted,
-    /// This manager has redeemed the refresh token and uses the new tokens, whether or not they
-    /// could be saved: once for every redemption.
+    /// This manager has redeemed the refresh token and uses the new tokens, even if they could not
+    /// be saved yet. Sent once for each redemption.
     Refreshed,
-    /// The login in memory is gone from the store: once for every logout, whoever did it.
+    /// The login was removed from the store, by this or another program. Sent once for each logout.
     LoggedOut,
-    /// The store has another login than memory, or the first one: once for every change. Where the
-    /// manager may not publish the other account's, its snapshot is none now.
+    /// Another login is stored than before, or the first one. Sent once for each change. If the
+    /// manager may not hand out that login, it now has no snapshot.
     IdentityChanged,
-    /// A refresh failed: once for all who waited for it, and again for those who ask again.
+    /// A refresh failed. Sent once for all callers that waited for it.
     RefreshFailed(Error),
-    /// New tokens are in use that could not be saved: once, however often saving is tried again.
+    /// The manager uses new tokens that it could not save. Sent once, however often it tries again.
     SaveFailed(Error),
-    /// The tokens of the last [`SaveFailed`](Self::SaveFailed) are saved. Neither this nor another
-    /// failure follows where a newer login or a logout has made them useless.
+    /// The tokens of the last [`SaveFailed`](Self::SaveFailed) are saved. It is not sent if a newer
+    /// login or a logout has made these tokens useless.
     SaveRecovered,
-    /// Another kind of store holds the login than at the last look, or for another reason: once for
-    /// every change. Only of a store that chooses, `auto`.
+    /// Another kind of store holds the login than at the last read, or for another reason. Only the
+    /// store `auto` chooses between two.
     StoreChanged(StoreHolder),
-    /// This manager has stored a new login. Where it is another one than before, that is told by
-    /// [`IdentityChanged`](Self::IdentityChanged) besides.
+    /// This manager has stored a new login. If that is another login than before,
+    /// [`IdentityChanged`](Self::IdentityChanged) is sent as well.
     LoggedIn,
-    /// A sign-in by device code still waits for its user: once for each time that was asked.
+    /// The server has answered that the user of a sign-in with a device code has not typed the code
+    /// in yet. Sent for each such answer.
     LoginPending,
     /// A sign-in with a browser or a device code has failed or was cancelled.
     LoginFailed(Error),
-    /// This subscriber has read too late: in this place so many events are missing.
+    /// This subscriber has read too slowly: so many events were dropped at this place.
     Missed(u64),
 }
 
 impl Event {
-    /// The name of this event, the same in every language.
+    /// Returns the name of this event, which is the same in every language.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Adopted => "adopted",
@@ -71,9 +74,11 @@ impl Event {
     }
 }
 
-/// The events of one manager since it was subscribed to, in the order in which they were sent.
+/// The events of a manager since [`AuthManager::subscribe`](crate::AuthManager::subscribe), in the
+/// order in which they were sent.
 ///
-/// At most 64 wait to be read; then the oldest give way and [`Event::Missed`] tells how many.
+/// At most 64 events wait to be read. Then the oldest are dropped, and [`Event::Missed`] says how
+/// many.
 #[derive(Debug)]
 pub struct Events {
     /// A forked child may have inherited the queue with its lock taken, by a thread that the child
@@ -82,10 +87,10 @@ pub struct Events {
 }
 
 impl Events {
-    /// Waits for the next event; none once the manager, its clones, what they have in flight and
-    /// what keeps them fresh or has them follow the store are gone, and in a forked child, which
-    /// subscribes for itself.
+    /// Waits for the next event.
     ///
+    /// Returns none once the manager, its clones and its background tasks are dropped and no
+    /// refresh is in flight, and always in a forked child, which must subscribe for itself.
     /// Dropping the future loses no event.
     pub async fn next(&mut self) -> Option<Event> {
         match self.receiver.get_mut()?.recv().await {
@@ -96,14 +101,15 @@ impl Events {
     }
 }
 
-/// Has a manager's events delivered until it is stopped or dropped; see
+/// A delivery of events, which ends when this is stopped or dropped; see
 /// [`deliver_events`](crate::bindings::deliver_events).
 #[derive(Debug)]
 #[must_use = "dropping this ends it"]
 pub struct Subscription(Background);
 
 impl Subscription {
-    /// Ends it, as dropping it does. An event that is being delivered is delivered to its end.
+    /// Ends the delivery, as dropping this does. An event that is being delivered is delivered to
+    /// its end.
     pub fn stop(&self) {
         self.0.stop();
     }
@@ -126,7 +132,7 @@ impl Announcer {
         Events { receiver: NotInherited::new(self.0.get_or_default().subscribe()) }
     }
 
-    /// Has each event delivered. The work does not hold the manager, with which it ends.
+    /// Calls `deliver` with each event. The task does not keep the manager alive, and ends with it.
     pub(crate) fn deliver(
         &self,
         environment: &Environment,
@@ -154,7 +160,7 @@ impl Subscribers {
 
     fn send(&self, event: Event) {
         if let Some(sender) = self.0.get() {
-            // Fails only where the last subscriber is gone.
+            // This fails only if the last subscriber is gone.
             drop(sender.send(event));
         }
     }

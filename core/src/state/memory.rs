@@ -1,6 +1,8 @@
-//! What a manager remembers besides the snapshot: access tokens that were rejected, and the last pair
-//! that it redeemed a refresh token for. Immutable values behind atomic pointers, so that a forked
-//! child inherits all of it.
+//! What a manager remembers besides the snapshot: rejected access tokens, and the tokens of its
+//! last redemption.
+//!
+//! These are immutable values behind atomic pointers, so a forked child inherits them without a
+//! lock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,9 +13,10 @@ use crate::auth_dot_json::AuthDotJson;
 use crate::bounds::keep_last;
 use crate::secret::Fingerprint;
 
-/// Rejected access tokens.
+/// How many rejected access tokens are remembered.
 const MOST_REJECTED: usize = 16;
 
+/// What a manager remembers besides the snapshot.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     rejected: ArcSwap<Vec<Fingerprint>>,
@@ -21,33 +24,33 @@ pub(crate) struct Memory {
     pause: ArcSwapOption<Pause>,
 }
 
-/// The last pair that this manager redeemed a token for.
+/// The tokens of this manager's last redemption.
 #[derive(Debug, Clone)]
 pub(crate) struct OwnPair {
-    /// The record with the pair in it.
+    /// The record with these tokens.
     pub(crate) record: Arc<AuthDotJson>,
     place: Place,
 }
 
-/// Where a pair is.
+/// Where the tokens of a redemption are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// In memory, on its way to the store for the first time.
+    /// In memory, on their way to the store for the first time.
     OnItsWay,
     /// In memory, since the store could not be written.
     Memory,
-    /// In the store, or of no use there any more.
+    /// In the store, or useless because a newer login is there.
     Store,
 }
 
 impl OwnPair {
-    /// Whether the store is still to get it.
+    /// Returns whether the tokens are not saved yet.
     pub(crate) fn is_unsaved(&self) -> bool {
         self.place != Place::Store
     }
 }
 
-/// No background refresh in the place of this access token before that time.
+/// The time before which no background refresh replaces one access token.
 #[derive(Debug)]
 struct Pause {
     access_token: Fingerprint,
@@ -68,7 +71,7 @@ impl Memory {
         self.rejected.load().contains(&access_token)
     }
 
-    /// Remembers the pair in `record`, which is about to be saved.
+    /// Remembers the tokens in `record`, which are about to be saved.
     pub(crate) fn keep_pair(&self, record: &Arc<AuthDotJson>) {
         let pair = OwnPair { record: Arc::clone(record), place: Place::OnItsWay };
         self.pair.store(Some(Arc::new(pair)));
@@ -78,23 +81,25 @@ impl Memory {
         self.pair.load_full()
     }
 
-    /// The pair that is still to be saved.
+    /// Returns the tokens of the last redemption if they are not saved yet.
     pub(crate) fn unsaved(&self) -> Option<Arc<OwnPair>> {
         self.pair().filter(|pair| pair.is_unsaved())
     }
 
-    /// Notes that the pair could not be saved.
+    /// Notes that the tokens could not be saved.
     pub(super) fn mark_unsaved(&self) {
         self.move_pair(Place::Memory);
     }
 
-    /// Notes that there is nothing to save any more; whether it could not be saved before. The pair
-    /// stays known, should another program put a token back that was spent for it.
+    /// Notes that no tokens are left to save. Returns whether they could not be saved before.
+    ///
+    /// The tokens stay in memory, for the case that another program stores their spent predecessor
+    /// again.
     pub(super) fn mark_saved(&self) -> bool {
         self.move_pair(Place::Store).is_some_and(|pair| pair.place == Place::Memory)
     }
 
-    /// The pair with its former place.
+    /// Moves the tokens to `place`, and returns them with their former place.
     fn move_pair(&self, place: Place) -> Option<Arc<OwnPair>> {
         let moved = |pair: &Arc<OwnPair>| OwnPair { place, ..OwnPair::clone(pair) };
         self.pair.rcu(|pair| pair.as_ref().map(moved).map(Arc::new))
@@ -119,7 +124,7 @@ impl Memory {
         self.pause.store(Some(Arc::new(Pause { access_token, until })));
     }
 
-    /// How long there is to be no background refresh; none where there may be one.
+    /// Returns how long no background refresh may replace `access_token`; none if one may.
     pub(crate) fn pause_left(
         &self,
         access_token: Fingerprint,

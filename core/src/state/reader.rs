@@ -1,4 +1,4 @@
-//! Reading the store: at once where that is possible, else on this crate's own thread.
+//! Reads the store: at once if it can be read without waiting, else on this crate's own thread.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::tasks;
 pub(crate) struct Reader {
     storage: Arc<dyn AuthStorage>,
     environment: Environment,
-    /// Which store held the login when it was last read, if the store is one that chooses.
+    /// Which kind of store held the login at the last read, for a store that chooses.
     holder: ArcSwapOption<StoreHolder>,
 }
 
@@ -23,7 +23,8 @@ impl Reader {
         Self { storage, environment, holder: ArcSwapOption::empty() }
     }
 
-    /// What the store holds. A reader whose store does not answer keeps no process from ending.
+    /// Returns what the store holds. The end of the process does not wait for a store that does
+    /// not answer, unless the store asks for that.
     pub(crate) async fn load(&self) -> Result<Loaded> {
         if let Some(loaded) = self.storage.load_now() {
             return loaded;
@@ -37,7 +38,7 @@ impl Reader {
         }
     }
 
-    /// The store that holds the login, where that is another one than at the last call.
+    /// Returns the kind of store that holds the login, if that has changed since the last call.
     pub(crate) fn changed_holder(&self) -> Option<StoreHolder> {
         let holder = self.storage.holder()?;
         let known = self.holder.swap(Some(Arc::new(holder.clone())))?;

@@ -1,30 +1,32 @@
-//! What a manager has done so far, in numbers.
+//! The counters of a manager.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// What one manager and its clones have done since they were made. The numbers only grow; a forked
-/// child goes on from its parent's.
+/// The counters of a manager and its clones since they were created. The numbers only grow. A
+/// forked child goes on from the numbers of its parent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Replacements of the snapshot by tokens of the same login that somebody else got.
+    /// How often the snapshot was replaced by newer tokens of its login, which another program or
+    /// manager had stored.
     pub adoptions: u64,
-    /// Refresh tokens that the server has taken from this manager for new ones, whether or not
-    /// these could be saved or used.
+    /// How many refresh tokens this manager has redeemed, even if it could not save or use the new
+    /// ones.
     pub redemptions: u64,
-    /// Recoveries from a 401 that came to a retry.
+    /// How many recoveries from a 401 ended with
+    /// [`Retry`](crate::UnauthorizedRecoveryDecision::Retry).
     pub recoveries: u64,
-    /// Waits for somebody else's refresh: callers that joined one of this manager's, and refreshes
-    /// that found the lock taken.
+    /// How often a caller waited for a refresh that another caller had started, or a refresh for
+    /// the refresh lock.
     pub waits: u64,
-    /// Refreshes that ended in an error, once for all who waited for one.
+    /// How many refreshes ended with an error, whatever the number of their callers.
     pub failures: u64,
-    /// How long refreshes have waited for the lock, all together.
+    /// How long refreshes have waited for the refresh lock, in total.
     pub lock_wait: Duration,
 }
 
-/// A number that many threads count.
+/// A counter that many threads increase.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
 
@@ -42,6 +44,7 @@ impl Counter {
     }
 }
 
+/// The counters that all clones of a manager share.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) adoptions: Counter,

@@ -1,14 +1,14 @@
-//! Waiting for the store to change.
+//! Waits for the store to change.
 
 use std::time::Duration;
 
 use crate::environment::Environment;
 use crate::storage::{AuthStorage, Stamp};
 
-/// How often a store is read that has no stamp, while waiting for it.
+/// How often a store without stamps counts as changed.
 const UNSTAMPED_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Tells when the store is worth reading again.
+/// Knows whether the store may have changed since it was last read.
 #[derive(Debug)]
 pub(crate) struct StoreWatch<'a> {
     storage: &'a dyn AuthStorage,
@@ -23,13 +23,14 @@ struct Seen {
 }
 
 impl<'a> StoreWatch<'a> {
-    /// Watches for changes from now on: made before the store is read, it misses none.
+    /// Watches for changes from now on. Create it before the store is read, so that no change is
+    /// missed.
     pub(crate) fn new(storage: &'a dyn AuthStorage, environment: &'a Environment) -> Self {
         let seen = Seen { stamp: storage.stamp(), at: environment.clock.elapsed() };
         Self { storage, environment, seen }
     }
 
-    /// Waits for a change, at most so long; whether the store may have changed.
+    /// Waits for a change, for `longest` at most. Returns whether the store may have changed.
     pub(crate) async fn changes_within(&mut self, longest: Duration) -> bool {
         let clock = &self.environment.clock;
         let start = clock.elapsed();
@@ -43,7 +44,8 @@ impl<'a> StoreWatch<'a> {
         false
     }
 
-    /// Whether the store may have changed since this was made or last said so.
+    /// Returns whether the store may have changed since this was created, or since this last
+    /// returned true.
     pub(crate) fn has_changed(&mut self) -> bool {
         let found = Self::new(self.storage, self.environment).seen;
         let has_changed = match found.stamp {

@@ -1,6 +1,8 @@
-//! What is known of refresh tokens: by this manager, in memory, and by all holders of the refresh
-//! lock, beside the login in the store. Immutable values behind atomic pointers, so that a forked
-//! child inherits all of it.
+//! What is known of refresh tokens: this manager's ledger in memory, and the stored ledger, which
+//! the holders of the refresh lock write for each other.
+//!
+//! The ledger in memory is an immutable value behind an atomic pointer, so a forked child inherits
+//! it without a lock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,13 +17,13 @@ use crate::snapshot::CodexAuth;
 use crate::storage::{AuthStorage, RefreshLock};
 use crate::token_endpoint::RefusalReason;
 
-/// The ledger in memory, and the way to the stored one.
+/// The ledger in memory, and the store that keeps the other one.
 #[derive(Debug)]
 pub(crate) struct Tokens {
     own: ArcSwap<Ledger>,
     storage: Arc<dyn AuthStorage>,
     environment: Environment,
-    /// Whether the stored ledger could not be written the last time.
+    /// Whether the last write of the stored ledger failed.
     is_unwritten: AtomicBool,
 }
 
@@ -30,7 +32,7 @@ impl Tokens {
         Self { own: ArcSwap::default(), storage, environment, is_unwritten: AtomicBool::new(false) }
     }
 
-    /// The ledger in memory.
+    /// Returns the ledger in memory.
     pub(crate) fn known_here(&self) -> Guard<Arc<Ledger>> {
         self.own.load()
     }
@@ -43,12 +45,12 @@ impl Tokens {
         self.own.load().time() != known.time()
     }
 
-    /// What is known at `now` of the refresh token of `auth`.
+    /// Returns what is known at `now` of the refresh token of `auth`.
     pub(crate) fn about(&self, auth: &CodexAuth, now: DateTime<Utc>) -> Knowledge {
         self.about_by(auth, &self.storage.ledger(), now)
     }
 
-    /// What is known at `now` of the refresh token of `auth`, for the holder of `lock`.
+    /// Returns what is known at `now` of the refresh token of `auth`, for the holder of `lock`.
     pub(crate) fn about_under(
         &self,
         lock: &dyn RefreshLock,
@@ -67,18 +69,18 @@ impl Tokens {
         self.own.load().about(token, now).or(stored.about(token, now))
     }
 
-    /// Whether the refresh token `token` came from `ancestor`, or is the same.
+    /// Returns whether the refresh token `token` descends from `ancestor` or equals it.
     pub(crate) fn descends(&self, token: Fingerprint, ancestor: Fingerprint) -> bool {
         self.knows_descent(token, ancestor) || self.storage.ledger().descends(token, ancestor)
     }
 
-    /// Whether this manager knows that `token` came from `ancestor`, or is the same.
+    /// Returns whether this manager knows that `token` descends from `ancestor` or equals it.
     pub(super) fn knows_descent(&self, token: Fingerprint, ancestor: Fingerprint) -> bool {
         self.own.load().descends(token, ancestor)
     }
 
     /// Remembers that `token`, which is stored, came from `ancestor`, if the stored ledger says so:
-    /// an older copy of both may take their place.
+    /// another program may replace both, the record and the ledger, by an older copy.
     pub(super) fn learn_descent(&self, token: Fingerprint, ancestor: Fingerprint) {
         if !self.knows_descent(token, ancestor) && self.descends(token, ancestor) {
             self.note_here(|ledger| {
@@ -88,20 +90,20 @@ impl Tokens {
         }
     }
 
-    /// Tells the next holders of `lock` that `token` is stored, if this manager knows so.
+    /// Tells the next holders of `lock` that `token` is stored, if this manager knows that.
     pub(super) fn share_settled(&self, lock: &dyn RefreshLock, token: Fingerprint) {
         if self.own.load().is_settled(token) {
             self.note_for_others(lock, |ledger| ledger.settle(token));
         }
     }
 
-    /// Notes something in memory, and for the next holders of `lock`.
+    /// Applies `change` to the ledger in memory and to the stored one.
     pub(crate) fn note(&self, lock: &dyn RefreshLock, change: impl Fn(&mut Ledger)) {
         self.note_here(&change);
         self.note_for_others(lock, change);
     }
 
-    /// Notes something in memory.
+    /// Applies `change` to the ledger in memory.
     pub(crate) fn note_here(&self, change: impl Fn(&mut Ledger)) {
         self.own.rcu(|ledger| {
             let mut ledger = Ledger::clone(ledger);
@@ -110,8 +112,8 @@ impl Tokens {
         });
     }
 
-    /// Notes something for the next holders of `lock`, and what is known here of time besides. They
-    /// can do without: a failure is no error.
+    /// Applies `change` to the stored ledger, which the next holders of `lock` read, and adds what
+    /// this manager knows of time. A failure is a warning and no error, since they can do without.
     pub(crate) fn note_for_others(&self, lock: &dyn RefreshLock, change: impl FnOnce(&mut Ledger)) {
         let mut ledger = lock.ledger();
         change(&mut ledger);
@@ -121,8 +123,8 @@ impl Tokens {
         match written {
             Err(error) if !was_unwritten => tracing::warn!(
                 %error,
-                "other processes are not told what becomes of the refresh token; make the place \
-                 writable"
+                "the ledger of refresh tokens cannot be written, so other processes may ask the \
+                 server again; make the place that the error names writable"
             ),
             _ => {}
         }

@@ -1,52 +1,53 @@
-//! One look at the store, and what it says about a snapshot.
+//! The result of a read of the store, and how it relates to a snapshot.
 
 use crate::snapshot::CodexAuth;
 
-/// One look at the store.
+/// The result of a read of the store.
 #[derive(Debug)]
 pub(crate) struct View {
-    /// The login in it, or the newer one of this manager in the place of a spent one.
+    /// The stored login, or the newer one in memory if the stored refresh token is spent.
     pub(crate) auth: Option<CodexAuth>,
-    /// Whether there is a login that this manager is not to publish.
+    /// Whether the store holds a login that this manager must not hand out.
     pub(crate) is_foreign: bool,
-    /// Whether the store holds a spent refresh token in the place of the one in `auth`.
+    /// Whether the store holds a spent refresh token, of which that in `auth` is the successor.
     pub(crate) is_spent: bool,
     /// Whether the snapshot in memory was replaced.
     pub(crate) changed: bool,
 }
 
-/// What the stored login is to a snapshot.
+/// How the stored login relates to a snapshot, before it is a [`SyncOutcome`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Relation {
-    /// The same login.
+    /// It is the snapshot's own login.
     Same,
-    /// Nothing shows whether it is the same login.
+    /// Nothing shows whether it is the snapshot's own login.
     Unknown,
-    /// Another account's login, or an API key.
+    /// It belongs to another account, or is an API key.
     Other,
-    /// There is no login.
+    /// No login is stored.
     LoggedOut,
 }
 
-/// How the store's record relates to a snapshot.
+/// How the stored login relates to a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SyncOutcome {
-    /// Nothing shows whether the stored login is the snapshot's: nothing is adopted for it.
+    /// The stored login does not say to which user it belongs, so a request must not be repeated
+    /// with it.
     SkippedMissingIdentity,
-    /// The store holds no login.
+    /// No login is stored.
     LoggedOut,
-    /// The store holds another account's login, or an API key.
+    /// The stored login belongs to another user or workspace, or is an API key.
     IdentityMismatch,
-    /// The same login.
+    /// It is the snapshot's own login.
     Applied {
-        /// Whether the snapshot in memory was replaced.
+        /// Whether the manager has replaced its snapshot by newer tokens.
         changed: bool,
     },
 }
 
 impl SyncOutcome {
-    /// The name of this outcome, the same in every language.
+    /// Returns the name of this outcome, which is the same in every language.
     pub const fn kind(self) -> &'static str {
         match self {
             Self::SkippedMissingIdentity => "skipped_missing_identity",
@@ -56,14 +57,15 @@ impl SyncOutcome {
         }
     }
 
-    /// Whether the snapshot in memory was replaced by the same login's newer tokens.
+    /// Returns whether the manager has replaced its snapshot by newer tokens of the snapshot's
+    /// login.
     pub const fn changed(self) -> bool {
         matches!(self, Self::Applied { changed: true })
     }
 }
 
 impl SyncOutcome {
-    /// What the `relation` of the store to a snapshot comes to.
+    /// Returns the outcome for a stored login with this `relation` to the snapshot.
     pub(crate) const fn of(relation: Relation, changed: bool) -> Self {
         match relation {
             Relation::Same => Self::Applied { changed },

@@ -5,22 +5,24 @@ use std::str::FromStr;
 use crate::error::{Error, Result};
 use crate::option_value;
 
-/// The kinds of store, as they are named in options and in `config.toml`.
+/// The kinds of store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum StoreKind {
-    /// Whatever the CLI's `config.toml` says.
+    /// The store that the Codex CLI uses: `$CODEX_API_KEY` if the manager may use it, a login in
+    /// the memory of this process if there is one, `$CODEX_ACCESS_TOKEN` if it is set, else the
+    /// store that the CLI's `config.toml` names.
     #[default]
     Codex,
-    /// `auth.json`.
+    /// The file `auth.json`.
     File,
     /// The keyring of the operating system.
     Keyring,
-    /// The keyring where it works, else the file.
+    /// The keyring, or the file if the keyring does not work.
     Auto,
     /// An encrypted file whose key is in the keyring.
     Encrypted,
-    /// Memory of this process.
+    /// The memory of this process.
     Ephemeral,
 }
 
@@ -34,7 +36,7 @@ const NAMES: [(&str, StoreKind); 6] = [
 ];
 
 impl StoreKind {
-    /// The name of this kind.
+    /// Returns the name of this kind, which is the same in every language.
     pub fn name(self) -> &'static str {
         NAMES.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
     }

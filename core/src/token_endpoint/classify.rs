@@ -1,4 +1,4 @@
-//! From an HTTP status and body to what a redemption came to.
+//! Classifies the HTTP reply to a redemption by its status and body.
 
 use std::time::Duration;
 
@@ -8,20 +8,20 @@ use serde_json::Value;
 use super::{Grant, NoAnswer, Redemption, RefusalReason};
 use crate::auth_dot_json::ExtraFields;
 
-/// Nobody is put off for longer than this, whatever the server says.
+/// The longest `Retry-After` that is believed.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// An HTTP reply, as far as it matters.
+/// The parts of an HTTP reply that a classification needs.
 #[derive(Debug)]
 pub(crate) struct Reply<'a> {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
-    /// None where the body was cut short or too large.
+    /// None if the body was cut off or too large.
     pub(crate) body: Option<&'a [u8]>,
 }
 
-/// Decides by the table of the Codex CLI, with one difference: a request that the server put off
-/// or never finished is told apart from one that may have spent the token.
+/// Classifies a reply by the rules of the Codex CLI, with one difference: it tells a request that
+/// the server put off from one that may have spent the token.
 pub(crate) fn classify(reply: &Reply<'_>) -> Redemption {
     if (200..300).contains(&reply.status) {
         return match reply.body.and_then(grant) {
@@ -55,13 +55,13 @@ fn refusal(status: u16, code: Option<&str>) -> Option<RefusalReason> {
 fn no_answer(reply: &Reply<'_>, what: &str) -> NoAnswer {
     NoAnswer {
         detail: format!("the token endpoint answered with {what} (HTTP {})", reply.status),
-        // To try again at once is what a server asks for that has no idea: then our own back-off.
+        // Zero seconds tell nothing, so the caller's own back-off applies.
         retry_after: reply.retry_after.filter(|after| !after.is_zero()),
     }
 }
 
-/// The tokens of a success; empty ones, and what is no text, count as absent: the others are not to
-/// be lost with them. None without an access or refresh token.
+/// Returns the tokens of a successful reply, or none without an access or refresh token. An empty
+/// token, or one that is not a string, counts as absent, so that the others are not lost with it.
 fn grant(body: &[u8]) -> Option<Grant> {
     let fields: ExtraFields = serde_json::from_slice(body).ok()?;
     let given = |name| fields.text(name).filter(|token| !token.is_empty());
@@ -73,7 +73,7 @@ fn grant(body: &[u8]) -> Option<Grant> {
     (grant.access_token.is_some() || grant.refresh_token.is_some()).then_some(grant)
 }
 
-/// `error.code`, `error` itself, or `code`, in lower case.
+/// Returns `error.code`, else `error`, else `code`, in lower case.
 fn error_code(body: &[u8]) -> Option<String> {
     let body: Value = serde_json::from_slice(body).ok()?;
     let error = body.get("error");
@@ -84,7 +84,7 @@ fn error_code(body: &[u8]) -> Option<String> {
     Some(code.to_ascii_lowercase())
 }
 
-/// `Retry-After` in either of its forms (RFC 9110 section 10.2.3).
+/// Parses `Retry-After` in either of its forms (RFC 9110, section 10.2.3).
 pub(crate) fn retry_after(value: &[u8], now: DateTime<Utc>) -> Option<Duration> {
     let value = std::str::from_utf8(value).ok()?.trim();
     if let Ok(seconds) = value.parse() {

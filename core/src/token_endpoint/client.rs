@@ -1,4 +1,4 @@
-//! The HTTP client of a token endpoint: by which way it goes, and whom it trusts.
+//! The HTTP client of a token endpoint: its proxy, and the certificate authorities that it trusts.
 
 use std::fmt;
 use std::path::Path;
@@ -22,7 +22,7 @@ use crate::transport::is_loopback;
 
 type Result<T> = std::result::Result<T, String>;
 
-/// Where a proxy is. It may hold a user and a password, and is never shown.
+/// The URL of a proxy. `Debug` does not show it, since it may contain a user and a password.
 #[derive(Debug, Clone)]
 pub struct ProxyUrl(Secret);
 
@@ -43,8 +43,8 @@ impl FromStr for ProxyUrl {
     }
 }
 
-/// A client for the URLs of `config`, and for `more`. This reads the system's authorities, if they
-/// are needed.
+/// Creates a client for the URLs of `config` and for `more`. It reads the system's certificate
+/// authorities if one of the URLs needs them.
 pub(crate) fn http_client(config: &HttpTokenEndpointConfig, more: &[&Url]) -> Result<Client> {
     let urls = [&config.token_url, &config.revoke_url].into_iter().chain(more.iter().copied());
     let urls: Vec<_> = urls.collect();
@@ -57,21 +57,23 @@ pub(crate) fn http_client(config: &HttpTokenEndpointConfig, more: &[&Url]) -> Re
     let mut builder = Client::builder()
         .tls_backend_preconfigured(tls)
         .redirect(redirect::Policy::none())
-        // Redemptions are rare, and a request on a connection that the server is closing is one
-        // whose fate is unknown.
+        // Redemptions are rare. If the server is closing a reused connection, it is not known
+        // whether it got the request.
         .pool_max_idle_per_host(0)
         .connect_timeout(Duration::from_secs(10));
     if let Some(proxy) = &config.proxy {
-        // By https only: of the plain http that loopback may use, a proxy would read the tokens.
+        // For https only: a proxy could read the tokens in the plain http that is allowed on
+        // loopback.
         builder = builder.proxy(Proxy::https(proxy.0.expose()).map_err(failed)?);
     } else if urls.iter().any(|url| is_loopback(url)) {
-        // The environment's proxy, which may be elsewhere, is for what is elsewhere.
+        // The environment's proxy may run on another machine, which cannot reach this loopback.
         builder = builder.no_proxy();
     }
     builder.build().map_err(failed)
 }
 
-/// A TLS set-up that trusts the system's certificate authorities, and those in the PEM file `extra`.
+/// Returns a TLS set-up that trusts the system's certificate authorities, and those in the PEM file
+/// `extra`.
 pub(crate) fn tls(extra: Option<&Path>) -> Result<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
     let authorities = extra.map(read_authorities).transpose()?.unwrap_or_default();
@@ -87,8 +89,8 @@ pub(crate) fn tls(extra: Option<&Path>) -> Result<ClientConfig> {
     Ok(tls)
 }
 
-/// A TLS set-up that trusts nobody, for plain HTTP: reading the system's authorities takes longer
-/// than a refresh on loopback, and fails where there are none.
+/// Returns a TLS set-up that trusts no authority, for plain HTTP: to read the system's authorities
+/// takes longer than a refresh on loopback, and fails if there are none.
 fn without_trust() -> Result<ClientConfig> {
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -104,7 +106,7 @@ fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
         .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
         .map_err(|error| unusable(&error))?;
     if authorities.is_empty() {
-        return Err(unusable(&"there are none"));
+        return Err(unusable(&"it contains none"));
     }
     Ok(authorities)
 }

@@ -1,4 +1,4 @@
-//! The token endpoint over HTTP.
+//! The token endpoint and the revocation endpoint over HTTP.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,48 +22,48 @@ use crate::process::PerProcess;
 use crate::secret::Secret;
 use crate::transport::is_protected;
 
-/// More than any token reply needs.
+/// The largest body that is read, in bytes. No reply with tokens needs more.
 const LARGEST_BODY: usize = 256 * 1024;
 
-/// How long a reply is listened for after its timeout; see [`listen`].
+/// How long a reply is waited for after its timeout; see [`listen`].
 const GRACE: Duration = Duration::from_secs(1);
 
-/// How the body of a token request is written.
+/// The encoding of the bodies of token requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum TokenEncoding {
     /// JSON, as the Codex CLI sends it.
     #[default]
     Json,
-    /// `application/x-www-form-urlencoded`, as RFC 6749 asks.
+    /// `application/x-www-form-urlencoded`, as RFC 6749 requires.
     Form,
 }
 
-/// Where and how to reach the authorization server.
+/// The options of an [`HttpTokenEndpoint`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct HttpTokenEndpointConfig {
-    /// Where refresh tokens are redeemed.
+    /// The token endpoint, an `https` URL, or `http` on loopback.
     pub token_url: Url,
-    /// Where tokens are revoked.
+    /// The revocation endpoint, an `https` URL, or `http` on loopback.
     pub revoke_url: Url,
-    /// The client that the login was made for.
+    /// The OAuth client of the login.
     pub client_id: String,
-    /// The program's name, sent as `originator`.
+    /// The name of the calling program, which requests carry in the header `originator`.
     pub originator: String,
-    /// What is sent as `User-Agent`; the originator where it is none.
+    /// The `User-Agent` of requests. Default: the originator.
     pub user_agent: Option<String>,
-    /// How request bodies are written.
+    /// The encoding of token requests.
     pub encoding: TokenEncoding,
-    /// The proxy of requests by https; none: what the environment or the system says.
+    /// The proxy for `https` requests. Default: the proxy that the environment or the system names.
     pub proxy: Option<ProxyUrl>,
-    /// A PEM file of certificate authorities to trust besides the system's.
+    /// A PEM file of certificate authorities to trust besides those of the system.
     pub ca_certificate: Option<PathBuf>,
 }
 
 impl HttpTokenEndpointConfig {
-    /// The endpoints of one OAuth client, for a program that calls itself `originator`; everything
-    /// else is the default.
+    /// Creates the options for the endpoints of one OAuth client, with the defaults for everything
+    /// else.
     pub fn new(
         token_url: Url,
         revoke_url: Url,
@@ -83,7 +83,7 @@ impl HttpTokenEndpointConfig {
     }
 }
 
-/// A [`TokenEndpoint`] over HTTP/2 or HTTP/1.1, and TLS. Nothing is opened before the first request.
+/// A [`TokenEndpoint`] over HTTP/2 or HTTP/1.1. It opens no connection before the first request.
 pub struct HttpTokenEndpoint {
     config: HttpTokenEndpointConfig,
     environment: Environment,
@@ -91,7 +91,7 @@ pub struct HttpTokenEndpoint {
 }
 
 impl HttpTokenEndpoint {
-    /// An endpoint that is not connected to yet.
+    /// Creates an endpoint that is not connected yet.
     pub const fn new(config: HttpTokenEndpointConfig, environment: Environment) -> Self {
         Self { config, environment, client: PerProcess::new() }
     }
@@ -118,7 +118,9 @@ impl HttpTokenEndpoint {
         fields: &[(&str, &str)],
     ) -> std::result::Result<RequestBuilder, String> {
         if !is_protected(url) {
-            return Err("tokens are sent by https only, or by http on loopback".to_owned());
+            return Err(
+                "tokens are sent by https, or by http on loopback; correct the URL".to_owned()
+            );
         }
         let HttpTokenEndpointConfig { originator, user_agent, .. } = &self.config;
         let user_agent = user_agent.as_ref().unwrap_or(originator);
@@ -130,7 +132,7 @@ impl HttpTokenEndpoint {
             .header(USER_AGENT, header("user agent", user_agent)?);
         Ok(match self.config.encoding {
             TokenEncoding::Form => request.form(fields),
-            // From the fields as they are: no copy of a token is left behind by us.
+            // The map borrows the fields: an owned one would leave a copy of the token in memory.
             TokenEncoding::Json => {
                 request.json(&fields.iter().copied().collect::<BTreeMap<_, _>>())
             }
@@ -212,11 +214,11 @@ impl fmt::Debug for HttpTokenEndpoint {
     }
 }
 
-/// What `reply` comes to within `timeout`, or a moment later; none after that.
+/// Waits for `reply`, for `timeout` and a moment more. Returns none after that.
 ///
-/// A program that was stopped (`SIGSTOP`, a frozen container) wakes up when its time is over, with
-/// a reply in its socket that it has not looked at. That may be the only copy of a rotated token,
-/// so a timeout is no reason not to look.
+/// A process that was stopped (`SIGSTOP`, a frozen container) may continue after its timeout, with
+/// an unread reply in its socket. That reply may contain the only copy of a rotated token, so it
+/// must be read despite the timeout.
 async fn listen<T>(timeout: Duration, reply: impl Future<Output = T>) -> Option<T> {
     let mut reply = pin!(reply);
     if let Ok(reply) = time::timeout(timeout, &mut reply).await {
@@ -225,7 +227,7 @@ async fn listen<T>(timeout: Duration, reply: impl Future<Output = T>) -> Option<
     time::timeout(GRACE, reply).await.ok()
 }
 
-/// The body, up to the limit; none where it is larger or was cut short.
+/// Reads the body. Returns none if it is larger than [`LARGEST_BODY`] or was cut off.
 pub(crate) async fn read_body(mut response: Response) -> Option<Zeroizing<Vec<u8>>> {
     let mut body = Zeroizing::new(Vec::with_capacity(16 * 1024));
     while let Some(chunk) = response.chunk().await.ok()? {
@@ -250,7 +252,7 @@ fn host(url: &Url) -> &str {
     url.host_str().unwrap_or_default()
 }
 
-/// What went wrong on the way, with its causes, in one line.
+/// Returns one line about a failed request, with the causes of the failure.
 pub(crate) fn describe(url: &Url, error: &reqwest::Error) -> String {
     use std::error::Error as _;
     let mut text = format!("no answer from {}: {error}", host(url));

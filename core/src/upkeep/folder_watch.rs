@@ -1,4 +1,4 @@
-//! Being told by the system that something changes in a folder.
+//! Gets notifications from the operating system when a file in a folder changes.
 
 use std::fs::Metadata;
 use std::path::PathBuf;
@@ -9,14 +9,14 @@ use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use crate::background::Signal;
 use crate::storage::Stamp;
 
-/// The folders that are watched, if the system can do so.
+/// The watched folders, if the operating system can watch them.
 #[derive(Debug, Default)]
 pub(super) struct FolderWatch {
     folders: Vec<Folder>,
     watcher: Option<RecommendedWatcher>,
 }
 
-/// A folder, and which one: another may take its place.
+/// A folder, and its identity: another one may replace it at its path.
 #[derive(Debug, PartialEq, Eq)]
 struct Folder {
     path: PathBuf,
@@ -24,8 +24,8 @@ struct Folder {
 }
 
 impl FolderWatch {
-    /// Wakes `signal` from now on whenever something changes in one of the folders at `paths` that
-    /// are there; whether these are others than before.
+    /// Watches the folders at `paths` that exist, and wakes `signal` at each change in one of them.
+    /// Returns whether these are other folders than before.
     pub(super) fn renew(&mut self, paths: Vec<PathBuf>, signal: &Arc<Signal>) -> bool {
         let found: Vec<_> = paths.into_iter().filter_map(Folder::at).collect();
         if found == self.folders {
@@ -60,8 +60,8 @@ fn watch(folders: &[Folder], signal: &Arc<Signal>) -> notify::Result<Recommended
     Ok(watcher)
 }
 
-/// A reader, as we are, changes nothing: to read again for that would never end. An error may
-/// hide a change.
+/// Returns whether `event` may be a change. An access is none: otherwise each read by this crate
+/// would lead to the next one. An error may hide a change.
 fn may_be_change(event: &notify::Result<Event>) -> bool {
     !event.as_ref().is_ok_and(|event| event.kind.is_access())
 }
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_only_reads_wakes_nobody() {
+    fn a_read_wakes_no_task() {
         let event = |kind| Ok(Event::new(kind));
         for access in [AccessKind::Read, AccessKind::Open(AccessMode::Any)] {
             assert!(!may_be_change(&event(EventKind::Access(access))), "{access:?}");

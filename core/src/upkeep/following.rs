@@ -1,4 +1,4 @@
-//! Following the store: what others do to the login is known here at once.
+//! Follows the store: adopts at once what other programs store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,15 +8,16 @@ use crate::background::{Background, Signal};
 use crate::environment::Environment;
 use crate::state::State;
 
-/// How often a store is looked at that does not tell of its changes, at least.
+/// How often the store is looked at, at least, for a change without a notification.
 const LONGEST_POLL: Duration = Duration::from_secs(1);
 
-/// Nothing is read before a burst of changes was over for so long, or has lasted ten times that.
+/// The store is read once a burst of changes has been over for this time, or has lasted ten times
+/// as long.
 const QUIET: Duration = Duration::from_millis(5);
 
-/// Follows the store while it is there; see [`AuthManager::follow_store`].
+/// A background task that adopts what other programs store; see [`AuthManager::follow_store`].
 ///
-/// It holds the manager. In a forked child nothing runs: the child asks for its own.
+/// It keeps its manager alive. In a forked child it does not run: the child must start its own.
 ///
 /// [`AuthManager::follow_store`]: crate::AuthManager::follow_store
 #[derive(Debug)]
@@ -24,7 +25,7 @@ const QUIET: Duration = Duration::from_millis(5);
 pub struct FollowStore(Background);
 
 impl FollowStore {
-    /// Has the snapshot in `state` follow the store from now on.
+    /// Starts the task that makes the snapshot in `state` follow the store.
     pub(crate) fn start(state: &Arc<State>) -> Self {
         let followed = Arc::clone(state);
         Self(Background::start(&state.environment, |signal| async move {
@@ -32,7 +33,7 @@ impl FollowStore {
         }))
     }
 
-    /// Ends it, as dropping it does.
+    /// Ends the task, as dropping this does.
     pub fn stop(&self) {
         self.0.stop();
     }
@@ -44,8 +45,8 @@ async fn follow(state: &State, signal: &Arc<Signal>) {
     let mut watch = state.watch();
     let mut is_behind = true;
     while !signal.is_stopped() {
-        // Before the store is read, so that no change comes in between. The stamp shows what
-        // the system does not tell, as on a network's file system.
+        // The watch begins before the store is read, so that no change in between is missed. The
+        // stamp shows changes without a notification, as on a network file system.
         is_behind |= folders.renew(state.storage.watched_folders(), signal);
         is_behind |= watch.has_changed();
         if is_behind {
@@ -59,7 +60,7 @@ async fn follow(state: &State, signal: &Arc<Signal>) {
     }
 }
 
-/// Whether the snapshot in memory is what the store holds now.
+/// Reads the store and returns whether the snapshot in memory now follows it.
 async fn is_followed(state: &State) -> bool {
     let view = state.follow_store().await;
     view.inspect_err(|error| tracing::debug!(%error, "the store is read again later")).is_ok()

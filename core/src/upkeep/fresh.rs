@@ -1,4 +1,4 @@
-//! Refreshing ahead of time, so that a 401 is the exception.
+//! Refreshes tokens before they expire, so that requests seldom fail with 401.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::refresh::{Demand, GiveUpReason, Purpose, Refresh, pause_left};
 use crate::snapshot::CodexAuth;
 use crate::state::{Current, LONGEST_SPAN, State};
 
-/// Hands out snapshots that are fresh.
+/// Hands out fresh snapshots.
 #[derive(Debug)]
 pub(crate) struct Fresh {
     state: Arc<State>,
@@ -23,8 +23,8 @@ impl Fresh {
         Self { state, refresh }
     }
 
-    /// The snapshot if the caller need not wait for a better one; a due refresh starts in the
-    /// background.
+    /// Returns the snapshot if the caller need not wait for a refresh. A refresh that is due starts
+    /// in the background.
     pub(crate) fn auth_if_ready(&self) -> Option<CodexAuth> {
         let current = self.state.current.peek();
         let auth = current.auth.as_ref()?;
@@ -38,8 +38,8 @@ impl Fresh {
         Some(auth.clone())
     }
 
-    /// The span by the wall clock in which the snapshot in memory need not be judged again; none
-    /// where that is always so.
+    /// Returns the span of the wall clock in which the snapshot in memory need not be judged again;
+    /// none if it never needs to.
     pub(crate) fn span(&self) -> Option<Range<DateTime<Utc>>> {
         let current = self.state.current.peek();
         let auth = current.auth.as_ref().filter(|auth| auth.managed_tokens().is_some())?;
@@ -47,7 +47,7 @@ impl Fresh {
         Some(current.span())
     }
 
-    /// Judges the token of `auth`, and notes for how long that holds.
+    /// Judges the access token of `auth`, and notes how long that judgement holds.
     fn judge(&self, current: &Current, auth: &CodexAuth) -> Freshness {
         if auth.managed_tokens().is_none() {
             return Freshness::Fresh;
@@ -58,13 +58,14 @@ impl Fresh {
         timing.freshness()
     }
 
-    /// Waits for a token that is not expired. What happens to the login meanwhile is followed.
+    /// Waits for a snapshot whose access token has not expired. If another program changes the
+    /// login meanwhile, this follows it.
     pub(crate) async fn auth(&self) -> Result<Option<CodexAuth>> {
         let current = &self.state.current;
         if current.auth().is_none() {
             self.state.follow_store().await?;
         }
-        // Once for the login that is there, and once for each that takes its place meanwhile.
+        // One round for the login in memory, and one for each that replaces it meanwhile.
         for _ in 0..3 {
             let (None, Some(auth)) = (self.auth_if_ready(), current.auth()) else { break };
             let demand = Demand { auth, purpose: Purpose::Proactive };
@@ -85,7 +86,7 @@ impl Fresh {
         }
         let demand = Demand { auth: auth.clone(), purpose: Purpose::Proactive };
         if let Err(error) = self.refresh.start(demand) {
-            tracing::debug!(%error, "no background refresh");
+            tracing::debug!(%error, "cannot start a refresh in the background");
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The guardian: the rule of [`fresh_auth`](crate::AuthManager::fresh_auth), kept without a caller.
+//! The guardian: a background task that does what [`fresh_auth`](crate::AuthManager::fresh_auth)
+//! does for a caller.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,16 +14,16 @@ use crate::secret::Fingerprint;
 use crate::snapshot::CodexAuth;
 use crate::state::State;
 
-/// The wall clock is looked at this often: a machine that slept has lost more of a token's life
-/// than its timers know.
+/// The longest pause between two looks at the wall clock. While a machine sleeps its timers stand
+/// still, and its tokens go on to expire.
 const LONGEST_LOOK: Duration = Duration::from_secs(30);
 
-/// The Codex CLI refreshes so long before a token expires.
+/// How long before the expiry of a token the Codex CLI refreshes it.
 const CODEX_WINDOW: TimeDelta = TimeDelta::minutes(5);
 
-/// Keeps a login fresh while it is there; see [`AuthManager::keep_fresh`].
+/// A background task that refreshes the login before it expires; see [`AuthManager::keep_fresh`].
 ///
-/// It holds the manager. In a forked child nothing runs: the child asks for its own.
+/// It keeps its manager alive. In a forked child it does not run: the child must start its own.
 ///
 /// [`AuthManager::keep_fresh`]: crate::AuthManager::keep_fresh
 #[derive(Debug)]
@@ -30,21 +31,21 @@ const CODEX_WINDOW: TimeDelta = TimeDelta::minutes(5);
 pub struct KeepFresh(Background);
 
 impl KeepFresh {
-    /// Keeps the snapshot in `state` fresh from now on.
+    /// Starts the task that keeps the snapshot in `state` fresh.
     pub(crate) fn start(state: Arc<State>, refresh: Arc<Refresh>) -> Self {
         let environment = state.environment.clone();
         let mut guardian = Guardian { state, refresh, delay: None };
         Self(Background::start(&environment, |signal| async move { guardian.guard(&signal).await }))
     }
 
-    /// Ends it, as dropping it does. A refresh in flight goes on.
+    /// Ends the task, as dropping this does. A refresh that is in flight goes on.
     pub fn stop(&self) {
         self.0.stop();
     }
 }
 
-/// How much later than it is due one token is refreshed, so that many guardians do not march in
-/// step.
+/// How long after it is due one token is refreshed, so that many guardians do not refresh at the
+/// same moment.
 #[derive(Debug, Clone, Copy)]
 struct Delay {
     token: Fingerprint,
@@ -66,7 +67,8 @@ impl Guardian {
         }
     }
 
-    /// Follows the store, and refreshes what it holds if the time has come; when to look again.
+    /// Follows the store, and refreshes its login if that is due. Returns how long to wait until
+    /// the next look.
     async fn look_after(&mut self) -> Duration {
         let view = match self.state.follow_store().await {
             Ok(view) => view,
@@ -89,12 +91,12 @@ impl Guardian {
         let demand = Demand { auth: auth.clone(), purpose: Purpose::Proactive };
         match self.refresh.wait_for(demand).await {
             Ok(Ok(_)) => Duration::ZERO,
-            // What has failed knows best when to try again, if it came that far.
+            // A refresh that has failed has set the pause, if it was started.
             _ => pause_left(&self.state, auth).unwrap_or(LONGEST_LOOK),
         }
     }
 
-    /// How long it is until `auth` is to be refreshed.
+    /// Returns how long to wait until `auth` is refreshed.
     fn time_to_refresh(&mut self, auth: &CodexAuth) -> Duration {
         let state = &self.state;
         state.learn_time();
@@ -109,15 +111,16 @@ impl Guardian {
         if let Some(left) = left.to_std().ok().filter(|left| !left.is_zero()) {
             return left;
         }
-        // A refusal stands until there is another token: nothing is asked, and nothing told again.
+        // A refusal holds until another token is stored: until then the guardian does not present
+        // this one, and sends no second event.
         if let Knowledge::Refused(_) = state.tokens.about(auth, state.now()) {
             return LONGEST_LOOK;
         }
         pause_left(state, auth).unwrap_or_default()
     }
 
-    /// A random part of the window's first tenth, but no more than half of what it is ahead of the
-    /// Codex CLI's.
+    /// Returns a random delay: at most a tenth of the window, and at most half of the time by which
+    /// the window begins before that of the Codex CLI.
     fn spread(&self, timing: &Timing) -> TimeDelta {
         if !timing.is_dated() {
             return TimeDelta::zero();
