@@ -3,7 +3,9 @@
 mod auth_manager;
 mod authorization;
 mod builder;
+mod named;
 mod parts;
+mod store_choice;
 #[cfg(test)]
 mod tests;
 

@@ -1,5 +1,6 @@
 //! Snapshots: a login as it was at one moment, with which a program sends its requests.
 
+mod auth_mode;
 mod headers;
 
 use std::fmt;
@@ -9,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use chrono::{DateTime, TimeDelta, Utc};
 use http::HeaderMap;
 
+pub use self::auth_mode::AuthMode;
 pub(crate) use self::headers::is_header_value;
 use self::headers::{Header, Sender, header_map};
 use crate::auth_dot_json::{AuthDotJson, TokenData};
@@ -18,71 +20,6 @@ use crate::environment::Moment;
 use crate::error::Result;
 use crate::identity::Identity;
 use crate::secret::{Fingerprint, Secret};
-
-/// The kind of a credential.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum AuthMode {
-    /// A ChatGPT login, the only kind that managers refresh.
-    ChatGpt,
-    /// An OpenAI API key.
-    ApiKey,
-    /// A token (`at-...`) that its user has created for programs.
-    PersonalAccessToken,
-    /// The signing key of an agent; it is not a bearer token.
-    AgentIdentity,
-    /// ChatGPT tokens that another program refreshes.
-    ExternalTokens,
-    /// A credential of Amazon Bedrock.
-    Bedrock,
-    /// A kind that this version does not know.
-    Unknown,
-}
-
-impl AuthMode {
-    /// Returns the name of this kind, which is the same in every language.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ChatGpt => "chatgpt",
-            Self::ApiKey => "api_key",
-            Self::PersonalAccessToken => "personal_access_token",
-            Self::AgentIdentity => "agent_identity",
-            Self::ExternalTokens => "external_tokens",
-            Self::Bedrock => "bedrock",
-            Self::Unknown => "unknown",
-        }
-    }
-
-    /// Returns the kind that `auth_mode` names, else that of the fields, in the Codex CLI's order.
-    /// An unknown `auth_mode` counts as absent.
-    fn of(record: &AuthDotJson) -> Self {
-        match record.auth_mode.as_deref() {
-            Some("apikey") => Self::ApiKey,
-            Some("chatgpt") => Self::ChatGpt,
-            Some("chatgptAuthTokens") => Self::ExternalTokens,
-            Some("agentIdentity") => Self::AgentIdentity,
-            Some("personalAccessToken") => Self::PersonalAccessToken,
-            Some("bedrockApiKey" | "bedrockAccessKeys") => Self::Bedrock,
-            Some("headers") => Self::Unknown,
-            _ => Self::of_fields(record),
-        }
-    }
-
-    fn of_fields(record: &AuthDotJson) -> Self {
-        let has = |name| record.extra.contains(name);
-        if has("personal_access_token") {
-            Self::PersonalAccessToken
-        } else if has("bedrock_api_key") || has("bedrock_access_keys") {
-            Self::Bedrock
-        } else if record.openai_api_key.is_some() {
-            Self::ApiKey
-        } else if record.tokens.is_none() && has("agent_identity") {
-            Self::AgentIdentity
-        } else {
-            Self::ChatGpt
-        }
-    }
-}
 
 /// A snapshot of a login: its tokens and account as they were at one moment.
 ///

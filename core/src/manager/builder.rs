@@ -1,13 +1,15 @@
 //! Creates a manager from options, the environment and defaults.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
 
 use super::auth_manager::AuthManager;
+use super::named::{Named, variable};
 use super::parts::Parts;
+use super::store_choice::StoreChoice;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::login::AuthorizationServer;
@@ -16,15 +18,9 @@ use crate::options::{Options, RefreshMode};
 use crate::origin::AllowedOrigins;
 use crate::secret::Secret;
 use crate::state::State;
-#[cfg(feature = "encrypted")]
-use crate::storage::EncryptedStorage;
-use crate::storage::codex_config::CodexStore;
-use crate::storage::environment_variable::EnvironmentVariable;
+use crate::storage::AuthStorage;
 use crate::storage::home::Home;
 use crate::storage::store_kind::StoreKind;
-use crate::storage::{
-    AuthStorage, AutoStorage, EphemeralStorage, FileStorage, KeyringStorage, keyring,
-};
 use crate::token_endpoint::{
     HttpTokenEndpoint, HttpTokenEndpointConfig, TokenEncoding, TokenEndpoint,
 };
@@ -231,67 +227,13 @@ impl AuthManagerBuilder {
     }
 
     fn open_store(&self) -> Result<Arc<dyn AuthStorage>> {
-        let home = self.home()?;
-        if self.store != StoreKind::Codex {
-            return self.open(&home, CodexStore { kind: self.store, is_encrypted: false });
-        }
-        // The Codex CLI looks in this order.
-        if let Some(key) = self.api_key_of_environment() {
-            return Ok(Arc::new(key));
-        }
-        let ephemeral = EphemeralStorage::shared(&home);
-        if ephemeral.record().is_some() {
-            return Ok(Arc::new(ephemeral));
-        }
-        match access_token_of_environment() {
-            Some(token) => Ok(Arc::new(token)),
-            None => self.open(&home, CodexStore::configured(&home, &self.environment)?),
-        }
-    }
-
-    fn open(&self, home: &Path, store: CodexStore) -> Result<Arc<dyn AuthStorage>> {
-        let environment = || self.environment.clone();
-        match (store.kind, store.is_encrypted) {
-            (StoreKind::Ephemeral, _) => Ok(Arc::new(EphemeralStorage::shared(home))),
-            (StoreKind::Encrypted, _) | (StoreKind::Keyring | StoreKind::Auto, true) => {
-                self.open_encrypted(home, store.kind == StoreKind::Auto)
-            }
-            (StoreKind::Keyring, false) => {
-                Ok(Arc::new(KeyringStorage::new(home, keyring::system_keyring(), environment())))
-            }
-            (StoreKind::Auto, false) => {
-                Ok(Arc::new(AutoStorage::new(home, keyring::system_keyring(), environment())))
-            }
-            (StoreKind::File | StoreKind::Codex, _) => {
-                Ok(Arc::new(FileStorage::new(home, environment())))
-            }
-        }
-    }
-
-    fn api_key_of_environment(&self) -> Option<EnvironmentVariable> {
-        let name = "CODEX_API_KEY";
-        let key = variable(name).filter(|_| self.enable_codex_api_key_env)?;
-        Some(EnvironmentVariable::api_key(name, &Secret::new(key)))
-    }
-
-    #[cfg(feature = "encrypted")]
-    fn open_encrypted(&self, home: &Path, is_auto: bool) -> Result<Arc<dyn AuthStorage>> {
-        let keyring = keyring::system_keyring();
-        let store = EncryptedStorage::new(home, keyring, self.environment.clone());
-        if is_auto {
-            return Ok(Arc::new(AutoStorage::encrypted(store)));
-        }
-        Ok(Arc::new(store))
-    }
-
-    #[cfg(not(feature = "encrypted"))]
-    fn open_encrypted(&self, _: &Path, _: bool) -> Result<Arc<dyn AuthStorage>> {
-        Err(invalid(
-            "store",
-            "an encrypted file",
-            "and this program was built without the feature `encrypted`",
-            "build it with that, or use the store file, keyring or auto",
-        ))
+        let choice = StoreChoice {
+            home: &self.home()?,
+            kind: self.store,
+            enable_codex_api_key_env: self.enable_codex_api_key_env,
+            environment: &self.environment,
+        };
+        choice.open()
     }
 
     fn home(&self) -> Result<PathBuf> {
@@ -363,45 +305,10 @@ impl AuthManagerBuilder {
     }
 }
 
-/// A value, and the name of the option or environment variable that has it.
-struct Named {
-    name: String,
-    value: String,
-}
-
-impl Named {
-    /// Returns the option `name` if it is `given`, else the variable `environment`.
-    fn find(name: &str, given: Option<&String>, environment: &str) -> Option<Self> {
-        let given = given.map(|value| Self { name: name.to_owned(), value: value.clone() });
-        given.or_else(|| {
-            Some(Self { name: format!("${environment}"), value: variable(environment)? })
-        })
-    }
-
-    fn text(self) -> Result<String> {
-        check_text(&self.name, &self.value).map(|()| self.value)
-    }
-
-    fn url(&self) -> Result<Url> {
-        endpoint_url(&self.name, &self.value)
-    }
-}
-
-fn access_token_of_environment() -> Option<EnvironmentVariable> {
-    let name = "CODEX_ACCESS_TOKEN";
-    Some(EnvironmentVariable::access_token(name, &Secret::new(variable(name)?)))
-}
-
-/// Returns the value of an environment variable, trimmed; none if it is empty.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-fn variable(name: &str) -> Option<String> {
-    let value = std::env::var(name).ok()?;
-    Some(value.trim().to_owned()).filter(|value| !value.is_empty())
-}
-
 #[cfg(all(test, feature = "encrypted"))]
 mod tests {
     use super::*;
+    use crate::storage::EphemeralStorage;
 
     #[test]
     fn the_store_is_the_one_named_else_the_clis() {

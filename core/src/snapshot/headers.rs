@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::AuthMode;
+use super::auth_mode::AuthMode;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
 use crate::secret::Secret;

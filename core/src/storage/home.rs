@@ -14,6 +14,7 @@ use std::sync::{Arc, Weak};
 use arc_swap::ArcSwapOption;
 
 pub(super) use self::commit_locks::CommitLocks;
+#[cfg(feature = "test-util")]
 pub(crate) use self::commit_locks::with_suffix;
 use self::ledger_file::LedgerFile;
 use self::refresh_lock::{HeldLock, Locks};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::{Grant, NoAnswer, Redemption, RefusalReason};
+use super::redemption::{Grant, NoAnswer, Redemption, RefusalReason};
 use crate::auth_dot_json::ExtraFields;
 
 /// The longest `Retry-After` that is believed.

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::classify::{self, Reply, classify, http_date};
 use super::client::{ProxyUrl, http_client};
-use super::{NoAnswer, Redemption, TokenEndpoint, TokenReply, TokenTypeHint};
+use super::redemption::{NoAnswer, Redemption, TokenEndpoint, TokenReply, TokenTypeHint};
 use crate::environment::{BoxFuture, Environment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::process::PerProcess;

@@ -1,6 +1,6 @@
 //! The layers of the core: each file uses only those below its own.
 
-use crate::{Imports, files_below, imports_in};
+use crate::{files_below, imports_in};
 
 /// The root of the core's modules.
 pub(crate) const CORE: &str = "core/src";
@@ -40,10 +40,6 @@ const LAYERS: [&[&str]; 13] = [
     ],
 ];
 
-/// Uses that are still to go: files that begin so use files that begin so.
-const EXCEPTIONS: [(&str, &str); 2] =
-    [("token_endpoint", "token_endpoint"), ("snapshot", "snapshot")];
-
 #[test]
 fn each_file_of_the_core_uses_only_the_layers_below_it() {
     let mut found = Vec::new();
@@ -53,15 +49,6 @@ fn each_file_of_the_core_uses_only_the_layers_below_it() {
         found.extend(used.iter().filter(is_above).map(|other| format!("{file} uses {other}")));
     }
     assert!(found.is_empty(), "these use a layer above their own:\n{}", found.join("\n"));
-}
-
-/// Removes what is known to be still in a circle.
-pub(crate) fn leave_exceptions_out(imports: &mut Imports) {
-    for (file, used) in imports {
-        used.retain(|other| {
-            !EXCEPTIONS.iter().any(|(of, by)| file.starts_with(of) && other.starts_with(by))
-        });
-    }
 }
 
 fn layer(file: &str) -> usize {

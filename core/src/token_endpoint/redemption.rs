@@ -1,0 +1,202 @@
+//! What a token endpoint is asked, and what it answers.
+//!
+//! A refresh token is single-use, so the difference that matters is whether the server may have
+//! spent it: see [`Redemption`].
+
+use std::fmt;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::environment::BoxFuture;
+use crate::error::{Error, ErrorKind};
+use crate::secret::Secret;
+
+/// The token endpoint and the revocation endpoint of an authorization server: a way to redeem and
+/// to revoke the tokens of a stored login.
+pub trait TokenEndpoint: Send + Sync + fmt::Debug {
+    /// Redeems `refresh_token` with exactly one request (RFC 6749, section 6), which ends after
+    /// `timeout`. It must not follow redirects.
+    fn redeem<'a>(
+        &'a self,
+        refresh_token: &'a Secret,
+        timeout: Duration,
+    ) -> BoxFuture<'a, TokenReply>;
+
+    /// Asks the server to revoke `token` (RFC 7009), for `timeout` at most.
+    ///
+    /// # Errors
+    ///
+    /// `refresh_transient` if the server has not confirmed it.
+    fn revoke<'a>(
+        &'a self,
+        token: &'a Secret,
+        hint: TokenTypeHint,
+        timeout: Duration,
+    ) -> BoxFuture<'a, Result<(), Error>>;
+}
+
+/// The `token_type_hint` of a revocation request (RFC 7009).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenTypeHint {
+    /// A refresh token.
+    RefreshToken,
+    /// An access token.
+    AccessToken,
+}
+
+impl TokenTypeHint {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::RefreshToken => "refresh_token",
+            Self::AccessToken => "access_token",
+        }
+    }
+}
+
+/// The result of one request to the token endpoint, and the time of the server.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct TokenReply {
+    /// The result of the redemption.
+    pub redemption: Redemption,
+    /// The `Date` of the reply (RFC 9110 section 6.6.1), which shows how wrong the clock of this
+    /// machine is. A reply has it whatever else it says. None if no reply came, or if it has none.
+    pub date: Option<DateTime<Utc>>,
+}
+
+impl TokenReply {
+    /// Creates a reply with the result `redemption`, which the server sent at `date`.
+    pub const fn new(redemption: Redemption, date: Option<DateTime<Utc>>) -> Self {
+        Self { redemption, date }
+    }
+}
+
+impl From<Redemption> for TokenReply {
+    /// Creates a reply that does not say when the server sent it.
+    fn from(redemption: Redemption) -> Self {
+        Self { redemption, date: None }
+    }
+}
+
+/// The result of one redemption of a refresh token.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Redemption {
+    /// The server has spent the refresh token and issued these tokens.
+    Granted(Grant),
+    /// The server has rejected the refresh token, and would reject it again.
+    Refused(RefusalReason),
+    /// The refresh token is not spent: the request was not sent, or the server asks for it at a
+    /// later time.
+    NotSpent(NoAnswer),
+    /// The server has rejected the request for a reason that says nothing about the refresh token,
+    /// and would reject it again at once.
+    Declined(NoAnswer),
+    /// The request was sent and no usable answer came back: the refresh token may be spent.
+    InDoubt(NoAnswer),
+}
+
+/// The tokens that the server has issued. A token that is absent stays as it was.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Grant {
+    /// A new id token.
+    pub id_token: Option<Secret>,
+    /// A new access token.
+    pub access_token: Option<Secret>,
+    /// The next refresh token.
+    pub refresh_token: Option<Secret>,
+}
+
+/// The reason why a redemption has no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NoAnswer {
+    /// What happened, for the text of the error. It must not contain a secret.
+    pub detail: String,
+    /// The server's `Retry-After`.
+    pub retry_after: Option<Duration>,
+}
+
+impl NoAnswer {
+    /// Creates the reason `detail` without a time before which the server wants no other request.
+    pub fn new(detail: impl Into<String>) -> Self {
+        Self { detail: detail.into(), retry_after: None }
+    }
+}
+
+/// The reason why a server rejects a refresh token for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RefusalReason {
+    /// `refresh_token_expired`.
+    Expired,
+    /// `refresh_token_reused`: another request has redeemed the token before.
+    Reused,
+    /// `refresh_token_invalidated`: the token was revoked.
+    Invalidated,
+    /// `invalid_grant` (RFC 6749), which does not say why.
+    InvalidGrant,
+    /// A 401 without a code that this crate knows.
+    Unauthorized,
+    /// The stored refresh token is empty, so no request was sent.
+    EmptyRefreshToken,
+    /// An earlier request with the token was never answered, and the server rejects the token since
+    /// then. Most likely that request spent it.
+    OutcomeUnknown,
+    /// The token was redeemed, and the reply held another account's tokens.
+    OtherAccount,
+}
+
+impl RefusalReason {
+    /// Returns the name of this reason, as in [`Error::reason`].
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Reused => "reused",
+            Self::Invalidated => "invalidated",
+            Self::InvalidGrant => "invalid_grant",
+            Self::Unauthorized => "unauthorized",
+            Self::EmptyRefreshToken => "empty_refresh_token",
+            Self::OutcomeUnknown => "outcome_unknown",
+            Self::OtherAccount => "other_account",
+        }
+    }
+
+    /// Returns whether the refusal may mean that another program has redeemed the token and is
+    /// about to save the new tokens.
+    pub(crate) const fn may_have_a_winner(self) -> bool {
+        matches!(
+            self,
+            Self::Reused | Self::InvalidGrant | Self::Unauthorized | Self::OutcomeUnknown
+        )
+    }
+
+    pub(crate) fn into_error(self) -> Error {
+        let (kind, what) = match self {
+            Self::Expired => (ErrorKind::RefreshTokenExpired, "has expired"),
+            Self::Reused => (
+                ErrorKind::RefreshTokenReused,
+                "was already used by another program, whose new tokens are not in the store",
+            ),
+            Self::Invalidated => (ErrorKind::RefreshTokenInvalidated, "was revoked"),
+            Self::InvalidGrant | Self::Unauthorized => {
+                (ErrorKind::RefreshTokenRejected, "was refused")
+            }
+            Self::EmptyRefreshToken => (ErrorKind::RefreshTokenRejected, "is empty"),
+            Self::OutcomeUnknown => (
+                ErrorKind::RefreshTokenRejected,
+                "is refused since a request that was never answered",
+            ),
+            Self::OtherAccount => {
+                (ErrorKind::RefreshTokenRejected, "was answered with another account's tokens")
+            }
+        };
+        Error::new(kind, format!("the refresh token {what}; sign in again"))
+            .with_reason(self.as_str())
+    }
+}
