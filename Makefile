@@ -182,6 +182,7 @@ lint-node: $(NPM_PACKAGES)
 
 docs:
 	RUSTDOCFLAGS="-D warnings" cargo doc -p codex-auth-sdk -p codex-auth-tests --no-deps
+	cargo test --workspace $(FEATURES) --test public_api -- --ignored
 
 # One TLS stack, no system library, and a core that knows neither Python nor Node.
 banned:

@@ -100,7 +100,7 @@ impl<'a> Listing<'a> {
             }
             kind => self.add(format!("{path}: {kind}")),
         }
-        list(&inner["impls"]).iter().for_each(|id| self.implementation(path, id));
+        list(&inner["impls"]).iter().for_each(|id| self.implementation(path, &item["id"], id));
     }
 
     fn member(&mut self, path: &str, id: &Value) {
@@ -109,7 +109,8 @@ impl<'a> Listing<'a> {
         }
     }
 
-    fn implementation(&mut self, path: &str, id: &Value) {
+    /// Adds what an implementation gives to the item `of` at `path`, or to a type of another crate.
+    fn implementation(&mut self, path: &str, of: &Value, id: &Value) {
         let Some(item) = self.item(id) else { return };
         let inner = &item["inner"]["impl"];
         if inner["is_synthetic"] == true || !inner["blanket_impl"].is_null() {
@@ -118,9 +119,12 @@ impl<'a> Listing<'a> {
         if inner["trait"].is_null() {
             return list(&inner["items"]).iter().for_each(|item| self.member(path, item));
         }
-        let of = self.path(&inner["trait"]);
-        if of != "StructuralPartialEq" {
-            self.add(format!("{path}: {of}"));
+        let implemented = self.path(&inner["trait"]);
+        if inner["for"]["resolved_path"]["id"] != *of {
+            let other = self.of_type(&inner["for"]);
+            self.add(format!("{path}: {other} is {implemented}"));
+        } else if implemented != "StructuralPartialEq" {
+            self.add(format!("{path}: {implemented}"));
         }
     }
 
@@ -170,6 +174,10 @@ impl<'a> Listing<'a> {
     }
 
     fn bound(&mut self, bound: &Value) -> String {
+        if let Some(captured) = bound["use"].as_array() {
+            let captured = captured.iter().map(|name| text(&name["lifetime"]));
+            return format!("use<{}>", captured.collect::<Vec<_>>().join(", "));
+        }
         match &bound["trait_bound"]["trait"] {
             Value::Null => text(&bound["outlives"]),
             of => self.path(of),
@@ -189,7 +197,8 @@ impl<'a> Listing<'a> {
             "impl_trait" => format!("impl {}", self.joined(inner, " + ", Self::bound)),
             "dyn_trait" => {
                 let of = self.joined(&inner["traits"], " + ", |this, of| this.path(&of["trait"]));
-                format!("dyn {of}")
+                let lifetime = inner["lifetime"].as_str().map(|name| format!(" + {name}"));
+                format!("dyn {of}{}", lifetime.unwrap_or_default())
             }
             "borrowed_ref" => {
                 let lifetime = inner["lifetime"].as_str().map(|name| format!("{name} "));

@@ -66,6 +66,7 @@ fn version_of(name: &str) -> String {
 }
 
 #[test]
+#[ignore = "it documents the crate, which takes a minute; run by `make docs`"]
 fn the_public_api_is_the_one_that_is_listed() {
     let found = Listing::of(&documentation(), version_of);
     if std::env::var_os(UPDATE).is_some() {
