@@ -25,9 +25,9 @@ class CustomStore(Protocol):
 
     A lock that ends by itself, such as a row with an end, needs two more members: `lease`, the
     seconds (or a `timedelta`) that it lasts, and `renew()`, which makes the lock last so long again
-    if this process still holds it, and returns whether it does. `renew` is called after each quarter
-    of the lease while the lock is needed. A refresh token is redeemed only if the lock is sure to
-    last for a `request_timeout`, so a lease must exceed that.
+    if this process still holds it, and returns whether it does. `renew` is called after each
+    quarter of the lease while the lock is needed. A refresh token is redeemed only if the lock is
+    sure to last for a `request_timeout`, so a lease must exceed that.
 
     A thread of the package calls all methods of one store, one after the other, so one database
     connection can serve all calls. Coroutines run on an event loop in that thread, never on an

@@ -317,7 +317,7 @@ mod tests {
             ("a life of years", token(400 * DAY, 0), Due),
         ];
         for (what, token, freshness) in cases {
-            assert_eq!(token.timing(|timing| timing.freshness()), freshness, "{what}");
+            assert_eq!(token.timing(Timing::freshness), freshness, "{what}");
         }
     }
 
@@ -332,7 +332,7 @@ mod tests {
         assert_eq!(due_in(Some(-8 * DAY), None), Some(15), "from a clock that was ahead");
         assert_eq!(due_in(Some(8 * DAY), Some((DAY, 0))), Some(6), "the boot clock knows better");
         assert_eq!(due_in(None, None), None);
-        assert!(!Token::default().timing(|timing| timing.is_expired()));
+        assert!(!Token::default().timing(Timing::is_expired));
     }
 
     #[test]
@@ -348,11 +348,7 @@ mod tests {
             let times = (Some(age), Some(left), Some(age));
             let token =
                 Token { age: times.0, left: times.1, stored: times.2, renewed, ..Token::default() };
-            assert_eq!(
-                token.timing(|timing| timing.is_young()),
-                is_young,
-                "{age} {left} {renewed:?}"
-            );
+            assert_eq!(token.timing(Timing::is_young), is_young, "{age} {left} {renewed:?}");
         }
     }
 }

@@ -52,7 +52,7 @@ pub(super) async fn keep<R: Future<Output = Result<bool>>>(
             }
             // It is asked for again; the end comes by itself.
             Err(error) => {
-                tracing::warn!(%error, "the refresh lock of a custom store was not renewed")
+                tracing::warn!(%error, "the refresh lock of a custom store was not renewed");
             }
         }
     }
