@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::path::Path;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,34 +13,10 @@ use rustls::pki_types::pem::PemObject;
 use rustls_platform_verifier::Verifier;
 use url::Url;
 
-use super::http::HttpTokenEndpointConfig;
-use crate::error::Error;
-use crate::option_value;
-use crate::secret::Secret;
+use super::config::HttpTokenEndpointConfig;
 use crate::transport::is_loopback;
 
 type Result<T> = std::result::Result<T, String>;
-
-/// The URL of a proxy. `Debug` does not show it, since it may contain a user and a password.
-#[derive(Debug, Clone)]
-pub struct ProxyUrl(Secret);
-
-impl FromStr for ProxyUrl {
-    type Err = Error;
-
-    fn from_str(text: &str) -> std::result::Result<Self, Error> {
-        let is_proxy = |url: Url| {
-            let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-            matches!(url.scheme(), "http" | "https") && is_bare
-        };
-        if Url::parse(text).is_ok_and(is_proxy) {
-            return Ok(Self(Secret::new(text)));
-        }
-        let problem = "which is not the http or https URL of a proxy";
-        let fix = "name one, http://host:port or http://user:password@host:port";
-        Err(option_value::invalid("proxy", "a text (not shown)", problem, fix))
-    }
-}
 
 /// Creates a client for the URLs of `config` and for `more`. It reads the system's certificate
 /// authorities if one of the URLs needs them.
@@ -64,7 +39,7 @@ pub(crate) fn http_client(config: &HttpTokenEndpointConfig, more: &[&Url]) -> Re
     if let Some(proxy) = &config.proxy {
         // For https only: a proxy could read the tokens in the plain http that is allowed on
         // loopback.
-        builder = builder.proxy(Proxy::https(proxy.0.expose()).map_err(failed)?);
+        builder = builder.proxy(Proxy::https(proxy.expose()).map_err(failed)?);
     } else if urls.iter().any(|url| is_loopback(url)) {
         // The environment's proxy may run on another machine, which cannot reach this loopback.
         builder = builder.no_proxy();

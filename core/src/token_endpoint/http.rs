@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -14,7 +13,8 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::classify::{self, Reply, classify, http_date};
-use super::client::{ProxyUrl, http_client};
+use super::client::http_client;
+use super::config::{HttpTokenEndpointConfig, TokenEncoding};
 use super::redemption::{NoAnswer, Redemption, TokenEndpoint, TokenReply, TokenTypeHint};
 use crate::environment::{BoxFuture, Environment};
 use crate::error::{Error, ErrorKind, Result};
@@ -27,61 +27,6 @@ const LARGEST_BODY: usize = 256 * 1024;
 
 /// How long a reply is waited for after its timeout; see [`listen`].
 const GRACE: Duration = Duration::from_secs(1);
-
-/// The encoding of the bodies of token requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum TokenEncoding {
-    /// JSON, as the Codex CLI sends it.
-    #[default]
-    Json,
-    /// `application/x-www-form-urlencoded`, as RFC 6749 requires.
-    Form,
-}
-
-/// The options of an [`HttpTokenEndpoint`].
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct HttpTokenEndpointConfig {
-    /// The token endpoint, an `https` URL, or `http` on loopback.
-    pub token_url: Url,
-    /// The revocation endpoint, an `https` URL, or `http` on loopback.
-    pub revoke_url: Url,
-    /// The OAuth client of the login.
-    pub client_id: String,
-    /// The name of the calling program, which requests carry in the header `originator`.
-    pub originator: String,
-    /// The `User-Agent` of requests. Default: the originator.
-    pub user_agent: Option<String>,
-    /// The encoding of token requests.
-    pub encoding: TokenEncoding,
-    /// The proxy for `https` requests. Default: the proxy that the environment or the system names.
-    pub proxy: Option<ProxyUrl>,
-    /// A PEM file of certificate authorities to trust besides those of the system.
-    pub ca_certificate: Option<PathBuf>,
-}
-
-impl HttpTokenEndpointConfig {
-    /// Creates the options for the endpoints of one OAuth client, with the defaults for everything
-    /// else.
-    pub fn new(
-        token_url: Url,
-        revoke_url: Url,
-        client_id: impl Into<String>,
-        originator: impl Into<String>,
-    ) -> Self {
-        Self {
-            token_url,
-            revoke_url,
-            client_id: client_id.into(),
-            originator: originator.into(),
-            user_agent: None,
-            encoding: TokenEncoding::default(),
-            proxy: None,
-            ca_certificate: None,
-        }
-    }
-}
 
 /// A [`TokenEndpoint`] over HTTP/2 or HTTP/1.1. It opens no connection before the first request.
 pub struct HttpTokenEndpoint {
