@@ -95,9 +95,9 @@ pub trait AuthStorage: Send + Sync + fmt::Debug {
         None
     }
 
-    /// The folders in which something changes whenever what is stored does, for those who want the
-    /// system to tell them; none where it is kept elsewhere. Asked again and again: a link may lead
-    /// to another folder by now.
+    /// Returns the folders in which something changes whenever the stored record does, so that a
+    /// caller can ask the system to report changes there; none if the record is not in a folder.
+    /// Callers ask again and again: a link may lead to another folder by now.
     fn watched_folders(&self) -> Vec<PathBuf> {
         Vec::new()
     }
@@ -130,9 +130,9 @@ pub trait AuthStorage: Send + Sync + fmt::Debug {
     /// What a commit would fail with.
     fn ready(&self, size: usize) -> BoxFuture<'_, Result<Readiness>>;
 
-    /// Takes the refresh lock if it is free: nobody redeems a token of this store without it. It
-    /// excludes every other holder on the store, also within this process, and dies with its
-    /// holder.
+    /// Takes the refresh lock if it is free. No manager redeems a token of this store without the
+    /// lock. It excludes every other holder on the store, also within this process, and ends with
+    /// its holder.
     ///
     /// # Errors
     ///

@@ -271,7 +271,7 @@ fn a_home_that_anybody_may_write_to_works_with_a_warning() {
         fs::set_permissions(place.home.path(), PermissionsExt::from_mode(mode)).expect("set");
         log.clear();
         drop(FileStorage::new(place.home.path(), Environment::default()));
-        assert_eq!(log.text().contains("anybody may write"), warns, "{mode:o}");
+        assert_eq!(log.text().contains("every user may write"), warns, "{mode:o}");
     }
     drop(logging);
     place.assert_refreshed();

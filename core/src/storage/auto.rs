@@ -118,7 +118,7 @@ impl AutoStorage {
             }
             (Err(error), _) => Err(Error::new(
                 ErrorKind::StoreUnavailable,
-                format!("nothing shows whether somebody is signed in: {error}"),
+                format!("nothing shows whether there is a login: {error}"),
             )
             .with_source(error)),
         }
@@ -205,7 +205,7 @@ impl AutoStorage {
 
     /// The file, if it is to go once the keyring holds `record`: what the record was made of, as
     /// the keyring `was_empty`, or one of the same login. A broken one and another login's, which
-    /// may be newer, stay until somebody signs out.
+    /// may be newer, stay until a user signs out.
     async fn replaced_file(
         &self,
         target: Target,

@@ -56,7 +56,7 @@ impl Stored {
 ///
 /// **Without a lock, one redemption is guaranteed within one process only.** Two processes that
 /// refresh at the same time may then present the same refresh token; the loser finds the winner's
-/// tokens in the store, unless the server revokes the login of whoever presents a spent token. What
+/// tokens in the store, unless the server revokes the login when a spent token is presented. What
 /// holders of the refresh lock note for each other is kept in memory, per process. Whether the
 /// store can be written shows with the save only; what could not be saved is used, and saved later.
 ///

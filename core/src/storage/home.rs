@@ -135,13 +135,13 @@ impl Home {
         Target::resolve(self.auth_json())
     }
 
-    /// The Codex CLI takes a home that anybody may write to, so it is no error; what others can do
-    /// to the login there, no program of its owner can prevent.
+    /// Warns if every user may write to the folder. The Codex CLI accepts such a folder, so it is no
+    /// error; what other users can do to the login there, no program of its owner can prevent.
     pub(super) fn warn_if_open(&self) {
         let is_near = !self.calls().may_hang();
         if is_near && self.path().metadata().is_ok_and(|home| anybody_may_write(&home)) {
             let home = self.path().display();
-            tracing::warn!(%home, "anybody may write to the folder of the login");
+            tracing::warn!(%home, "every user may write to the folder of the login; take that right away (chmod go-w)");
         }
     }
 

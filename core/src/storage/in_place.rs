@@ -1,5 +1,5 @@
 //! Writing the record where it is, as at a mount point, which cannot be replaced. The file is whole
-//! before and after; in between it is no JSON at all, so that nobody takes a mixture for a login.
+//! before and after; in between it is no JSON at all, so that no reader takes a mixture for a login.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -31,7 +31,7 @@ pub(super) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     try_write(path, content).or_else(|_| try_write(path, content))
 }
 
-/// Whether `bytes` are what an interrupted [`write`] leaves, and nobody else.
+/// Returns whether `bytes` are what an interrupted [`write`] leaves, and nothing else does.
 pub(super) fn is_torn(bytes: &[u8]) -> bool {
     bytes.starts_with(BLANK) && AuthDotJson::parse(bytes).is_err()
 }

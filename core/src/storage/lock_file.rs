@@ -12,7 +12,7 @@ use crate::process::OwnFile;
 use crate::storage::ownership;
 use crate::storage::plain_file::{self, Links};
 
-/// How often an opening is repeated that somebody else's creating has overtaken.
+/// How often an opening is repeated because another process has created the file meanwhile.
 const MOST_OPENINGS: usize = 3;
 
 /// A held lock. Dropping it unlocks.
@@ -23,7 +23,7 @@ pub(crate) struct LockFile {
 }
 
 impl LockFile {
-    /// Locks `path` if nobody else has; the file is created with `mode` if it is not there.
+    /// Locks `path` if no other holder has it; creates the file with `mode` if it is not there.
     pub(crate) fn try_acquire(path: &Path, mode: u32, links: Links) -> io::Result<Option<Self>> {
         Self::try_lock(path, open(path, mode, links)?)
     }
@@ -46,7 +46,7 @@ impl LockFile {
             Err(TryLockError::Error(error)) => return Err(error),
         }
         let lock = Self { path: path.to_owned(), file: OwnFile::new(file)? };
-        // Somebody may have replaced the file between our opening and our locking it.
+        // Another program may have replaced the file between the opening and the locking.
         Ok(lock.is_current()?.then_some(lock))
     }
 
@@ -113,7 +113,7 @@ fn create(path: &Path, mode: u32) -> io::Result<File> {
     set_mode(&mut options, mode);
     let file = options.open(path)?;
     if let Some(folder) = path.parent() {
-        // Best effort: the lock works for us either way.
+        // Best effort: the lock works for this process either way.
         ownership::follow(&file, &folder.metadata()?).unwrap_or_default();
     }
     Ok(file)

@@ -1,5 +1,5 @@
-//! Opening files in a folder that others may write to: what they plant there must not make us wait
-//! for ever (a pipe), never come to an end (a device), or write somewhere else (a link).
+//! Opening files in a folder that other users may write to. What they plant there must not make this
+//! crate wait for ever (a pipe), read without an end (a device), or write somewhere else (a link).
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 pub(crate) enum Links {
     /// The file that it leads to.
     Followed,
-    /// A file that nobody but this crate makes, and never as a link.
+    /// A file that only this crate creates, and never as a link.
     Refused,
 }
 

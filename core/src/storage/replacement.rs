@@ -133,7 +133,7 @@ impl Replacement {
             Err(error) if target.existing.is_some() && is_refusal(&error) => {
                 in_place::write(&target.path, content).map(|()| Swap::Done)
             }
-            // Somebody has cleaned up; the next try makes another one, or says why it cannot.
+            // Another program has cleaned up; the next try makes another one, or says why it cannot.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Swap::Conflict),
             Err(error) => Err(error),
         }

@@ -22,7 +22,7 @@ fn create_by_chance(folder: &Path, random: usize) -> io::Result<NamedTempFile> {
     Builder::new().prefix(PREFIX).suffix(SUFFIX).rand_bytes(random).tempfile_in(folder)
 }
 
-/// Whether a temp file of ours may have this name.
+/// Returns whether a temp file of this crate may have this name.
 pub(crate) fn is_name(name: &OsStr) -> bool {
     let name = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX));
     name.is_some_and(|random| {

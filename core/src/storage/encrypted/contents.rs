@@ -15,7 +15,7 @@ const VERSION: u64 = 1;
 /// The name of the login.
 const LOGIN: &str = "global/CODEX_AUTH";
 
-/// The map. What is not ours is kept.
+/// The map. Entries of other programs are kept.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Contents {
     version: u64,

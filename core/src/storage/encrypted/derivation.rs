@@ -12,7 +12,7 @@ use crate::process::PerProcess;
 /// have been held at the fork by a thread that the child lacks.
 static TURNS: PerProcess<Mutex<()>> = PerProcess::new();
 
-/// The right to derive, held until that is done, whoever waits for it.
+/// The right to derive, held until that is done, whether a caller waits for it or not.
 pub(super) struct Turn {
     _one: OwnedMutexGuard<()>,
 }

@@ -1,4 +1,4 @@
-//! Opening the encrypted file, once for all who read it, and remembering what was in it.
+//! Opening the encrypted file, once for all readers, and remembering what was in it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -128,7 +128,7 @@ impl Opener {
         let turn = Turn::wait().await;
         let is_done =
             |last: &Arc<Opening>| last.version == *version && last.passphrase == passphrase;
-        // Whoever had the turn before may have opened it.
+        // The caller that had the turn before may have opened it.
         if let Some(last) = self.last.load_full().filter(is_done) {
             return Ok(last.outcome.clone());
         }

@@ -34,12 +34,12 @@ pub(super) struct Turn {
 }
 
 impl Prompts {
-    /// Nobody has been asked.
+    /// No user has been asked.
     pub const fn new() -> Self {
         Self(PerProcess::new())
     }
 
-    /// The turn to ask `now`, once nobody else is asking; none while the user is to be left in
+    /// Returns the turn to ask `now`, once no other caller asks; none while the user is to be left in
     /// peace, or lets another question wait for longer than its reader did.
     pub(super) async fn turn(&self, now: DateTime<Utc>) -> Option<Turn> {
         let state = self.0.get_or_default();
