@@ -10,6 +10,7 @@ mod own_file;
 mod own_thread;
 mod per_process;
 
+pub(crate) use self::fork::forks;
 pub use self::fork::{ForkHold, after_fork, after_fork_in_parent, before_fork, hold_forks};
 pub(crate) use self::id::ProcessId;
 pub(crate) use self::own_file::{OwnFile, file_id};

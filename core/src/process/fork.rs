@@ -14,6 +14,9 @@ static GATE: AtomicUsize = AtomicUsize::new(0);
 
 const CLOSED: usize = usize::MAX;
 
+/// The number of forks of this process that are over.
+static FORKS: AtomicUsize = AtomicUsize::new(0);
+
 /// A hold on forks: until it is dropped, [`before_fork`] waits.
 #[derive(Debug)]
 #[must_use = "dropping this ends it"]
@@ -57,7 +60,16 @@ pub fn before_fork() {
 
 /// Lets the other threads of the parent go on, after [`before_fork`] and the fork.
 pub fn after_fork_in_parent() {
+    FORKS.fetch_add(1, Ordering::SeqCst);
     GATE.store(0, Ordering::SeqCst);
+}
+
+/// Returns a number that changes with every fork. It waits for a fork that is in progress.
+pub(crate) fn forks() -> usize {
+    while GATE.load(Ordering::SeqCst) == CLOSED {
+        thread::yield_now();
+    }
+    FORKS.load(Ordering::SeqCst)
 }
 
 /// Ends [`before_fork`] in the child, and closes the files that the child has inherited: the locks

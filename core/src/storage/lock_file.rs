@@ -8,11 +8,12 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::process::OwnFile;
+use crate::process::{self, OwnFile};
 use crate::storage::ownership;
 use crate::storage::plain_file::{self, Links};
 
-/// How often an opening is repeated because another process has created the file meanwhile.
+/// How often an opening is repeated: another process has created the file meanwhile, or this one
+/// has forked.
 const MOST_OPENINGS: usize = 3;
 
 /// A held lock. Dropping it unlocks.
@@ -25,17 +26,31 @@ pub(crate) struct LockFile {
 impl LockFile {
     /// Locks `path` if no other holder has it; creates the file with `mode` if it is not there.
     pub(crate) fn try_acquire(path: &Path, mode: u32, links: Links) -> io::Result<Option<Self>> {
-        Self::try_lock(path, open(path, mode, links)?)
+        Self::try_lock(path, || open(path, mode, links))
     }
 
     /// Locks the file at `path`, which is not created, if no other holder has. It is opened for
     /// reading only: a program that watches it would take the end of a writing for a change.
     pub(crate) fn try_acquire_existing(path: &Path) -> io::Result<Option<Self>> {
-        let file = plain_file::open(path, OpenOptions::new().read(true), Links::Followed)?;
-        Self::try_lock(path, file)
+        let open = || plain_file::open(path, OpenOptions::new().read(true), Links::Followed);
+        Self::try_lock(path, open)
     }
 
-    fn try_lock(path: &Path, file: File) -> io::Result<Option<Self>> {
+    fn try_lock(path: &Path, open: impl Fn() -> io::Result<File>) -> io::Result<Option<Self>> {
+        for _ in 0..MOST_OPENINGS {
+            let forks = process::forks();
+            let Some(lock) = Self::lock(path, open()?)? else { return Ok(None) };
+            if process::forks() == forks {
+                // Another program may have replaced the file between the opening and the locking.
+                return Ok(lock.is_current()?.then_some(lock));
+            }
+            // A child that was forked meanwhile may have the file without knowing of it, and would
+            // keep the lock after this process. Dropping unlocks it for both.
+        }
+        Ok(None)
+    }
+
+    fn lock(path: &Path, file: File) -> io::Result<Option<Self>> {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
@@ -45,9 +60,7 @@ impl LockFile {
             }
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        let lock = Self { path: path.to_owned(), file: OwnFile::new(file)? };
-        // Another program may have replaced the file between the opening and the locking.
-        Ok(lock.is_current()?.then_some(lock))
+        Ok(Some(Self { path: path.to_owned(), file: OwnFile::new(file)? }))
     }
 
     /// Whether the path still leads to the file that is locked.
@@ -129,6 +142,8 @@ fn set_mode(_options: &mut OpenOptions, _mode: u32) {}
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     fn acquire(path: &Path) -> Option<LockFile> {
@@ -146,5 +161,26 @@ mod tests {
         assert!(!held.is_current().expect("no error"));
         drop(held);
         assert!(acquire(&path).is_some());
+    }
+
+    #[test]
+    fn a_child_that_is_forked_in_the_middle_does_not_keep_the_lock() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.lock");
+        let (has_forked, inherited) = (Cell::new(false), Cell::new(None));
+        let open_and_fork = || {
+            let file = open(&path, 0o600, Links::Refused)?;
+            if !has_forked.replace(true) {
+                process::before_fork();
+                inherited.set(Some(file.try_clone()?));
+                process::after_fork_in_parent();
+            }
+            Ok(file)
+        };
+        let held = LockFile::try_lock(&path, open_and_fork).expect("no error").expect("free");
+        // A lock of the file that the child has would end with this.
+        inherited.take().expect("forked").unlock().expect("unlocked");
+        assert!(acquire(&path).is_none(), "it is held by a file that no child has");
+        drop(held);
     }
 }
