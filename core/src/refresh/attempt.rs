@@ -126,9 +126,6 @@ impl<'a> Attempt<'a> {
         if rejection.is_some_and(|rejection| !rejection.may_rotate(&self.turn)) {
             return Ok(Round::Done(Err(GiveUpReason::FreshTokenRejected)));
         }
-        // Writes the ledger while there is room: on a full disk, this process could not tell others
-        // later which token is spent.
-        self.turn.note(|_| {});
         let size = auth.record().to_json_pretty().expose().len() + GROWTH;
         let _ready = state.storage.ready(size).await?;
         let (turn, endpoint, token) = (&self.turn, self.endpoint, &tokens.refresh_token);

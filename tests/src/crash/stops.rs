@@ -95,11 +95,12 @@ impl Pair<'_> {
 /// While it waits for a commit lock, to see whether it can save. Its time is over when it wakes
 /// up: a request that it sent now would be cut short.
 fn before_the_request(pair: &mut Pair<'_>) -> Outcome {
-    let [refresh, commit, _] = LOCKS;
+    let [_, commit, _] = LOCKS;
     let held = File::create(pair.home.path().join(commit)).expect("opened");
     held.lock().expect("locked");
     pair.sleeper.go();
-    while !pair.home.is_locked(refresh) {
+    // The last file of the refresh lock: the time of its holder runs.
+    while !pair.home.is_locked("auth.json") {
         pause(Duration::from_millis(1));
     }
     stop(pair.sleeper.process());
