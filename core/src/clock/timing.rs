@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 
 use super::renewal::Renewal;
+use super::skew::NO_SKEW;
 use super::timekeeping::Timekeeping;
 use super::token_times::{LONGEST_LIFE, TokenTimes, is_believable};
 use crate::environment::Moment;
@@ -84,12 +85,15 @@ impl Timing {
         }
     }
 
-    /// Returns whether the token has expired since its record was stored. If it had expired before,
-    /// a refresh has brought no better token.
+    /// Returns whether the token has come to its end since its record was stored. If it had before,
+    /// a refresh has brought no better token. A skew of less than 30 s is not known, so the last
+    /// 30 s of a life belong to its end, or the last half of a short one.
     pub(crate) fn has_aged_out(&self) -> bool {
+        let margin = self.life().map_or(TimeDelta::zero(), |life| NO_SKEW.min(life / 2));
         let ahead = self.ahead.unwrap_or_default();
         let ends = self.times.expires_at.zip(self.times.stored_at);
-        self.is_expired() && ends.is_none_or(|(end, stored)| stored < end + ahead)
+        let is_at_its_end = self.is_expired() || self.left().is_some_and(|left| left <= margin);
+        is_at_its_end && ends.is_none_or(|(end, stored)| stored < end + ahead - margin)
     }
 
     /// Returns how long it is until the refresh is due. Returns zero or less if it is due, and none
@@ -333,6 +337,23 @@ mod tests {
         assert_eq!(due_in(Some(8 * DAY), Some((DAY, 0))), Some(6), "the boot clock knows better");
         assert_eq!(due_in(None, None), None);
         assert!(!Token::default().timing(Timing::is_expired));
+    }
+
+    #[test]
+    fn a_token_has_aged_out_at_its_end_unless_it_was_stored_there() {
+        for (age, left, stored, has_aged_out) in [
+            (HOUR, 31, HOUR, false),
+            (HOUR, 30, HOUR, true),
+            (2 * HOUR, -HOUR, 2 * HOUR, true),
+            (HOUR, 20, 5, false),
+            (HOUR, -20, 5, false),
+            (6, 5, 6, true),
+            (4, 5, 4, false),
+        ] {
+            let times = (Some(age), Some(left), Some(stored));
+            let token = Token { age: times.0, left: times.1, stored: times.2, ..Token::default() };
+            assert_eq!(token.timing(Timing::has_aged_out), has_aged_out, "{age} {left} {stored}");
+        }
     }
 
     #[test]
