@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, ErrorKind};
-use crate::secret::Secret;
+use crate::secret::{Fingerprint, Secret};
 
 /// The record of a login as the Codex CLI stores it in `auth.json`: `auth_mode`, `OPENAI_API_KEY`,
 /// `tokens`, `last_refresh`, and all other fields.
@@ -94,6 +94,11 @@ impl AuthDotJson {
         let mut record = Self { auth_mode, ..Self::default() };
         record.extra.set_text(field, token);
         record
+    }
+
+    /// Returns the fingerprint of the refresh token.
+    pub(crate) fn refresh_fingerprint(&self) -> Option<Fingerprint> {
+        self.tokens.as_ref().map(|tokens| tokens.refresh_token.fingerprint())
     }
 
     /// Reads a record from UTF-8 JSON. A byte order mark is skipped.

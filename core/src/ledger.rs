@@ -81,10 +81,18 @@ impl Ledger {
         let fate = match self.lineage.fate(token) {
             Some(Fate::Settled(successor)) => Knowledge::Spent { successor },
             // The process that redeemed it may have died before it saved the new tokens.
-            Some(Fate::Unsettled) => Knowledge::InDoubt,
+            Some(Fate::Unsettled(_)) => Knowledge::InDoubt,
             None => Knowledge::Nothing,
         };
         self.notes.about(token, now).or(fate)
+    }
+
+    /// Returns the successor of `token`, if it is not known to be stored.
+    pub(crate) fn unsaved_successor(&self, token: Fingerprint) -> Option<Fingerprint> {
+        match self.lineage.fate(token)? {
+            Fate::Unsettled(successor) => Some(successor),
+            Fate::Settled(_) => None,
+        }
     }
 
     /// Returns whether `token` descends from `ancestor` by noted rotations, or equals it.

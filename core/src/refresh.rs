@@ -9,6 +9,7 @@ mod decision;
 mod demand;
 mod exchange;
 mod flights;
+mod leftover;
 mod pause;
 mod recovery;
 mod refusal;

@@ -228,7 +228,7 @@ impl State {
     }
 
     fn pair_token(&self) -> Option<Fingerprint> {
-        self.memory.pair().and_then(|pair| refresh_fingerprint(&pair.record))
+        self.memory.pair().and_then(|pair| pair.record.refresh_fingerprint())
     }
 
     /// Returns how the login in `view` relates to that of `auth`.
@@ -296,7 +296,7 @@ impl State {
             return (Some(Arc::clone(&unsaved.record)), false);
         }
         let Some(stored) = &loaded.record else { return (None, false) };
-        let Some(token) = refresh_fingerprint(stored) else {
+        let Some(token) = stored.refresh_fingerprint() else {
             return (Some(Arc::clone(stored)), false);
         };
         let newer = self.newer_in_memory(seen, token);
@@ -323,7 +323,7 @@ impl State {
             return Some(Arc::clone(cached.record()));
         }
         let own = self.memory.pair()?;
-        let token = refresh_fingerprint(&own.record)?;
+        let token = own.record.refresh_fingerprint()?;
         let is_newer = token != stored && self.tokens.knows_descent(token, stored);
         let takes_its_place = is_newer || (own.is_unsaved() && token == stored);
         takes_its_place.then(|| Arc::clone(&own.record))
@@ -389,8 +389,4 @@ impl State {
 fn has_same_tokens(known: &CodexAuth, new: &CodexAuth) -> bool {
     known.access_token() == new.access_token()
         && known.refresh_fingerprint() == new.refresh_fingerprint()
-}
-
-fn refresh_fingerprint(record: &AuthDotJson) -> Option<Fingerprint> {
-    record.tokens.as_ref().map(|tokens| tokens.refresh_token.fingerprint())
 }

@@ -130,6 +130,27 @@ pub trait AuthStorage: Send + Sync + fmt::Debug {
     /// What a commit would fail with.
     fn ready(&self, size: usize) -> BoxFuture<'_, Result<Readiness>>;
 
+    /// Returns the records that other programs were about to store when they died. Called under the
+    /// refresh lock, before [`ready`](Self::ready), which may remove them. By default there are
+    /// none.
+    ///
+    /// # Errors
+    ///
+    /// `store_unavailable` if the place where they may be cannot be read.
+    fn leftovers(&self) -> BoxFuture<'_, Result<Vec<AuthDotJson>>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    /// Removes the records that [`leftovers`](Self::leftovers) returns, once their login was signed
+    /// out or replaced. Does nothing if the refresh lock is taken: its holder has removed them.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`delete`](Self::delete).
+    fn remove_leftovers(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// Takes the refresh lock if it is free. No manager redeems a token of this store without the
     /// lock. It excludes every other holder on the store, also within this process, and ends with
     /// its holder.

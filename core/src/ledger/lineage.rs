@@ -37,7 +37,7 @@ pub(super) enum Fate {
     /// Its last successor was stored.
     Settled(Fingerprint),
     /// Its last successor may be lost.
-    Unsettled,
+    Unsettled(Fingerprint),
 }
 
 impl Lineage {
@@ -69,7 +69,7 @@ impl Lineage {
         let last = self.rotations().rfind(|rotation| rotation.names(token))?;
         (last.old == token).then_some(match last.is_settled {
             true => Fate::Settled(last.new),
-            false => Fate::Unsettled,
+            false => Fate::Unsettled(last.new),
         })
     }
 

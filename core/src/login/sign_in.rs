@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::leftovers::remove_leftovers;
 use super::options::{IdTokenValidation, LoginOptions};
 use super::record::chatgpt_record;
 use super::revocation::Revocation;
@@ -114,6 +115,7 @@ impl SignIn {
         let replaced =
             replaced.filter(|_| revoke_replaced).map(|record| self.revocation.newest(&record));
         self.state.memory.forget_pair();
+        remove_leftovers(&*self.state.storage).await;
         // The login is stored, even if it cannot be read back.
         let stored =
             self.state.follow_store().await.map(|view| view.auth).unwrap_or_else(|error| {

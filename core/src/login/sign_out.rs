@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::leftovers::remove_leftovers;
 use super::revocation::Revocation;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::IdentityMatch;
@@ -95,6 +96,7 @@ impl SignOut {
 
     async fn logged_out(&self, outcome: LogoutOutcome) -> Result<LogoutOutcome> {
         self.state.memory.forget_pair();
+        remove_leftovers(&*self.state.storage).await;
         match self.state.follow_store().await {
             Err(error) if !outcome.removed => return Err(error),
             // The login is removed, even if the store cannot be read now.

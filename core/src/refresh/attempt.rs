@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::decision::GiveUpReason;
 use super::demand::{Demand, Outcome, Purpose};
 use super::exchange::{Answer, Exchange};
+use super::leftover::save_leftover;
 use super::refusal::{believe, has_winner};
 use super::rejection::Rejection;
 use super::reply::Reply;
@@ -72,6 +73,9 @@ impl<'a> Attempt<'a> {
                 Look::Redeem(auth) => auth,
             };
             let known = self.turn.about(&auth);
+            if known == Knowledge::InDoubt && save_leftover(&self.turn, &auth).await? {
+                continue;
+            }
             match known {
                 Knowledge::Refused(reason) => return Err(reason.into_error()),
                 Knowledge::RestUntil { until, .. } => {
@@ -129,7 +133,7 @@ impl<'a> Attempt<'a> {
         let size = auth.record().to_json_pretty().expose().len() + GROWTH;
         let _ready = state.storage.ready(size).await?;
         let (turn, endpoint, token) = (&self.turn, self.endpoint, &tokens.refresh_token);
-        let exchange = Exchange { turn, endpoint, auth, token };
+        let exchange = Exchange { turn, demand: self.demand, endpoint, auth, token };
         match exchange.run(known == Knowledge::InDoubt).await? {
             Answer::Granted(grant, asked_at) => {
                 state.counters.redemptions.count();

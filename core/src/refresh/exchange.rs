@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use tracing::field::Empty;
 use tracing::info_span;
 
+use super::demand::Demand;
 use super::turn::Turn;
 use crate::clock::Skew;
 use crate::environment::Moment;
@@ -40,7 +41,7 @@ pub(super) enum Answer {
     Refused(RefusalReason),
     /// No request got a clear answer, and the token rests.
     PutOff(Error),
-    /// The store holds another refresh token by now.
+    /// The store has what was demanded by now, or another refresh token.
     Superseded,
 }
 
@@ -78,6 +79,7 @@ impl Tally {
 /// The requests of one turn with one token.
 pub(super) struct Exchange<'a> {
     pub(super) turn: &'a Turn<'a>,
+    pub(super) demand: &'a Demand,
     pub(super) endpoint: &'a dyn TokenEndpoint,
     /// The login whose refresh token is redeemed.
     pub(super) auth: &'a CodexAuth,
@@ -129,6 +131,10 @@ impl Exchange<'_> {
                     no_answer
                 }
             };
+            if self.is_needless() {
+                self.turn.share_time();
+                return Ok(Answer::Superseded);
+            }
             let environment = &self.turn.state.environment;
             let jitter = || environment.jitter(tally.longest_pause());
             let pause = no_answer.retry_after.unwrap_or_else(jitter);
@@ -149,6 +155,12 @@ impl Exchange<'_> {
         let reply = traced(span, self.endpoint.redeem(self.token, self.timeout())).await;
         self.measure_skew(&reply, sent);
         reply.redemption
+    }
+
+    /// Returns whether the stored access token meets the demand: a reply without tokens may have
+    /// shown that the clock is wrong, and the token good.
+    fn is_needless(&self) -> bool {
+        self.demand.is_met_by(self.auth, self.turn.state)
     }
 
     /// Measures the skew by `reply`, which tells the server's time whatever else it says. The next

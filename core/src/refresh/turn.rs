@@ -58,6 +58,11 @@ impl<'a> Turn<'a> {
         self.state.tokens.note(&*self.lock, change);
     }
 
+    /// Tells other processes what this manager knows of time.
+    pub(super) fn share_time(&self) {
+        self.state.tokens.note_for_others(&*self.lock, |_| {});
+    }
+
     /// Reads the store and returns whether it holds another refresh token than that of `auth` by
     /// now, or none.
     pub(super) async fn has_changed(&self, auth: &CodexAuth) -> Result<bool> {

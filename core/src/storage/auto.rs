@@ -296,6 +296,14 @@ impl AuthStorage for AutoStorage {
         Box::pin(self.prove_ready(size))
     }
 
+    fn leftovers(&self) -> BoxFuture<'_, Result<Vec<AuthDotJson>>> {
+        self.file.leftovers()
+    }
+
+    fn remove_leftovers(&self) -> BoxFuture<'_, Result<()>> {
+        self.file.remove_leftovers()
+    }
+
     fn try_lock(&self) -> BoxFuture<'_, Result<Option<Box<dyn RefreshLock>>>> {
         Box::pin(async {
             let lock = self.home.try_lock_with_auth_json().await?;

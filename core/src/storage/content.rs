@@ -36,6 +36,12 @@ pub(super) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>> {
     }
 }
 
+/// Returns the content of a file that a program of this crate has left at `path`, unless another
+/// user may have put something else there.
+pub(super) fn read_own(path: &Path) -> Option<Zeroizing<Vec<u8>>> {
+    plain_file::read(path, LARGEST, Links::Refused).ok()
+}
+
 /// The version that a file which holds `bytes` has.
 pub(super) fn version_of(bytes: &[u8]) -> Version {
     Version::named(&Fingerprint::of(bytes).to_string())

@@ -121,6 +121,11 @@ impl FileStorage {
         removed.await
     }
 
+    async fn clean_up(&self) -> Result<()> {
+        let Some(_lock) = self.try_lock().await? else { return Ok(()) };
+        self.home().clean_up(self.home().commit_locks_alone().await?).await
+    }
+
     async fn prove_ready(&self, size: usize) -> Result<Readiness> {
         let target = self.home().target_for_write().await?;
         let locks = self.home().commit_locks(&target).await?;
@@ -168,6 +173,14 @@ impl AuthStorage for FileStorage {
 
     fn ready(&self, size: usize) -> BoxFuture<'_, Result<Readiness>> {
         Box::pin(self.prove_ready(size))
+    }
+
+    fn leftovers(&self) -> BoxFuture<'_, Result<Vec<AuthDotJson>>> {
+        Box::pin(self.make(AuthFile::leftovers))
+    }
+
+    fn remove_leftovers(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(self.clean_up())
     }
 
     fn try_lock(&self) -> BoxFuture<'_, Result<Option<Box<dyn RefreshLock>>>> {

@@ -2,8 +2,9 @@
 //! their names where a program died before it was done.
 
 use std::ffi::OsStr;
+use std::fs::DirEntry;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tempfile::{Builder, NamedTempFile};
 
@@ -30,16 +31,21 @@ pub(crate) fn is_name(name: &OsStr) -> bool {
     })
 }
 
+/// Returns the paths of all temp files in `folder`.
+pub(super) fn all(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_one = |entry: &DirEntry| {
+        entry.file_type().is_ok_and(|kind| kind.is_file()) && is_name(&entry.file_name())
+    };
+    entries.filter(is_one).map(|entry| entry.path())
+}
+
 /// Removes all temp files in `folder`. Only for a holder of the refresh lock and the commit locks:
 /// no other living program has one then that it cannot do without.
 pub(crate) fn remove_all(folder: &Path) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
-        if is_file && is_name(&entry.file_name()) {
-            // One that cannot be removed does no harm.
-            std::fs::remove_file(entry.path()).unwrap_or_default();
-        }
+    for path in all(folder) {
+        // One that cannot be removed does no harm.
+        std::fs::remove_file(path).unwrap_or_default();
     }
 }
 

@@ -61,6 +61,8 @@ pub(super) struct Pair {
     pub(super) refresh: String,
     pub(super) access: String,
     pub(super) id: String,
+    /// When the client asked for it; when it was issued where no token was redeemed for it.
+    pub(super) asked: Duration,
     pub(super) issued: Duration,
     pub(super) expires: Duration,
     /// The API refuses the access token before it expires.
@@ -183,12 +185,18 @@ impl Ledger {
     }
 
     /// Whether nobody has a reason to replace the access token of `pair` yet: it is neither
-    /// rejected nor due. Where clocks differ, slow replies tell how much to some seconds only.
+    /// rejected nor due. Its life is reckoned from the moment at which it was asked for.
     pub(super) fn is_fresh(&self, pair: PairId, now: Duration) -> bool {
         let known = &self.pairs[pair];
         let life = known.expires - known.issued;
-        let slack = Duration::from_secs(if self.ahead == 0 { 2 } else { 20 });
-        let window = Duration::from_secs(600).min(life / 2) + slack;
+        let waited = known.issued.saturating_sub(known.asked);
+        let window = Duration::from_secs(600).min(life / 2) + self.precision() + waited;
         !known.is_rejected && !known.is_killed && now < known.expires.saturating_sub(window)
+    }
+
+    /// How well a manager can know what time it is at the issuer: where clocks differ, slow replies
+    /// tell how much to some seconds only.
+    pub(super) fn precision(&self) -> Duration {
+        Duration::from_secs(if self.ahead == 0 { 2 } else { 20 })
     }
 }

@@ -160,6 +160,7 @@ pub(super) fn mint(
         refresh: kept.unwrap_or_else(|| format!("rt-{number}")),
         access: jwt(&access),
         id: jwt(&claims),
+        asked: issued,
         issued,
         expires,
         is_killed: false,

@@ -269,6 +269,7 @@ impl State {
             let times = (now, self.life);
             let next = mint(&mut self.ledger, family, Some(pair), times, self.manners.rotates);
             self.ledger.pairs[next].granted_to = Some(request.by);
+            self.ledger.pairs[next].asked = request.at;
             if self.manners.rotates {
                 self.ledger.pairs[pair].spent =
                     Some(Spent { at: now, by: request.by, successor: next });

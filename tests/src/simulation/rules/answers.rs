@@ -15,8 +15,12 @@ const WINNER_WAIT: Duration = Duration::from_millis(4900);
 /// No wait for one answer takes longer: the lock timeout, the deadline, and what a save may wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(60 + 45 + 25);
 
-/// Rotations in a row after which young tokens may be given up.
+/// Rotations in a row after which rejected tokens may be given up.
 const BURST: usize = 4;
+
+/// The part of a token's life in which one more rotation is allowed, and the least of that time.
+const LIFE_SHARE: u32 = 8;
+const SHORTEST_REFILL: Duration = Duration::from_secs(60);
 
 impl State {
     /// A snapshot that a caller gets in the place of `about`'s is one of the same login.
@@ -110,8 +114,8 @@ impl State {
                 self.check_patience(process, code);
             }
             "fresh_token_rejected" => {
-                let rotations = self.recent_rotations();
-                self.check(rotations >= BURST, |_| format!("{code} after {rotations} rotations"));
+                let is_due = self.has_used_up_its_rotations();
+                self.check(is_due, |state| format!("{code} after {:?}", state.rotations));
             }
             "store_corrupt" => {
                 let is_whole = self.disk.content().is_none_or(|content| content.parsed.is_ok());
@@ -132,7 +136,8 @@ impl State {
         let Some(about) = auth.and_then(|auth| self.about(auth)) else { return };
         let member = self.members.get(&process).filter(|member| member.life == life);
         let is_known = member.is_some_and(|member| member.rejected.contains(&about.pair));
-        let is_expired = self.ledger.pairs[about.pair].expires + LAG * 2 < self.now()
+        let is_expired = self.ledger.pairs[about.pair].expires + self.ledger.precision()
+            < self.now()
             && self.knows_time(process);
         let is_long = self.changed + LAG < self.now() && !self.is_dazed(process);
         self.check(!((is_known || is_expired) && is_long), |_| {
@@ -178,7 +183,7 @@ impl State {
         let Some(pair) = pair.filter(|_| !self.manner(process).only_adopts) else { return };
         // What has ended before it arrived looks like the token of a clock that is behind.
         let known = &self.ledger.pairs[pair];
-        let is_expired = known.expires + LAG * 2 < now
+        let is_expired = known.expires + self.ledger.precision() < now
             && known.delivered.1 < known.expires
             && self.knows_time(process)
             && !self.is_dazed(process);
@@ -231,8 +236,13 @@ impl State {
         self.check(!is_soon, |_| format!("process {process} was told {code} of {stored} too soon"));
     }
 
-    fn recent_rotations(&self) -> usize {
-        let recent = |at: &&Duration| **at + Duration::from_secs(300) > self.now();
-        self.rotations.iter().rev().take_while(recent).count()
+    /// Whether there were more of the last rotations, however many one looks at, than a burst and
+    /// what was allowed since the first of them.
+    fn has_used_up_its_rotations(&self) -> bool {
+        let refill = (self.life / LIFE_SHARE).max(SHORTEST_REFILL);
+        let since = |at: &Duration| (self.now() - *at).as_secs_f64() / refill.as_secs_f64();
+        let last = self.rotations.iter().rev().zip(1..);
+        last.skip(BURST - 1)
+            .any(|(first, count)| f64::from(count) > BURST as f64 - 1.0 + since(first))
     }
 }
