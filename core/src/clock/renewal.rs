@@ -3,7 +3,6 @@
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-use super::skew::NO_SKEW;
 use super::token_times::{TokenTimes, is_believable};
 use crate::environment::Moment;
 use crate::secret::Fingerprint;
@@ -29,12 +28,9 @@ impl Renewal {
         let claimed = times.claimed_life().filter(is_believable);
         let left = times.expires_at.map(|end| ahead.unwrap_or_default() - now.after(end));
         let left = left.filter(is_believable);
-        let is_right = |claimed: &TimeDelta| {
-            // A server may hand out a token that it has issued before.
-            let is_less = left.is_some_and(|left| (*claimed - left).abs() > NO_SKEW);
-            ahead.is_none() || !is_less
-        };
-        let life = claimed.filter(is_right).or(left);
+        // A server may hand out a token that it has issued before.
+        let is_less = |claimed: TimeDelta| left.filter(|left| ahead.is_some() && *left < claimed);
+        let life = claimed.map(|claimed| is_less(claimed).unwrap_or(claimed)).or(left);
         Self { access_token, at: *now, life: life.map(|life| life.num_milliseconds()) }
     }
 
