@@ -107,9 +107,13 @@ impl State {
 
     /// Whether the manager of `process` knows what time it is, by its clock or by a reply.
     fn knows_time(&self, process: ProcessId) -> bool {
+        self.ledger.ahead == 0 || self.has_heard(process)
+    }
+
+    /// Whether a reply has told the manager of `process` what time it is.
+    fn has_heard(&self, process: ProcessId) -> bool {
         let member = self.members.get(&process);
-        let has_heard = member.is_some_and(|member| member.has_heard == Some(member.life));
-        self.ledger.ahead == 0 || has_heard
+        member.is_some_and(|member| member.has_heard == Some(member.life))
     }
 
     fn life_of(&self, process: ProcessId) -> Option<u32> {

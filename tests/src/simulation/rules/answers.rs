@@ -18,6 +18,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60 + 45 + 25);
 /// Rotations in a row after which rejected tokens may be given up.
 const BURST: usize = 4;
 
+/// How long a token of another program is used whatever the clock says that was not measured.
+const JUST_STORED: Duration = Duration::from_secs(62);
+
 /// The part of a token's life in which one more rotation is allowed, and the least of that time.
 const LIFE_SHARE: u32 = 8;
 const SHORTEST_REFILL: Duration = Duration::from_secs(60);
@@ -136,9 +139,7 @@ impl State {
         let Some(about) = auth.and_then(|auth| self.about(auth)) else { return };
         let member = self.members.get(&process).filter(|member| member.life == life);
         let is_known = member.is_some_and(|member| member.rejected.contains(&about.pair));
-        let is_expired = self.ledger.pairs[about.pair].expires + self.ledger.precision()
-            < self.now()
-            && self.knows_time(process);
+        let is_expired = self.is_known_to_be_expired(process, about.pair);
         let is_long = self.changed + LAG < self.now() && !self.is_dazed(process);
         self.check(!((is_known || is_expired) && is_long), |_| {
             format!("process {process} is to retry with pair {}, which is no good", about.pair)
@@ -178,14 +179,12 @@ impl State {
         process: ProcessId,
         auth: Option<&CodexAuth>,
     ) {
-        let now = self.now();
         let pair = auth.and_then(|auth| self.ledger.by_access(auth.access_token()?.expose()));
         let Some(pair) = pair.filter(|_| !self.manner(process).only_adopts) else { return };
         // What has ended before it arrived looks like the token of a clock that is behind.
         let known = &self.ledger.pairs[pair];
-        let is_expired = known.expires + self.ledger.precision() < now
-            && known.delivered.1 < known.expires
-            && self.knows_time(process)
+        let is_expired = known.delivered.1 < known.expires
+            && self.is_known_to_be_expired(process, pair)
             && !self.is_dazed(process);
         self.check(!is_expired, |_| format!("process {process} got the expired pair {pair}"));
     }
@@ -234,6 +233,15 @@ impl State {
         let Some(first) = self.ledger.pairs[stored].refusals.first().copied() else { return };
         let is_soon = first.heard_at + WINNER_WAIT > self.now();
         self.check(!is_soon, |_| format!("process {process} was told {code} of {stored} too soon"));
+    }
+
+    /// Whether the manager of `process` knows that the access token of `pair` has expired: by a clock
+    /// that it has measured, or by one that it must trust since the token was stored a while ago.
+    fn is_known_to_be_expired(&self, process: ProcessId, pair: PairId) -> bool {
+        let (known, now) = (&self.ledger.pairs[pair], self.now());
+        let is_old = known.stored.is_some_and(|at| at + JUST_STORED < now);
+        let trusts_clock = self.has_heard(process) || (self.knows_time(process) && is_old);
+        known.expires + self.ledger.precision() < now && trusts_clock
     }
 
     /// Whether there were more of the last rotations, however many one looks at, than a burst and
