@@ -1,4 +1,5 @@
-//! Replacing the record: a private temp file beside it, synced, renamed over it.
+//! Replacing the record: a private temp file beside it, synced, renamed over it. The record is where
+//! [`Target`] has found it, behind any link, so links stay as they are.
 
 use std::fs::File;
 use std::io::{self, Seek, Write};
