@@ -115,11 +115,10 @@ impl SignIn {
             replaced.filter(|_| revoke_replaced).map(|record| self.revocation.newest(&record));
         self.state.memory.forget_pair();
         // The login is stored, even if it cannot be read back.
-        let stored =
-            self.state.follow_store().await.map(|view| view.auth).unwrap_or_else(|error| {
-                tracing::warn!(%error, "the new login is stored, but cannot be read back");
-                self.state.publish(&self.state.current.seen(), auth.record())
-            });
+        let stored = self.state.reload().await.map(|view| view.auth).unwrap_or_else(|error| {
+            tracing::warn!(%error, "the new login is stored, but cannot be read back");
+            self.state.publish(&self.state.current.seen(), auth.record())
+        });
         self.state.announce(Event::LoggedIn);
         if let Some(replaced) = replaced {
             self.revocation.revoke(&replaced).await;

@@ -48,7 +48,7 @@ impl Replacement {
             Some(existing) => existing.clone(),
             None => target.folder.metadata()?,
         };
-        ownership::follow(temp.as_file(), &model)?;
+        ownership::copy(temp.as_file(), &model)?;
         keep_stricter_mode(temp.as_file(), &model)?;
         Ok(Self { temp, process: ProcessId::current() })
     }
