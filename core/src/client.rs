@@ -1,4 +1,5 @@
-//! The HTTP client of `reqwest`, whose requests are authorized and recover from 401.
+//! The HTTP client of `reqwest`, whose requests are authorized and recover from 401. By which rules,
+//! [`AuthManager::authorize`] says, as for every HTTP client.
 
 #[cfg(feature = "reqwest-middleware")]
 mod middleware;

@@ -1,4 +1,5 @@
-//! The public interface that most programs use. It makes no decisions of its own.
+//! The public interface that most programs use. It decides nothing about the login itself; which
+//! requests get the credential, and which are sent again, `authorization` decides.
 
 mod auth_manager;
 mod authorization;

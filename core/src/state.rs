@@ -123,7 +123,7 @@ impl State {
     /// Reads the store and publishes the login that it holds. If another thread has published a
     /// snapshot meanwhile, that snapshot stays and the store is read again. If the store cannot be
     /// read while new tokens are not saved yet, the snapshot in memory counts.
-    pub(crate) async fn follow_store(&self) -> Result<View> {
+    pub(crate) async fn reload(&self) -> Result<View> {
         for _ in 0..MOST_READS {
             let seen = self.current.seen();
             let loaded = self.reader.load().await;

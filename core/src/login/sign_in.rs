@@ -117,11 +117,10 @@ impl SignIn {
         self.state.memory.forget_pair();
         remove_leftovers(&*self.state.storage).await;
         // The login is stored, even if it cannot be read back.
-        let stored =
-            self.state.follow_store().await.map(|view| view.auth).unwrap_or_else(|error| {
-                tracing::warn!(%error, "the new login is stored, but cannot be read back");
-                self.state.publish(&self.state.current.seen(), auth.record())
-            });
+        let stored = self.state.reload().await.map(|view| view.auth).unwrap_or_else(|error| {
+            tracing::warn!(%error, "the new login is stored, but cannot be read back");
+            self.state.publish(&self.state.current.seen(), auth.record())
+        });
         self.state.announce(Event::LoggedIn);
         if let Some(replaced) = replaced {
             self.revocation.revoke(&replaced).await;

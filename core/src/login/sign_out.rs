@@ -97,7 +97,7 @@ impl SignOut {
     async fn logged_out(&self, outcome: LogoutOutcome) -> Result<LogoutOutcome> {
         self.state.memory.forget_pair();
         remove_leftovers(&*self.state.storage).await;
-        match self.state.follow_store().await {
+        match self.state.reload().await {
             Err(error) if !outcome.removed => return Err(error),
             // The login is removed, even if the store cannot be read now.
             Err(error) => tracing::warn!(%error, "the store cannot be read after a logout"),

@@ -159,7 +159,7 @@ impl AuthManager {
     ///
     /// `store_corrupt`, `store_unavailable`. The snapshot in memory then stays.
     pub async fn reload(&self) -> Result<bool> {
-        Ok(self.parts.state.follow_store().await?.changed)
+        Ok(self.parts.state.reload().await?.changed)
     }
 
     /// Reads the store and returns how the stored login relates to `auth`.

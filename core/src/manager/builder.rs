@@ -168,7 +168,7 @@ impl AuthManagerBuilder {
     /// `invalid_option`, `store_corrupt`, `store_unavailable`. A store without a login is no error.
     pub async fn build(self) -> Result<AuthManager> {
         let manager = self.assemble()?;
-        manager.parts.state.follow_store().await?;
+        manager.parts.state.reload().await?;
         Ok(manager)
     }
 

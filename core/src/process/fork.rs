@@ -1,8 +1,9 @@
 //! Makes forks safe.
 //!
 //! A fork waits until no thread is setting something up for the whole process: a child that
-//! inherited a half-done set-up would wait for its end for ever. A forked child closes the files
-//! that it has inherited.
+//! inherited a half-done set-up would wait for its end for ever. A fork waits for no lock on a file:
+//! a forked child closes the locked files that it has inherited, and a lock that was taken during a
+//! fork is taken again (`storage/lock_file.rs`).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;

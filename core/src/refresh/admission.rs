@@ -78,7 +78,7 @@ async fn heed_others(state: &State, view: &View, since: DateTime<Utc>) -> Result
         Knowledge::RestUntil { until, noted_at } if noted_at > since => not_yet(until - now),
         _ => return Ok(()),
     };
-    let stored = state.follow_store().await?.auth;
+    let stored = state.reload().await?.auth;
     let token = stored.as_ref().and_then(CodexAuth::refresh_fingerprint);
     if token == auth.refresh_fingerprint() { Err(error) } else { Ok(()) }
 }
@@ -91,7 +91,7 @@ pub(super) async fn await_rotation(state: &State, demand: &Demand) -> Result<Out
     let mut watch = state.watch();
     let mut is_last = false;
     loop {
-        let view = state.follow_store().await?;
+        let view = state.reload().await?;
         if let Some(outcome) = demand.answer_in(&view, state) {
             return Ok(outcome);
         }
@@ -104,7 +104,7 @@ pub(super) async fn await_rotation(state: &State, demand: &Demand) -> Result<Out
 
 /// Reads the store. If the stored refresh token is spent, this stores its successor again.
 async fn look(state: &State) -> Result<View> {
-    let view = state.follow_store().await?;
+    let view = state.reload().await?;
     if let Err(error) = repair(state, &view).await {
         tracing::debug!(%error, "a spent refresh token stays in the store for now");
     }

@@ -97,7 +97,7 @@ impl<'a> Attempt<'a> {
                 Round::Again => {}
                 Round::Unsaved => {
                     unsaved.keep(self.turn.lock).await;
-                    let view = state.follow_store().await?;
+                    let view = state.reload().await?;
                     let outcome = self.demand.answer_in(&view, state);
                     return Ok(outcome.unwrap_or_else(|| view.auth.ok_or(GiveUpReason::LoggedOut)));
                 }
@@ -108,7 +108,7 @@ impl<'a> Attempt<'a> {
     /// Reads the store for an answer without a redemption. If the stored refresh token is spent,
     /// this stores its successor again first.
     async fn look(&self) -> Result<Look> {
-        let view = self.turn.state.follow_store().await?;
+        let view = self.turn.state.reload().await?;
         repair(self.turn.state, &view).await?;
         if let Some(outcome) = self.demand.answer_in(&view, self.turn.state) {
             return Ok(Look::Answered(outcome));

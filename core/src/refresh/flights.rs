@@ -83,7 +83,7 @@ impl Refresh {
     /// Reads the store and returns how the stored login relates to `auth`. If the stored refresh
     /// token is spent, this starts a repair.
     pub(crate) async fn sync(self: &Arc<Self>, auth: &CodexAuth) -> Result<(View, SyncOutcome)> {
-        let view = self.state.follow_store().await?;
+        let view = self.state.reload().await?;
         if view.is_spent && self.state.options.may_refresh() {
             self.start_repair(auth)?;
         }

@@ -66,7 +66,7 @@ impl<'a> Turn<'a> {
     /// Reads the store and returns whether it holds another refresh token than that of `auth` by
     /// now, or none.
     pub(super) async fn has_changed(&self, auth: &CodexAuth) -> Result<bool> {
-        let found = self.state.follow_store().await?.auth;
+        let found = self.state.reload().await?.auth;
         let token = found.as_ref().and_then(CodexAuth::refresh_fingerprint);
         Ok(token != auth.refresh_fingerprint())
     }

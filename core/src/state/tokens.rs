@@ -1,5 +1,6 @@
-//! What is known of refresh tokens: this manager's ledger in memory, and the stored ledger, which
-//! the holders of the refresh lock write for each other.
+//! What is known of refresh tokens, and of time: this manager's ledger in memory, and the stored
+//! ledger, which the holders of the refresh lock write for each other. The tokens themselves are in
+//! `current.rs` and `memory.rs`.
 //!
 //! The ledger in memory is an immutable value behind an atomic pointer, so a forked child inherits
 //! it without a lock.

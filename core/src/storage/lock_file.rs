@@ -127,7 +127,7 @@ fn create(path: &Path, mode: u32) -> io::Result<File> {
     let file = options.open(path)?;
     if let Some(folder) = path.parent() {
         // Best effort: the lock works for this process either way.
-        ownership::follow(&file, &folder.metadata()?).unwrap_or_default();
+        ownership::copy(&file, &folder.metadata()?).unwrap_or_default();
     }
     Ok(file)
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 ///
 /// Where they differ and this process may not change them.
 #[cfg(unix)]
-pub(crate) fn follow(file: &File, model: &Metadata) -> io::Result<()> {
+pub(crate) fn copy(file: &File, model: &Metadata) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, fchown};
 
     let own = file.metadata()?;
@@ -24,7 +24,7 @@ pub(crate) fn follow(file: &File, model: &Metadata) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-pub(crate) fn follow(_file: &File, _model: &Metadata) -> io::Result<()> {
+pub(crate) fn copy(_file: &File, _model: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     match builder.create(folder) {
-        Ok(()) if cfg!(unix) => follow(&File::open(folder)?, &parent.metadata()?),
+        Ok(()) if cfg!(unix) => copy(&File::open(folder)?, &parent.metadata()?),
         // Another program was faster.
         Err(_) if folder.is_dir() => Ok(()),
         made => made,

@@ -1,4 +1,5 @@
-//! Replacing the record: a private temp file beside it, synced, renamed over it.
+//! Replacing the record: a private temp file beside it, synced, renamed over it. The record is where
+//! [`Target`] has found it, behind any link, so links stay as they are.
 
 use std::fs::File;
 use std::io::{self, Seek, Write};
@@ -47,7 +48,7 @@ impl Replacement {
             Some(existing) => existing.clone(),
             None => target.folder.metadata()?,
         };
-        ownership::follow(temp.as_file(), &model)?;
+        ownership::copy(temp.as_file(), &model)?;
         keep_stricter_mode(temp.as_file(), &model)?;
         Ok(Self { temp, process: ProcessId::current() })
     }

@@ -62,7 +62,7 @@ async fn follow(state: &State, signal: &Arc<Signal>) {
 
 /// Reads the store and returns whether the snapshot in memory now follows it.
 async fn is_followed(state: &State) -> bool {
-    let view = state.follow_store().await;
+    let view = state.reload().await;
     view.inspect_err(|error| tracing::debug!(%error, "the store is read again later")).is_ok()
 }
 

@@ -63,7 +63,7 @@ impl Fresh {
     pub(crate) async fn auth(&self) -> Result<Option<CodexAuth>> {
         let current = &self.state.current;
         if current.auth().is_none() {
-            self.state.follow_store().await?;
+            self.state.reload().await?;
         }
         // One round for the login in memory, and one for each that replaces it meanwhile.
         for _ in 0..3 {

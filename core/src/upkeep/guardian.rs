@@ -70,7 +70,7 @@ impl Guardian {
     /// Follows the store, and refreshes its login if that is due. Returns how long to wait until
     /// the next look.
     async fn look_after(&mut self) -> Duration {
-        let view = match self.state.follow_store().await {
+        let view = match self.state.reload().await {
             Ok(view) => view,
             Err(error) => {
                 tracing::debug!(%error, "the store cannot be read for now");

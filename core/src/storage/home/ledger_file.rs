@@ -50,7 +50,7 @@ impl LedgerFile {
     fn replace(&self, bytes: &[u8]) -> io::Result<()> {
         let mut temp = temp_file::create(&self.folder)?;
         // Best effort: what its next reader may not read is empty to it.
-        ownership::follow(temp.as_file(), &self.folder.metadata()?).unwrap_or_default();
+        ownership::copy(temp.as_file(), &self.folder.metadata()?).unwrap_or_default();
         temp.write_all(bytes)?;
         temp.as_file().sync_all()?;
         temp.persist(self.folder.join(NAME))?;
