@@ -60,7 +60,7 @@ impl KillAt<'_> {
         let mut heir = self.home.start(self.next);
         heir.go();
         let kill = Kill { answers: vec![heir.answer()], fate, first: self.home.first_token() };
-        let is_excepted = self.step.loses(self.signal) && self.home.server() != Server::GrantsAgain;
+        let is_excepted = self.step.has_unsaved_reply && self.home.server() != Server::GrantsAgain;
         match kill.is_excepted() {
             Ok(found) if found == is_excepted => row.excepted += u64::from(found),
             found => row.lost.push(who(format!("{found:?}, should be {is_excepted}: {kill:?}"))),

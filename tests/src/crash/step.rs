@@ -14,8 +14,9 @@ use crate::contender::{Contender, Language};
 pub(super) struct Step {
     pub(super) name: &'static str,
     at: At,
-    /// Whether what the token was redeemed for is lost with a program that dies here.
-    has_unsaved_reply: bool,
+    /// Whether the login is lost with a program that dies here, unless the server grants a spent
+    /// token again.
+    pub(super) has_unsaved_reply: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -38,9 +39,9 @@ pub(super) const STEPS: &[Step] = &[
     Step { name: "request sent", at: At::Held("arrival"), has_unsaved_reply: true },
     Step { name: "token spent", at: At::Held("reply"), has_unsaved_reply: true },
     step("reply received", "fsync", 4, ".tmp>", true),
-    step("temp file written", "fsync", 6, ".tmp>", true),
-    step("about to take the commit locks", "flock", 7, "auth.lock>, LOCK_EX", true),
-    step("before the rename", "renameat2", 1, "auth.json\"", true),
+    step("temp file written", "fsync", 6, ".tmp>", false),
+    step("about to take the commit locks", "flock", 7, "auth.lock>, LOCK_EX", false),
+    step("before the rename", "renameat2", 1, "auth.json\"", false),
     step("after the rename", "unlink", 1, ".tmp\"", false),
     step("saved, holding all locks", "flock", 9, "auth.json.lock>, LOCK_UN", false),
     step("saved, before the folder is synced", "fsync", 7, "", false),
@@ -59,13 +60,6 @@ const fn step(
 }
 
 impl Step {
-    /// Whether the login is lost with a program that `signal` ends here, unless the server grants
-    /// a spent token again.
-    pub(super) fn loses(&self, signal: Signal) -> bool {
-        let is_rename = matches!(self.at, At::Call(Call { name: "renameat2", .. }));
-        self.has_unsaved_reply && !(is_rename && signal == Signal::Term)
-    }
-
     /// Ends a contender at this step. The error says that it did not end there.
     pub(super) fn end(
         &self,

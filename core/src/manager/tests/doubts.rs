@@ -159,10 +159,19 @@ type Death = fn(&World);
 
 #[tokio::test(start_paused = true)]
 async fn g8_a_death_at_any_step_of_a_redemption_costs_no_more_than_its_reply() {
-    let deaths: [(Death, &str, bool); 4] = [
+    let deaths: [(Death, &str, bool); 6] = [
         (|world| world.issuer.fail_with([Fault::Swallowed]), "in doubt", false),
         (|world| world.issuer.set_latency(Duration::from_secs(3600)), "request sent", true),
+        (die_at_the_second_note, "in memory, not noted", true),
         (|world| hang_commits(world, 0, true), "rotated, unsaved", true),
+        (
+            |world| {
+                world.store.leaves_records.store(true, Ordering::SeqCst);
+                hang_commits(world, 0, true);
+            },
+            "in a temp file",
+            false,
+        ),
         (|world| hang_commits(world, 1, true), "saved, not settled", false),
     ];
     for (death, step, is_reply_lost) in deaths {
@@ -188,8 +197,39 @@ async fn g8_a_death_at_any_step_of_a_redemption_costs_no_more_than_its_reply() {
             }
             assert_eq!(outcome.expect("recovered"), RETRY, "{context}");
             assert_good(&world, &heir, &context);
+            let requests = 1 + usize::from(is_reply_lost);
+            assert_eq!(world.issuer.requests().0, requests, "{context}");
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn g1_what_a_process_left_is_saved_only_if_it_is_the_successor_of_the_stored_token() {
+    let world = World::new();
+    let (victim, heir) = (world.manager().await, world.manager().await);
+    let auth = victim.auth().expect("signed in");
+    world.store.leaves_records.store(true, Ordering::SeqCst);
+    hang_commits(&world, 0, true);
+    let _dead = start_recovery(&victim, &auth);
+    world.pass(Duration::from_secs(1)).await;
+    world.store.kill_holder();
+    hang_commits(&world, 0, false);
+    *world.store.left.lock().expect("no panic") = Some(world.issuer.login("acct-a"));
+    let error = recover(&heir, &auth).await.expect_err("the reply is lost");
+    assert_eq!(error.reason(), Some("outcome_unknown"));
+    assert_eq!(world.stored().as_deref(), Some(refresh_token(&auth)));
+}
+
+/// Has the process die before its second note, that the token is rotated, is written.
+fn die_at_the_second_note(world: &World) {
+    hang_commits(world, 0, true);
+    let (store, mut notes) = (Arc::clone(&world.store), 0);
+    world.store.on_note(move |_| {
+        notes += 1;
+        if notes == 2 {
+            store.kill_holder();
+        }
+    });
 }
 
 fn hang_commits(world: &World, part: usize, is_on: bool) {

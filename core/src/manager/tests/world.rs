@@ -156,6 +156,9 @@ pub(super) struct FaultyStore {
     pub(super) failing_notes: Arc<AtomicBool>,
     /// The commits of whoever comes to them from now on never end: before they write, or after.
     pub(super) hanging_commits: [AtomicBool; 2],
+    /// Whether a commit leaves its record beside the stored one before it hangs.
+    pub(super) leaves_records: AtomicBool,
+    pub(super) left: Mutex<Option<AuthDotJson>>,
     holder: Held,
     hears_notes: Arc<Listener>,
 }
@@ -238,6 +241,9 @@ impl AuthStorage for FaultyStore {
         self.commits.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move {
             self.commit_takes.wait(0).await;
+            if self.leaves_records.load(Ordering::SeqCst) {
+                *self.left.lock().expect("no panic") = Some(record.clone());
+            }
             self.may_hang(0).await;
             take_failure(&self.failing_commits)?;
             let swap = self.memory.commit(expected, record).await;
@@ -259,6 +265,11 @@ impl AuthStorage for FaultyStore {
             self.ready_takes.wait(1).await;
             ready
         })
+    }
+
+    fn leftovers(&self) -> BoxFuture<'_, Result<Vec<AuthDotJson>>> {
+        let left = self.left.lock().expect("no panic").clone();
+        Box::pin(async { Ok(left.into_iter().collect()) })
     }
 
     fn try_lock(&self) -> BoxFuture<'_, Result<Option<Box<dyn RefreshLock>>>> {
