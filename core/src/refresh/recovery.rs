@@ -89,10 +89,10 @@ impl Refresh {
         let Some(rejected) = auth.access_fingerprint() else {
             return Ok(Err(GiveUpReason::NotRefreshable));
         };
+        self.state.memory.reject(rejected);
         if progress.refreshed.load(Ordering::SeqCst) {
             return Ok(Err(GiveUpReason::Exhausted));
         }
-        self.state.memory.reject(rejected);
         let demand = Demand { auth: auth.clone(), purpose: Purpose::Rejected };
         if !progress.synced.load(Ordering::SeqCst) {
             let (view, _) = self.sync(auth).await?;

@@ -154,6 +154,20 @@ async fn a_token_that_was_to_be_replaced_is_not_adopted_later() {
     assert_eq!(world.issuer.requests(), (2, 2));
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_token_of_a_request_that_is_given_up_is_not_adopted_later() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let (first, recovery) = (auth(&manager), manager.unauthorized_recovery());
+    let decide = |auth| manager.recover_from_unauthorized(auth, &recovery);
+    assert_eq!(decide(&first).await.expect("an outcome"), RETRY);
+    let second = auth(&manager);
+    let exhausted = UnauthorizedRecoveryDecision::GiveUp(GiveUpReason::Exhausted);
+    assert_eq!(decide(&second).await.expect("an outcome"), exhausted);
+    assert_eq!(recover(&manager, &first).await.expect("an outcome"), RETRY);
+    assert_ne!(auth(&manager).access_token(), second.access_token());
+}
+
 /// Has the store hold the access token of `old` beside its refresh token.
 fn put_back_access_token(world: &World, old: &CodexAuth) {
     let mut record = AuthDotJson::clone(&world.store.memory.record().expect("a record"));
