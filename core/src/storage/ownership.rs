@@ -35,8 +35,10 @@ pub(crate) fn copy(_file: &File, _model: &Metadata) -> io::Result<()> {
 ///
 /// Where one cannot be made, or something else is in its place.
 pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
+    match folder.metadata() {
+        Ok(found) if found.is_dir() => return Ok(()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
     }
     let Some(parent) = folder.parent() else { return Err(io::ErrorKind::NotFound.into()) };
     make_folder(parent)?;
