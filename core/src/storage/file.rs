@@ -191,3 +191,30 @@ impl AuthStorage for FileStorage {
         self.home().ledger()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn g9_the_temp_files_of_dead_programs_are_removed_unless_another_process_is_at_work() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let [store, other] =
+            [(); 2].map(|()| FileStorage::new(folder.path(), Environment::default()));
+        let temp = folder.path().join(".codex-auth-sdk-Abc123.tmp");
+        let link = folder.path().join(".codex-auth-sdk-Link00.tmp");
+        let record = AuthDotJson::parse(br#"{"OPENAI_API_KEY": "sk-left"}"#).expect("a record");
+        std::fs::write(&temp, record.to_json().expose()).expect("written");
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(&temp, &link).expect("linked");
+        assert_eq!(store.leftovers().await.expect("readable"), [record]);
+
+        let lock = other.try_lock().await.expect("a lock").expect("free");
+        store.remove_leftovers().await.expect("not now");
+        assert!(temp.exists());
+        drop(lock);
+        store.remove_leftovers().await.expect("removed");
+        assert!(!temp.exists() && store.leftovers().await.expect("readable").is_empty());
+        assert_eq!(link.symlink_metadata().is_ok(), cfg!(unix), "it is no file of ours");
+    }
+}

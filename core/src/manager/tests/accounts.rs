@@ -190,3 +190,19 @@ async fn g3_a_logout_signs_nobody_out_who_signed_in_meanwhile() {
     assert_eq!(error.code(), "identity_mismatch");
     assert!(world.issuer.is_live(&world.stored().expect("signed in")));
 }
+
+#[tokio::test(start_paused = true)]
+async fn g9_a_sign_in_and_a_logout_remove_what_a_dead_program_left_of_the_old_login() {
+    for signs_in in [false, true] {
+        let world = World::new();
+        let manager = world.manager().await;
+        *world.store.left.lock().expect("no panic") = Some(world.issuer.login("acct-a"));
+        if signs_in {
+            let key = Secret::new("sk-another".to_owned());
+            manager.login_with_api_key(&key).await.expect("signed in");
+        } else {
+            manager.logout(LogoutOptions::default()).await.expect("signed out");
+        }
+        assert_eq!(*world.store.left.lock().expect("no panic"), None, "signs in: {signs_in}");
+    }
+}
