@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from codex_auth_sdk import AuthManager, RefreshTokenRejected
+from codex_auth_sdk import AuthManager
 from support import Realm, script, strace
 
 if TYPE_CHECKING:
@@ -122,6 +122,6 @@ def test_others_go_on_when_the_parent_is_killed_while_it_saves(
 ) -> None:
     with parent(realm, home, "commit", fork) as pid:
         os.kill(pid, signal.SIGKILL)
-        with pytest.raises(RefreshTokenRejected) as refused:
-            refreshed(realm, home)
-        assert refused.value.reason == "outcome_unknown"
+        assert refreshed(realm, home) is not None
+    # The tokens were in a temp file, which another process renames.
+    assert realm.stored((home / "auth.json").read_text()) == "refresh:a1"

@@ -55,11 +55,12 @@ impl KillAt<'_> {
         let left = self.home.temp_files();
         // One for the record, and one for the ledger.
         row.check(left <= 2, || who(format!("it left {left} temp files")));
-        let fate = self.home.fate();
 
         let mut heir = self.home.start(self.next);
         heir.go();
-        let kill = Kill { answers: vec![heir.answer()], fate, first: self.home.first_token() };
+        let answers = vec![heir.answer()];
+        // Only the heir may have saved what the killed one left in a temp file.
+        let kill = Kill { answers, fate: self.home.fate(), first: self.home.first_token() };
         let is_excepted = self.step.has_unsaved_reply && self.home.server() != Server::GrantsAgain;
         match kill.is_excepted() {
             Ok(found) if found == is_excepted => row.excepted += u64::from(found),
