@@ -14,6 +14,7 @@ mod file;
 mod file_calls;
 mod file_error;
 pub(crate) mod home;
+mod home_store;
 mod in_place;
 pub(crate) mod keyring;
 mod lane;

@@ -1,26 +1,28 @@
 //! The keyring where it works, else `auth.json`: the Codex CLI's `auto`, without its ways of losing
 //! a login.
 
+mod emptiness;
+mod places;
 mod preferred;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
+use self::emptiness::Emptiness;
+use self::places::{Places, is_same_login, newest};
 use self::preferred::{Preferred, Write};
 #[cfg(feature = "encrypted")]
 use super::encrypted::EncryptedStorage;
 use super::home::Home;
+use super::home_store::HomeStore;
 use super::keyring::{Keyring, KeyringStorage};
-use super::store_kind::StoreKind;
 use super::target::Target;
 use super::{AuthStorage, FileStorage, Loaded, Readiness, RefreshLock, StoreHolder, Swap, Version};
 use crate::auth_dot_json::AuthDotJson;
-use crate::environment::{BoxFuture, Environment};
+use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
-use crate::identity::{Identity, IdentityMatch};
-use crate::ledger::Ledger;
 
 /// The login of a `CODEX_HOME` in the keyring, or in `auth.json` where the keyring does not work.
 ///
@@ -35,30 +37,8 @@ pub struct AutoStorage {
     home: Home,
     keyring: Preferred,
     file: FileStorage,
-    is_keyring_empty: Arc<Knowledge>,
-    /// The refresh lock, while it is held through this store.
-    lock: ArcSwapOption<Weak<dyn RefreshLock>>,
+    emptiness: Emptiness,
     holder: ArcSwapOption<StoreHolder>,
-}
-
-/// Whether the keyring holds no login; none while this process has not seen it.
-#[derive(Debug, Default)]
-struct Knowledge(ArcSwapOption<bool>);
-
-impl Knowledge {
-    fn learn(&self, is_empty: bool) {
-        self.0.store(Some(Arc::new(is_empty)));
-    }
-
-    fn get(&self) -> Option<bool> {
-        self.0.load().as_deref().copied()
-    }
-}
-
-/// What both places hold, or why they cannot be asked.
-struct Places {
-    keyring: Result<Loaded>,
-    file: Result<Loaded>,
 }
 
 impl AutoStorage {
@@ -84,20 +64,94 @@ impl AutoStorage {
     fn prefer(keyring: Preferred, home: Home, environment: Environment) -> Self {
         Self {
             file: FileStorage::in_home(home.clone(), environment),
+            emptiness: Emptiness::in_home(home.clone()),
             home,
             keyring,
-            is_keyring_empty: Arc::default(),
-            lock: ArcSwapOption::empty(),
             holder: ArcSwapOption::empty(),
         }
     }
 
-    async fn load_both(&self) -> Result<Loaded> {
+    /// Writes the keyring, then removes the file that it takes the place of.
+    async fn replace_in_keyring(
+        &self,
+        write: Write<'_>,
+        is_removal: bool,
+        replaced: Option<Target>,
+    ) -> Result<Swap> {
+        if !is_removal {
+            self.emptiness.end();
+        }
+        if write.replace_under_locks().await? == Swap::Conflict {
+            return Ok(Swap::Conflict);
+        }
+        self.emptiness.learn(is_removal);
+        if let Some(target) = replaced {
+            // What takes its place is durable first.
+            if self.keyring.sync().await {
+                self.file.remove_under_locks(target).await?;
+            }
+        }
+        Ok(Swap::Done)
+    }
+
+    /// The file, if it is to go once the keyring holds `record`: what the record was made of, as
+    /// the keyring `was_empty`, or one of the same login. A broken one and another login's, which
+    /// may be newer, stay until a user signs out.
+    async fn replaced_file(
+        &self,
+        target: Target,
+        record: Option<&AuthDotJson>,
+        was_empty: bool,
+    ) -> Option<Target> {
+        target.existing.as_ref()?;
+        let Some(record) = record else { return Some(target) };
+        let file = self.file.look().await.ok()?.ok()?.record?;
+        if was_empty || is_same_login(record, &file) {
+            return Some(target);
+        }
+        tracing::warn!("auth.json holds another login than the keyring; it was left alone");
+        None
+    }
+
+    /// Without the keyring, the file is all there is only where the keyring holds nothing.
+    async fn refuse_unless_empty(&self, error: &Error) -> Result<()> {
+        let is_seen_empty = self.keyring.is_seen_empty().await;
+        if is_seen_empty.unwrap_or_else(|| self.emptiness.is_known()) {
+            return Ok(());
+        }
+        if error.kind() == ErrorKind::KeyringTooLong {
+            return Err(error.clone());
+        }
+        let message = format!(
+            "{} may hold a newer login than {}, and cannot be read: {error}",
+            self.keyring.store().location(),
+            self.file.path().display()
+        );
+        Err(Error::new(error.kind(), message).with_source(error.clone()))
+    }
+}
+
+impl HomeStore for AutoStorage {
+    fn home(&self) -> &Home {
+        &self.home
+    }
+
+    fn place(&self) -> String {
+        format!("{} or {}", self.keyring.store().location(), self.file.location())
+    }
+
+    fn folders(&self) -> Vec<PathBuf> {
+        let mut folders = self.file.watched_folders();
+        folders.extend(self.keyring.store().watched_folders());
+        folders
+    }
+
+    async fn read(&self) -> Result<Loaded> {
         // The file first: a login that moves, moves to the keyring, and is in one of the two reads.
         let file = self.file.load().await;
         let places = Places { keyring: self.keyring.store().load().await, file };
         if let Ok(keyring) = &places.keyring {
-            self.is_keyring_empty.learn(keyring.record.is_none());
+            self.emptiness.learn(keyring.record.is_none());
         }
         self.holder.store(Some(Arc::new(places.holder(self.keyring.kind()))));
         match (places.keyring, places.file) {
@@ -137,7 +191,7 @@ impl AutoStorage {
         let is_empty = self.keyring.is_seen_empty().await.unwrap_or_else(is_absent);
         let write = write.and_then(|write| {
             keyring?;
-            self.is_keyring_empty.learn(is_empty);
+            self.emptiness.learn(is_empty);
             write.check_length()?;
             Ok(write)
         });
@@ -167,62 +221,7 @@ impl AutoStorage {
         }
     }
 
-    /// Writes the keyring, then removes the file that it takes the place of.
-    async fn replace_in_keyring(
-        &self,
-        write: Write<'_>,
-        is_removal: bool,
-        replaced: Option<Target>,
-    ) -> Result<Swap> {
-        if !is_removal {
-            self.expect_login();
-        }
-        if write.replace_under_locks().await? == Swap::Conflict {
-            return Ok(Swap::Conflict);
-        }
-        self.is_keyring_empty.learn(is_removal);
-        if let Some(target) = replaced {
-            // What takes its place is durable first.
-            if self.keyring.sync().await {
-                self.file.remove_under_locks(target).await?;
-            }
-        }
-        Ok(Swap::Done)
-    }
-
-    /// Notes, for other processes too, that the keyring gets a login: it may even where it does not
-    /// answer.
-    fn expect_login(&self) {
-        self.is_keyring_empty.learn(false);
-        if let Some(lock) = self.lock.load().as_deref().and_then(Weak::upgrade) {
-            let mut ledger = lock.ledger();
-            ledger.set_keyring_empty(false);
-            if let Err(error) = lock.set_ledger(&ledger) {
-                tracing::warn!(%error, "other programs are not told that the keyring gets a login");
-            }
-        }
-    }
-
-    /// The file, if it is to go once the keyring holds `record`: what the record was made of, as
-    /// the keyring `was_empty`, or one of the same login. A broken one and another login's, which
-    /// may be newer, stay until a user signs out.
-    async fn replaced_file(
-        &self,
-        target: Target,
-        record: Option<&AuthDotJson>,
-        was_empty: bool,
-    ) -> Option<Target> {
-        target.existing.as_ref()?;
-        let Some(record) = record else { return Some(target) };
-        let file = self.file.look().await.ok()?.ok()?.record?;
-        if was_empty || is_same_login(record, &file) {
-            return Some(target);
-        }
-        tracing::warn!("auth.json holds another login than the keyring; it was left alone");
-        None
-    }
-
-    async fn prove_ready(&self, size: usize) -> Result<Readiness> {
+    async fn prove(&self, size: usize) -> Result<Readiness> {
         match self.keyring.store().ready(size).await {
             Err(error) if is_no_help(&error) => {
                 self.refuse_unless_empty(&error).await?;
@@ -232,134 +231,18 @@ impl AutoStorage {
         }
     }
 
-    /// Without the keyring, the file is all there is only where the keyring holds nothing.
-    async fn refuse_unless_empty(&self, error: &Error) -> Result<()> {
-        let is_empty = self.keyring.is_seen_empty().await.or_else(|| self.is_keyring_empty.get());
-        if is_empty.unwrap_or_else(|| self.home.ledger().is_keyring_empty()) {
-            return Ok(());
-        }
-        if error.kind() == ErrorKind::KeyringTooLong {
-            return Err(error.clone());
-        }
-        let message = format!(
-            "{} may hold a newer login than {}, and cannot be read: {error}",
-            self.keyring.store().location(),
-            self.file.path().display()
-        );
-        Err(Error::new(error.kind(), message).with_source(error.clone()))
-    }
-}
-
-impl Places {
-    fn holder(&self, preferred: StoreKind) -> StoreHolder {
-        let has_login =
-            |place: &Result<Loaded>| place.as_ref().is_ok_and(|loaded| loaded.record.is_some());
-        match &self.keyring {
-            Err(error) => StoreHolder::new(StoreKind::File, Some(error.to_string())),
-            Ok(_) if !has_login(&self.keyring) && has_login(&self.file) => {
-                let reason = format!("the store {} holds no login yet", preferred.name());
-                StoreHolder::new(StoreKind::File, Some(reason))
-            }
-            Ok(_) => StoreHolder::new(preferred, None),
-        }
-    }
-}
-
-impl AuthStorage for AutoStorage {
-    fn location(&self) -> String {
-        format!("{} or {}", self.keyring.store().location(), self.file.location())
+    async fn lock(&self) -> Result<Option<Box<dyn RefreshLock>>> {
+        let lock = self.home.try_lock_with_auth_json().await?;
+        Ok(lock.map(|lock| self.emptiness.noted_by(lock)))
     }
 
-    fn load(&self) -> BoxFuture<'_, Result<Loaded>> {
-        Box::pin(self.load_both())
-    }
-
-    fn watched_folders(&self) -> Vec<PathBuf> {
-        let mut folders = self.file.watched_folders();
-        folders.extend(self.keyring.store().watched_folders());
-        folders
-    }
-
-    fn commit<'a>(
-        &'a self,
-        expected: &'a Version,
-        record: &'a AuthDotJson,
-    ) -> BoxFuture<'a, Result<Swap>> {
-        Box::pin(self.swap(expected, Some(record)))
-    }
-
-    fn delete<'a>(&'a self, expected: &'a Version) -> BoxFuture<'a, Result<Swap>> {
-        Box::pin(self.swap(expected, None))
-    }
-
-    fn ready(&self, size: usize) -> BoxFuture<'_, Result<Readiness>> {
-        Box::pin(self.prove_ready(size))
-    }
-
-    fn try_lock(&self) -> BoxFuture<'_, Result<Option<Box<dyn RefreshLock>>>> {
-        Box::pin(async {
-            let lock = self.home.try_lock_with_auth_json().await?;
-            Ok(lock.map(|lock| {
-                let lock: Arc<dyn RefreshLock> = lock.into();
-                self.lock.store(Some(Arc::new(Arc::downgrade(&lock))));
-                let is_keyring_empty = Arc::clone(&self.is_keyring_empty);
-                Box::new(AutoLock { lock, is_keyring_empty }) as Box<dyn RefreshLock>
-            }))
-        })
-    }
-
-    fn ledger(&self) -> Ledger {
-        self.home.ledger()
-    }
-
-    fn holder(&self) -> Option<StoreHolder> {
+    fn last_holder(&self) -> Option<StoreHolder> {
         self.holder.load().as_deref().cloned()
     }
 }
 
-/// The file's refresh lock, in whose record it is noted what is known of the keyring.
-#[derive(Debug)]
-struct AutoLock {
-    lock: Arc<dyn RefreshLock>,
-    is_keyring_empty: Arc<Knowledge>,
-}
-
-impl RefreshLock for AutoLock {
-    fn check(&self) -> Result<()> {
-        self.lock.check()
-    }
-
-    fn ledger(&self) -> Ledger {
-        self.lock.ledger()
-    }
-
-    fn set_ledger(&self, ledger: &Ledger) -> Result<()> {
-        let mut ledger = ledger.clone();
-        if let Some(is_empty) = self.is_keyring_empty.get() {
-            ledger.set_keyring_empty(is_empty);
-        }
-        self.lock.set_ledger(&ledger)
-    }
-}
-
-/// Whether the keyring cannot be asked, or would not take the record.
+/// Returns whether the keyring cannot be asked, or would not take the record.
 fn is_no_help(error: &Error) -> bool {
     use ErrorKind::{KeyringLocked, KeyringTooLong, KeyringUnavailable};
     matches!(error.kind(), KeyringUnavailable | KeyringLocked | KeyringTooLong)
-}
-
-/// Of two records of one login the one that was refreshed last, of two logins the keyring's.
-fn newest(
-    keyring: Option<Arc<AuthDotJson>>,
-    file: Option<Arc<AuthDotJson>>,
-) -> Option<Arc<AuthDotJson>> {
-    let (Some(keyring), Some(file)) = (&keyring, &file) else { return keyring.or(file) };
-    let is_newer = file.last_refresh > keyring.last_refresh && is_same_login(keyring, file);
-    Some(Arc::clone(if is_newer { file } else { keyring }))
-}
-
-fn is_same_login(left: &AuthDotJson, right: &AuthDotJson) -> bool {
-    let identity = |record: &AuthDotJson| record.tokens.as_ref().map(Identity::of_tokens);
-    let identities = identity(left).zip(identity(right));
-    identities.is_some_and(|(left, right)| left.compare(&right) == IdentityMatch::Same)
 }

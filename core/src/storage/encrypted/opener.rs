@@ -1,27 +1,26 @@
 //! Opening the encrypted file, once for all readers, and remembering what was in it.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use zeroize::Zeroizing;
 
+use super::age_file::AgeFile;
 use super::contents::Contents;
 use super::derivation::{Derivations, Turn};
 use super::envelope::{self, Closed};
+use super::items::Items;
 use crate::auth_dot_json::AuthDotJson;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
-use crate::storage::home::Home;
-use crate::storage::keyring::{KeyringItem, PatientKeyring};
+use crate::storage::keyring::KeyringItem;
 use crate::storage::{Loaded, Version};
 
 /// Opens the file of one store by the passphrase in the keyring.
 #[derive(Debug)]
 pub(super) struct Opener {
-    path: PathBuf,
-    pub(super) keyring: PatientKeyring,
-    home: Home,
+    file: AgeFile,
+    items: Items,
     pub(super) derivations: Derivations,
     last: ArcSwapOption<Opening>,
 }
@@ -63,19 +62,9 @@ impl Opened {
 }
 
 impl Opener {
-    pub(super) fn new(path: &Path, keyring: PatientKeyring, home: Home) -> Self {
-        Self {
-            path: path.to_owned(),
-            keyring,
-            home,
-            derivations: Derivations::default(),
-            last: ArcSwapOption::empty(),
-        }
-    }
-
-    /// The item that holds the passphrase. Its name depends on where the folder is now.
-    pub(super) async fn item(&self) -> Result<KeyringItem> {
-        Ok(KeyringItem::passphrase(&self.home.real_path_patiently().await?))
+    pub(super) fn new(file: AgeFile, items: Items) -> Self {
+        let (derivations, last) = (Derivations::default(), ArcSwapOption::empty());
+        Self { file, items, derivations, last }
     }
 
     /// What is in `file`: by the passphrase that opened the last one, else by the keyring's.
@@ -88,15 +77,14 @@ impl Opener {
             return Ok(opened);
         }
         let file = Arc::new(file);
-        let item = self.item().await?;
+        let item = self.items.passphrase_item().await?;
         if let Some(passphrase) = self.passphrase_in_memory() {
             match self.open_by(passphrase, &item, version, &file).await? {
                 Err(closure) if closure.is_wrong_key => {}
                 outcome => return outcome.map_err(|closure| closure.error),
             }
         }
-        let found = self.keyring.get(&item).await?;
-        let passphrase = found.ok_or_else(|| passphrase_is_missing(&item, &self.path))?;
+        let passphrase = self.items.passphrase_in(&item).await?;
         self.open_by(passphrase, &item, version, &file).await?.map_err(|closure| closure.error)
     }
 
@@ -166,20 +154,8 @@ impl Opener {
             ErrorKind::StoreCorrupt,
             format!(
                 "{} does not open: {why}; restore it, or move it away and sign in again",
-                self.path.display()
+                self.file.path().display()
             ),
         )
     }
-}
-
-/// The error about `file`, for which `item` of the keyring is missing.
-pub(super) fn passphrase_is_missing(item: &KeyringItem, file: &Path) -> Error {
-    Error::new(
-        ErrorKind::KeyringUnavailable,
-        format!(
-            "the keyring has no item {item}, without which {} cannot be opened; restore it, or move \
-             the file away and sign in again",
-            file.display()
-        ),
-    )
 }

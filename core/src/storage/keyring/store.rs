@@ -10,13 +10,13 @@ use super::patient::PatientKeyring;
 use super::provider::Keyring;
 use super::writing::{UnderWay, Writing, version};
 use crate::auth_dot_json::AuthDotJson;
-use crate::environment::{BoxFuture, Environment};
+use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ledger::Ledger;
 use crate::secret::Secret;
 use crate::storage::content::version_of;
 use crate::storage::home::Home;
-use crate::storage::{AuthStorage, Loaded, Readiness, RefreshLock, Swap, Version};
+use crate::storage::home_store::HomeStore;
+use crate::storage::{Loaded, Readiness, Swap, Version};
 
 /// The login of a `CODEX_HOME` in the keyring.
 ///
@@ -61,7 +61,7 @@ impl KeyringStorage {
         Ok(KeyringItem::login(&self.home.real_path_patiently().await?))
     }
 
-    fn read(&self, value: Option<&Secret>) -> Result<Loaded> {
+    fn parse(&self, value: Option<&Secret>) -> Result<Loaded> {
         let Some(value) = value else { return Ok(Loaded::nothing()) };
         let bytes = value.expose().as_bytes();
         let record = AuthDotJson::parse(bytes).map_err(|invalid| {
@@ -69,40 +69,16 @@ impl KeyringStorage {
                 ErrorKind::StoreCorrupt,
                 format!(
                     "{} does not hold a Codex login: {invalid}; remove it and sign in again",
-                    self.location()
+                    self.place()
                 ),
             )
         })?;
         Ok(Loaded { record: Some(Arc::new(record)), version: version_of(bytes) })
     }
 
-    async fn load_item(&self) -> Result<Loaded> {
-        let value = self.keyring.get(&self.item_now().await?).await?;
-        self.writing.saw(value.as_ref());
-        self.read(value.as_ref())
-    }
-
-    async fn swap(&self, expected: &Version, record: Option<&AuthDotJson>) -> Result<Swap> {
-        let locks = self.home.commit_locks_alone().await?;
-        if self.version_under_locks().await? != *expected {
-            return Ok(Swap::Conflict);
-        }
-        self.replace_under_locks(record).await?;
-        self.home.remove_auth_json(locks).await;
-        Ok(Swap::Done)
-    }
-
     /// Fails where the keyring would not take `record`.
     pub(in crate::storage) fn check_length(&self, record: &AuthDotJson) -> Result<()> {
         self.keyring.check_length(record.to_json().expose().len())
-    }
-
-    async fn prove_ready(&self, size: usize) -> Result<Readiness> {
-        self.keyring.check_length(size)?;
-        self.home.clean_up(self.home.commit_locks_alone().await?).await?;
-        self.version_under_locks().await?;
-        self.keyring.prove_ready(&self.item_now().await?).await?;
-        Ok(Readiness::default())
     }
 
     /// The version of what the item holds. For holders of the commit locks.
@@ -159,37 +135,37 @@ impl KeyringStorage {
     }
 }
 
-impl AuthStorage for KeyringStorage {
-    fn location(&self) -> String {
+impl HomeStore for KeyringStorage {
+    fn home(&self) -> &Home {
+        &self.home
+    }
+
+    fn place(&self) -> String {
         format!("the keyring's item {}", self.item())
     }
 
-    fn load(&self) -> BoxFuture<'_, Result<Loaded>> {
-        Box::pin(self.load_item())
+    async fn read(&self) -> Result<Loaded> {
+        let value = self.keyring.get(&self.item_now().await?).await?;
+        self.writing.saw(value.as_ref());
+        self.parse(value.as_ref())
     }
 
-    fn commit<'a>(
-        &'a self,
-        expected: &'a Version,
-        record: &'a AuthDotJson,
-    ) -> BoxFuture<'a, Result<Swap>> {
-        Box::pin(self.swap(expected, Some(record)))
+    async fn swap(&self, expected: &Version, record: Option<&AuthDotJson>) -> Result<Swap> {
+        let locks = self.home.commit_locks_alone().await?;
+        if self.version_under_locks().await? != *expected {
+            return Ok(Swap::Conflict);
+        }
+        self.replace_under_locks(record).await?;
+        self.home.remove_auth_json(locks).await;
+        Ok(Swap::Done)
     }
 
-    fn delete<'a>(&'a self, expected: &'a Version) -> BoxFuture<'a, Result<Swap>> {
-        Box::pin(self.swap(expected, None))
-    }
-
-    fn ready(&self, size: usize) -> BoxFuture<'_, Result<Readiness>> {
-        Box::pin(self.prove_ready(size))
-    }
-
-    fn try_lock(&self) -> BoxFuture<'_, Result<Option<Box<dyn RefreshLock>>>> {
-        Box::pin(self.home.try_lock())
-    }
-
-    fn ledger(&self) -> Ledger {
-        self.home.ledger()
+    async fn prove(&self, size: usize) -> Result<Readiness> {
+        self.keyring.check_length(size)?;
+        self.home.clean_up(self.home.commit_locks_alone().await?).await?;
+        self.version_under_locks().await?;
+        self.keyring.prove_ready(&self.item_now().await?).await?;
+        Ok(Readiness::default())
     }
 }
 
