@@ -24,14 +24,14 @@ use crate::auth_dot_json::AuthDotJson;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 
-/// The login of a `CODEX_HOME` in the keyring, or in `auth.json` where the keyring does not work.
+/// The login of a `CODEX_HOME` in the keyring, or in `auth.json` if the keyring does not work.
 ///
-/// Loading changes neither place. Where both hold a record of one login, the one that was refreshed
-/// last counts; where they hold two logins, the keyring's, as with the CLI. A save writes the
-/// keyring and removes the file, unless that holds another login. While the keyring cannot be
-/// reached, what the file holds is adopted, and redeemed only if the keyring is known to hold no
-/// login: else a newer one may be waiting there. A login that the keyring does not take is kept in
-/// the file, as long as the keyring holds none.
+/// A load changes neither place. If both hold a record of one login, the record that was refreshed
+/// last counts; if they hold two logins, the keyring's counts, as with the Codex CLI. A save writes
+/// the keyring and removes the file, unless the file holds another login. While the keyring cannot
+/// be reached, the record in the file is used, and its refresh token is redeemed only if the
+/// keyring is known to hold no login: else a newer login may be in the keyring. A login that the
+/// keyring does not take is kept in the file, as long as the keyring holds none.
 #[derive(Debug)]
 pub struct AutoStorage {
     home: Home,
@@ -42,8 +42,8 @@ pub struct AutoStorage {
 }
 
 impl AutoStorage {
-    /// The store of the folder `codex_home`, which is resolved at each use and need not exist: the
-    /// first login that is saved makes it.
+    /// Creates the store of the folder `codex_home`, which is resolved at each use and need not
+    /// exist: the first login that is saved makes it.
     pub fn new(
         codex_home: impl AsRef<Path>,
         keyring: Arc<dyn Keyring>,
@@ -54,7 +54,8 @@ impl AutoStorage {
         Self::prefer(Preferred::Keyring(keyring), home, environment)
     }
 
-    /// A store that prefers the encrypted file to an item of the keyring with the whole login.
+    /// Creates a store that keeps the login in the encrypted file of `store`, rather than in an item
+    /// of the keyring, and in `auth.json` if the keyring does not work.
     #[cfg(feature = "encrypted")]
     pub fn encrypted(store: EncryptedStorage) -> Self {
         let (home, environment) = (store.home().clone(), store.environment().clone());
@@ -86,7 +87,7 @@ impl AutoStorage {
         }
         self.emptiness.learn(is_removal);
         if let Some(target) = replaced {
-            // What takes its place is durable first.
+            // What takes the place of the file is durable first.
             if self.keyring.sync().await {
                 self.file.remove_under_locks(target).await?;
             }
@@ -94,9 +95,9 @@ impl AutoStorage {
         Ok(Swap::Done)
     }
 
-    /// The file, if it is to go once the keyring holds `record`: what the record was made of, as
-    /// the keyring `was_empty`, or one of the same login. A broken one and another login's, which
-    /// may be newer, stay until a user signs out.
+    /// Returns the file, if it goes once the keyring holds `record`. It goes if the record was made
+    /// from it, since the keyring `was_empty`, or if it holds the same login. A broken file, and one
+    /// with another login, which may be newer, stays until the user signs out.
     async fn replaced_file(
         &self,
         target: Target,
@@ -113,7 +114,8 @@ impl AutoStorage {
         None
     }
 
-    /// Without the keyring, the file is all there is only where the keyring holds nothing.
+    /// Fails with `error`, for which the keyring cannot be used, unless the keyring is known to hold
+    /// no login: only then is the file all that there is.
     async fn refuse_unless_empty(&self, error: &Error) -> Result<()> {
         let is_seen_empty = self.keyring.is_seen_empty().await;
         if is_seen_empty.unwrap_or_else(|| self.emptiness.is_known()) {
@@ -147,7 +149,8 @@ impl HomeStore for AutoStorage {
     }
 
     async fn read(&self) -> Result<Loaded> {
-        // The file first: a login that moves, moves to the keyring, and is in one of the two reads.
+        // The file first: a login moves from the file to the keyring only, so that one of the two
+        // reads finds it.
         let file = self.file.load().await;
         let places = Places { keyring: self.keyring.store().load().await, file };
         if let Ok(keyring) = &places.keyring {
@@ -159,7 +162,7 @@ impl HomeStore for AutoStorage {
                 let version = Version::pair(Some(&keyring.version), &file.version);
                 Ok(Loaded { record: newest(keyring.record, file.record), version })
             }
-            // The CLI does not look at a file in whose place the keyring holds a login.
+            // The CLI does not look at the file if the keyring holds a login.
             (Ok(keyring), Err(_)) if keyring.record.is_some() => {
                 let version =
                     Version::pair(Some(&keyring.version), &self.file.version_now().await?);
@@ -199,8 +202,8 @@ impl HomeStore for AutoStorage {
             Ok(write) => {
                 let replaced = self.replaced_file(target, record, is_empty).await;
                 let swap = self.replace_in_keyring(write, record.is_none(), replaced).await;
-                // In an empty keyring nothing can be newer than the file, but this very record if
-                // it comes late.
+                // The keyring is empty, so nothing in it can be newer than the file, unless this
+                // very record gets there late.
                 let stays_in_file = is_empty && swap.as_ref().is_err_and(is_no_help);
                 (!stays_in_file).then_some(swap)
             }

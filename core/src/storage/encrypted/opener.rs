@@ -1,4 +1,4 @@
-//! Opening the encrypted file, once for all readers, and remembering what was in it.
+//! Opens the encrypted file, once for all readers, and remembers what was in it.
 
 use std::sync::Arc;
 
@@ -22,10 +22,11 @@ pub(super) struct Opener {
     file: AgeFile,
     items: Items,
     pub(super) derivations: Derivations,
+    /// The last file that was opened, or would not open.
     last: ArcSwapOption<Opening>,
 }
 
-/// The last file that was opened, or would not open.
+/// What an attempt to open a file has shown.
 #[derive(Debug)]
 pub(super) struct Opening {
     pub(super) version: Version,
@@ -48,7 +49,7 @@ pub(super) struct Closure {
 }
 
 impl Opened {
-    /// Reads what was decrypted; else why it is no login, in words without secrets.
+    /// Reads what was decrypted. The error says why that is no login, without a secret.
     fn parse(plain: &[u8]) -> Result<Self, String> {
         let contents = Contents::parse(plain)?;
         let record = contents.login().map(|login| AuthDotJson::parse(login.expose().as_bytes()));
@@ -67,7 +68,8 @@ impl Opener {
         Self { file, items, derivations, last }
     }
 
-    /// What is in `file`: by the passphrase that opened the last one, else by the keyring's.
+    /// Returns what is in `file`. It is opened by the passphrase that has opened the last file, else
+    /// by the passphrase in the keyring.
     pub(super) async fn open(
         &self,
         version: &Version,
@@ -88,14 +90,14 @@ impl Opener {
         self.open_by(passphrase, &item, version, &file).await?.map_err(|closure| closure.error)
     }
 
-    /// What the file of this version holds, if it is the last that was opened.
+    /// Returns what the file of this version holds, if it is the last one that was opened.
     pub(super) fn known(&self, version: &Version) -> Option<Arc<Opened>> {
         let last = self.last.load();
         let last = last.as_deref().filter(|last| last.version == *version)?;
         last.outcome.as_ref().ok().cloned()
     }
 
-    /// The passphrase that opened the last file.
+    /// Returns the passphrase that has opened the last file.
     pub(super) fn passphrase_in_memory(&self) -> Option<Secret> {
         let last = self.last.load();
         last.as_deref().filter(|last| last.outcome.is_ok()).map(|last| last.passphrase.clone())
@@ -105,7 +107,7 @@ impl Opener {
         self.last.store(Some(Arc::new(opening)));
     }
 
-    /// Opens `file` by one passphrase. What did not open by it is not tried again.
+    /// Opens `file` by one passphrase. A file that has not opened by it is not tried again.
     async fn open_by(
         &self,
         passphrase: Secret,
@@ -121,7 +123,7 @@ impl Opener {
             return Ok(last.outcome.clone());
         }
         let (key, file) = (passphrase.clone(), Arc::clone(file));
-        // The turn lasts until what came of it is remembered.
+        // The turn lasts until the outcome is remembered.
         let (plain, _turn) =
             self.derivations.run(turn, move || envelope::open(&file, &key)).await?;
         let outcome = self.understand(plain, item);
