@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
@@ -19,7 +20,7 @@ use crate::storage::{Swap, Version, ownership};
 #[derive(Debug, Clone)]
 pub(super) struct AgeFile {
     home: Home,
-    path: PathBuf,
+    path: Arc<Path>,
 }
 
 /// What a file held when it was read, and as which version.
@@ -35,7 +36,7 @@ pub(super) struct Filled {
 
 impl AgeFile {
     pub(super) fn of(home: Home) -> Self {
-        let path = home.path().join("secrets").join("codex_auth.age");
+        let path = home.path().join("secrets").join("codex_auth.age").into();
         Self { home, path }
     }
 
