@@ -172,8 +172,8 @@ export class AuthManager {
   /**
    * Creates a manager and reads its store, whichever that is.
    *
-   * @throws {CodexAuthError} `invalid_option`, `store_corrupt` or `store_unavailable`. A store
-   * without a login is no error.
+   * @throws {CodexAuthError} `invalid_option`, `store_corrupt`, `store_unavailable`,
+   * `keyring_unavailable` or `keyring_locked`. A store without a login is no error.
    */
   static async open(
     options: AuthManagerOptions = {},
@@ -219,8 +219,8 @@ export class AuthManager {
   /**
    * Reads the store. Returns whether this replaced the snapshot in memory.
    *
-   * @throws {CodexAuthError} `store_corrupt` or `store_unavailable`; the snapshot in memory then
-   * stays.
+   * @throws {CodexAuthError} `store_corrupt`, `store_unavailable`, `keyring_unavailable` or
+   * `keyring_locked`; the snapshot in memory then stays.
    */
   async reload(options: WaitOptions = {}): Promise<boolean> {
     const { signal } = checkOptions(options, WAIT_OPTIONS);
@@ -232,7 +232,7 @@ export class AuthManager {
    *
    * The snapshot in memory becomes that of the stored login, whatever the result is.
    *
-   * @throws {CodexAuthError} `store_corrupt` or `store_unavailable`.
+   * @throws {CodexAuthError} The errors of {@link AuthManager.reload}.
    */
   async syncFromStorage(auth: CodexAuth, options: WaitOptions = {}): Promise<SyncOutcome> {
     const { signal } = checkOptions(options, WAIT_OPTIONS);
@@ -251,9 +251,9 @@ export class AuthManager {
    *
    * @throws {CodexAuthError} If the user must sign in again: `refresh_token_expired`,
    * `refresh_token_reused`, `refresh_token_invalidated` or `refresh_token_rejected`. If the caller
-   * may try again, after `retryAfterMs` if that is set: `refresh_transient`, `lock_timeout` or
-   * `store_unavailable`. If the store cannot be used, and no token was redeemed: `store_read_only`
-   * or `store_corrupt`.
+   * may try again, after `retryAfterMs` if that is set: `refresh_transient`, `lock_timeout`,
+   * `store_unavailable`, `keyring_unavailable` or `keyring_locked`. If the store cannot be used,
+   * and no token was redeemed: `store_read_only`, `store_corrupt` or `keyring_too_long`.
    */
   async refreshToken(auth: CodexAuth, options: WaitOptions = {}): Promise<CodexAuth | null> {
     const { signal } = checkOptions(options, WAIT_OPTIONS);
@@ -332,8 +332,9 @@ export class AuthManager {
    * of the worker thread cancels the sign-in.
    *
    * @throws {CodexAuthError} `login_port_busy`; `login_failed` or `login_transient` if the issuer's
-   * endpoints cannot be read; `store_read_only`, `store_corrupt`, `store_unavailable` or
-   * `lock_timeout` if the store could not save a login.
+   * endpoints cannot be read; `store_read_only`, `store_corrupt`, `store_unavailable`,
+   * `lock_timeout`, `keyring_unavailable`, `keyring_locked` or `keyring_too_long` if the store
+   * could not save a login.
    *
    * @example
    * const login = await manager.loginWithBrowser();
@@ -399,8 +400,9 @@ export class AuthManager {
    * login back.
    *
    * @throws {CodexAuthError} `identity_mismatch` if the store now holds another account's login,
-   * which stays unless `anyAccount` is true; `store_read_only`, `store_unavailable` or
-   * `lock_timeout`.
+   * which stays unless `anyAccount` is true; `store_read_only`, `store_corrupt`,
+   * `store_unavailable`, `lock_timeout`, `keyring_unavailable` or `keyring_locked` if the store
+   * cannot be changed.
    */
   async logout(options: LogoutOptions = {}): Promise<LogoutOutcome> {
     const { signal, revoke, anyAccount } = checkOptions(options, LOGOUT_OPTIONS);

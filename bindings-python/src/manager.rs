@@ -68,7 +68,8 @@ use crate::{calls, login_options, options};
 ///   ChatGPT login, and that of the OpenAI API for an API key, are always allowed.
 ///
 /// Raises `InvalidOption` for a bad value, `TypeError` for a value of a wrong type, `StoreCorrupt`,
-/// and `StoreUnavailable`. A store without a login is no error.
+/// `StoreUnavailable`, `KeyringUnavailable` and `KeyringLocked`. A store without a login is no
+/// error.
 ///
 /// Example:
 ///     with AuthManager() as manager:
@@ -127,7 +128,8 @@ impl AuthManager {
 
     /// Reads the store. Returns whether this replaced the snapshot in memory.
     ///
-    /// Raises `StoreCorrupt` or `StoreUnavailable`; the snapshot in memory then stays.
+    /// Raises `StoreCorrupt`, `StoreUnavailable`, `KeyringUnavailable` or `KeyringLocked`; the
+    /// snapshot in memory then stays.
     fn reload(&self, py: Python<'_>) -> PyResult<bool> {
         wait(py, calls::reload(self.0.clone()))
     }
@@ -136,7 +138,7 @@ impl AuthManager {
     ///
     /// The snapshot in memory becomes that of the stored login, whatever the result is.
     ///
-    /// Raises `StoreCorrupt` or `StoreUnavailable`.
+    /// Raises the errors of `reload`.
     fn sync_from_storage(&self, py: Python<'_>, auth: &CodexAuth) -> PyResult<SyncOutcome> {
         wait(py, calls::sync_from_storage(self.0.clone(), auth.clone()))
     }
@@ -149,10 +151,10 @@ impl AuthManager {
     /// more, another account's login is stored, or the login may not be refreshed.
     ///
     /// Raises `RefreshTokenError` if the user must sign in again, `TransientError`
-    /// (`RefreshTransient`, `LockTimeout` or `StoreUnavailable`) if the caller may try again, after
-    /// `retry_after` seconds if that is set, and `StoreReadOnly` or `StoreCorrupt` if the store
-    /// cannot be used; no token was redeemed then. Ctrl-C raises `KeyboardInterrupt`, and the
-    /// refresh goes on.
+    /// (`RefreshTransient`, `LockTimeout`, `StoreUnavailable`, `KeyringUnavailable` or
+    /// `KeyringLocked`) if the caller may try again, after `retry_after` seconds if that is set,
+    /// and `StoreReadOnly`, `StoreCorrupt` or `KeyringTooLong` if the store cannot be used; no
+    /// token was redeemed then. Ctrl-C raises `KeyboardInterrupt`, and the refresh goes on.
     fn refresh_token(&self, py: Python<'_>, auth: &CodexAuth) -> PyResult<Option<CodexAuth>> {
         wait(py, calls::refresh_token(self.0.clone(), auth.clone()))
     }
@@ -252,8 +254,8 @@ impl AuthManager {
     ///   `where_published` (default: if the issuer publishes its keys), `required` or `off`.
     ///
     /// Raises `InvalidOption`, `TypeError`; `LoginPortBusy`; `LoginFailed` or `LoginTransient` if
-    /// the issuer's endpoints cannot be read; and `StoreReadOnly`, `StoreCorrupt`,
-    /// `StoreUnavailable` or `LockTimeout` if the store could not save a login.
+    /// the issuer's endpoints cannot be read; and `LockTimeout` or a `StoreError` if the store
+    /// could not save a login.
     ///
     /// Example:
     ///     with manager.login_with_browser() as login:
@@ -336,7 +338,7 @@ impl AuthManager {
     /// fails. A refresh that is in flight in any process does not bring the login back.
     ///
     /// Raises `IdentityMismatch` if the store now holds another account's login, which stays unless
-    /// `any_account` is true, and `StoreReadOnly`, `StoreUnavailable` or `LockTimeout`.
+    /// `any_account` is true, and `LockTimeout` or a `StoreError` if the store cannot be changed.
     #[pyo3(signature = (*, revoke=true, any_account=false))]
     fn logout(&self, py: Python<'_>, revoke: bool, any_account: bool) -> PyResult<LogoutOutcome> {
         wait(py, calls::logout(self.0.clone(), options::logout(revoke, any_account)))

@@ -3,17 +3,16 @@
 //! Fields that this crate does not know are kept as their JSON text, at every level, because a
 //! newer Codex may need them.
 
-use std::collections::HashSet;
-use std::fmt;
+mod extra_fields;
+mod invalid_record;
 
 use chrono::{DateTime, Datelike, SecondsFormat, Utc};
-use serde::de::{MapAccess, Visitor};
-use serde::ser::{Error as _, SerializeMap};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::value::RawValue;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
-use crate::error::{Error, ErrorKind};
+pub use self::extra_fields::ExtraFields;
+pub use self::invalid_record::InvalidRecord;
 use crate::secret::{Fingerprint, Secret};
 
 /// The record of a login as the Codex CLI stores it in `auth.json`: `auth_mode`, `OPENAI_API_KEY`,
@@ -58,26 +57,6 @@ pub struct TokenData {
     pub extra: ExtraFields,
 }
 
-/// Fields that this crate does not interpret, in their order and as the text that was read.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ExtraFields(Vec<(String, Secret)>);
-
-/// The reason why some bytes are not a Codex login. It says at which place, and not what is there.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct InvalidRecord(String);
-
-/// Turns the error of a record that a caller passes into an `invalid_option`.
-impl From<InvalidRecord> for Error {
-    fn from(invalid: InvalidRecord) -> Self {
-        Self::new(
-            ErrorKind::InvalidOption,
-            "the record is not a Codex login; pass the content of an auth.json",
-        )
-        .with_source(invalid)
-    }
-}
-
 /// The prefix of personal access tokens.
 pub(crate) const PERSONAL_ACCESS_TOKEN: &str = "at-";
 
@@ -110,7 +89,7 @@ impl AuthDotJson {
     pub fn parse(bytes: &[u8]) -> Result<Self, InvalidRecord> {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let mut fields = ExtraFields::parse(bytes).map_err(|error| {
-            InvalidRecord(format!(
+            InvalidRecord::new(format!(
                 "not a JSON object (line {}, column {})",
                 error.line(),
                 error.column()
@@ -149,14 +128,14 @@ impl AuthDotJson {
 impl TokenData {
     fn parse(raw: &Secret) -> Result<Self, InvalidRecord> {
         let mut fields = ExtraFields::parse(raw.expose().as_bytes())
-            .map_err(|_| InvalidRecord("`tokens` is not an object".to_owned()))?;
+            .map_err(|_| InvalidRecord::new("`tokens` is not an object"))?;
         // Sorted as they are written, so that a record that is written and read again is equal.
-        fields.0.sort_by_key(|(name, _)| !is_login_field(name));
+        fields.move_to_front(is_login_field);
         Ok(Self {
             id_token: fields.take("id_token", "tokens.id_token")?.unwrap_or_default(),
             access_token: fields
                 .take("access_token", "tokens.access_token")?
-                .ok_or_else(|| InvalidRecord("`tokens.access_token` is missing".to_owned()))?,
+                .ok_or_else(|| InvalidRecord::new("`tokens.access_token` is missing"))?,
             refresh_token: fields
                 .take("refresh_token", "tokens.refresh_token")?
                 .unwrap_or_default(),
@@ -166,93 +145,6 @@ impl TokenData {
             extra: fields,
         })
     }
-}
-
-impl ExtraFields {
-    /// Returns whether there is a field `name` with a value other than `null`.
-    pub fn contains(&self, name: &str) -> bool {
-        self.0.iter().any(|(known, raw)| known == name && raw.expose() != "null")
-    }
-
-    /// Returns the field `name` as text; none if it is absent or not a string.
-    pub fn text(&self, name: &str) -> Option<Secret> {
-        let (_, raw) = self.0.iter().find(|(known, _)| known == name)?;
-        serde_json::from_str(raw.expose()).ok()
-    }
-
-    /// Adds the field `name`, or replaces it.
-    pub(crate) fn set_text(&mut self, name: &str, text: &Secret) {
-        let raw = serde_json::to_string(text).expect("a text is always valid JSON");
-        self.0.retain(|(known, _)| known != name);
-        self.0.push((name.to_owned(), Secret::new(raw)));
-    }
-
-    fn parse(json: &[u8]) -> serde_json::Result<Self> {
-        serde_json::from_slice(json)
-    }
-
-    /// Removes the field `name` and returns its JSON text. `null` counts as absent.
-    fn take_raw(&mut self, name: &str) -> Option<Secret> {
-        let at = self.0.iter().position(|(known, _)| known == name)?;
-        let (_, raw) = self.0.remove(at);
-        (raw.expose() != "null").then_some(raw)
-    }
-
-    fn take<T: for<'de> Deserialize<'de>>(
-        &mut self,
-        name: &str,
-        path: &str,
-    ) -> Result<Option<T>, InvalidRecord> {
-        self.take_raw(name)
-            .map(|raw| serde_json::from_str(raw.expose()))
-            .transpose()
-            .map_err(|_| InvalidRecord(format!("`{path}` is not a string")))
-    }
-
-    /// Writes the fields whose names are `wanted`.
-    fn serialize_into<M: SerializeMap>(
-        &self,
-        map: &mut M,
-        wanted: impl Fn(&str) -> bool,
-    ) -> Result<(), M::Error> {
-        for (name, raw) in self.0.iter().filter(|(name, _)| wanted(name)) {
-            let raw: &RawValue = serde_json::from_str(raw.expose()).map_err(M::Error::custom)?;
-            map.serialize_entry(name, raw)?;
-        }
-        Ok(())
-    }
-}
-
-impl<'de> Deserialize<'de> for ExtraFields {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-
-        impl<'de> Visitor<'de> for Fields {
-            type Value = ExtraFields;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ExtraFields, A::Error> {
-                let mut fields = Vec::new();
-                while let Some((name, raw)) = map.next_entry::<String, Box<RawValue>>()? {
-                    fields.push((name, Secret::new(Box::<str>::from(raw))));
-                }
-                keep_last_of_each_name(&mut fields);
-                Ok(ExtraFields(fields))
-            }
-        }
-
-        deserializer.deserialize_map(Fields)
-    }
-}
-
-fn keep_last_of_each_name(fields: &mut Vec<(String, Secret)>) {
-    let mut names = HashSet::with_capacity(fields.len());
-    fields.reverse();
-    fields.retain(|(name, _)| names.insert(name.clone()));
-    fields.reverse();
 }
 
 impl Serialize for AuthDotJson {

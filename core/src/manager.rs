@@ -4,8 +4,10 @@
 mod auth_manager;
 mod authorization;
 mod builder;
+mod login;
 mod named;
 mod parts;
+mod server_options;
 mod store_choice;
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,7 @@ mod file;
 mod file_calls;
 mod file_error;
 pub(crate) mod home;
+mod home_store;
 mod in_place;
 pub(crate) mod keyring;
 mod lane;
@@ -73,12 +74,12 @@ pub trait AuthStorage: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// `store_corrupt` where what is stored stays unreadable, `store_unavailable` where it cannot
-    /// be read. Never "no record" instead of either.
+    /// `store_corrupt` if what is stored is no login, and stays none for a second;
+    /// `store_unavailable`, `keyring_unavailable` or `keyring_locked` if it cannot be read. "No
+    /// record" never stands for any of these.
     fn load(&self) -> BoxFuture<'_, Result<Loaded>>;
 
-    /// The same without waiting; none where that would need waiting, so that [`load`](Self::load)
-    /// decides.
+    /// Reads the record at once; none if that would mean waiting, and [`load`](Self::load) decides.
     fn load_now(&self) -> Option<Result<Loaded>> {
         None
     }
@@ -107,7 +108,8 @@ pub trait AuthStorage: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// `store_read_only`, `store_unavailable` or `lock_timeout`; what was stored is still there.
+    /// `store_read_only`, `store_unavailable`, `lock_timeout`, `keyring_unavailable`,
+    /// `keyring_locked` or `keyring_too_long`; what was stored is still there.
     fn commit<'a>(
         &'a self,
         expected: &'a Version,
@@ -118,7 +120,7 @@ pub trait AuthStorage: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// As [`commit`](Self::commit).
+    /// Those of [`commit`](Self::commit), but for `keyring_too_long`.
     fn delete<'a>(&'a self, expected: &'a Version) -> BoxFuture<'a, Result<Swap>>;
 
     /// Proves that a record of `size` bytes can be committed, by the very way in which it will be.
@@ -127,7 +129,7 @@ pub trait AuthStorage: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// What a commit would fail with.
+    /// Those of [`commit`](Self::commit), each if the commit would fail with it.
     fn ready(&self, size: usize) -> BoxFuture<'_, Result<Readiness>>;
 
     /// Returns the records that other programs were about to store when they died. Called under the

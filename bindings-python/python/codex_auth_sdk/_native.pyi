@@ -317,7 +317,8 @@ class AuthManager:
       ChatGPT login, and that of the OpenAI API for an API key, are always allowed.
 
     Raises `InvalidOption` for a bad value, `TypeError` for a value of a wrong type, `StoreCorrupt`,
-    and `StoreUnavailable`. A store without a login is no error.
+    `StoreUnavailable`, `KeyringUnavailable` and `KeyringLocked`. A store without a login is no
+    error.
 
     Example:
         with AuthManager() as manager:
@@ -377,14 +378,15 @@ class AuthManager:
     def reload(self) -> bool:
         """Reads the store. Returns whether this replaced the snapshot in memory.
 
-        Raises `StoreCorrupt` or `StoreUnavailable`; the snapshot in memory then stays.
+        Raises `StoreCorrupt`, `StoreUnavailable`, `KeyringUnavailable` or `KeyringLocked`; the
+        snapshot in memory then stays.
         """
     def sync_from_storage(self, auth: CodexAuth) -> SyncOutcome:
         """Reads the store and returns how the stored login relates to `auth`.
 
         The snapshot in memory becomes that of the stored login, whatever the result is.
 
-        Raises `StoreCorrupt` or `StoreUnavailable`.
+        Raises the errors of `reload`.
         """
     def refresh_token(self, auth: CodexAuth) -> CodexAuth | None:
         """Returns a snapshot with another access token than that of `auth`.
@@ -395,10 +397,10 @@ class AuthManager:
         more, another account's login is stored, or the login may not be refreshed.
 
         Raises `RefreshTokenError` if the user must sign in again, `TransientError`
-        (`RefreshTransient`, `LockTimeout` or `StoreUnavailable`) if the caller may try again, after
-        `retry_after` seconds if that is set, and `StoreReadOnly` or `StoreCorrupt` if the store
-        cannot be used; no token was redeemed then. Ctrl-C raises `KeyboardInterrupt`, and the
-        refresh goes on.
+        (`RefreshTransient`, `LockTimeout`, `StoreUnavailable`, `KeyringUnavailable` or
+        `KeyringLocked`) if the caller may try again, after `retry_after` seconds if that is set,
+        and `StoreReadOnly`, `StoreCorrupt` or `KeyringTooLong` if the store cannot be used; no
+        token was redeemed then. Ctrl-C raises `KeyboardInterrupt`, and the refresh goes on.
         """
     def authorize(self, url: str, authorization: str | None = None) -> RequestAuthorization | None:
         """Returns the authorization of a request to `url`, for HTTP integrations.
@@ -486,8 +488,8 @@ class AuthManager:
           `where_published` (default: if the issuer publishes its keys), `required` or `off`.
 
         Raises `InvalidOption`, `TypeError`; `LoginPortBusy`; `LoginFailed` or `LoginTransient` if
-        the issuer's endpoints cannot be read; and `StoreReadOnly`, `StoreCorrupt`,
-        `StoreUnavailable` or `LockTimeout` if the store could not save a login.
+        the issuer's endpoints cannot be read; and `LockTimeout` or a `StoreError` if the store
+        could not save a login.
 
         Example:
             with manager.login_with_browser() as login:
@@ -538,7 +540,7 @@ class AuthManager:
         fails. A refresh that is in flight in any process does not bring the login back.
 
         Raises `IdentityMismatch` if the store now holds another account's login, which stays unless
-        `any_account` is true, and `StoreReadOnly`, `StoreUnavailable` or `LockTimeout`.
+        `any_account` is true, and `LockTimeout` or a `StoreError` if the store cannot be changed.
         """
     def close(self, timeout: float | timedelta | None = None) -> bool:
         """Waits until no refresh is in flight and all tokens are saved. Returns whether that is so.

@@ -63,8 +63,8 @@ class AsyncAuthManager:
 
         The options are those of `AuthManager`.
 
-        Raises `InvalidOption`, `TypeError`, `StoreCorrupt` or `StoreUnavailable`. A store without a
-        login is no error.
+        Raises `InvalidOption`, `TypeError`, `StoreCorrupt`, `StoreUnavailable`,
+        `KeyringUnavailable` or `KeyringLocked`. A store without a login is no error.
         """
         manager = cls.__new__(cls)
         manager._manager = await resolve(AsyncManager.open(**options))
@@ -96,7 +96,8 @@ class AsyncAuthManager:
     async def reload(self) -> bool:
         """Reads the store. Returns whether this replaced the snapshot in memory.
 
-        Raises `StoreCorrupt` or `StoreUnavailable`; the snapshot in memory then stays.
+        Raises `StoreCorrupt`, `StoreUnavailable`, `KeyringUnavailable` or `KeyringLocked`; the
+        snapshot in memory then stays.
         """
         return await resolve(self._manager.reload())
 
@@ -105,7 +106,7 @@ class AsyncAuthManager:
 
         The snapshot in memory becomes that of the stored login, whatever the result is.
 
-        Raises `StoreCorrupt` or `StoreUnavailable`.
+        Raises the errors of `reload`.
         """
         return await resolve(self._manager.sync_from_storage(auth))
 
@@ -118,9 +119,10 @@ class AsyncAuthManager:
         more, another account's login is stored, or the login may not be refreshed.
 
         Raises `RefreshTokenError` if the user must sign in again, `TransientError`
-        (`RefreshTransient`, `LockTimeout` or `StoreUnavailable`) if the caller may try again, after
-        `retry_after` seconds if that is set, and `StoreReadOnly` or `StoreCorrupt` if the store
-        cannot be used; no token was redeemed then.
+        (`RefreshTransient`, `LockTimeout`, `StoreUnavailable`, `KeyringUnavailable` or
+        `KeyringLocked`) if the caller may try again, after `retry_after` seconds if that is set,
+        and `StoreReadOnly`, `StoreCorrupt` or `KeyringTooLong` if the store cannot be used; no
+        token was redeemed then.
         """
         return await resolve(self._manager.refresh_token(auth))
 
@@ -235,7 +237,7 @@ class AsyncAuthManager:
         fails. A refresh that is in flight in any process does not bring the login back.
 
         Raises `IdentityMismatch` if the store now holds another account's login, which stays unless
-        `any_account` is true, and `StoreReadOnly`, `StoreUnavailable` or `LockTimeout`.
+        `any_account` is true, and `LockTimeout` or a `StoreError` if the store cannot be changed.
         """
         return await resolve(self._manager.logout(revoke, any_account))
 

@@ -1,13 +1,11 @@
 //! Signs in with a browser on this machine, or on another machine, from which the user pastes an
 //! address.
 
-use std::fmt;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use url::Url;
 
 use super::callback::{Callback, code_in};
 use super::listener::{Listener, Waiting};
@@ -22,7 +20,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::process::NotInherited;
 use crate::secret::Secret;
 use crate::snapshot::CodexAuth;
-use crate::tasks;
 
 const TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
@@ -32,9 +29,10 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// A sign-in with a browser, by
 /// [`AuthManager::login_with_browser`](crate::AuthManager::login_with_browser), that waits for its
 /// user. It goes on in the background.
+#[derive(Debug)]
 #[must_use = "dropping this cancels it"]
 pub struct BrowserLogin {
-    authorization_url: Url,
+    authorization_url: Secret,
     redirect_uri: String,
     state: Secret,
     pasted: NotInherited<mpsc::Sender<Callback>>,
@@ -45,7 +43,7 @@ impl BrowserLogin {
     /// Returns the address at which the user signs in. Keep it out of logs: any program that has it
     /// can sign in in the user's place.
     pub fn authorization_url(&self) -> &str {
-        self.authorization_url.as_str()
+        self.authorization_url.expose()
     }
 
     /// Returns the address to which the authorization server redirects the browser after the
@@ -113,14 +111,6 @@ impl BrowserLogin {
     }
 }
 
-impl fmt::Debug for BrowserLogin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BrowserLogin")
-            .field("redirect_uri", &self.redirect_uri)
-            .finish_non_exhaustive()
-    }
-}
-
 /// A sign-in that waits for the answer of a browser.
 struct Attempt {
     request: AuthorizationRequest,
@@ -180,15 +170,11 @@ impl Attempt {
 impl BrowserLogin {
     /// Starts a sign-in, whose login `sign_in` stores.
     pub(crate) async fn begin(sign_in: &Arc<SignIn>, options: LoginOptions) -> Result<Self> {
-        options.check()?;
-        let begun = Self::begin_here(Arc::clone(sign_in), options);
-        tasks::run_read(&sign_in.state.environment, begun).await?
+        sign_in.begin(options, Self::start).await
     }
 
-    async fn begin_here(sign_in: Arc<SignIn>, options: LoginOptions) -> Result<Self> {
-        sign_in.prove_savable().await?;
+    async fn start(sign_in: Arc<SignIn>, options: LoginOptions) -> Result<Self> {
         let (server, is_standard) = (&sign_in.server, options.is_standard());
-        server.require_token_endpoint(is_standard).await?;
         let listener =
             if options.manual { None } else { Some(Listener::bind(&options.ports).await?) };
         let port = listener.as_ref().map_or(options.ports[0], Listener::port);
@@ -197,6 +183,7 @@ impl BrowserLogin {
         let (scope, workspaces) = (options.scope.as_deref(), &options.allowed_workspaces);
         let authorization_url =
             server.authorization_url(&request, is_standard, scope, workspaces).await?;
+        let authorization_url = Secret::new(authorization_url);
         let state = request.state.clone();
         let (pasted, pastes) = mpsc::channel(1);
         let pasted = NotInherited::new(pasted);

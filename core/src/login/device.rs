@@ -20,10 +20,10 @@ const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 /// A device code: the code that the user types in, and the address of the page for it.
 pub(crate) struct DeviceCode {
-    pub(crate) user_code: String,
+    pub(crate) user_code: Secret,
     pub(crate) verification_uri: String,
     /// The address with the code in it, if the server sends one.
-    pub(crate) verification_uri_complete: Option<String>,
+    pub(crate) verification_uri_complete: Option<Secret>,
     pub(crate) lifetime: Duration,
     /// How long to wait before each poll.
     pub(crate) interval: Duration,
@@ -60,7 +60,7 @@ pub(crate) enum DeviceAnswer {
 struct CodexReply {
     device_auth_id: Secret,
     #[serde(alias = "usercode")]
-    user_code: String,
+    user_code: Secret,
     #[serde(default, deserialize_with = "seconds")]
     interval: Option<Duration>,
 }
@@ -74,9 +74,9 @@ struct CodexGrant {
 #[derive(Deserialize)]
 struct StandardReply {
     device_code: Secret,
-    user_code: String,
+    user_code: Secret,
     verification_uri: String,
-    verification_uri_complete: Option<String>,
+    verification_uri_complete: Option<Secret>,
     expires_in: u64,
     #[serde(default, deserialize_with = "seconds")]
     interval: Option<Duration>,

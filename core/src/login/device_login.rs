@@ -1,6 +1,5 @@
 //! Signs in with a code that the user types in on any device.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,9 +10,9 @@ use super::sign_in::SignIn;
 use super::token_reply::Tokens;
 use crate::background::Signal;
 use crate::error::{ErrorKind, Result};
+use crate::secret::Secret;
 use crate::snapshot::CodexAuth;
 use crate::state::Event;
-use crate::tasks;
 
 /// How much longer each pause gets when the server asks for that (RFC 8628, section 3.5).
 const SLOWER: Duration = Duration::from_secs(5);
@@ -24,11 +23,12 @@ const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 /// A sign-in with a device code, by
 /// [`AuthManager::login_with_device_code`](crate::AuthManager::login_with_device_code), that waits
 /// for its user. It goes on in the background.
+#[derive(Debug)]
 #[must_use = "dropping this cancels it"]
 pub struct DeviceLogin {
-    user_code: String,
+    user_code: Secret,
     verification_uri: String,
-    verification_uri_complete: Option<String>,
+    verification_uri_complete: Option<Secret>,
     expires_in: Duration,
     pending: PendingLogin,
 }
@@ -37,7 +37,7 @@ impl DeviceLogin {
     /// Returns the code that the user types in. Keep it out of logs: any program that has it can
     /// sign in in the user's place.
     pub fn user_code(&self) -> &str {
-        &self.user_code
+        self.user_code.expose()
     }
 
     /// Returns the address at which the user types the code in.
@@ -48,7 +48,7 @@ impl DeviceLogin {
     /// Returns the address with the code in it, for instance for a QR code; none if the server
     /// sends none.
     pub fn verification_uri_complete(&self) -> Option<&str> {
-        self.verification_uri_complete.as_deref()
+        self.verification_uri_complete.as_ref().map(Secret::expose)
     }
 
     /// Returns the lifetime of the code, from its creation.
@@ -76,14 +76,6 @@ impl DeviceLogin {
     }
 }
 
-impl fmt::Debug for DeviceLogin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DeviceLogin")
-            .field("verification_uri", &self.verification_uri)
-            .finish_non_exhaustive()
-    }
-}
-
 /// A sign-in that waits until its user has typed the code in.
 struct Attempt {
     sign_in: Arc<SignIn>,
@@ -95,14 +87,10 @@ struct Attempt {
 impl DeviceLogin {
     /// Starts a sign-in, whose login `sign_in` stores.
     pub(crate) async fn begin(sign_in: &Arc<SignIn>, options: LoginOptions) -> Result<Self> {
-        options.check()?;
-        let begun = Self::begin_here(Arc::clone(sign_in), options);
-        tasks::run_read(&sign_in.state.environment, begun).await?
+        sign_in.begin(options, Self::start).await
     }
 
-    async fn begin_here(sign_in: Arc<SignIn>, options: LoginOptions) -> Result<Self> {
-        sign_in.prove_savable().await?;
-        sign_in.server.require_token_endpoint(options.is_standard()).await?;
+    async fn start(sign_in: Arc<SignIn>, options: LoginOptions) -> Result<Self> {
         let scope = options.scope.as_deref();
         let code = sign_in.server.device_code(options.is_standard(), scope).await?;
         let (user_code, verification_uri) = (code.user_code.clone(), code.verification_uri.clone());

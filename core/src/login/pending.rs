@@ -1,5 +1,6 @@
 //! A sign-in in the background, which waits for its user until the program cancels it.
 
+use std::fmt;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -10,7 +11,6 @@ use crate::process::NotInherited;
 use crate::snapshot::CodexAuth;
 use crate::state::{Event, State};
 
-#[derive(Debug)]
 pub(super) struct PendingLogin {
     work: Background,
     outcome: NotInherited<watch::Receiver<Option<Result<CodexAuth>>>>,
@@ -49,6 +49,12 @@ impl PendingLogin {
 
     pub(super) fn cancel(&self) {
         self.work.stop();
+    }
+}
+
+impl fmt::Debug for PendingLogin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PendingLogin")
     }
 }
 

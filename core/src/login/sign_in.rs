@@ -40,8 +40,29 @@ impl SignIn {
         Self { state, server, revocation }
     }
 
+    /// Starts a sign-in with `start`, once nothing shows any more that it would be in vain: the
+    /// options make sense, the store could save a login, and the server is known.
+    pub(super) async fn begin<T, F>(
+        self: &Arc<Self>,
+        options: LoginOptions,
+        start: impl FnOnce(Arc<Self>, LoginOptions) -> F + Send + 'static,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send,
+    {
+        options.check()?;
+        let sign_in = Arc::clone(self);
+        let begun = async move {
+            sign_in.prove_savable().await?;
+            sign_in.server.require_token_endpoint(options.is_standard()).await?;
+            start(sign_in, options).await
+        };
+        tasks::run_read(&self.state.environment, begun).await?
+    }
+
     /// Fails if the store could not save a login, so that the user does not sign in for nothing.
-    pub(super) async fn prove_savable(&self) -> Result<()> {
+    async fn prove_savable(&self) -> Result<()> {
         self.state.storage.load().await?;
         self.state.storage.ready(LARGEST_RECORD).await.map(drop)
     }

@@ -1,4 +1,4 @@
-//! The manager of a login: the methods that programs call.
+//! The manager of a login: the methods that use the stored login.
 
 use std::fmt;
 use std::ops::Range;
@@ -11,12 +11,7 @@ use chrono::{DateTime, Utc};
 use super::parts::Parts;
 use crate::environment::BoxFuture;
 use crate::error::Result;
-use crate::login::{
-    BrowserLogin, DeviceLogin, LoginOptions, LogoutOptions, LogoutOutcome, access_token_record,
-    api_key_record,
-};
 use crate::refresh::{UnauthorizedRecovery, UnauthorizedRecoveryDecision};
-use crate::secret::Secret;
 use crate::snapshot::CodexAuth;
 use crate::state::{Event, Events, Stats, Subscription, SyncOutcome};
 use crate::storage::StoreHolder;
@@ -89,8 +84,8 @@ impl AuthManager {
     ///
     /// # Errors
     ///
-    /// Those of [`refresh_token`](Self::refresh_token), and only if the token has expired;
-    /// `store_corrupt` and `store_unavailable` also if no login is in memory.
+    /// Those of [`refresh_token`](Self::refresh_token), and only if the token has expired; those of
+    /// [`reload`](Self::reload) also if no login is in memory.
     ///
     /// [`RefreshMode::Never`]: crate::RefreshMode::Never
     pub async fn fresh_auth(&self) -> Result<Option<CodexAuth>> {
@@ -157,7 +152,8 @@ impl AuthManager {
     ///
     /// # Errors
     ///
-    /// `store_corrupt`, `store_unavailable`. The snapshot in memory then stays.
+    /// `store_corrupt`, `store_unavailable`, `keyring_unavailable`, `keyring_locked`. The snapshot
+    /// in memory then stays.
     pub async fn reload(&self) -> Result<bool> {
         Ok(self.parts.state.reload().await?.changed)
     }
@@ -168,7 +164,7 @@ impl AuthManager {
     ///
     /// # Errors
     ///
-    /// `store_corrupt`, `store_unavailable`.
+    /// Those of [`reload`](Self::reload).
     pub async fn sync_from_storage(&self, auth: &CodexAuth) -> Result<SyncOutcome> {
         Ok(self.parts.refresh.sync(auth).await?.1)
     }
@@ -186,8 +182,9 @@ impl AuthManager {
     ///
     /// If the user must sign in again: `refresh_token_expired`, `refresh_token_reused`,
     /// `refresh_token_invalidated`, `refresh_token_rejected`. If the caller may try again:
-    /// `refresh_transient`, `lock_timeout`, `store_unavailable`. If the store cannot be used, and
-    /// no token was redeemed: `store_read_only`, `store_corrupt`.
+    /// `refresh_transient`, `lock_timeout`, `store_unavailable`, `keyring_unavailable`,
+    /// `keyring_locked`. If the store cannot be used, and no token was redeemed: `store_read_only`,
+    /// `store_corrupt`, `keyring_too_long`.
     pub async fn refresh_token(&self, auth: &CodexAuth) -> Result<Option<CodexAuth>> {
         self.parts.refresh.replace(auth).await
     }
@@ -216,86 +213,6 @@ impl AuthManager {
         recovery: &UnauthorizedRecovery,
     ) -> Result<UnauthorizedRecoveryDecision> {
         self.parts.refresh.recover(auth, recovery).await
-    }
-
-    /// Starts a sign-in with a browser: an authorization code with PKCE (RFC 8252, RFC 7636).
-    ///
-    /// The user opens the [`authorization_url`](BrowserLogin::authorization_url) of the returned
-    /// value, whose [`wait`](BrowserLogin::wait) ends once the login is stored. The new login
-    /// replaces the stored one when the sign-in is complete; a sign-in that fails or is cancelled
-    /// changes nothing. A refresh that is in flight in any process does not undo it. The end of the
-    /// process ends the sign-in, and a forked child does not continue it.
-    ///
-    /// # Errors
-    ///
-    /// `invalid_option`; `login_port_busy`; `login_failed` or `login_transient` if the endpoints
-    /// that the issuer publishes cannot be read; `store_read_only`, `store_corrupt`,
-    /// `store_unavailable` or `lock_timeout` if the store could not save a login.
-    ///
-    /// ```no_run
-    /// use codex_auth_sdk::{AuthManager, LoginOptions};
-    ///
-    /// # async fn example() -> codex_auth_sdk::Result<()> {
-    /// let manager = AuthManager::builder().build().await?;
-    /// let login = manager.login_with_browser(LoginOptions::default()).await?;
-    /// println!("Open {}", login.authorization_url());
-    /// println!("Signed in as {:?}", login.wait().await?.email());
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub async fn login_with_browser(&self, options: LoginOptions) -> Result<BrowserLogin> {
-        BrowserLogin::begin(&self.parts.sign_in, options).await
-    }
-
-    /// Starts a sign-in with a device code (RFC 8628): the user types the code in on any device.
-    ///
-    /// The user opens the [`verification_uri`](DeviceLogin::verification_uri) of the returned value
-    /// and types its [`user_code`](DeviceLogin::user_code); its [`wait`](DeviceLogin::wait) ends
-    /// once the login is stored. The new login replaces the stored one when the sign-in is
-    /// complete; a sign-in that fails or is cancelled changes nothing. Each time the server answers
-    /// that the user has not typed the code in yet, the manager sends [`Event::LoginPending`].
-    ///
-    /// # Errors
-    ///
-    /// `login_not_supported` if the server has no device codes; those of
-    /// [`login_with_browser`](Self::login_with_browser) but for `login_port_busy`.
-    pub async fn login_with_device_code(&self, options: LoginOptions) -> Result<DeviceLogin> {
-        DeviceLogin::begin(&self.parts.sign_in, options).await
-    }
-
-    /// Stores an API key as the login and returns its snapshot. No server checks the key.
-    ///
-    /// # Errors
-    ///
-    /// `login_invalid_credential` if the text cannot be an API key; `login_workspace_not_allowed`
-    /// if the manager has the option [`account_id`](crate::AuthManagerBuilder::account_id);
-    /// `save_failed`.
-    pub async fn login_with_api_key(&self, api_key: &Secret) -> Result<CodexAuth> {
-        self.parts.sign_in.store(api_key_record(api_key)?, &LoginOptions::default()).await
-    }
-
-    /// Stores a personal access token, or the token of an agent, as the login and returns its
-    /// snapshot. No server checks the token.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`login_with_api_key`](Self::login_with_api_key).
-    pub async fn login_with_access_token(&self, access_token: &Secret) -> Result<CodexAuth> {
-        self.parts.sign_in.store(access_token_record(access_token)?, &LoginOptions::default()).await
-    }
-
-    /// Removes the login from the store.
-    ///
-    /// By default the manager first asks the authorization server to revoke the tokens, which may
-    /// end other sessions of the account; the login is removed even if that fails. A refresh that
-    /// is in flight in any process does not bring the login back.
-    ///
-    /// # Errors
-    ///
-    /// `identity_mismatch` if the store now holds another account's login, which stays unless the
-    /// options say otherwise; `store_read_only`, `store_unavailable`, `lock_timeout`.
-    pub async fn logout(&self, options: LogoutOptions) -> Result<LogoutOutcome> {
-        self.parts.sign_out.run(options).await
     }
 
     /// Subscribes to the [events](Event) of this manager and its clones, from now on.

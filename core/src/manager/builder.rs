@@ -4,16 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use url::Url;
-
 use super::auth_manager::AuthManager;
 use super::named::{Named, variable};
 use super::parts::Parts;
+use super::server_options::ServerOptions;
 use super::store_choice::StoreChoice;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
-use crate::login::AuthorizationServer;
-use crate::option_value::{check_text, endpoint_url, invalid, issuer_url};
+use crate::option_value::invalid;
 use crate::options::{Options, RefreshMode};
 use crate::origin::AllowedOrigins;
 use crate::secret::Secret;
@@ -21,12 +19,7 @@ use crate::state::State;
 use crate::storage::AuthStorage;
 use crate::storage::home::Home;
 use crate::storage::store_kind::StoreKind;
-use crate::token_endpoint::{
-    HttpTokenEndpoint, HttpTokenEndpointConfig, TokenEncoding, TokenEndpoint,
-};
-
-const ISSUER: &str = "https://auth.openai.com";
-const CLIENT_ID: &str = "app_EMoamEEZ73f0CkXaXp7hrann";
+use crate::token_endpoint::{HttpTokenEndpoint, TokenEncoding, TokenEndpoint};
 
 /// The options of an [`AuthManager`].
 ///
@@ -40,15 +33,9 @@ pub struct AuthManagerBuilder {
     storage: Option<Arc<dyn AuthStorage>>,
     endpoint: Option<Arc<dyn TokenEndpoint>>,
     environment: Environment,
-    token_url: Option<String>,
-    revoke_url: Option<String>,
-    issuer: Option<String>,
-    client_id: Option<String>,
+    server: ServerOptions,
     originator: Option<String>,
     allowed_origins: Vec<String>,
-    user_agent: Option<String>,
-    proxy: Option<Secret>,
-    token_encoding: TokenEncoding,
     enable_codex_api_key_env: bool,
     options: Options,
 }
@@ -90,20 +77,20 @@ impl AuthManagerBuilder {
         codex_home: PathBuf => codex_home;
         /// Sets the token endpoint for refreshes, an `https` URL, or `http` on loopback. Default:
         /// `$CODEX_REFRESH_TOKEN_URL_OVERRIDE`, else `/oauth/token` of the issuer.
-        token_url: String => token_url;
+        token_url: String => server.token_url;
         /// Sets the revocation endpoint (RFC 7009). Default: `$CODEX_REVOKE_TOKEN_URL_OVERRIDE`,
         /// else `/oauth/revoke` beside the token endpoint.
-        revoke_url: String => revoke_url;
+        revoke_url: String => server.revoke_url;
         /// Sets the authorization server. Default: `https://auth.openai.com`.
-        issuer: String => issuer;
+        issuer: String => server.issuer;
         /// Sets the OAuth client of the login. Default: `$CODEX_APP_SERVER_LOGIN_CLIENT_ID`, else
         /// the client of the Codex CLI.
-        client_id: String => client_id;
+        client_id: String => server.client_id;
         /// Sets the name of the calling program, which requests carry in the header `originator`.
         /// Default: `$CODEX_INTERNAL_ORIGINATOR_OVERRIDE`, else `codex_auth_sdk`.
         originator: String => originator;
         /// Sets the `User-Agent` of requests to the authorization server. Default: the originator.
-        user_agent: String => user_agent;
+        user_agent: String => server.user_agent;
         /// Sets the id of the only workspace whose login this manager hands out. Default: any.
         account_id: String => options.account_id;
     }
@@ -123,7 +110,7 @@ impl AuthManagerBuilder {
         /// [`StoreKind::Codex`] only. Default: false.
         enable_codex_api_key_env: bool => enable_codex_api_key_env;
         /// Sets the encoding of token requests. Default: JSON.
-        token_encoding: TokenEncoding => token_encoding;
+        token_encoding: TokenEncoding => server.token_encoding;
         /// Sets further origins to which HTTP integrations may send the credential: `https://host`,
         /// `https://host:port`, or `http` on loopback. The origin of the ChatGPT backend for a
         /// ChatGPT login, and that of the OpenAI API for an API key, are always allowed. The caller
@@ -157,7 +144,7 @@ impl AuthManagerBuilder {
     /// proxy that is set here is used for all hosts.
     #[must_use]
     pub fn proxy(mut self, proxy: impl Into<String>) -> Self {
-        self.proxy = Some(Secret::new(proxy));
+        self.server.proxy = Some(Secret::new(proxy));
         self
     }
 
@@ -165,7 +152,8 @@ impl AuthManagerBuilder {
     ///
     /// # Errors
     ///
-    /// `invalid_option`, `store_corrupt`, `store_unavailable`. A store without a login is no error.
+    /// `invalid_option`, `store_corrupt`, `store_unavailable`, `keyring_unavailable`,
+    /// `keyring_locked`. A store without a login is no error.
     pub async fn build(self) -> Result<AuthManager> {
         let manager = self.assemble()?;
         manager.parts.state.reload().await?;
@@ -178,7 +166,7 @@ impl AuthManagerBuilder {
     ///
     /// # Errors
     ///
-    /// Those of [`build`](Self::build); `store_unavailable` also if the store cannot be read
+    /// `invalid_option`, `store_corrupt`; `store_unavailable` also if the store cannot be read
     /// without waiting.
     pub fn build_now(self) -> Result<AuthManager> {
         let manager = self.assemble()?;
@@ -206,18 +194,13 @@ impl AuthManagerBuilder {
         if let Some(originator) = Named::find("originator", self.originator.as_ref(), override_) {
             self.options.originator = originator.text()?.into();
         }
-        self.user_agent.iter().try_for_each(|agent| check_text("user_agent", agent))?;
         self.options.allowed_origins = AllowedOrigins::with(&self.allowed_origins)?;
         let storage = match self.storage.take() {
             Some(storage) => storage,
             None => self.open_store()?,
         };
-        let config = self.endpoint_config()?;
-        let server = AuthorizationServer::new(
-            self.issuer_url(),
-            self.login_token_url(&config)?,
-            config.clone(),
-        );
+        let config = self.server.endpoint_config(&self.options.originator)?;
+        let server = self.server.authorization_server(config.clone())?;
         let endpoint = self
             .endpoint
             .take()
@@ -253,55 +236,6 @@ impl AuthManagerBuilder {
         }
         // Not resolved: a link on the way may lead elsewhere tomorrow.
         Ok(home)
-    }
-
-    fn issuer_url(&self) -> &str {
-        self.issuer.as_deref().unwrap_or(ISSUER).trim_end_matches('/')
-    }
-
-    /// Returns the token endpoint of sign-ins. As in the Codex CLI, the environment's override is
-    /// for refreshes only.
-    fn login_token_url(&self, config: &HttpTokenEndpointConfig) -> Result<Url> {
-        match self.token_url {
-            Some(_) => Ok(config.token_url.clone()),
-            None => endpoint_url("issuer", &format!("{}/oauth/token", self.issuer_url())),
-        }
-    }
-
-    fn endpoint_config(&self) -> Result<HttpTokenEndpointConfig> {
-        let issuer = self.issuer_url();
-        issuer_url("issuer", issuer)?;
-        let find = Named::find;
-        let redeem = find("token_url", self.token_url.as_ref(), "CODEX_REFRESH_TOKEN_URL_OVERRIDE");
-        let revoke =
-            find("revoke_url", self.revoke_url.as_ref(), "CODEX_REVOKE_TOKEN_URL_OVERRIDE");
-        let client = find("client_id", self.client_id.as_ref(), "CODEX_APP_SERVER_LOGIN_CLIENT_ID");
-        let token_url = match &redeem {
-            Some(named) => named.url()?,
-            None => endpoint_url("issuer", &format!("{issuer}/oauth/token"))?,
-        };
-        let revoke_url = match (revoke, redeem) {
-            (Some(named), _) => named.url()?,
-            (None, Some(_)) => {
-                let mut url = token_url.clone();
-                url.set_path("/oauth/revoke");
-                url.set_query(None);
-                url
-            }
-            (None, None) => endpoint_url("issuer", &format!("{issuer}/oauth/revoke"))?,
-        };
-        Ok(HttpTokenEndpointConfig {
-            token_url,
-            revoke_url,
-            client_id: client.map_or_else(|| Ok(CLIENT_ID.to_owned()), Named::text)?,
-            originator: self.options.originator.to_string(),
-            user_agent: self.user_agent.clone(),
-            encoding: self.token_encoding,
-            proxy: self.proxy.as_ref().map(|proxy| proxy.expose().parse()).transpose()?,
-            ca_certificate: variable("CODEX_CA_CERTIFICATE")
-                .or_else(|| variable("SSL_CERT_FILE"))
-                .map(PathBuf::from),
-        })
     }
 }
 

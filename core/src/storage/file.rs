@@ -2,20 +2,19 @@
 
 mod auth_file;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use self::auth_file::{AuthFile, Found};
-use super::content::{TORN_FOR, folders_of, stamp_of, version_at};
+use super::content::{TORN_FOR, version_at};
 use super::home::Home;
+use super::home_store::HomeStore;
 use super::replacement;
 use super::target::Target;
-use super::{AuthStorage, Loaded, Readiness, RefreshLock, Stamp, Swap, Version};
+use super::{Loaded, Readiness, RefreshLock, Swap, Version};
 use crate::auth_dot_json::{AuthDotJson, InvalidRecord};
-use crate::environment::{BoxFuture, Environment};
+use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ledger::Ledger;
-use crate::secret::Secret;
 
 /// The login in a `CODEX_HOME` folder.
 ///
@@ -50,10 +49,6 @@ impl FileStorage {
         Self { file: Arc::new(AuthFile::of(home)), environment }
     }
 
-    pub(super) fn home(&self) -> &Home {
-        self.file.home()
-    }
-
     /// The path of `auth.json`.
     pub fn path(&self) -> &Path {
         self.home().auth_json()
@@ -83,29 +78,6 @@ impl FileStorage {
         self.make(AuthFile::read).await
     }
 
-    async fn load_patiently(&self) -> Result<Loaded> {
-        let clock = &self.environment.clock;
-        let start = clock.elapsed();
-        loop {
-            match self.look().await? {
-                Ok(loaded) => return Ok(loaded),
-                Err(invalid) if clock.elapsed() - start >= TORN_FOR => {
-                    return Err(self.corrupt(&invalid));
-                }
-                Err(_) => self.environment.poll_pause(clock.elapsed() - start).await,
-            }
-        }
-    }
-
-    async fn swap(&self, expected: &Version, content: Option<Secret>) -> Result<Swap> {
-        let content = content.map(Arc::new);
-        let write = self.make(move |file| file.prepare(content)).await?;
-        let write = self.home().calls().keep(write);
-        let locks = self.home().commit_locks(&write.target).await?;
-        let expected = expected.clone();
-        self.make(move |file| file.put(write.take(), &expected, locks)).await
-    }
-
     /// The version of what the file holds, whole or not.
     pub(super) async fn version_now(&self) -> Result<Version> {
         self.make(|file| version_at(file.home().auth_json())).await
@@ -120,81 +92,64 @@ impl FileStorage {
         });
         removed.await
     }
+}
 
-    async fn clean_up(&self) -> Result<()> {
-        let Some(_lock) = self.try_lock().await? else { return Ok(()) };
-        self.home().clean_up(self.home().commit_locks_alone().await?).await
+impl HomeStore for FileStorage {
+    fn home(&self) -> &Home {
+        self.file.home()
     }
 
-    async fn prove_ready(&self, size: usize) -> Result<Readiness> {
+    fn place(&self) -> String {
+        self.path().display().to_string()
+    }
+
+    fn file(&self) -> Option<&Path> {
+        Some(self.path())
+    }
+
+    async fn read(&self) -> Result<Loaded> {
+        let clock = &self.environment.clock;
+        let start = clock.elapsed();
+        loop {
+            match self.look().await? {
+                Ok(loaded) => return Ok(loaded),
+                Err(invalid) if clock.elapsed() - start >= TORN_FOR => {
+                    return Err(self.corrupt(&invalid));
+                }
+                Err(_) => self.environment.poll_pause(clock.elapsed() - start).await,
+            }
+        }
+    }
+
+    fn read_now(&self) -> Option<Result<Loaded>> {
+        self.file.read().map(Result::ok).transpose()
+    }
+
+    async fn swap(&self, expected: &Version, record: Option<&AuthDotJson>) -> Result<Swap> {
+        let content = record.map(|record| Arc::new(record.to_json_pretty()));
+        let write = self.make(move |file| file.prepare(content)).await?;
+        let write = self.home().calls().keep(write);
+        let locks = self.home().commit_locks(&write.target).await?;
+        let expected = expected.clone();
+        self.make(move |file| file.put(write.take(), &expected, locks)).await
+    }
+
+    async fn prove(&self, size: usize) -> Result<Readiness> {
         let target = self.home().target_for_write().await?;
         let locks = self.home().commit_locks(&target).await?;
         self.make(move |file| file.prove(&target, locks, size)).await?;
         Ok(Readiness::kept_by(self.home().calls().keep(Discard(Arc::clone(&self.file)))))
     }
-}
 
-impl AuthStorage for FileStorage {
-    fn location(&self) -> String {
-        self.path().display().to_string()
-    }
-
-    fn load(&self) -> BoxFuture<'_, Result<Loaded>> {
-        Box::pin(self.load_patiently())
-    }
-
-    fn load_now(&self) -> Option<Result<Loaded>> {
-        if self.home().calls().may_hang() {
-            return None;
-        }
-        self.file.read().map(Result::ok).transpose()
-    }
-
-    fn stamp(&self) -> Option<Stamp> {
-        (!self.home().calls().may_hang()).then(|| stamp_of(self.path()))
-    }
-
-    fn watched_folders(&self) -> Vec<PathBuf> {
-        // Where others write by a network or another program, the system does not tell.
-        if self.home().calls().may_hang() { Vec::new() } else { folders_of(self.path()) }
-    }
-
-    fn commit<'a>(
-        &'a self,
-        expected: &'a Version,
-        record: &'a AuthDotJson,
-    ) -> BoxFuture<'a, Result<Swap>> {
-        Box::pin(self.swap(expected, Some(record.to_json_pretty())))
-    }
-
-    fn delete<'a>(&'a self, expected: &'a Version) -> BoxFuture<'a, Result<Swap>> {
-        Box::pin(self.swap(expected, None))
-    }
-
-    fn ready(&self, size: usize) -> BoxFuture<'_, Result<Readiness>> {
-        Box::pin(self.prove_ready(size))
-    }
-
-    fn leftovers(&self) -> BoxFuture<'_, Result<Vec<AuthDotJson>>> {
-        Box::pin(self.make(AuthFile::leftovers))
-    }
-
-    fn remove_leftovers(&self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(self.clean_up())
-    }
-
-    fn try_lock(&self) -> BoxFuture<'_, Result<Option<Box<dyn RefreshLock>>>> {
-        Box::pin(self.home().try_lock_with_auth_json())
-    }
-
-    fn ledger(&self) -> Ledger {
-        self.home().ledger()
+    async fn lock(&self) -> Result<Option<Box<dyn RefreshLock>>> {
+        self.home().try_lock_with_auth_json().await
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::AuthStorage;
 
     #[tokio::test]
     async fn g9_the_temp_files_of_dead_programs_are_removed_unless_another_process_is_at_work() {

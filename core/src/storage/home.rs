@@ -22,7 +22,8 @@ use super::file_calls::FileCalls;
 use super::file_error::{unreadable, unwritable};
 use super::replacement::Replacement;
 use super::target::Target;
-use super::{RefreshLock, in_place, ownership, temp_file};
+use super::{RefreshLock, content, in_place, ownership, temp_file};
+use crate::auth_dot_json::AuthDotJson;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Ledger;
@@ -217,6 +218,24 @@ impl Home {
         }
         drop(locks.take());
         Replacement::prepare(target, size)
+    }
+
+    /// Returns the records in the temp files of programs that died.
+    pub(super) async fn leftovers(&self) -> Result<Vec<AuthDotJson>> {
+        let home = self.clone();
+        let read = self.calls().make(move || {
+            let folder = home.target()?.folder;
+            let contents = temp_file::all(&folder).filter_map(|path| content::read_own(&path));
+            Ok(contents.filter_map(|bytes| AuthDotJson::parse(&bytes).ok()).collect())
+        });
+        read.await
+    }
+
+    /// Returns whether there is a temp file, also one that a living program is about to use.
+    pub(super) async fn has_leftovers(&self) -> Result<bool> {
+        let home = self.clone();
+        let look = move || Ok(temp_file::all(&home.target()?.folder).next().is_some());
+        self.calls().make(look).await
     }
 
     /// Removes the temp files of programs that died. Not without the refresh lock: its holder has

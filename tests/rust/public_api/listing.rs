@@ -110,17 +110,22 @@ impl<'a> Listing<'a> {
     }
 
     /// Adds what an implementation gives to the item `of` at `path`, or to a type of another crate.
+    /// Of those for all types of another trait, only one of a trait of this crate says something
+    /// about the item.
     fn implementation(&mut self, path: &str, of: &Value, id: &Value) {
         let Some(item) = self.item(id) else { return };
         let inner = &item["inner"]["impl"];
-        if inner["is_synthetic"] == true || !inner["blanket_impl"].is_null() {
+        let is_blanket = !inner["blanket_impl"].is_null();
+        let is_own = |implemented: &Value| implemented["crate_id"] == 0;
+        let is_foreign = || !self.item(&inner["trait"]["id"]).is_some_and(is_own);
+        if inner["is_synthetic"] == true || is_blanket && is_foreign() {
             return;
         }
         if inner["trait"].is_null() {
             return list(&inner["items"]).iter().for_each(|item| self.member(path, item));
         }
         let implemented = self.path(&inner["trait"]);
-        if inner["for"]["resolved_path"]["id"] != *of {
+        if !is_blanket && inner["for"]["resolved_path"]["id"] != *of {
             let other = self.of_type(&inner["for"]);
             self.add(format!("{path}: {other} is {implemented}"));
         } else if implemented != "StructuralPartialEq" {

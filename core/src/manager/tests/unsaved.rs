@@ -1,4 +1,5 @@
-//! The effective record: a pair that could not be saved, or that somebody wrote an old one over.
+//! The effective record: a pair that could not be saved, or that another program has overwritten
+//! with an older one.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -9,8 +10,9 @@ use super::{RETRY, recover, refresh_token, start_recovery};
 use crate::auth_dot_json::AuthDotJson;
 use crate::ledger::Ledger;
 use crate::secret::Fingerprint;
+use crate::snapshot::CodexAuth;
 use crate::storage::AuthStorage;
-use crate::{GiveUpReason, SyncOutcome, UnauthorizedRecoveryDecision};
+use crate::{AuthManager, GiveUpReason, SyncOutcome, UnauthorizedRecoveryDecision};
 
 #[tokio::test(start_paused = true)]
 async fn g4_a_pair_that_cannot_be_saved_is_used_and_saved_later() {
@@ -126,17 +128,34 @@ async fn a_stale_writer_cannot_make_us_redeem_a_spent_token() {
     );
 }
 
+/// A login that one manager has refreshed, which is gone by now, and whose new tokens another one
+/// has adopted.
+struct Adoption {
+    adopter: AuthManager,
+    /// The record that the refresh has replaced.
+    replaced: Option<AuthDotJson>,
+    first: CodexAuth,
+    second: CodexAuth,
+}
+
+impl Adoption {
+    async fn in_world(world: &World) -> Self {
+        let (redeemer, adopter) = (world.manager().await, world.manager().await);
+        let first = redeemer.auth().expect("signed in");
+        let replaced = world.store.memory.record().as_deref().cloned();
+        recover(&redeemer, &first).await.expect("refreshed");
+        recover(&adopter, &first).await.expect("adopted");
+        let second = adopter.auth().expect("signed in");
+        Self { adopter, replaced, first, second }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_manager_that_only_adopted_knows_a_spent_token_by_the_stored_ledger() {
     let world = World::new();
-    let (redeemer, adopter) = (world.manager().await, world.manager().await);
-    let first = redeemer.auth().expect("signed in");
-    let old = world.store.memory.record();
-    recover(&redeemer, &first).await.expect("refreshed");
-    recover(&adopter, &first).await.expect("adopted");
-    let second = adopter.auth().expect("signed in");
+    let Adoption { adopter, replaced, second, .. } = Adoption::in_world(&world).await;
     world.pass(Duration::from_secs(120)).await;
-    world.store.memory.replace(old.as_deref().cloned());
+    world.store.memory.replace(replaced);
     assert_eq!(recover(&adopter, &second).await.expect("recovered"), RETRY);
     assert_eq!(world.issuer.requests(), (2, 2), "the successor was redeemed, not the spent token");
 }
@@ -261,14 +280,8 @@ async fn g4_a_record_that_is_gone_while_it_would_be_saved_may_come_back() {
 #[tokio::test(start_paused = true)]
 async fn an_adopted_token_is_kept_though_an_older_copy_of_all_files_is_put_back() {
     let world = World::new();
-    let (redeemer, adopter) = (world.manager().await, world.manager().await);
-    let first = redeemer.auth().expect("signed in");
-    let old = world.store.memory.record();
-    recover(&redeemer, &first).await.expect("refreshed");
-    recover(&adopter, &first).await.expect("adopted");
-    let second = adopter.auth().expect("signed in");
-    drop(redeemer);
-    world.store.memory.replace(old.as_deref().cloned());
+    let Adoption { adopter, replaced, first, second } = Adoption::in_world(&world).await;
+    world.store.memory.replace(replaced);
     let lock = world.store.try_lock().await.expect("a lock").expect("free");
     lock.set_ledger(&Ledger::default()).expect("noted");
     drop(lock);

@@ -1,5 +1,5 @@
-//! The store that `auto` prefers to the file: the keyring itself, or the file whose passphrase is
-//! in it.
+//! The store that `auto` prefers to `auth.json`: an item of the keyring, or the encrypted file,
+//! whose passphrase is in the keyring.
 
 use crate::auth_dot_json::AuthDotJson;
 use crate::error::Result;
@@ -40,7 +40,7 @@ impl Preferred {
         }
     }
 
-    /// Whether it holds no login, where that shows without the keyring.
+    /// Returns whether the store holds no login; none if only the keyring could tell.
     pub(super) async fn is_seen_empty(&self) -> Option<bool> {
         match self {
             Self::Keyring(_) => None,
@@ -52,7 +52,7 @@ impl Preferred {
         }
     }
 
-    /// Makes the last write durable; whether it is.
+    /// Makes the last write durable. Returns whether it is.
     pub(super) async fn sync(&self) -> bool {
         match self {
             Self::Keyring(_) => true,
@@ -61,7 +61,7 @@ impl Preferred {
         }
     }
 
-    /// Makes what is to be written, before the commit locks are taken.
+    /// Makes what a write needs, before the commit locks are taken.
     pub(super) async fn prepare<'a>(
         &'a self,
         record: Option<&'a AuthDotJson>,
@@ -75,7 +75,7 @@ impl Preferred {
         }
     }
 
-    /// The version of what it holds, where that can be read. For holders of the commit locks.
+    /// Returns the version of what the store holds. The caller holds the commit locks.
     pub(super) async fn version_under_locks(&self) -> Result<Version> {
         match self {
             Self::Keyring(store) => store.version_under_locks().await,
@@ -86,7 +86,7 @@ impl Preferred {
 }
 
 impl Write<'_> {
-    /// Fails where the keyring would not take it.
+    /// Fails with `keyring_too_long` if the keyring would not take the record.
     pub(super) fn check_length(&self) -> Result<()> {
         match self {
             Self::Item(store, Some(record)) => store.check_length(record),
@@ -94,7 +94,7 @@ impl Write<'_> {
         }
     }
 
-    /// Writes it. For holders of the commit locks.
+    /// Writes what was prepared. The caller holds the commit locks.
     pub(super) async fn replace_under_locks(self) -> Result<Swap> {
         match self {
             Self::Item(store, record) => {

@@ -36,20 +36,21 @@ impl Material {
 pub(super) struct Prepared(Arc<ArcSwapOption<Material>>);
 
 impl Prepared {
-    /// Keeps `material` as long as the answer, which may go before it is needed.
+    /// Keeps `material` until a write takes it, or the returned value is dropped.
     pub(super) fn keep(&self, material: Material) -> Discard {
         self.0.store(Some(Arc::new(material)));
         Discard(self.clone())
     }
 
-    /// The material, if this process made it: its child must not write by the same key.
+    /// Returns the material, if this process made it: a forked child must not write by the key of
+    /// its parent.
     pub(super) fn take(&self) -> Option<Material> {
         let material = self.0.swap(None).and_then(Arc::into_inner);
         material.filter(|material| material.temp.as_ref().is_some_and(Replacement::is_own))
     }
 }
 
-/// Removes what was not needed.
+/// Drops the material with this value, unless a write has taken it.
 pub(super) struct Discard(Prepared);
 
 impl Drop for Discard {

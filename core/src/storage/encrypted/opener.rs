@@ -1,32 +1,32 @@
-//! Opening the encrypted file, once for all readers, and remembering what was in it.
+//! Opens the encrypted file, once for all readers, and remembers what was in it.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use zeroize::Zeroizing;
 
+use super::age_file::AgeFile;
 use super::contents::Contents;
 use super::derivation::{Derivations, Turn};
 use super::envelope::{self, Closed};
+use super::items::Items;
 use crate::auth_dot_json::AuthDotJson;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
-use crate::storage::home::Home;
-use crate::storage::keyring::{KeyringItem, PatientKeyring};
+use crate::storage::keyring::KeyringItem;
 use crate::storage::{Loaded, Version};
 
 /// Opens the file of one store by the passphrase in the keyring.
 #[derive(Debug)]
 pub(super) struct Opener {
-    path: PathBuf,
-    pub(super) keyring: PatientKeyring,
-    home: Home,
+    file: AgeFile,
+    items: Items,
     pub(super) derivations: Derivations,
+    /// The last file that was opened, or would not open.
     last: ArcSwapOption<Opening>,
 }
 
-/// The last file that was opened, or would not open.
+/// What an attempt to open a file has shown.
 #[derive(Debug)]
 pub(super) struct Opening {
     pub(super) version: Version,
@@ -49,7 +49,7 @@ pub(super) struct Closure {
 }
 
 impl Opened {
-    /// Reads what was decrypted; else why it is no login, in words without secrets.
+    /// Reads what was decrypted. The error says why that is no login, without a secret.
     fn parse(plain: &[u8]) -> Result<Self, String> {
         let contents = Contents::parse(plain)?;
         let record = contents.login().map(|login| AuthDotJson::parse(login.expose().as_bytes()));
@@ -63,22 +63,13 @@ impl Opened {
 }
 
 impl Opener {
-    pub(super) fn new(path: &Path, keyring: PatientKeyring, home: Home) -> Self {
-        Self {
-            path: path.to_owned(),
-            keyring,
-            home,
-            derivations: Derivations::default(),
-            last: ArcSwapOption::empty(),
-        }
+    pub(super) fn new(file: AgeFile, items: Items) -> Self {
+        let (derivations, last) = (Derivations::default(), ArcSwapOption::empty());
+        Self { file, items, derivations, last }
     }
 
-    /// The item that holds the passphrase. Its name depends on where the folder is now.
-    pub(super) async fn item(&self) -> Result<KeyringItem> {
-        Ok(KeyringItem::passphrase(&self.home.real_path_patiently().await?))
-    }
-
-    /// What is in `file`: by the passphrase that opened the last one, else by the keyring's.
+    /// Returns what is in `file`. It is opened by the passphrase that has opened the last file, else
+    /// by the passphrase in the keyring.
     pub(super) async fn open(
         &self,
         version: &Version,
@@ -88,26 +79,25 @@ impl Opener {
             return Ok(opened);
         }
         let file = Arc::new(file);
-        let item = self.item().await?;
+        let item = self.items.passphrase_item().await?;
         if let Some(passphrase) = self.passphrase_in_memory() {
             match self.open_by(passphrase, &item, version, &file).await? {
                 Err(closure) if closure.is_wrong_key => {}
                 outcome => return outcome.map_err(|closure| closure.error),
             }
         }
-        let found = self.keyring.get(&item).await?;
-        let passphrase = found.ok_or_else(|| passphrase_is_missing(&item, &self.path))?;
+        let passphrase = self.items.passphrase_in(&item).await?;
         self.open_by(passphrase, &item, version, &file).await?.map_err(|closure| closure.error)
     }
 
-    /// What the file of this version holds, if it is the last that was opened.
+    /// Returns what the file of this version holds, if it is the last one that was opened.
     pub(super) fn known(&self, version: &Version) -> Option<Arc<Opened>> {
         let last = self.last.load();
         let last = last.as_deref().filter(|last| last.version == *version)?;
         last.outcome.as_ref().ok().cloned()
     }
 
-    /// The passphrase that opened the last file.
+    /// Returns the passphrase that has opened the last file.
     pub(super) fn passphrase_in_memory(&self) -> Option<Secret> {
         let last = self.last.load();
         last.as_deref().filter(|last| last.outcome.is_ok()).map(|last| last.passphrase.clone())
@@ -117,7 +107,7 @@ impl Opener {
         self.last.store(Some(Arc::new(opening)));
     }
 
-    /// Opens `file` by one passphrase. What did not open by it is not tried again.
+    /// Opens `file` by one passphrase. A file that has not opened by it is not tried again.
     async fn open_by(
         &self,
         passphrase: Secret,
@@ -133,7 +123,7 @@ impl Opener {
             return Ok(last.outcome.clone());
         }
         let (key, file) = (passphrase.clone(), Arc::clone(file));
-        // The turn lasts until what came of it is remembered.
+        // The turn lasts until the outcome is remembered.
         let (plain, _turn) =
             self.derivations.run(turn, move || envelope::open(&file, &key)).await?;
         let outcome = self.understand(plain, item);
@@ -166,20 +156,8 @@ impl Opener {
             ErrorKind::StoreCorrupt,
             format!(
                 "{} does not open: {why}; restore it, or move it away and sign in again",
-                self.path.display()
+                self.file.path().display()
             ),
         )
     }
-}
-
-/// The error about `file`, for which `item` of the keyring is missing.
-pub(super) fn passphrase_is_missing(item: &KeyringItem, file: &Path) -> Error {
-    Error::new(
-        ErrorKind::KeyringUnavailable,
-        format!(
-            "the keyring has no item {item}, without which {} cannot be opened; restore it, or move \
-             the file away and sign in again",
-            file.display()
-        ),
-    )
 }

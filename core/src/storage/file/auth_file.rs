@@ -12,7 +12,7 @@ use crate::storage::content::{self, version_at, version_of};
 use crate::storage::home::{CommitLocks, Home};
 use crate::storage::replacement::{self, Replacement};
 use crate::storage::target::Target;
-use crate::storage::{Loaded, Swap, Version, in_place, temp_file};
+use crate::storage::{Loaded, Swap, Version, in_place};
 
 /// What the file holds, or why that is no login.
 pub(super) type Found = Result<Loaded, InvalidRecord>;
@@ -82,13 +82,6 @@ impl AuthFile {
             self.parsed.store(Some(Arc::new(loaded.clone())));
             loaded
         }))
-    }
-
-    /// Returns the records in the temp files of programs that died.
-    pub(super) fn leftovers(&self) -> Result<Vec<AuthDotJson>> {
-        let folder = self.home.target()?.folder;
-        let contents = temp_file::all(&folder).filter_map(|path| content::read_own(&path));
-        Ok(contents.filter_map(|bytes| AuthDotJson::parse(&bytes).ok()).collect())
     }
 
     /// Does whatever a slow disk can hold up, before the commit locks are taken.

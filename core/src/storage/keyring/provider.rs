@@ -1,4 +1,4 @@
-//! What stores need of a keyring.
+//! The keyring as stores use it.
 
 use std::fmt;
 
@@ -10,38 +10,56 @@ use crate::secret::Secret;
 
 /// The keyring of the operating system.
 ///
-/// Calls may take as long as they like, or never return: the caller gives up in time, and dropping
-/// the future must be safe. None of them asks the user for anything, but [`unlock`](Self::unlock).
+/// A call may take any time, or never return: its caller gives up in time, and drops the future at
+/// any moment. Only [`unlock`](Self::unlock) asks the user for something.
 ///
-/// All of them fail with `keyring_unavailable` where there is no keyring or it does not work, and
-/// with `keyring_locked` where its user must unlock it first.
+/// A call fails with `keyring_unavailable` if there is no keyring or it does not work, and with
+/// `keyring_locked` if the user must unlock the keyring first.
 pub trait Keyring: Send + Sync + fmt::Debug {
-    /// What `item` holds; none where there is no such item.
-    fn get<'a>(&'a self, item: &'a KeyringItem) -> BoxFuture<'a, Result<Option<Secret>>>;
-
-    /// Makes `item` hold `value`, in place where there is such an item.
+    /// Returns what `item` holds; none if there is no such item.
     ///
     /// # Errors
     ///
-    /// Also `keyring_too_long` where the keyring takes no value of this length.
+    /// `keyring_unavailable`, `keyring_locked`; `store_corrupt` if the item holds no text.
+    fn get<'a>(&'a self, item: &'a KeyringItem) -> BoxFuture<'a, Result<Option<Secret>>>;
+
+    /// Makes `item` hold `value`. An item that is there is changed in place.
+    ///
+    /// # Errors
+    ///
+    /// `keyring_unavailable`, `keyring_locked`; `keyring_too_long` if the keyring takes no value of
+    /// this length.
     fn set<'a>(&'a self, item: &'a KeyringItem, value: &'a Secret) -> BoxFuture<'a, Result<()>>;
 
     /// Removes `item` if it is there.
+    ///
+    /// # Errors
+    ///
+    /// `keyring_unavailable`, `keyring_locked`.
     fn delete<'a>(&'a self, item: &'a KeyringItem) -> BoxFuture<'a, Result<()>>;
 
-    /// Asks the user to unlock what `item` is in, or is to be made in.
+    /// Asks the user to unlock the collection that holds `item`, or that a new item goes to.
+    ///
+    /// # Errors
+    ///
+    /// `keyring_unavailable`; `keyring_locked` if the user does not unlock it.
     fn unlock<'a>(&'a self, item: &'a KeyringItem) -> BoxFuture<'a, Result<()>>;
 
-    /// When its user was asked last; the same for all that are one keyring to the user.
+    /// Returns when the user was asked last. Values that are one keyring to the user return one and
+    /// the same [`Prompts`].
     fn prompts(&self) -> &Prompts;
 
-    /// Shows that `item` can be set: that it, or else what it is to be made in, is there and
-    /// unlocked. By default only that it can be read.
+    /// Shows that `item` can be set: that the item, or else the collection that a new item goes to,
+    /// is there and unlocked. The default only shows that the item can be read.
+    ///
+    /// # Errors
+    ///
+    /// `keyring_unavailable`, `keyring_locked`.
     fn ready<'a>(&'a self, item: &'a KeyringItem) -> BoxFuture<'a, Result<()>> {
         Box::pin(async { self.get(item).await.map(drop) })
     }
 
-    /// The most bytes that a value may have, where there is such a limit.
+    /// Returns the largest number of bytes that a value may have; none if there is no limit.
     fn longest_value(&self) -> Option<usize> {
         None
     }

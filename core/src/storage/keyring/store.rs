@@ -10,18 +10,18 @@ use super::patient::PatientKeyring;
 use super::provider::Keyring;
 use super::writing::{UnderWay, Writing, version};
 use crate::auth_dot_json::AuthDotJson;
-use crate::environment::{BoxFuture, Environment};
+use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ledger::Ledger;
 use crate::secret::Secret;
 use crate::storage::content::version_of;
 use crate::storage::home::Home;
-use crate::storage::{AuthStorage, Loaded, Readiness, RefreshLock, Swap, Version};
+use crate::storage::home_store::HomeStore;
+use crate::storage::{Loaded, Readiness, Swap, Version};
 
 /// The login of a `CODEX_HOME` in the keyring.
 ///
-/// The item is the Codex CLI's: each finds and replaces the other's. Writes happen under the CLI's
-/// two commit locks and by compare-and-swap, as with `auth.json`, which is removed once the keyring
+/// The item is the Codex CLI's: each program finds what the other stores. This store writes under
+/// the CLI's two commit locks and by compare-and-swap, and removes `auth.json` once the keyring
 /// holds the record.
 #[derive(Debug, Clone)]
 pub struct KeyringStorage {
@@ -32,8 +32,8 @@ pub struct KeyringStorage {
 }
 
 impl KeyringStorage {
-    /// The store of the folder `codex_home`, which is resolved at each use and need not exist: the
-    /// first login that is saved makes it.
+    /// Creates the store of the folder `codex_home`, which is resolved at each use and need not
+    /// exist: the first login that is saved makes it.
     pub fn new(
         codex_home: impl AsRef<Path>,
         keyring: Arc<dyn Keyring>,
@@ -42,7 +42,7 @@ impl KeyringStorage {
         Self::in_home(Home::of(codex_home.as_ref(), environment.clone()), keyring, environment)
     }
 
-    /// The store of `home`.
+    /// Creates the store of `home`.
     pub(in crate::storage) fn in_home(
         home: Home,
         keyring: Arc<dyn Keyring>,
@@ -52,16 +52,18 @@ impl KeyringStorage {
         Self { home, environment, keyring, writing: Writing::default() }
     }
 
-    /// The item that holds the login. Its name depends on where the folder is now.
+    /// Returns the item that holds the login. Its name depends on where the folder is now.
     pub fn item(&self) -> KeyringItem {
         KeyringItem::login(&self.home.real_path_now())
     }
 
-    async fn item_now(&self) -> Result<KeyringItem> {
+    /// Returns the item that holds the login, however long the system takes to tell where the folder
+    /// is.
+    async fn item_patiently(&self) -> Result<KeyringItem> {
         Ok(KeyringItem::login(&self.home.real_path_patiently().await?))
     }
 
-    fn read(&self, value: Option<&Secret>) -> Result<Loaded> {
+    fn parse(&self, value: Option<&Secret>) -> Result<Loaded> {
         let Some(value) = value else { return Ok(Loaded::nothing()) };
         let bytes = value.expose().as_bytes();
         let record = AuthDotJson::parse(bytes).map_err(|invalid| {
@@ -69,53 +71,30 @@ impl KeyringStorage {
                 ErrorKind::StoreCorrupt,
                 format!(
                     "{} does not hold a Codex login: {invalid}; remove it and sign in again",
-                    self.location()
+                    self.place()
                 ),
             )
         })?;
         Ok(Loaded { record: Some(Arc::new(record)), version: version_of(bytes) })
     }
 
-    async fn load_item(&self) -> Result<Loaded> {
-        let value = self.keyring.get(&self.item_now().await?).await?;
-        self.writing.saw(value.as_ref());
-        self.read(value.as_ref())
-    }
-
-    async fn swap(&self, expected: &Version, record: Option<&AuthDotJson>) -> Result<Swap> {
-        let locks = self.home.commit_locks_alone().await?;
-        if self.version_under_locks().await? != *expected {
-            return Ok(Swap::Conflict);
-        }
-        self.replace_under_locks(record).await?;
-        self.home.remove_auth_json(locks).await;
-        Ok(Swap::Done)
-    }
-
-    /// Fails where the keyring would not take `record`.
+    /// Fails with `keyring_too_long` if the keyring would not take `record`.
     pub(in crate::storage) fn check_length(&self, record: &AuthDotJson) -> Result<()> {
         self.keyring.check_length(record.to_json().expose().len())
     }
 
-    async fn prove_ready(&self, size: usize) -> Result<Readiness> {
-        self.keyring.check_length(size)?;
-        self.home.clean_up(self.home.commit_locks_alone().await?).await?;
-        self.version_under_locks().await?;
-        self.keyring.prove_ready(&self.item_now().await?).await?;
-        Ok(Readiness::default())
-    }
-
-    /// The version of what the item holds. For holders of the commit locks.
+    /// Returns the version of what the item holds. The caller holds the commit locks.
     pub(in crate::storage) async fn version_under_locks(&self) -> Result<Version> {
         self.writing.check()?;
-        let found = self.keyring.get_under_locks(&self.item_now().await?).await?;
+        let found = self.keyring.get_under_locks(&self.item_patiently().await?).await?;
         let version = version(found.as_ref());
         self.writing.compared(&version);
         Ok(version)
     }
 
-    /// Writes or removes the item, whose version was compared. For holders of the commit locks. A
-    /// write that is not answered in time goes on without them; until it ends there is no other.
+    /// Writes the item, or removes it if `record` is none. The caller holds the commit locks and has
+    /// compared the item's version. A write that is not answered in time goes on after the locks are
+    /// released, and no other write begins until it ends.
     pub(in crate::storage) async fn replace_under_locks(
         &self,
         record: Option<&AuthDotJson>,
@@ -126,7 +105,7 @@ impl KeyringStorage {
         }
         let under_way = self.writing.begin(version(value.as_ref()))?;
         let (sender, receiver) = oneshot::channel();
-        let (store, item) = (self.clone(), self.item_now().await?);
+        let (store, item) = (self.clone(), self.item_patiently().await?);
         let write = async move {
             let answer = store.keyring.write(&item, value.as_ref()).await;
             if sender.is_closed() {
@@ -148,7 +127,7 @@ impl KeyringStorage {
         }
     }
 
-    /// Puts back what another program had stored, where the late write has overwritten it.
+    /// Puts back what another program had stored, if the late write has overwritten it.
     async fn put_back(&self, item: &KeyringItem, under_way: &UnderWay) -> Result<()> {
         let _locks = self.home.commit_locks_alone().await?;
         let found = self.keyring.get_under_locks(item).await?;
@@ -159,37 +138,37 @@ impl KeyringStorage {
     }
 }
 
-impl AuthStorage for KeyringStorage {
-    fn location(&self) -> String {
+impl HomeStore for KeyringStorage {
+    fn home(&self) -> &Home {
+        &self.home
+    }
+
+    fn place(&self) -> String {
         format!("the keyring's item {}", self.item())
     }
 
-    fn load(&self) -> BoxFuture<'_, Result<Loaded>> {
-        Box::pin(self.load_item())
+    async fn read(&self) -> Result<Loaded> {
+        let value = self.keyring.get(&self.item_patiently().await?).await?;
+        self.writing.saw(value.as_ref());
+        self.parse(value.as_ref())
     }
 
-    fn commit<'a>(
-        &'a self,
-        expected: &'a Version,
-        record: &'a AuthDotJson,
-    ) -> BoxFuture<'a, Result<Swap>> {
-        Box::pin(self.swap(expected, Some(record)))
+    async fn swap(&self, expected: &Version, record: Option<&AuthDotJson>) -> Result<Swap> {
+        let locks = self.home.commit_locks_alone().await?;
+        if self.version_under_locks().await? != *expected {
+            return Ok(Swap::Conflict);
+        }
+        self.replace_under_locks(record).await?;
+        self.home.remove_auth_json(locks).await;
+        Ok(Swap::Done)
     }
 
-    fn delete<'a>(&'a self, expected: &'a Version) -> BoxFuture<'a, Result<Swap>> {
-        Box::pin(self.swap(expected, None))
-    }
-
-    fn ready(&self, size: usize) -> BoxFuture<'_, Result<Readiness>> {
-        Box::pin(self.prove_ready(size))
-    }
-
-    fn try_lock(&self) -> BoxFuture<'_, Result<Option<Box<dyn RefreshLock>>>> {
-        Box::pin(self.home.try_lock())
-    }
-
-    fn ledger(&self) -> Ledger {
-        self.home.ledger()
+    async fn prove(&self, size: usize) -> Result<Readiness> {
+        self.keyring.check_length(size)?;
+        self.home.clean_up(self.home.commit_locks_alone().await?).await?;
+        self.version_under_locks().await?;
+        self.keyring.prove_ready(&self.item_patiently().await?).await?;
+        Ok(Readiness::default())
     }
 }
 
