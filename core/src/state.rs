@@ -1,6 +1,7 @@
 //! The state of a manager: the snapshot in memory, and how it follows the store.
 
 mod current;
+mod effective;
 mod events;
 mod memory;
 mod reader;
@@ -15,6 +16,7 @@ use chrono::{DateTime, Utc};
 
 use self::current::CurrentCell;
 pub(crate) use self::current::{Current, LONGEST_SPAN};
+use self::effective::Effective;
 use self::events::Announcer;
 pub use self::events::{Event, Events, Subscription};
 use self::memory::Memory;
@@ -147,7 +149,9 @@ impl State {
     /// Publishes the login in `loaded`. Returns none if another snapshot was published since
     /// `seen`.
     pub(crate) fn adopt(&self, seen: &Arc<Current>, loaded: &Loaded) -> Option<View> {
-        let (record, is_spent) = self.effective(seen, loaded);
+        let effective =
+            Effective { options: &self.options, memory: &self.memory, tokens: &self.tokens };
+        let (record, is_spent) = effective.record(seen.auth.as_ref(), loaded);
         let mut auth = record.and_then(|record| self.received(seen, &record));
         let is_foreign = auth.as_ref().is_some_and(|auth| !self.may_publish(auth));
         if is_foreign {
@@ -283,58 +287,6 @@ impl State {
     /// options name, and not a mixture of two accounts.
     fn may_publish(&self, auth: &CodexAuth) -> bool {
         self.is_pinned(auth) && !auth.is_mixed()
-    }
-
-    /// Returns the record that counts, and whether the stored refresh token is spent.
-    ///
-    /// The stored record counts, unless its refresh token is spent and the successor is in memory.
-    /// If only a part of the store could be read, unsaved tokens count: they belong to the other
-    /// part.
-    fn effective(&self, seen: &Current, loaded: &Loaded) -> (Option<Arc<AuthDotJson>>, bool) {
-        let unsaved = self.memory.unsaved();
-        if let Some(unsaved) = unsaved.filter(|_| loaded.version.is_partial()) {
-            return (Some(Arc::clone(&unsaved.record)), false);
-        }
-        let Some(stored) = &loaded.record else { return (None, false) };
-        let Some(token) = stored.refresh_fingerprint() else {
-            return (Some(Arc::clone(stored)), false);
-        };
-        let newer = self.newer_in_memory(seen, token);
-        match newer.filter(|newer| self.is_same_owner(stored, newer)) {
-            Some(newer) => {
-                let is_spent = !self.memory.is_on_its_way(&newer);
-                (Some(newer), is_spent)
-            }
-            None => (Some(Arc::clone(stored)), false),
-        }
-    }
-
-    /// Returns the record in memory that is newer than a stored one with the refresh token
-    /// `stored`.
-    ///
-    /// That is the snapshot, or else the tokens of this manager's last redemption, if their refresh
-    /// token descends from `stored`. Unsaved tokens are newer also if the server has not rotated
-    /// the refresh token.
-    fn newer_in_memory(&self, seen: &Current, stored: Fingerprint) -> Option<Arc<AuthDotJson>> {
-        let is_newer = |token| token != stored && self.tokens.descends(token, stored);
-        if let Some(cached) = &seen.auth
-            && cached.refresh_fingerprint().is_some_and(is_newer)
-        {
-            return Some(Arc::clone(cached.record()));
-        }
-        let own = self.memory.pair()?;
-        let token = own.record.refresh_fingerprint()?;
-        let is_newer = token != stored && self.tokens.knows_descent(token, stored);
-        let takes_its_place = is_newer || (own.is_unsaved() && token == stored);
-        takes_its_place.then(|| Arc::clone(&own.record))
-    }
-
-    fn is_same_owner(&self, stored: &Arc<AuthDotJson>, newer: &Arc<AuthDotJson>) -> bool {
-        let (Some(stored), Some(newer)) = (self.login_in(stored), self.login_in(newer)) else {
-            return false;
-        };
-        stored.managed_tokens().is_some()
-            && stored.identity().compare(newer.identity()) != IdentityMatch::Different
     }
 
     /// Returns the login in `record`, which is the snapshot in memory if their records are equal.
