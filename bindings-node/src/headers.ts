@@ -31,7 +31,10 @@ export function withAuth<Value>(
 }
 
 /** Returns `headers` without those that have one of `names`. */
-export function without(headers: readonly Header[], names: readonly string[]): Header[] {
+export function without<Value>(
+  headers: readonly Header<Value>[],
+  names: readonly string[],
+): Header<Value>[] {
   return headers.filter(([name]) => !names.some((unwanted) => isNamed(name, unwanted)));
 }
 

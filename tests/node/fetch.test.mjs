@@ -142,6 +142,36 @@ describe('redirects', () => {
     }
   });
 
+  for (const [name, between] of Object.entries({
+    'next to the interceptor': [],
+    'beyond another one': [undici.interceptors.retry({ statusCodes: [503], minTimeout: 0 })],
+  })) {
+    test(`g9 the same goes for those that undici follows ${name}`, async () => {
+      let unavailable = 1;
+      const api = await server(({ url, headers }, response) => {
+        const isHome = headers.host.startsWith('127.0.0.1');
+        const status = url === '/end' ? (unavailable-- > 0 && between.length ? 503 : 200) : 307;
+        const location = isHome ? `${api.other}/there` : `${api.origin}/end`;
+        response.writeHead(status, status === 307 ? { location } : {}).end('end');
+      });
+      const { manager } = await managing(api);
+      const chain = [createAuthInterceptor(manager), ...between];
+      chain.push(undici.interceptors.redirect({ maxRedirections: 20 }));
+      const dispatcher = new undici.Agent().compose(...chain);
+      const { statusCode, body } = await undici.request(`${api.origin}/`, { dispatcher, method: 'DELETE' });
+      assert.deepEqual([statusCode, await body.text()], [200, 'end']);
+      assert.equal(api.seen.length, 3 + between.length);
+      assert.match(api.seen[0].headers.authorization, /^Bearer ./);
+      for (const { headers } of api.seen.slice(1)) {
+        const ours = ['authorization', 'chatgpt-account-id', 'originator'];
+        assert.deepEqual(ours.filter((name) => name in headers), []);
+      }
+      // The dispatcher is not spoilt for others.
+      await (await undici.request(`${api.origin}/end`, { dispatcher })).body.text();
+      assert.match(api.seen.at(-1).headers.authorization, /^Bearer ./);
+    });
+  }
+
   test('20 are followed, 21 are not', async () => {
     const api = await server(({ url }, response) => {
       const left = Number(url.slice(1));

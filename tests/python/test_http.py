@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import io
 import subprocess
@@ -109,6 +110,106 @@ def test_a_401_of_another_origin_is_final_and_what_led_there_not_sent_again(
     there = {"path": "/api/echo", "authorization": "none"}
     first = {"path": "/api/redirect", "authorization": "access:a0"}
     assert seen(realm, [first, there], requests=0) == []
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
+@pytest.mark.parametrize("client", ["requests", "httpx"])
+def test_g9_a_redirect_that_comes_back_from_another_origin_gets_no_credential(
+    client: str, method: str, realm: Realm, home: Path
+) -> None:
+    realm.call("kill_access")
+    url = f"{realm.url}/api/redirect?host=other&to=/api/redirect%3Fto%3D/api/echo"
+    with AuthManager(**options(realm, home)) as manager:
+        assert send(client, manager, method, url).status_code == 401
+    names = {"authorization": "none", "account": None}
+    hops = [{"host": "localhost", **names}, {"host": "127.0.0.1", "path": "/api/echo", **names}]
+    assert seen(realm, [{"authorization": "access:a0"}, *hops], requests=0) == []
+
+
+def test_g9_a_program_that_follows_redirects_itself_gives_no_credential_to_what_comes_back(
+    realm: Realm, home: Path
+) -> None:
+    url = f"{realm.url}/api/redirect?host=other&to=/api/redirect%3Fto%3D/api/echo"
+    with (
+        AuthManager(**options(realm, home)) as manager,
+        httpx.Client(auth=HttpxAuth(manager), trust_env=False) as client,
+    ):
+        answer = client.get(url)
+        while answer.next_request is not None:
+            answer = client.send(answer.next_request)
+    assert answer.status_code == 401
+    names = {"authorization": "none", "account": None}
+    assert seen(realm, [{"authorization": "access:a0"}, names, names], requests=0) == []
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Redirects `/` to the `Location` of its server, and keeps what else it is asked for."""
+
+    def do_GET(self) -> None:
+        server: Any = self.server
+        if self.path == "/":
+            self.send_response(302)
+            self.send_header("Location", server.location)
+        else:
+            server.asked.append(dict(self.headers))
+            self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Prints nothing."""
+
+
+WAYS_TO_WRITE_ANOTHER_ORIGIN = (
+    "http://{other}/x",
+    "//{other}/x",
+    "////{other}/x",
+    "http:////{other}/x",
+    "/\\{other}/x",
+    "\\\\{other}/x",
+    "http:\\\\{other}/x",
+    "http://{home}@{other}/x",
+    "http://{home}\\@{other}/x",
+    "http://{other}\\@{home}/x",
+    "http://{home}#@{other}/x",
+    "http://{other}#@{home}/x",
+    "http://{home};@{other}/x",
+    "HTTP://{other}/x",
+)
+
+
+@pytest.mark.parametrize("location", WAYS_TO_WRITE_ANOTHER_ORIGIN)
+@pytest.mark.parametrize("client", ["requests", "httpx"])
+def test_g9_nothing_goes_along_a_redirect_however_it_is_written(
+    client: str, location: str, home: Path
+) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+        there = f"127.0.0.1:{server.server_port}"
+        other = there.replace("127.0.0.1", "localhost")
+        shared: Any = server
+        shared.location, shared.asked = location.format(home=there, other=other), []
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        refused = (requests.RequestException, httpx.HTTPError, httpx.InvalidURL)
+        with (
+            AuthManager(codex_home=home, allowed_origins=[f"http://{there}"]) as manager,
+            contextlib.suppress(*refused),
+        ):
+            send(client, manager, "GET", f"http://{there}/")
+        server.shutdown()
+    for headers in shared.asked:
+        ours = {"authorization", "chatgpt-account-id", "originator"} & {*map(str.lower, headers)}
+        assert headers["Host"] == there or not ours, headers
+
+
+def send(client: str, manager: AuthManager, method: str, url: str) -> Any:
+    """Sends a request that follows redirects."""
+    if client == "requests":
+        with requests.Session() as session:
+            session.trust_env = False
+            return session.request(method, url, auth=RequestsAuth(manager), timeout=60)
+    settings: dict[str, Any] = {"trust_env": False, "follow_redirects": True}
+    with httpx.Client(auth=HttpxAuth(manager), **settings) as http:
+        return http.request(method, url)
 
 
 def test_a_401_behind_a_redirect_has_that_sent_again_and_not_what_led_there(

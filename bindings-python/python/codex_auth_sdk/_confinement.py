@@ -28,14 +28,18 @@ class Confinement(dict[str, Any]):
     which a client makes by `keys` and `[]`: the copy has this object as its trace as well. A
     transport reads the extensions by `get`, which shows no trace, so the first request does not
     pay for one.
+
+    A chain of redirects that has left the origin gets no credential any more, even if it comes
+    back: the other origin has chosen what is asked for.
     """
 
-    __slots__ = ("_bearer", "_url")
+    __slots__ = ("_bearer", "_url", "has_left")
 
     def __init__(self, request: Any) -> None:
         super().__init__(request.extensions)
         self._url = request.url
         self._bearer: str | None = None
+        self.has_left = False
         trace = self.get("trace")
         if isinstance(trace, Confinement):
             # A redirect or an earlier flow left it here: restore the trace of the caller, if any.
@@ -58,23 +62,32 @@ class Confinement(dict[str, Any]):
         request.headers = type(request.headers)(_without_credential(request.headers.raw) + headers)
         self._bearer = bearer
 
-    def is_same_origin(self, url: Any) -> bool:
-        """Returns whether `url` has the origin of the first request."""
-        return _origin(url) == _origin(self._url)
+    def has_stayed(self, response: Any) -> bool:
+        """Returns whether no redirect on the way to `response` has left the first origin."""
+        if not self.has_left:
+            home = origin_of(self._url)
+            hops = (*response.history, response)
+            self.has_left = any(origin_of(hop.request.url) != home for hop in hops)
+        return not self.has_left
 
     def release(self, request: Any) -> None:
-        """Removes the headers that `put_headers` gave to `request`, if they are still there."""
-        bearer = request.headers.get("Authorization")
-        if bearer is not None and bearer == self._bearer:
+        """Removes the headers that `put_headers` gave to `request`, if they are still there.
+
+        A client that follows a redirect removes `Authorization` alone.
+        """
+        if request.headers.get("Authorization") in (None, self._bearer):
             request.headers = type(request.headers)(_without_credential(request.headers.raw))
 
     def _strip(self, sent: Any) -> None:
         # A request to a proxy asks for a tunnel (CONNECT), or has a whole URL as its target.
         if sent.method == b"CONNECT":
             return
-        parse: Callable[[Any], Any] = sent.url.__class__
-        target = sent.url if sent.url.target.startswith(b"/") else parse(sent.url.target)
-        if target.origin != parse(str(self._url)).origin:
+        url: Callable[..., Any] = sent.url.__class__
+        target = sent.url if sent.url.target.startswith(b"/") else url(sent.url.target)
+        home = self._url
+        first = url(scheme=home.raw_scheme, host=home.raw_host, port=home.port, target=b"/")
+        if self.has_left or target.origin != first.origin:
+            self.has_left = True
             sent.headers[:] = _without_credential(sent.headers)
 
     def __call__(self, event: str, info: Any) -> Any:
@@ -102,11 +115,19 @@ class AsyncConfinement(Confinement):
 
 def release(request: Any) -> None:
     """Removes the credential from a request that was sent before, or from a copy of one."""
-    confinement = request.extensions
-    if not isinstance(confinement, Confinement):
-        confinement = confinement.get("trace")
-    if isinstance(confinement, Confinement):
+    own = request.extensions
+    confinement = own if isinstance(own, Confinement) else redirected_from(request)
+    if confinement is not None:
         confinement.release(request)
+
+
+def redirected_from(request: Any) -> Confinement | None:
+    """Returns the confinement of the request that led to `request` by a redirect.
+
+    A program that follows redirects itself sends such a request like any other.
+    """
+    trace = request.extensions.get("trace")
+    return trace if isinstance(trace, Confinement) else None
 
 
 def can_confine(module: ModuleType) -> bool:
@@ -121,5 +142,6 @@ def _without_credential(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes,
     return [header for header in headers if header[0].lower() not in _CREDENTIAL_HEADERS]
 
 
-def _origin(url: Any) -> tuple[str, str, int | None]:
-    return url.scheme, url.host, url.port
+def origin_of(url: Any) -> str:
+    """Returns the origin of `url` as its client understands it, which another parser may not."""
+    return f"{url.scheme}://{url.netloc.decode()}"

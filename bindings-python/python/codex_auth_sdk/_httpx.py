@@ -6,7 +6,14 @@ from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from codex_auth_sdk._confinement import AsyncConfinement, Confinement, can_confine, release
+from codex_auth_sdk._confinement import (
+    AsyncConfinement,
+    Confinement,
+    can_confine,
+    origin_of,
+    redirected_from,
+    release,
+)
 from codex_auth_sdk._errors import CodexAuthError
 from codex_auth_sdk._pending import resolve
 from codex_auth_sdk.aio import native_of
@@ -57,9 +64,10 @@ class HttpxAuth(_Auth):  # type: ignore[misc]
 
     A request gets the credential only if its origin is that of the ChatGPT backend or the OpenAI
     API, or one of the manager's `allowed_origins`. A redirect to another origin loses the
-    credential. (A transport that is not part of httpx, or a hook that replaces the extensions of a
-    request, may send `ChatGPT-Account-ID` and `originator` along, but never the token.) A request
-    that has an `Authorization` header of its own is left alone, unless that is `MANAGED_API_KEY`.
+    credential, also for all redirects that follow. (A transport that is not part of httpx, or a
+    hook that replaces the extensions of a request, may send `ChatGPT-Account-ID` and `originator`
+    along, but never the token.) A request that has an `Authorization` header of its own is left
+    alone, unless that is `MANAGED_API_KEY`.
 
     An `AsyncClient` must run under asyncio. A response hook that raises for a 401, such as
     `raise_for_status`, prevents the recovery. An object of this class may be shared between clients
@@ -89,7 +97,7 @@ class HttpxAuth(_Auth):  # type: ignore[misc]
             response = yield request
             # After a redirect, the request to repeat is the redirected one.
             request = response.request
-            if response.status_code != _UNAUTHORIZED or not confinement.is_same_origin(request.url):
+            if response.status_code != _UNAUTHORIZED or not confinement.has_stayed(response):
                 return
             try:
                 again = authorization.retry_auth(auth, response.status_code)
@@ -115,7 +123,7 @@ class HttpxAuth(_Auth):  # type: ignore[misc]
             response = yield request
             # After a redirect, the request to repeat is the redirected one.
             request = response.request
-            if response.status_code != _UNAUTHORIZED or not confinement.is_same_origin(request.url):
+            if response.status_code != _UNAUTHORIZED or not confinement.has_stayed(response):
                 return
             try:
                 again = await resolve(authorization.begin_retry_auth(auth, response.status_code))
@@ -130,7 +138,15 @@ class HttpxAuth(_Auth):  # type: ignore[misc]
 
     def _authorization(self, request: Any) -> RequestAuthorization | None:
         release(request)
-        return self._manager.authorize(str(request.url), request.headers.get("Authorization"))
+        authorization = self._manager.authorize(
+            origin_of(request.url), request.headers.get("Authorization")
+        )
+        earlier = redirected_from(request)
+        if earlier is None:
+            return authorization
+        if authorization is None:
+            earlier.has_left = True
+        return None if earlier.has_left else authorization
 
     def _put_headers(self, request: Any, auth: CodexAuth, confinement: Confinement) -> None:
         known, headers, bearer = self._known

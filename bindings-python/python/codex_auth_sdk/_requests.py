@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
+from requests import Session
 from requests.auth import AuthBase
+from urllib3.util import parse_url
 
 from codex_auth_sdk._errors import CodexAuthError
 from codex_auth_sdk.aio import native_of
@@ -33,8 +35,9 @@ class RequestsAuth(AuthBase):
 
     A request gets the credential only if its origin is that of the ChatGPT backend or the OpenAI
     API, or one of the manager's `allowed_origins`. A redirect to another origin loses the
-    credential. A request that has an `Authorization` header of its own is left alone, unless that
-    is `MANAGED_API_KEY`. An object of this class may be shared between sessions and threads.
+    credential, also for all redirects that follow. A request that has an `Authorization` header of
+    its own is left alone, unless that is `MANAGED_API_KEY`. An object of this class may be shared
+    between sessions and threads.
 
     Raises `LoginRequired`, `OriginNotAllowed`, and the errors of `recover_from_unauthorized`, which
     have the 401 as their `response`.
@@ -127,8 +130,7 @@ class _Exchange:
         return again
 
     def _drop_credential_at_redirect(self, response: Response) -> None:
-        target = urljoin(response.url, response.headers["Location"])
-        if _origin(target) != _origin(response.url):
+        if not _stays_at_origin(response):
             for name in self._sent:
                 response.request.headers.pop(name, None)
 
@@ -164,11 +166,28 @@ class _Body:
         return True
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    standard = {"http": 80, "https": 443}.get(parts.scheme)
+def _stays_at_origin(response: Response) -> bool:
+    """Returns whether a redirect leads to the origin that it comes from."""
+    history = response.history
     try:
-        return parts.scheme, parts.hostname, parts.port or standard
-    except ValueError:
-        # The port is not a number.
-        return parts.scheme, parts.hostname, None
+        # Only `requests` itself knows where it goes: there are many ways to read a `Location`.
+        with Session() as session:
+            session.trust_env = False
+            redirects = session.resolve_redirects(response, response.request, yield_requests=True)
+            target: Any = next(redirects)
+        return _origins(target.url) == _origins(response.request.url or "")
+    except Exception:  # `requests` raises it again, if it follows the redirect at all.
+        return False
+    finally:
+        response.history = history
+
+
+def _origins(url: str) -> list[tuple[str | None, str | None, int | None]]:
+    """Returns the origin of `url` by each of the parsers that `requests` has connected by."""
+    parts, parsed = urlsplit(url), parse_url(url)
+    read = [
+        (parts.scheme, parts.hostname, parts.port),
+        (parsed.scheme, parsed.hostname, parsed.port),
+    ]
+    standard = {"http": 80, "https": 443}
+    return [(scheme, host, port or standard.get(scheme or "")) for scheme, host, port in read]
