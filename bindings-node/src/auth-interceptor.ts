@@ -4,7 +4,7 @@ import { authorize, checkManager } from './auth-manager.js';
 import type { AuthManager } from './auth-manager.js';
 import type { CodexAuth } from './codex-auth.js';
 import { CodexAuthError, withResponse } from './error.js';
-import { authorizationIn, headersOf, withAuth, without } from './headers.js';
+import { authorizationIn, headersOf, withAuth } from './headers.js';
 import type { Header } from './headers.js';
 import { RedirectChain, RedirectObserver } from './redirect-chain.js';
 import { mayRetry } from './request-authorization.js';
@@ -43,14 +43,14 @@ export function createAuthInterceptor(
   checkManager(manager);
   const intercept = (dispatch: Dispatcher.Dispatch): Dispatcher.Dispatch => {
     return (options, handler) => {
-      const headers = pairs(options.headers);
+      const given = pairs(options.headers);
+      const { authorization: own, kept: headers } = authorizationIn(given);
       const origin = String(options.origin ?? '');
       const chain = RedirectChain.of(handler, origin);
       const check = isOfFetch(headers)
         ? (location: string) => refuseCredentialAt(manager, location, options)
         : () => undefined;
       const observer = new RedirectObserver(handler, chain, check);
-      const own = authorizationIn(headers);
       let authorization: RequestAuthorization | null;
       try {
         authorization = authorize(manager, origin, own);
@@ -58,13 +58,9 @@ export function createAuthInterceptor(
         handler.onResponseError?.(new WaitingController(), error as Error);
         return true;
       }
-      if (authorization === null) {
-        return dispatch(options, observer);
-      }
-      if (chain.hasLeft) {
-        // The only header that the manager would have replaced is the placeholder.
-        const kept = without(headers, ['authorization']);
-        return dispatch(own === null ? options : { ...options, headers: record(kept) }, observer);
+      if (authorization === null || chain.hasLeft) {
+        const isUnchanged = headers.length === given.length;
+        return dispatch(isUnchanged ? options : { ...options, headers: record(headers) }, observer);
       }
       const parts = { authorization, dispatch, options, headers, handler: observer };
       return new AuthorizedDispatch(parts).start();
@@ -97,7 +93,7 @@ interface DispatchParts {
   readonly authorization: RequestAuthorization;
   readonly dispatch: Dispatcher.Dispatch;
   readonly options: Options;
-  /** The headers that the caller has given. */
+  /** The headers that the caller has given, without the placeholder. */
   readonly headers: readonly Header<Value>[];
   readonly handler: Handler;
 }

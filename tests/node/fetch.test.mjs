@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import {
   AuthManager,
+  MANAGED_API_KEY,
   createAuthFetch,
   createAuthInterceptor,
 } from '../../bindings-node/dist/index.mjs';
@@ -198,6 +199,43 @@ describe('redirects', () => {
     const streamed = { method: 'POST', body, duplex: 'half' };
     await assert.rejects(send(`${api.origin}/?status=307&to=/end`, streamed), TypeError);
   });
+});
+
+test('g9 the placeholder is never sent, wherever a client writes it', async () => {
+  const KEY = MANAGED_API_KEY;
+  const WRITTEN = [
+    { authorization: `Bearer\t${KEY}` },
+    { authorization: `Bearer Bearer ${KEY}` },
+    [['authorization', `Bearer ${KEY}`], ['authorization', `Bearer ${KEY}`]],
+    { authorization: KEY },
+    { 'api-key': KEY },
+    { 'X-Api-Key': KEY, authorization: `Bearer ${KEY}` },
+  ];
+  const api = await leading();
+  const { manager } = await managing(api);
+  const dispatcher = new undici.Agent().compose(createAuthInterceptor(manager));
+  const send = createAuthFetch(manager);
+  const CLIENTS = {
+    fetch: send,
+    'fetch of a Request': (url, init) => send(new Request(url, init)),
+    interceptor: async (url, { headers }) => {
+      const { body } = await undici.request(url, { headers, dispatcher });
+      await body.text();
+    },
+  };
+  for (const [name, client] of Object.entries(CLIENTS)) {
+    for (const headers of WRITTEN) {
+      await client(`${api.origin}/end`, { headers });
+      assert.equal(api.seen.at(-1).headers['chatgpt-account-id'], 'acct-a', name);
+      await assert.rejects(client(`${api.other}/end`, { headers }), { code: 'origin_not_allowed' });
+      if (Array.isArray(headers)) continue;
+      for (const origin of [api.origin, api.other]) {
+        await client(`${origin}/end`, { headers: { ...headers, authorization: 'Bearer own' } });
+        assert.equal(api.seen.at(-1).headers.authorization, 'Bearer own', name);
+      }
+    }
+  }
+  assert.doesNotMatch(JSON.stringify(api.seen), new RegExp(KEY));
 });
 
 describe('bodies', () => {

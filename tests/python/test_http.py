@@ -21,6 +21,7 @@ from codex_auth_sdk import (
     AsyncAuthManager,
     AuthManager,
     HttpxAuth,
+    OriginNotAllowed,
     RequestsAuth,
 )
 
@@ -201,15 +202,58 @@ def test_g9_nothing_goes_along_a_redirect_however_it_is_written(
         assert headers["Host"] == there or not ours, headers
 
 
-def send(client: str, manager: AuthManager, method: str, url: str) -> Any:
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": f"Bearer\t{MANAGED_API_KEY}"},
+        {"Authorization": f"Bearer  {MANAGED_API_KEY} "},
+        {"Authorization": f"Bearer Bearer {MANAGED_API_KEY}"},
+        {"Authorization": f"Bearer {MANAGED_API_KEY}, Bearer {MANAGED_API_KEY}"},
+        {"Authorization": MANAGED_API_KEY},
+        {"api-key": MANAGED_API_KEY},
+        {"X-Api-Key": f"{MANAGED_API_KEY}", "Authorization": f"Bearer {MANAGED_API_KEY}"},
+    ],
+)
+@pytest.mark.parametrize("client", ["requests", "httpx"])
+def test_g9_the_placeholder_is_never_sent_wherever_a_client_writes_it(
+    client: str, headers: dict[str, str], home: Path
+) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+        there = f"http://127.0.0.1:{server.server_port}"
+        shared: Any = server
+        shared.asked = []
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with AuthManager(codex_home=home, allowed_origins=[there]) as manager:
+            send(client, manager, "GET", f"{there}/x", headers)
+            own = {**headers, "Authorization": "Bearer own"}
+            send(client, manager, "GET", f"{there}/x", own)
+            with pytest.raises(OriginNotAllowed):
+                send(
+                    client, manager, "GET", f"{there}/x".replace("127.0.0.1", "localhost"), headers
+                )
+        server.shutdown()
+    managed, left_alone = shared.asked
+    assert MANAGED_API_KEY not in str(shared.asked)
+    assert managed["ChatGPT-Account-ID"] == "acct-a"
+    assert left_alone["Authorization"] == "Bearer own"
+
+
+def send(
+    client: str,
+    manager: AuthManager,
+    method: str,
+    url: str,
+    headers: dict[str, str] | None = None,
+) -> Any:
     """Sends a request that follows redirects."""
     if client == "requests":
+        auth = RequestsAuth(manager)
         with requests.Session() as session:
             session.trust_env = False
-            return session.request(method, url, auth=RequestsAuth(manager), timeout=60)
+            return session.request(method, url, headers=headers, auth=auth, timeout=60)
     settings: dict[str, Any] = {"trust_env": False, "follow_redirects": True}
     with httpx.Client(auth=HttpxAuth(manager), **settings) as http:
-        return http.request(method, url)
+        return http.request(method, url, headers=headers)
 
 
 def test_a_401_behind_a_redirect_has_that_sent_again_and_not_what_led_there(

@@ -16,6 +16,7 @@ from codex_auth_sdk._confinement import (
 )
 from codex_auth_sdk._errors import CodexAuthError
 from codex_auth_sdk._pending import resolve
+from codex_auth_sdk._placeholder import authorization_to_replace, is_placeholder
 from codex_auth_sdk.aio import native_of
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ class HttpxAuth(_Auth):  # type: ignore[misc]
     def _authorization(self, request: Any) -> RequestAuthorization | None:
         release(request)
         authorization = self._manager.authorize(
-            origin_of(request.url), request.headers.get("Authorization")
+            origin_of(request.url), _take_authorization(request)
         )
         earlier = redirected_from(request)
         if earlier is None:
@@ -156,6 +157,16 @@ class HttpxAuth(_Auth):  # type: ignore[misc]
             bearer = own["Authorization"]
             self._known = (auth, headers, bearer)
         confinement.put_headers(request, headers, bearer)
+
+
+def _take_authorization(request: Any) -> str | None:
+    """Returns the `Authorization` of `request`, from which all placeholders are removed."""
+    headers, own = request.headers, request.headers.get("Authorization")
+    placeholders = [header for header in headers.raw if is_placeholder(header[1])]
+    if placeholders:
+        kept = [header for header in headers.raw if header not in placeholders]
+        request.headers = type(headers)(kept)
+    return authorization_to_replace(own, placeholders)
 
 
 def _can_be_sent_again(request: Any) -> bool:

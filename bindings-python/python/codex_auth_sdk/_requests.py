@@ -11,6 +11,7 @@ from requests.auth import AuthBase
 from urllib3.util import parse_url
 
 from codex_auth_sdk._errors import CodexAuthError
+from codex_auth_sdk._placeholder import authorization_to_replace, is_placeholder
 from codex_auth_sdk.aio import native_of
 
 if TYPE_CHECKING:
@@ -74,9 +75,7 @@ class _Exchange:
     @classmethod
     def of(cls, manager: AuthManager | AsyncManager, request: PreparedRequest) -> _Exchange | None:
         """Returns the exchange of `request`, or `None` if the manager does not authorize it."""
-        own: Any = request.headers.get("Authorization")
-        own = own.decode("latin-1") if isinstance(own, bytes) else own
-        start = partial(manager.authorize, request.url or "", own)
+        start = partial(manager.authorize, request.url or "", _take_authorization(request))
         authorization = start()
         return None if authorization is None else cls(start, authorization, request)
 
@@ -133,6 +132,16 @@ class _Exchange:
         if not _stays_at_origin(response):
             for name in self._sent:
                 response.request.headers.pop(name, None)
+
+
+def _take_authorization(request: PreparedRequest) -> str | None:
+    """Returns the `Authorization` of `request`, from which all placeholders are removed."""
+    own: Any = request.headers.get("Authorization")
+    own = own.decode("latin-1") if isinstance(own, bytes) else own
+    placeholders = [name for name, value in request.headers.items() if is_placeholder(value)]
+    for name in placeholders:
+        del request.headers[name]
+    return authorization_to_replace(own, placeholders)
 
 
 class _FinishedExchange:
