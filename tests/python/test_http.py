@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import copy
 import io
+import os
 import subprocess
 import sys
 import threading
@@ -26,6 +27,7 @@ from codex_auth_sdk import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from support import Realm
@@ -236,6 +238,79 @@ def test_g9_the_placeholder_is_never_sent_wherever_a_client_writes_it(
     assert MANAGED_API_KEY not in str(shared.asked)
     assert managed["ChatGPT-Account-ID"] == "acct-a"
     assert left_alone["Authorization"] == "Bearer own"
+
+
+@pytest.fixture
+def proxied(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, str]]]:
+    """What arrives at a proxy of the environment, which answers in the place of all servers."""
+    for name in ("NO_PROXY", "no_proxy", "REQUEST_METHOD"):
+        monkeypatch.delenv(name, raising=False)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+        shared: Any = server
+        shared.asked = []
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.server_port}")
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield shared.asked
+        server.shutdown()
+
+
+@pytest.mark.parametrize("client", ["requests", "httpx", "httpx-async"])
+def test_g9_a_proxy_of_the_environment_gets_no_token_in_clear_and_that_is_said(
+    client: str,
+    realm: Realm,
+    home: Path,
+    proxied: list[dict[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("codex_auth_sdk._logging._warned", set())
+
+    async def send_async(manager: AuthManager) -> None:
+        async with httpx.AsyncClient(auth=HttpxAuth(manager)) as http:
+            for _ in range(2):
+                await http.get(f"{realm.url}/api/echo")
+
+    def send_both() -> None:
+        with AuthManager(**options(realm, home)) as manager:
+            if client == "requests":
+                for _ in range(2):
+                    requests.get(f"{realm.url}/api/echo", auth=RequestsAuth(manager), timeout=60)
+            elif client == "httpx":
+                with httpx.Client(auth=HttpxAuth(manager)) as http:
+                    for _ in range(2):
+                        http.get(f"{realm.url}/api/echo")
+            else:
+                asyncio.run(send_async(manager))
+
+    send_both()
+    assert len(proxied) == 2
+    for headers in proxied:
+        assert not {"authorization", "chatgpt-account-id"} & {*map(str.lower, headers)}
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 1
+    assert realm.origin in warnings[0]
+    assert "NO_PROXY" in warnings[0]
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    send_both()
+    assert len(proxied) == 2
+    assert seen(realm, [{"authorization": "access:a0"}] * 2, requests=0) == []
+
+
+@pytest.mark.parametrize("client", ["requests", "httpx"])
+def test_a_proxy_that_the_program_asks_for_is_its_own_choice(
+    client: str, realm: Realm, home: Path, proxied: list[dict[str, str]], monkeypatch: Any
+) -> None:
+    proxy = os.environ["http_proxy"]
+    monkeypatch.delenv("http_proxy")
+    with AuthManager(**options(realm, home)) as manager:
+        url = f"{realm.url}/api/echo"
+        if client == "requests":
+            chosen = {"http": proxy}
+            requests.get(url, auth=RequestsAuth(manager), proxies=chosen, timeout=60)
+        else:
+            with httpx.Client(auth=HttpxAuth(manager), proxy=proxy) as http:
+                http.get(url)
+    assert "Authorization" in proxied[0]
 
 
 def send(

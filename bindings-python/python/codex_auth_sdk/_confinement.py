@@ -1,13 +1,15 @@
-"""Keeps the credential of an `httpx` or `httpx2` request from following a redirect elsewhere.
+"""Keeps the credential of an `httpx` or `httpx2` request from what its auth flow cannot see.
 
-A client follows redirects after its auth flow has set the headers, and copies headers to the new
-request. The one hook that runs late enough to stop that is the trace extension of a request, which
-is called before the headers are written.
+A client follows redirects, and chooses a proxy, after its auth flow has set the headers. The one
+hook that runs late enough is the trace extension of a request, which is called before the headers
+are written.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+from codex_auth_sdk._environment_proxy import is_of_environment, warn_of_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,24 +29,30 @@ class Confinement(dict[str, Any]):
     This object is the extensions of the first request. A redirected request gets a copy of them,
     which a client makes by `keys` and `[]`: the copy has this object as its trace as well. A
     transport reads the extensions by `get`, which shows no trace, so the first request does not
-    pay for one.
+    pay for one, unless it is sent without TLS: then a proxy of the environment could read the
+    token, and gets none.
 
     A chain of redirects that has left the origin gets no credential any more, even if it comes
     back: the other origin has chosen what is asked for.
     """
 
-    __slots__ = ("_bearer", "_url", "has_left")
+    __slots__ = ("_bearer", "_trace", "_url", "has_left")
+
+    _trace: Any
 
     def __init__(self, request: Any) -> None:
         super().__init__(request.extensions)
         self._url = request.url
         self._bearer: str | None = None
         self.has_left = False
-        trace = self.get("trace")
-        if isinstance(trace, Confinement):
-            # A redirect or an earlier flow left it here: restore the trace of the caller, if any.
-            self.pop("trace")
-            self.update((key, value) for key, value in trace.items() if key == "trace")
+        # A redirect or an earlier flow may have left its confinement here: the trace of the caller,
+        # if any, is in there.
+        trace = self.pop("trace", None)
+        self._trace = trace._trace if isinstance(trace, Confinement) else trace
+        if self._url.scheme == "http":
+            self["trace"] = self
+        elif self._trace is not None:
+            self["trace"] = self._trace
         request.extensions = self
 
     def keys(self) -> Any:
@@ -83,10 +91,16 @@ class Confinement(dict[str, Any]):
         if sent.method == b"CONNECT":
             return
         url: Callable[..., Any] = sent.url.__class__
-        target = sent.url if sent.url.target.startswith(b"/") else url(sent.url.target)
+        is_proxied = not sent.url.target.startswith(b"/")
+        target = url(sent.url.target) if is_proxied else sent.url
         home = self._url
         first = url(scheme=home.raw_scheme, host=home.raw_host, port=home.port, target=b"/")
-        if self.has_left or target.origin != first.origin:
+        is_away = target.origin != first.origin
+        if not (is_away or self.has_left) and is_proxied:
+            is_away = is_of_environment(sent.url.host.decode(), sent.url.port)
+            if is_away:
+                warn_of_proxy(origin_of(home))
+        if is_away or self.has_left:
             self.has_left = True
             sent.headers[:] = _without_credential(sent.headers)
 
@@ -94,9 +108,8 @@ class Confinement(dict[str, Any]):
         """Handles a trace event of a transport, and passes it on to the caller's own trace."""
         if event.endswith(_HEADERS_EVENT):
             self._strip(info["request"])
-        traced = self.get("trace")
-        if traced is not None:
-            traced(event, info)
+        if self._trace is not None:
+            self._trace(event, info)
 
 
 class AsyncConfinement(Confinement):
@@ -108,9 +121,8 @@ class AsyncConfinement(Confinement):
         """Handles a trace event of a transport, and passes it on to the caller's own trace."""
         if event.endswith(_HEADERS_EVENT):
             self._strip(info["request"])
-        traced = self.get("trace")
-        if traced is not None:
-            await traced(event, info)
+        if self._trace is not None:
+            await self._trace(event, info)
 
 
 def release(request: Any) -> None:
@@ -127,7 +139,8 @@ def redirected_from(request: Any) -> Confinement | None:
     A program that follows redirects itself sends such a request like any other.
     """
     trace = request.extensions.get("trace")
-    return trace if isinstance(trace, Confinement) else None
+    is_other = isinstance(trace, Confinement) and trace is not request.extensions
+    return trace if is_other else None
 
 
 def can_confine(module: ModuleType) -> bool:

@@ -8,8 +8,10 @@ from urllib.parse import urlsplit
 
 from requests import Session
 from requests.auth import AuthBase
+from requests.utils import get_environ_proxies, select_proxy
 from urllib3.util import parse_url
 
+from codex_auth_sdk._environment_proxy import warn_of_proxy
 from codex_auth_sdk._errors import CodexAuthError
 from codex_auth_sdk._placeholder import authorization_to_replace, is_placeholder
 from codex_auth_sdk.aio import native_of
@@ -77,7 +79,9 @@ class _Exchange:
         """Returns the exchange of `request`, or `None` if the manager does not authorize it."""
         start = partial(manager.authorize, request.url or "", _take_authorization(request))
         authorization = start()
-        return None if authorization is None else cls(start, authorization, request)
+        if authorization is None or _goes_through_proxy(request):
+            return None
+        return cls(start, authorization, request)
 
     def __reduce__(self) -> tuple[type[_FinishedExchange], tuple[()]]:
         # A pickled response contains the hooks of its request, and so this object.
@@ -173,6 +177,18 @@ class _Body:
         except (AttributeError, OSError):
             return False
         return True
+
+
+def _goes_through_proxy(request: PreparedRequest) -> bool:
+    """Returns whether a proxy of the environment would get the token in clear, and says so.
+
+    No hook of `requests` sees the proxies of the session, nor whether it uses the environment's.
+    """
+    url = request.url or ""
+    if urlsplit(url).scheme != "http" or select_proxy(url, get_environ_proxies(url)) is None:
+        return False
+    warn_of_proxy(f"http://{urlsplit(url).netloc.rpartition('@')[2]}")
+    return True
 
 
 def _stays_at_origin(response: Response) -> bool:
