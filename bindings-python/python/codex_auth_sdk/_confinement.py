@@ -133,6 +133,14 @@ def release(request: Any) -> None:
         confinement.release(request)
 
 
+def forget_credential(response: Any) -> None:
+    """Removes the credential from the requests that led to `response`, which an error carries."""
+    for hop in (*response.history, response):
+        hop.request.headers = type(hop.request.headers)(
+            _without_credential(hop.request.headers.raw)
+        )
+
+
 def redirected_from(request: Any) -> Confinement | None:
     """Returns the confinement of the request that led to `request` by a redirect.
 

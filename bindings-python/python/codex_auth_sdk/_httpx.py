@@ -10,6 +10,7 @@ from codex_auth_sdk._confinement import (
     AsyncConfinement,
     Confinement,
     can_confine,
+    forget_credential,
     origin_of,
     redirected_from,
     release,
@@ -91,25 +92,30 @@ class HttpxAuth(_Auth):  # type: ignore[misc]
         if authorization is None:
             yield request
             return
-        auth = authorization.auth()
         confinement = Confinement(request)
-        while True:
-            self._put_headers(request, auth, confinement)
-            response = yield request
-            # After a redirect, the request to repeat is the redirected one.
-            request = response.request
-            if response.status_code != _UNAUTHORIZED or not confinement.has_stayed(response):
-                return
-            try:
+        response: Any = None
+        try:
+            auth = authorization.auth()
+            while True:
+                self._put_headers(request, auth, confinement)
+                response = yield request
+                # After a redirect, the request to repeat is the redirected one.
+                request = response.request
+                if response.status_code != _UNAUTHORIZED or not confinement.has_stayed(response):
+                    return
                 again = authorization.retry_auth(auth, response.status_code)
-            except CodexAuthError as error:
+                if again is None or not _can_be_sent_again(request):
+                    return
+                auth = again
                 response.read()
+        except CodexAuthError as error:
+            if response is not None:
+                response.read()
+                forget_credential(response)
                 error.response = response
-                raise
-            if again is None or not _can_be_sent_again(request):
-                return
-            auth = again
-            response.read()
+            # What reports errors collects the variables of all frames of their tracebacks.
+            del request, response, confinement
+            raise error.with_traceback(None)  # noqa: B904
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
         """Authorizes one request of an `AsyncClient`, as `httpx` asks for."""
@@ -117,25 +123,30 @@ class HttpxAuth(_Auth):  # type: ignore[misc]
         if authorization is None:
             yield request
             return
-        auth = await resolve(authorization.begin_auth())
         confinement = AsyncConfinement(request)
-        while True:
-            self._put_headers(request, auth, confinement)
-            response = yield request
-            # After a redirect, the request to repeat is the redirected one.
-            request = response.request
-            if response.status_code != _UNAUTHORIZED or not confinement.has_stayed(response):
-                return
-            try:
+        response: Any = None
+        try:
+            auth = await resolve(authorization.begin_auth())
+            while True:
+                self._put_headers(request, auth, confinement)
+                response = yield request
+                # After a redirect, the request to repeat is the redirected one.
+                request = response.request
+                if response.status_code != _UNAUTHORIZED or not confinement.has_stayed(response):
+                    return
                 again = await resolve(authorization.begin_retry_auth(auth, response.status_code))
-            except CodexAuthError as error:
+                if again is None or not _can_be_sent_again(request):
+                    return
+                auth = again
                 await response.aread()
+        except CodexAuthError as error:
+            if response is not None:
+                await response.aread()
+                forget_credential(response)
                 error.response = response
-                raise
-            if again is None or not _can_be_sent_again(request):
-                return
-            auth = again
-            await response.aread()
+            # What reports errors collects the variables of all frames of their tracebacks.
+            del request, response, confinement
+            raise error.with_traceback(None)  # noqa: B904
 
     def _authorization(self, request: Any) -> RequestAuthorization | None:
         release(request)

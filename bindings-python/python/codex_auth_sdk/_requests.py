@@ -53,9 +53,14 @@ class RequestsAuth(AuthBase):
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Authorizes a request before it is sent, as `requests` asks for."""
-        exchange = _Exchange.of(self._manager, request)
-        if exchange is not None:
-            exchange.begin(request)
+        try:
+            exchange = _Exchange.of(self._manager, request)
+            if exchange is not None:
+                exchange.begin(request)
+        except CodexAuthError as error:
+            # What reports errors collects the variables of all frames of their tracebacks.
+            del request
+            raise error.with_traceback(None)  # noqa: B904
         return request
 
 
@@ -103,8 +108,12 @@ class _Exchange:
             try:
                 again = self._authorization.retry_auth(self._auth, response.status_code)
             except CodexAuthError as error:
+                # A response frees its connection once its body is read.
+                response.content  # noqa: B018
+                self._forget_credential(response)
                 error.response = response
-                raise
+                del response, sending
+                raise error.with_traceback(None)  # noqa: B904
             if again is None or not self._body.rewind():
                 break
             self._auth = again
@@ -134,8 +143,12 @@ class _Exchange:
 
     def _drop_credential_at_redirect(self, response: Response) -> None:
         if not _stays_at_origin(response):
+            self._forget_credential(response)
+
+    def _forget_credential(self, response: Response) -> None:
+        for hop in (*response.history, response):
             for name in self._sent:
-                response.request.headers.pop(name, None)
+                hop.request.headers.pop(name, None)
 
 
 def _take_authorization(request: PreparedRequest) -> str | None:

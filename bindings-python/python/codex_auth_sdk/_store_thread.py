@@ -46,7 +46,10 @@ def _serve_next(store: object, calls: StoreCalls, loop: _Loop) -> bool:
         if hasattr(value, "__await__"):
             value = loop.run(value)
     except BaseException as error:
-        reply.raised(error)
+        # The traceback begins in the store: the variables of this frame, which what reports errors
+        # collects, hold a record.
+        traceback = error.__traceback__
+        reply.raised(error.with_traceback(traceback and traceback.tb_next))
     else:
         reply.returned(value)
     return True

@@ -216,7 +216,11 @@ class AsyncAuthManager:
         Raises `LoginInvalidCredential` if the text cannot be an API key, `LoginWorkspaceNotAllowed`
         if the manager has the option `account_id`, and `SaveFailed`.
         """
-        return await resolve(self._manager.login_with_api_key(api_key))
+        try:
+            outcome = self._manager.login_with_api_key(api_key)
+        finally:
+            del api_key  # What reports errors collects the variables of all frames.
+        return await resolve(outcome)
 
     async def login_with_access_token(self, access_token: str) -> CodexAuth:
         """Stores a personal access token, or the token of an agent, as the login.
@@ -225,7 +229,11 @@ class AsyncAuthManager:
 
         Raises the errors of `login_with_api_key`.
         """
-        return await resolve(self._manager.login_with_access_token(access_token))
+        try:
+            outcome = self._manager.login_with_access_token(access_token)
+        finally:
+            del access_token  # What reports errors collects the variables of all frames.
+        return await resolve(outcome)
 
     async def logout(self, *, revoke: bool = True, any_account: bool = False) -> LogoutOutcome:
         """Removes the login from the store.
