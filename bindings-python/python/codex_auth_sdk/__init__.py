@@ -1,7 +1,7 @@
 """Keeps a Codex login alive for every program that shares it.
 
 A Codex login is an access token, an id token and a refresh token, which can be redeemed only once.
-`AuthManager` (blocking) and `AsyncAuthManager` (asyncio) manage a login: they hand out snapshots of
+`AuthManager` (blocking) and `AsyncAuthManager` (asyncio, Trio) manage a login: they hand out snapshots of
 it (`CodexAuth`), refresh it so that no other program loses it, and recover from 401. Any number of
 processes, in any language, may share one login.
 

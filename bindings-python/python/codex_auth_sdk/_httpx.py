@@ -71,7 +71,7 @@ class HttpxAuth(_Auth):  # type: ignore[misc]
     along, but never the token.) A request that has an `Authorization` header of its own is left
     alone, unless that is `MANAGED_API_KEY`.
 
-    An `AsyncClient` must run under asyncio. A response hook that raises for a 401, such as
+    An `AsyncClient` may run under asyncio or Trio. A response hook that raises for a 401, such as
     `raise_for_status`, prevents the recovery. An object of this class may be shared between clients
     and threads.
 
