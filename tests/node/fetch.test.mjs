@@ -484,6 +484,11 @@ test('what is no manager, and no fetch, is a mistake', async () => {
     assert.throws(() => createAuthFetch(wrong), TypeError);
     assert.throws(() => createAuthInterceptor(wrong), TypeError);
   }
+  for (const create of [createAuthFetch, createAuthInterceptor]) {
+    const opening = AuthManager.open();
+    assert.throws(() => create(opening), { name: 'TypeError', message: /did you forget await\?/ });
+    await opening;
+  }
   assert.throws(() => createAuthFetch(manager, { fetch: 'fetch' }), TypeError);
   assert.throws(() => createAuthFetch(manager, { fetsh: fetch }), TypeError);
 });

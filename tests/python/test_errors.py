@@ -178,6 +178,17 @@ def test_g9_the_error_of_a_request_can_be_pickled_and_reported(
         assert not isinstance(value, (httpx.Request, httpx.Response, dict))
 
 
+@pytest.mark.parametrize("integration", [HttpxAuth, RequestsAuth])
+def test_an_integration_refuses_what_is_no_manager_at_once(integration: Any) -> None:
+    for wrong in ("x", None, AuthManager):
+        with pytest.raises(TypeError, match="manager must be an AuthManager"):
+            integration(wrong)
+    opening = AsyncAuthManager.open()
+    with pytest.raises(TypeError, match="did you forget await"):
+        integration(opening)
+    opening.close()
+
+
 class Full(RowStore):
     """A store whose disk is full."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from codex_auth_sdk._async_login import AsyncBrowserLogin, AsyncDeviceLogin
-from codex_auth_sdk._native import AsyncManager
+from codex_auth_sdk._native import AsyncManager, AuthManager
 from codex_auth_sdk._pending import Answer, resolve
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from codex_auth_sdk._decision import UnauthorizedRecoveryDecision
     from codex_auth_sdk._native import (
-        AuthManager,
         CodexAuth,
         Event,
         FollowStore,
@@ -358,8 +357,15 @@ class AsyncRequestAuthorization:
         return await resolve(self._native.begin_retry_auth(auth, status))
 
 
-def native_of(manager: AuthManager | AsyncAuthManager) -> AuthManager | AsyncManager:
-    """Returns the compiled manager behind `manager`."""
+def native_of(manager: object) -> AuthManager | AsyncManager:
+    """Returns the compiled manager behind `manager`.
+
+    Raises `TypeError` if that is no manager.
+    """
     if isinstance(manager, AsyncAuthManager):
         return manager._manager  # pyright: ignore[reportPrivateUsage]
-    return manager
+    if isinstance(manager, AuthManager):
+        return manager
+    kind = type(manager).__name__
+    hint = ": did you forget await?" if kind == "coroutine" else ""
+    raise TypeError(f"manager must be an AuthManager or AsyncAuthManager, not {kind}{hint}")
