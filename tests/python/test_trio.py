@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+
+pytest.importorskip("trio")
+
 import trio
 
 from codex_auth_sdk import AsyncAuthManager, HttpxAuth, RefreshTokenExpired
