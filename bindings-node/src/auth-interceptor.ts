@@ -3,9 +3,10 @@ import type { Dispatcher } from 'undici';
 import { authorize, checkManager } from './auth-manager.js';
 import type { AuthManager } from './auth-manager.js';
 import type { CodexAuth } from './codex-auth.js';
-import { withResponse } from './error.js';
+import { CodexAuthError, withResponse } from './error.js';
 import { authorizationIn, headersOf, withAuth } from './headers.js';
 import type { Header } from './headers.js';
+import { RedirectChain, RedirectObserver } from './redirect-chain.js';
 import { mayRetry } from './request-authorization.js';
 import type { RequestAuthorization } from './request-authorization.js';
 
@@ -23,9 +24,11 @@ type Value = string | string[] | undefined;
  * The order of the interceptors in `compose` matters. This one must come before an interceptor that
  * follows redirects, which would send the credential to other origins, and before one that turns
  * responses into errors, which would hide the 401. It must come after `dump`, which would mistake
- * the first try for the whole request. A request of a `Client` must name its `origin`. The `fetch`
- * of undici passes every body as a stream, which cannot be sent again: use {@link createAuthFetch}
- * for it.
+ * the first try for the whole request. A request of a `Client` must name its `origin`.
+ *
+ * Use {@link createAuthFetch} for the `fetch` of undici. Through an interceptor it passes every body
+ * as a stream, which cannot be sent again, and fails with `origin_not_allowed` at a redirect from
+ * another origin to one that gets the credential.
  *
  * A request fails with a {@link CodexAuthError} in the cases that {@link createAuthFetch} names.
  * The 401 in its `response` has no body.
@@ -40,28 +43,57 @@ export function createAuthInterceptor(
   checkManager(manager);
   const intercept = (dispatch: Dispatcher.Dispatch): Dispatcher.Dispatch => {
     return (options, handler) => {
-      const headers = pairs(options.headers);
+      const given = pairs(options.headers);
+      const { authorization: own, kept: headers } = authorizationIn(given);
+      const origin = String(options.origin ?? '');
+      const chain = RedirectChain.of(handler, origin);
+      const check = isOfFetch(headers)
+        ? (location: string) => refuseCredentialAt(manager, location, options)
+        : () => undefined;
+      const observer = new RedirectObserver(handler, chain, check);
       let authorization: RequestAuthorization | null;
       try {
-        const origin = String(options.origin ?? '');
-        authorization = authorize(manager, origin, authorizationIn(headers));
+        authorization = authorize(manager, origin, own);
       } catch (error) {
         handler.onResponseError?.(new WaitingController(), error as Error);
         return true;
       }
-      return authorization === null
-        ? dispatch(options, handler)
-        : new AuthorizedDispatch({ authorization, dispatch, options, headers, handler }).start();
+      if (authorization === null || chain.hasLeft) {
+        const isUnchanged = headers.length === given.length;
+        return dispatch(isUnchanged ? options : { ...options, headers: record(headers) }, observer);
+      }
+      const parts = { authorization, dispatch, options, headers, handler: observer };
+      return new AuthorizedDispatch(parts).start();
     };
   };
   return intercept as ReturnType<typeof createAuthInterceptor>;
+}
+
+/** Returns whether the `fetch` of undici or of Node has sent a request with `headers`. */
+function isOfFetch(headers: readonly Header<unknown>[]): boolean {
+  return headers.some(([name]) => name.toLowerCase() === 'sec-fetch-mode');
+}
+
+/**
+ * Throws if a redirect leads to another origin that would get the credential. A `fetch` sends the
+ * request that follows a redirect like one of its own, so it cannot be told from one.
+ */
+function refuseCredentialAt(manager: AuthManager, location: string, options: Options): void {
+  const from = new URL(options.path, String(options.origin));
+  const { origin } = new URL(location, from);
+  if (origin !== from.origin && authorize(manager, origin, null) !== null) {
+    const message =
+      `a redirect of ${from.origin} leads to ${origin}, which would get the credential although ` +
+      'the program has not sent it a request; send the request by createAuthFetch';
+    throw new CodexAuthError({ code: 'origin_not_allowed', message, isTransient: false, causes: [] });
+  }
 }
 
 interface DispatchParts {
   readonly authorization: RequestAuthorization;
   readonly dispatch: Dispatcher.Dispatch;
   readonly options: Options;
-  /** The headers that the caller has given. */
+  /** The headers that the caller has given, without the placeholder. */
   readonly headers: readonly Header<Value>[];
   readonly handler: Handler;
 }

@@ -156,7 +156,9 @@ export class AuthManager {
   static {
     checkManager = (manager) => {
       if (typeof manager !== 'object' || manager === null || !(#native in manager)) {
-        throw argumentError('manager must be an AuthManager');
+        const isPromise = typeof (manager as { then?: unknown } | null)?.then === 'function';
+        const what = isPromise ? 'a promise: did you forget await?' : typeof manager;
+        throw argumentError(`manager must be an AuthManager, not ${what}`);
       }
     };
     authorize = (manager, url, authorization) => {

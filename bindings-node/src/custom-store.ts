@@ -1,4 +1,5 @@
 import { AssertionError } from 'node:assert';
+import { isMainThread } from 'node:worker_threads';
 
 import { NativeCustomStore, brokenBy, finish, finished } from '../native.js';
 import type { NativeConnection, NativeStoreCall, NativeStoreReply } from '../native.js';
@@ -265,11 +266,27 @@ function serveUntilExit(server: StoreServer): void {
 
 let isHooked = false;
 
-/** Makes `process.exit`, which runs no hooks of the addon, wait for a refresh that is in flight. */
+/**
+ * Makes `process.exit`, which runs no hooks of the addon, wait for a refresh that is in flight. So
+ * does SIGTERM in a child that talks to its parent: a pool of children, such as that of a test
+ * runner, ends them by it.
+ */
 export function installExitHook(): void {
   if (!isHooked) {
     isHooked = true;
     process.on('exit', finishAtExit);
+    if (isMainThread && process.channel !== undefined) {
+      process.on('SIGTERM', finishAtSignal);
+    }
+  }
+}
+
+/** Ends the process by `signal` once it is finished, unless the program handles the signal. */
+function finishAtSignal(signal: NodeJS.Signals): void {
+  if (process.listenerCount(signal) === 1) {
+    finishAtExit();
+    process.off(signal, finishAtSignal);
+    process.kill(process.pid, signal);
   }
 }
 

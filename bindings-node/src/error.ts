@@ -1,4 +1,5 @@
 import type { Failure } from '../native.js';
+import { inOwnSpelling } from './option-names.js';
 
 /** The kind of an error: one code for each thing that a program can do about it. */
 export type ErrorCode =
@@ -33,6 +34,9 @@ export type ErrorCode =
   // Later versions may add codes. This type lets editors complete the known ones.
   | (string & {});
 
+/** The codes of errors whose message may name options. */
+const ABOUT_OPTIONS = ['invalid_option', 'origin_not_allowed'];
+
 /** @internal */
 export let setResponse: (error: CodexAuthError, response: Response) => void;
 
@@ -64,7 +68,8 @@ export class CodexAuthError extends Error {
 
   /** @internal */
   constructor(failure: Failure) {
-    super(failure.message, errorOptions(failure));
+    const { code, message } = failure;
+    super(ABOUT_OPTIONS.includes(code) ? inOwnSpelling(message) : message, errorOptions(failure));
     this.code = failure.code;
     this.reason = failure.reason ?? null;
     this.isTransient = failure.isTransient;

@@ -1,3 +1,4 @@
+import { MANAGED_API_KEY } from '../native.js';
 import { headerPairs } from './codex-auth.js';
 import type { CodexAuth } from './codex-auth.js';
 
@@ -14,10 +15,22 @@ export function headersOf<Value>(
   return isIterable(headers) ? [...headers] : Object.entries(headers);
 }
 
-/** Returns the value of the header `Authorization`, or null. */
-export function authorizationIn(headers: readonly Header<unknown>[]): string | null {
-  const values = headers.filter(([name]) => isNamed(name, 'authorization'));
-  return values.length === 0 ? null : values.map(([, value]) => String(value)).join(', ');
+/**
+ * Returns the `Authorization` by which a manager is asked to authorize a request, or null, and the
+ * headers without the placeholder. A client may write that in a way of its own, or in a header such
+ * as `api-key`. It is never sent.
+ */
+export function authorizationIn<Value>(headers: readonly Header<Value>[]): {
+  authorization: string | null;
+  kept: readonly Header<Value>[];
+} {
+  const kept = headers.filter(([, value]) => !String(value).includes(MANAGED_API_KEY));
+  const own = kept.filter(([name]) => isNamed(name, 'authorization'));
+  if (own.length > 0) {
+    return { authorization: own.map(([, value]) => String(value)).join(', '), kept };
+  }
+  const isManaged = kept.length < headers.length;
+  return isManaged ? { authorization: `Bearer ${MANAGED_API_KEY}`, kept } : { authorization: null, kept: headers };
 }
 
 /** Returns `headers` with those of `auth` added. A header of `auth` replaces one with its name. */
@@ -31,7 +44,7 @@ export function withAuth<Value>(
 }
 
 /** Returns `headers` without those that have one of `names`. */
-export function without(headers: readonly Header[], names: readonly string[]): Header[] {
+export function without(headers: readonly Header[], names: readonly string[]): readonly Header[] {
   return headers.filter(([name]) => !names.some((unwanted) => isNamed(name, unwanted)));
 }
 

@@ -25,7 +25,9 @@ export class OutgoingRequest {
   /** The `Request` of the caller, if there is one. Null after a redirect. */
   #request: Request | null;
   #init: RequestInit;
-  #headers: Header[];
+  #headers: readonly Header[];
+  /** The header `Authorization` by which a manager is asked to authorize the request, or null. */
+  readonly authorization: string | null;
   readonly #headersAreRecord: boolean;
   /** The redirect mode that the caller has asked for. */
   readonly #redirect: Redirect;
@@ -38,18 +40,16 @@ export class OutgoingRequest {
     this.#url = this.#request === null ? String(input) : this.#request.url;
     this.#init = membersOf(init);
     const headers = this.#init.headers ?? this.#request?.headers;
-    this.#headers = headersOf(headers as Iterable<Header> | undefined);
+    const given = headersOf(headers as Iterable<Header> | undefined);
+    ({ authorization: this.authorization, kept: this.#headers } = authorizationIn(given));
+    // Without headers of its own, the caller's `Request` would be sent with the placeholder.
+    if (this.#headers.length < given.length) this.#init.headers = {};
     this.#headersAreRecord = !isIterable(headers ?? {});
     this.#redirect = this.#init.redirect ?? this.#request?.redirect ?? 'follow';
   }
 
   get url(): string {
     return this.#url;
-  }
-
-  /** The header `Authorization` that the caller has set, or null. */
-  get authorization(): string | null {
-    return authorizationIn(this.#headers);
   }
 
   get signal(): AbortSignal | undefined {
@@ -67,7 +67,7 @@ export class OutgoingRequest {
 
   /** Sends the request as the caller made it. */
   sendPlain(send: Fetch): Promise<Response> {
-    // The headers may have been an iterator, which is used up by now.
+    // The headers may have been an iterator, which is used up by now, or had the placeholder.
     const headers = this.#init.headers && { headers: this.#sendable(this.#headers) };
     return send(this.#request ?? this.#url, { ...this.#init, ...headers });
   }

@@ -13,7 +13,7 @@ use crate::errors::to_py;
 ///
 /// A manager hands snapshots out. A program sends a request with one, and passes that same snapshot
 /// to `recover_from_unauthorized` if the request is answered with 401. A snapshot is immutable and
-/// may be shared between threads. A snapshot equals only itself. The `repr`
+/// may be shared between threads. A snapshot equals only itself, and copies as itself. The `repr`
 /// shows no token, and a snapshot cannot be pickled, so that no token gets into a file or another
 /// process by accident.
 ///
@@ -125,6 +125,15 @@ impl CodexAuth {
             write!(text, " expires_at='{expires_at}'").expect("a String takes all text");
         }
         text + ">"
+    }
+
+    // A snapshot never changes, so a copy of it is the snapshot itself.
+    fn __copy__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __deepcopy__(slf: Py<Self>, _memo: &Bound<'_, PyDict>) -> Py<Self> {
+        slf
     }
 
     fn __reduce__(&self) -> PyResult<()> {

@@ -104,7 +104,7 @@ impl AuthDotJson {
                 .and_then(|raw| serde_json::from_str::<String>(raw.expose()).ok())
                 .and_then(|text| DateTime::parse_from_rfc3339(&text).ok())
                 .map(|time| time.to_utc())
-                .filter(|time| (0..=9999).contains(&time.year())),
+                .filter(|time| (1..=9999).contains(&time.year())),
             extra: fields,
         })
     }

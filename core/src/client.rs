@@ -4,7 +4,7 @@
 #[cfg(feature = "reqwest-middleware")]
 mod middleware;
 
-use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use reqwest::redirect::{Action, Attempt, Policy};
 use reqwest::{Client, ClientBuilder, Request, RequestBuilder, Response};
 use thiserror::Error as ThisError;
@@ -13,7 +13,7 @@ use url::{Position, Url};
 #[cfg(feature = "reqwest-middleware")]
 pub use self::middleware::AuthMiddleware;
 use crate::error::Error;
-use crate::manager::{AuthManager, RequestAuthorization};
+use crate::manager::{AuthManager, RequestAuthorization, is_placeholder};
 use crate::token_endpoint::tls;
 
 /// The number of redirects that `reqwest` follows by default.
@@ -62,7 +62,7 @@ impl RequestError {
 ///
 /// Only requests to the origins that [`AuthManager::authorize`] allows carry the credential. The
 /// client follows redirects within one origin only, and returns all others. A request that has an
-/// `Authorization` header of its own is left alone, unless its bearer token is
+/// `Authorization` header of its own is left alone, unless it contains
 /// [`MANAGED_API_KEY`](crate::MANAGED_API_KEY).
 ///
 /// ```no_run
@@ -162,7 +162,8 @@ impl AuthClient {
     /// [`RequestError::Auth`] with the codes of [`RequestAuthorization::auth`] and
     /// [`RequestAuthorization::retry_auth`]; [`RequestError::Http`].
     pub async fn execute(&self, request: Request) -> Result<Response, RequestError> {
-        match authorization(&self.manager, &request) {
+        let mut request = request;
+        match authorization(&self.manager, &mut request) {
             Some(authorization) => send_authorized(&authorization, request, &self.http).await,
             None => Ok(self.http.execute(request).await?),
         }
@@ -188,9 +189,19 @@ fn within_origin(attempt: Attempt<'_>) -> Action {
     }
 }
 
-fn authorization(manager: &AuthManager, request: &Request) -> Option<RequestAuthorization> {
-    let own = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
-    manager.authorize(request.url().as_str(), own)
+/// Returns the authorization of `request`, from which this takes the placeholder: it may be in any
+/// header.
+fn authorization(manager: &AuthManager, request: &mut Request) -> Option<RequestAuthorization> {
+    let headers = request.headers_mut();
+    let has_placeholder = |value: &HeaderValue| is_placeholder(value.as_bytes());
+    let placed: Vec<HeaderName> = headers
+        .iter()
+        .filter(|(_, value)| has_placeholder(value))
+        .map(|(name, _)| name.clone())
+        .collect();
+    let placeholder = placed.iter().filter_map(|name| headers.remove(name)).last();
+    let own = headers.get(AUTHORIZATION).cloned().or(placeholder);
+    manager.authorize(request.url().as_str(), own.as_ref().map(HeaderValue::as_bytes))
 }
 
 /// A way to send a request: a client, or the rest of a chain of middleware.
@@ -254,4 +265,30 @@ fn may_be_done_again(request: &Request, response: &Response) -> bool {
 /// Returns the part of `url` that is sent: all but its fragment.
 fn sent(url: &Url) -> &str {
     &url[..Position::AfterQuery]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MANAGED_API_KEY;
+    use crate::storage::EphemeralStorage;
+
+    #[tokio::test]
+    async fn g9_the_placeholder_is_taken_from_every_header() {
+        let storage = std::sync::Arc::new(EphemeralStorage::new(None));
+        let manager = AuthManager::builder().storage(storage).build().await.expect("a manager");
+        for own in [None, Some("Bearer sk-own")] {
+            let url = "https://chatgpt.com/backend-api/codex/models";
+            let mut request =
+                Request::new("GET".parse().expect("a method"), url.parse().expect("a URL"));
+            for name in ["api-key", "x-api-key"] {
+                request.headers_mut().insert(name, MANAGED_API_KEY.parse().expect("a value"));
+            }
+            if let Some(own) = own {
+                request.headers_mut().insert(AUTHORIZATION, own.parse().expect("a value"));
+            }
+            assert_eq!(authorization(&manager, &mut request).is_some(), own.is_none());
+            assert_eq!(request.headers().len(), usize::from(own.is_some()), "{request:?}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 // However a process ends on its own account, a rotated pair is saved first.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 
@@ -61,6 +62,35 @@ test('SIGTERM with a handler during an exchange', async () => {
   `);
   assert.deepEqual([end.code, end.stderr, end.saved], [143, '', 'refresh:a1']);
 });
+
+// How test runners and other pools end their children.
+for (const [way, end] of Object.entries({
+  SIGTERM: (running) => running.kill('SIGTERM'),
+  disconnect: (running) => running.disconnect(),
+})) {
+  test(`${way} of a child by its parent during an exchange`, async () => {
+    const { issuer, options, stored } = await signedIn();
+    await issuer.call('hold', { at: 'reply' });
+    const code = `${START}
+      const { AuthManager } = await import('./dist/index.mjs');
+      process.on('message', () => {});
+      const manager = new AuthManager(options);
+      if (manager.freshAuthIfReady() === null) throw new Error('it is still valid');
+      ${MARK}
+    `;
+    const args = [JSON.stringify({ ...options, refreshWindowMs: 3_500_000 }), issuer.url];
+    const stdio = ['ignore', 'pipe', 'pipe', 'ipc'];
+    const { process: running } = child(code, { args, stdio });
+    const ended = once(running, 'exit');
+    await issuer.wait({ held: 1, marks: { ending: 1 } });
+    end(running);
+    assert.equal(await Promise.race([ended, setTimeout(1_000, 'it waits')]), 'it waits');
+    await issuer.call('release');
+    const [, signal] = await within(20_000, 'the end of the process', ended);
+    assert.equal(signal, way === 'SIGTERM' ? way : null);
+    assert.equal(await refreshToken(issuer, stored()), 'refresh:a1');
+  });
+}
 
 test('an exception that nobody catches during an exchange', async () => {
   const end = await endsWhileHeld(`

@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import {
   AuthManager,
+  MANAGED_API_KEY,
   createAuthFetch,
   createAuthInterceptor,
 } from '../../bindings-node/dist/index.mjs';
@@ -142,6 +143,36 @@ describe('redirects', () => {
     }
   });
 
+  for (const [name, between] of Object.entries({
+    'next to the interceptor': [],
+    'beyond another one': [undici.interceptors.retry({ statusCodes: [503], minTimeout: 0 })],
+  })) {
+    test(`g9 the same goes for those that undici follows ${name}`, async () => {
+      let unavailable = 1;
+      const api = await server(({ url, headers }, response) => {
+        const isHome = headers.host.startsWith('127.0.0.1');
+        const status = url === '/end' ? (unavailable-- > 0 && between.length ? 503 : 200) : 307;
+        const location = isHome ? `${api.other}/there` : `${api.origin}/end`;
+        response.writeHead(status, status === 307 ? { location } : {}).end('end');
+      });
+      const { manager } = await managing(api);
+      const chain = [createAuthInterceptor(manager), ...between];
+      chain.push(undici.interceptors.redirect({ maxRedirections: 20 }));
+      const dispatcher = new undici.Agent().compose(...chain);
+      const { statusCode, body } = await undici.request(`${api.origin}/`, { dispatcher, method: 'DELETE' });
+      assert.deepEqual([statusCode, await body.text()], [200, 'end']);
+      assert.equal(api.seen.length, 3 + between.length);
+      assert.match(api.seen[0].headers.authorization, /^Bearer ./);
+      for (const { headers } of api.seen.slice(1)) {
+        const ours = ['authorization', 'chatgpt-account-id', 'originator'];
+        assert.deepEqual(ours.filter((name) => name in headers), []);
+      }
+      // The dispatcher is not spoilt for others.
+      await (await undici.request(`${api.origin}/end`, { dispatcher })).body.text();
+      assert.match(api.seen.at(-1).headers.authorization, /^Bearer ./);
+    });
+  }
+
   test('20 are followed, 21 are not', async () => {
     const api = await server(({ url }, response) => {
       const left = Number(url.slice(1));
@@ -168,6 +199,43 @@ describe('redirects', () => {
     const streamed = { method: 'POST', body, duplex: 'half' };
     await assert.rejects(send(`${api.origin}/?status=307&to=/end`, streamed), TypeError);
   });
+});
+
+test('g9 the placeholder is never sent, wherever a client writes it', async () => {
+  const KEY = MANAGED_API_KEY;
+  const WRITTEN = [
+    { authorization: `Bearer\t${KEY}` },
+    { authorization: `Bearer Bearer ${KEY}` },
+    [['authorization', `Bearer ${KEY}`], ['authorization', `Bearer ${KEY}`]],
+    { authorization: KEY },
+    { 'api-key': KEY },
+    { 'X-Api-Key': KEY, authorization: `Bearer ${KEY}` },
+  ];
+  const api = await leading();
+  const { manager } = await managing(api);
+  const dispatcher = new undici.Agent().compose(createAuthInterceptor(manager));
+  const send = createAuthFetch(manager);
+  const CLIENTS = {
+    fetch: send,
+    'fetch of a Request': (url, init) => send(new Request(url, init)),
+    interceptor: async (url, { headers }) => {
+      const { body } = await undici.request(url, { headers, dispatcher });
+      await body.text();
+    },
+  };
+  for (const [name, client] of Object.entries(CLIENTS)) {
+    for (const headers of WRITTEN) {
+      await client(`${api.origin}/end`, { headers });
+      assert.equal(api.seen.at(-1).headers['chatgpt-account-id'], 'acct-a', name);
+      await assert.rejects(client(`${api.other}/end`, { headers }), { code: 'origin_not_allowed' });
+      if (Array.isArray(headers)) continue;
+      for (const origin of [api.origin, api.other]) {
+        await client(`${origin}/end`, { headers: { ...headers, authorization: 'Bearer own' } });
+        assert.equal(api.seen.at(-1).headers.authorization, 'Bearer own', name);
+      }
+    }
+  }
+  assert.doesNotMatch(JSON.stringify(api.seen), new RegExp(KEY));
 });
 
 describe('bodies', () => {
@@ -415,6 +483,11 @@ test('what is no manager, and no fetch, is a mistake', async () => {
   for (const wrong of [null, undefined, {}, Object.create(manager)]) {
     assert.throws(() => createAuthFetch(wrong), TypeError);
     assert.throws(() => createAuthInterceptor(wrong), TypeError);
+  }
+  for (const create of [createAuthFetch, createAuthInterceptor]) {
+    const opening = AuthManager.open();
+    assert.throws(() => create(opening), { name: 'TypeError', message: /did you forget await\?/ });
+    await opening;
   }
   assert.throws(() => createAuthFetch(manager, { fetch: 'fetch' }), TypeError);
   assert.throws(() => createAuthFetch(manager, { fetsh: fetch }), TypeError);

@@ -233,7 +233,7 @@ test('the options are those of the core', async () => {
   await refused(manager.loginWithDeviceCode({ protocol: 'standard' }), 'login_failed');
   for (const [options, message] of [
     [{ protocol: 'saml' }, /protocol is "saml", which is unknown; use codex or standard/],
-    [{ idTokenValidation: 'no' }, /id_token_validation is "no", which is unknown/],
+    [{ idTokenValidation: 'no' }, /idTokenValidation is "no", which is unknown/],
     [{ timeoutMs: -1 }, /timeoutMs is -1/],
     [{ timeoutMs: 0 }, /timeout is 0ns/],
     [{ scope: '' }, /scope is ""/],

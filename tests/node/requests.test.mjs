@@ -35,6 +35,20 @@ const BODY_IS_A_STREAM = {
   },
 };
 
+/** An undici `fetch` sends what follows a redirect like a request of its own: it is refused. */
+const REDIRECTS_ARE_REQUESTS = {
+  g9_no_credential_comes_back_with_a_redirect_by_way_of_another_origin: {
+    error: { code: 'origin_not_allowed' },
+    leaked: 0,
+    stats: { requests: 0, api_ok: 0 },
+  },
+  g9_a_request_to_another_origin_gets_no_credential_where_it_is_redirected_to: {
+    error: { code: 'origin_not_allowed' },
+    leaked: 0,
+    stats: { requests: 0, api_ok: 0 },
+  },
+};
+
 /** The clients: how each sends, and what it cannot do otherwise by its nature. */
 const CLIENTS = {
   'fetch of the platform': { sender: (manager) => createAuthFetch(manager) },
@@ -44,7 +58,7 @@ const CLIENTS = {
       const dispatcher = new undici.Agent().compose(createAuthInterceptor(manager));
       return (url, init) => undici.fetch(url, { ...init, dispatcher }).catch(unwrapped);
     },
-    differs: BODY_IS_A_STREAM,
+    differs: { ...BODY_IS_A_STREAM, ...REDIRECTS_ARE_REQUESTS },
   },
   'request of undici through the interceptor': {
     sender: (manager) => {
@@ -96,8 +110,7 @@ async function prepare({ issuer: config = {}, login = {}, before = [] }) {
 
 /** What is sent: the URL, and the rest. */
 function request({ url }, { path, method = 'GET', host = '127.0.0.1', ...wanted }) {
-  const authorization =
-    wanted.authorization === 'placeholder' ? `Bearer ${MANAGED_API_KEY}` : wanted.authorization;
+  const authorization = wanted.authorization?.replace('{placeholder}', MANAGED_API_KEY);
   const init = { method, headers: authorization === undefined ? {} : { authorization } };
   if (wanted.body !== undefined) {
     init.body = wanted.streamed ? streaming(wanted.body) : wanted.body;

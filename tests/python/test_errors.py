@@ -7,14 +7,18 @@ import copy
 import json
 import os
 import pickle
+import queue
 import shutil
 import tempfile
+import traceback
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
+import requests
 
 import codex_auth_sdk
 from codex_auth_sdk import (
@@ -22,6 +26,8 @@ from codex_auth_sdk import (
     AuthManager,
     CodexAuthError,
     EphemeralStorage,
+    Event,
+    HttpxAuth,
     InvalidOption,
     KeyringLocked,
     KeyringTooLong,
@@ -36,6 +42,7 @@ from codex_auth_sdk import (
     RefreshTokenRejected,
     RefreshTokenReused,
     RefreshTransient,
+    RequestsAuth,
     SaveFailed,
     StoreCorrupt,
     StoreError,
@@ -44,7 +51,7 @@ from codex_auth_sdk import (
     TransientError,
     UnsupportedMode,
 )
-from support import Child, Realm
+from support import AsyncRowStore, Child, Realm, RowStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -123,6 +130,120 @@ def test_a_refusal_carries_its_code_and_reason(realm: Realm, home: Path) -> None
     twin = pickle.loads(pickle.dumps(error))  # noqa: S301
     assert (str(twin), twin.reason) == (str(error), error.reason)
     assert realm.call("leaks", text=f"{error!r} {error} {error.__cause__!r}")["leaks"] == []
+
+
+def variables(error: BaseException | None) -> Iterator[object]:
+    """The variables of the package's frames in the traceback of an error and of its causes."""
+    while error is not None:
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            if Path(frame.f_code.co_filename).parent.name == "codex_auth_sdk":
+                yield from frame.f_locals.values()
+        error = error.__cause__
+
+
+def send(client: str, manager: AuthManager, url: str) -> object:
+    if client == "requests":
+        return requests.get(url, auth=RequestsAuth(manager), timeout=60)
+    if client == "httpx":
+        with httpx.Client(auth=HttpxAuth(manager), trust_env=False, follow_redirects=True) as http:
+            return http.get(url)
+
+    async def send_async() -> object:
+        settings: dict[str, Any] = {"trust_env": False, "follow_redirects": True}
+        async with httpx.AsyncClient(auth=HttpxAuth(manager), **settings) as http:
+            return await http.get(url)
+
+    return asyncio.run(send_async())
+
+
+@pytest.mark.parametrize("client", ["requests", "httpx", "httpx-async"])
+def test_g9_the_error_of_a_request_can_be_pickled_and_reported(
+    client: str, realm: Realm, home: Path
+) -> None:
+    settings = realm.options(codex_home=home, allowed_origins=[realm.origin])
+    with AuthManager(**settings) as manager:
+        realm.call("kill_access")
+        realm.call("expire_refresh", token="a0")
+        error = raised(lambda: send(client, manager, f"{realm.url}/api/redirect?to=/api/echo"))
+        manager.logout(revoke=False)
+        unsent = raised(lambda: send(client, manager, f"{realm.url}/api/echo"))
+    response: Any = error.response
+    assert response.status_code == 401
+    for hop in (*response.history, response):
+        assert "Authorization" not in hop.request.headers
+    twin = pickle.loads(pickle.dumps(error))  # noqa: S301
+    assert (str(twin), twin.code, twin.response) == (str(error), "refresh_token_expired", None)
+    for value in [*variables(error), *variables(unsent)]:
+        assert not isinstance(value, (requests.PreparedRequest, requests.Response))
+        assert not isinstance(value, (httpx.Request, httpx.Response, dict))
+
+
+@pytest.mark.parametrize("integration", [HttpxAuth, RequestsAuth])
+def test_an_integration_refuses_what_is_no_manager_at_once(integration: Any) -> None:
+    for wrong in ("x", None, AuthManager):
+        with pytest.raises(TypeError, match="manager must be an AuthManager"):
+            integration(wrong)
+    opening = AsyncAuthManager.open()
+    with pytest.raises(TypeError, match="did you forget await"):
+        integration(opening)
+    opening.close()
+
+
+class Full(RowStore):
+    """A store whose disk is full."""
+
+    full = True
+
+    def save(self, record: str, expected: str | None) -> bool:
+        return refuse() if self.full else super().save(record, expected)
+
+
+class AsyncFull(AsyncRowStore):
+    full = True
+
+    async def save(self, record: str, expected: str | None) -> bool:
+        return refuse() if self.full else await super().save(record, expected)
+
+
+def refuse() -> bool:
+    raise OSError("the disk is full")
+
+
+@pytest.mark.parametrize("kind", [Full, AsyncFull])
+def test_g9_the_error_of_a_store_has_no_record_in_a_frame_of_the_package(
+    kind: type[Full | AsyncFull], realm: Realm, tmp_path: Path
+) -> None:
+    store = kind(tmp_path / "login.db")
+    store.write(realm.logins["a"]["text"])
+    events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+    with AuthManager(**realm.options(store=store)) as manager:
+        subscription = manager.subscribe(events.put)
+        auth = manager.auth()
+        assert auth is not None
+        manager.refresh_token(auth)
+        while (event := events.get(timeout=60)).kind != "save_failed":
+            pass
+        subscription.stop()
+        store.full = False
+    assert event.error is not None
+    cause = event.error.__cause__
+    assert isinstance(cause, OSError)
+    assert traceback.extract_tb(cause.__traceback__)[-1].name == "refuse"
+    shown = repr([*variables(event.error)])
+    assert realm.call("leaks", text=shown)["leaks"] == []
+
+
+def test_g9_the_error_of_a_sign_in_has_no_credential_in_a_frame_of_the_package(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        manager = AsyncAuthManager(codex_home=tmp_path)
+        for call in (manager.login_with_api_key, manager.login_with_access_token):
+            with pytest.raises(CodexAuthError) as caught:
+                await call("sk secret key")
+            assert "secret" not in repr([*variables(caught.value)])
+
+    asyncio.run(main())
 
 
 def test_a_transient_error_says_when_to_try_again(realm: Realm, home: Path) -> None:

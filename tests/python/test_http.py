@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import io
+import os
 import subprocess
 import sys
 import threading
@@ -20,10 +22,12 @@ from codex_auth_sdk import (
     AsyncAuthManager,
     AuthManager,
     HttpxAuth,
+    OriginNotAllowed,
     RequestsAuth,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from support import Realm
@@ -109,6 +113,222 @@ def test_a_401_of_another_origin_is_final_and_what_led_there_not_sent_again(
     there = {"path": "/api/echo", "authorization": "none"}
     first = {"path": "/api/redirect", "authorization": "access:a0"}
     assert seen(realm, [first, there], requests=0) == []
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
+@pytest.mark.parametrize("client", ["requests", "httpx"])
+def test_g9_a_redirect_that_comes_back_from_another_origin_gets_no_credential(
+    client: str, method: str, realm: Realm, home: Path
+) -> None:
+    realm.call("kill_access")
+    url = f"{realm.url}/api/redirect?host=other&to=/api/redirect%3Fto%3D/api/echo"
+    with AuthManager(**options(realm, home)) as manager:
+        assert send(client, manager, method, url).status_code == 401
+    names = {"authorization": "none", "account": None}
+    hops = [{"host": "localhost", **names}, {"host": "127.0.0.1", "path": "/api/echo", **names}]
+    assert seen(realm, [{"authorization": "access:a0"}, *hops], requests=0) == []
+
+
+def test_g9_a_program_that_follows_redirects_itself_gives_no_credential_to_what_comes_back(
+    realm: Realm, home: Path
+) -> None:
+    url = f"{realm.url}/api/redirect?host=other&to=/api/redirect%3Fto%3D/api/echo"
+    with (
+        AuthManager(**options(realm, home)) as manager,
+        httpx.Client(auth=HttpxAuth(manager), trust_env=False) as client,
+    ):
+        answer = client.get(url)
+        while answer.next_request is not None:
+            answer = client.send(answer.next_request)
+    assert answer.status_code == 401
+    names = {"authorization": "none", "account": None}
+    assert seen(realm, [{"authorization": "access:a0"}, names, names], requests=0) == []
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Redirects `/` to the `Location` of its server, and keeps what else it is asked for."""
+
+    def do_GET(self) -> None:
+        server: Any = self.server
+        if self.path == "/":
+            self.send_response(302)
+            self.send_header("Location", server.location)
+        else:
+            server.asked.append(dict(self.headers))
+            self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Prints nothing."""
+
+
+WAYS_TO_WRITE_ANOTHER_ORIGIN = (
+    "http://{other}/x",
+    "//{other}/x",
+    "////{other}/x",
+    "http:////{other}/x",
+    "/\\{other}/x",
+    "\\\\{other}/x",
+    "http:\\\\{other}/x",
+    "http://{home}@{other}/x",
+    "http://{home}\\@{other}/x",
+    "http://{other}\\@{home}/x",
+    "http://{home}#@{other}/x",
+    "http://{other}#@{home}/x",
+    "http://{home};@{other}/x",
+    "HTTP://{other}/x",
+)
+
+
+@pytest.mark.parametrize("location", WAYS_TO_WRITE_ANOTHER_ORIGIN)
+@pytest.mark.parametrize("client", ["requests", "httpx"])
+def test_g9_nothing_goes_along_a_redirect_however_it_is_written(
+    client: str, location: str, home: Path
+) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+        there = f"127.0.0.1:{server.server_port}"
+        other = there.replace("127.0.0.1", "localhost")
+        shared: Any = server
+        shared.location, shared.asked = location.format(home=there, other=other), []
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        refused = (requests.RequestException, httpx.HTTPError, httpx.InvalidURL)
+        with (
+            AuthManager(codex_home=home, allowed_origins=[f"http://{there}"]) as manager,
+            contextlib.suppress(*refused),
+        ):
+            send(client, manager, "GET", f"http://{there}/")
+        server.shutdown()
+    for headers in shared.asked:
+        ours = {"authorization", "chatgpt-account-id", "originator"} & {*map(str.lower, headers)}
+        assert headers["Host"] == there or not ours, headers
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": f"Bearer\t{MANAGED_API_KEY}"},
+        {"Authorization": f"Bearer  {MANAGED_API_KEY} "},
+        {"Authorization": f"Bearer Bearer {MANAGED_API_KEY}"},
+        {"Authorization": f"Bearer {MANAGED_API_KEY}, Bearer {MANAGED_API_KEY}"},
+        {"Authorization": MANAGED_API_KEY},
+        {"api-key": MANAGED_API_KEY},
+        {"X-Api-Key": f"{MANAGED_API_KEY}", "Authorization": f"Bearer {MANAGED_API_KEY}"},
+    ],
+)
+@pytest.mark.parametrize("client", ["requests", "httpx"])
+def test_g9_the_placeholder_is_never_sent_wherever_a_client_writes_it(
+    client: str, headers: dict[str, str], home: Path
+) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+        there = f"http://127.0.0.1:{server.server_port}"
+        shared: Any = server
+        shared.asked = []
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with AuthManager(codex_home=home, allowed_origins=[there]) as manager:
+            send(client, manager, "GET", f"{there}/x", headers)
+            own = {**headers, "Authorization": "Bearer own"}
+            send(client, manager, "GET", f"{there}/x", own)
+            with pytest.raises(OriginNotAllowed):
+                send(
+                    client, manager, "GET", f"{there}/x".replace("127.0.0.1", "localhost"), headers
+                )
+        server.shutdown()
+    managed, left_alone = shared.asked
+    assert MANAGED_API_KEY not in str(shared.asked)
+    assert managed["ChatGPT-Account-ID"] == "acct-a"
+    assert left_alone["Authorization"] == "Bearer own"
+
+
+@pytest.fixture
+def proxied(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, str]]]:
+    """What arrives at a proxy of the environment, which answers in the place of all servers."""
+    for name in ("NO_PROXY", "no_proxy", "REQUEST_METHOD"):
+        monkeypatch.delenv(name, raising=False)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+        shared: Any = server
+        shared.asked = []
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.server_port}")
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield shared.asked
+        server.shutdown()
+
+
+@pytest.mark.parametrize("client", ["requests", "httpx", "httpx-async"])
+def test_g9_a_proxy_of_the_environment_gets_no_token_in_clear_and_that_is_said(
+    client: str,
+    realm: Realm,
+    home: Path,
+    proxied: list[dict[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("codex_auth_sdk._logging._warned", set())
+
+    async def send_async(manager: AuthManager) -> None:
+        async with httpx.AsyncClient(auth=HttpxAuth(manager)) as http:
+            for _ in range(2):
+                await http.get(f"{realm.url}/api/echo")
+
+    def send_both() -> None:
+        with AuthManager(**options(realm, home)) as manager:
+            if client == "requests":
+                for _ in range(2):
+                    requests.get(f"{realm.url}/api/echo", auth=RequestsAuth(manager), timeout=60)
+            elif client == "httpx":
+                with httpx.Client(auth=HttpxAuth(manager)) as http:
+                    for _ in range(2):
+                        http.get(f"{realm.url}/api/echo")
+            else:
+                asyncio.run(send_async(manager))
+
+    send_both()
+    assert len(proxied) == 2
+    for headers in proxied:
+        assert not {"authorization", "chatgpt-account-id"} & {*map(str.lower, headers)}
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 1
+    assert realm.origin in warnings[0]
+    assert "NO_PROXY" in warnings[0]
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    send_both()
+    assert len(proxied) == 2
+    assert seen(realm, [{"authorization": "access:a0"}] * 2, requests=0) == []
+
+
+@pytest.mark.parametrize("client", ["requests", "httpx"])
+def test_a_proxy_that_the_program_asks_for_is_its_own_choice(
+    client: str, realm: Realm, home: Path, proxied: list[dict[str, str]], monkeypatch: Any
+) -> None:
+    proxy = os.environ["http_proxy"]
+    monkeypatch.delenv("http_proxy")
+    with AuthManager(**options(realm, home)) as manager:
+        url = f"{realm.url}/api/echo"
+        if client == "requests":
+            chosen = {"http": proxy}
+            requests.get(url, auth=RequestsAuth(manager), proxies=chosen, timeout=60)
+        else:
+            with httpx.Client(auth=HttpxAuth(manager), proxy=proxy) as http:
+                http.get(url)
+    assert "Authorization" in proxied[0]
+
+
+def send(
+    client: str,
+    manager: AuthManager,
+    method: str,
+    url: str,
+    headers: dict[str, str] | None = None,
+) -> Any:
+    """Sends a request that follows redirects."""
+    if client == "requests":
+        auth = RequestsAuth(manager)
+        with requests.Session() as session:
+            session.trust_env = False
+            return session.request(method, url, headers=headers, auth=auth, timeout=60)
+    settings: dict[str, Any] = {"trust_env": False, "follow_redirects": True}
+    with httpx.Client(auth=HttpxAuth(manager), **settings) as http:
+        return http.request(method, url, headers=headers)
 
 
 def test_a_401_behind_a_redirect_has_that_sent_again_and_not_what_led_there(

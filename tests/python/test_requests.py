@@ -145,7 +145,7 @@ def headers(request: Any) -> dict[str, str]:
     own = request.get("authorization")
     if own is None:
         return {}
-    return {"Authorization": f"Bearer {MANAGED_API_KEY}" if own == "placeholder" else own}
+    return {"Authorization": own.replace("{placeholder}", MANAGED_API_KEY)}
 
 
 def failed(error: CodexAuthError) -> dict[str, Any]:

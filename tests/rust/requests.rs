@@ -141,8 +141,7 @@ fn request(realm: &Realm, wanted: &Value) -> Request {
     let method = text("method").unwrap_or("GET").parse().expect("a method");
     let mut request = Request::new(method, url.parse().expect("a URL"));
     if let Some(authorization) = text("authorization") {
-        let placeholder = format!("Bearer {MANAGED_API_KEY}");
-        let value = if authorization == "placeholder" { &placeholder } else { authorization };
+        let value = authorization.replace("{placeholder}", MANAGED_API_KEY);
         let value = value.parse().expect("a header's value");
         request.headers_mut().insert(AUTHORIZATION, value);
     }

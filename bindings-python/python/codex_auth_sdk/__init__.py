@@ -1,9 +1,9 @@
 """Keeps a Codex login alive for every program that shares it.
 
 A Codex login is an access token, an id token and a refresh token, which can be redeemed only once.
-`AuthManager` (blocking) and `AsyncAuthManager` (asyncio) manage a login: they hand out snapshots of
-it (`CodexAuth`), refresh it so that no other program loses it, and recover from 401. Any number of
-processes, in any language, may share one login.
+`AuthManager` (blocking) and `AsyncAuthManager` (asyncio, Trio) manage a login: they hand out
+snapshots of it (`CodexAuth`), refresh it so that no other program loses it, and recover from 401.
+Any number of processes, in any language, may share one login.
 
 Durations are seconds, as a number, or a `datetime.timedelta`. Times are aware datetimes in UTC. A
 timeout, a cancelled task or Ctrl-C ends the waiting of a call, not a refresh: that goes on until
@@ -23,6 +23,8 @@ Example:
                 sys.exit(f"sign in again: {recovery.give_up_reason}")
 
 """
+
+import sys
 
 from codex_auth_sdk import _process
 from codex_auth_sdk._decision import UnauthorizedRecoveryDecision
@@ -154,6 +156,11 @@ __all__ = [
 
 _process.register()
 
+if "gevent.monkey" in sys.modules:
+    from codex_auth_sdk import _gevent
+
+    if _gevent.is_patched_in():
+        _gevent.let_greenlets_run()
 
 # These are imported when they are first used: they take long to import, or need a library that may
 # not be installed.

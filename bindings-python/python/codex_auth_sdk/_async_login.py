@@ -70,7 +70,11 @@ class AsyncBrowserLogin:
         Raises `LoginStateMismatch` if the address belongs to another sign-in, or `LoginFailed` if
         it is no such address; the sign-in then goes on waiting. Else raises the errors of `wait`.
         """
-        return await resolve(self._native.begin_complete(redirected_url))
+        try:
+            outcome = self._native.begin_complete(redirected_url)
+        finally:
+            del redirected_url  # What reports errors collects the variables of all frames.
+        return await resolve(outcome)
 
     def cancel(self) -> None:
         """Cancels the sign-in, unless its login is being stored already. The port is free at once.

@@ -7,8 +7,8 @@ class CodexAuthError(Exception):
     """The base class of the exceptions of this package.
 
     `str()` of it is one line that says what failed, where, and what to do. It contains neither a
-    token nor a server's reply. `__cause__` is the underlying exception, if there is one. It can be
-    pickled.
+    token nor a server's reply. `__cause__` is the underlying exception, if there is one. An error
+    can be pickled, without its `response`.
     """
 
     code: str = "unknown"
@@ -29,7 +29,14 @@ class CodexAuthError(Exception):
     """How many seconds to wait before the next try. `None` if that is not known."""
 
     response: object | None = None
-    """The 401 response that led to this error, if an HTTP integration raised it; else `None`."""
+    """The 401 response that led to this error, if an HTTP integration raised it; else `None`.
+
+    The credential is removed from its request.
+    """
+
+    def __reduce__(self) -> tuple[type[CodexAuthError], tuple[object, ...], dict[str, object]]:
+        attributes = {name: value for name, value in vars(self).items() if name != "response"}
+        return type(self), self.args, attributes
 
 
 class RefreshTokenError(CodexAuthError):

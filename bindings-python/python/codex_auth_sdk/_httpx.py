@@ -6,9 +6,18 @@ from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from codex_auth_sdk._confinement import AsyncConfinement, Confinement, can_confine, release
+from codex_auth_sdk._confinement import (
+    AsyncConfinement,
+    Confinement,
+    can_confine,
+    forget_credential,
+    origin_of,
+    redirected_from,
+    release,
+)
 from codex_auth_sdk._errors import CodexAuthError
 from codex_auth_sdk._pending import resolve
+from codex_auth_sdk._placeholder import authorization_to_replace, is_placeholder
 from codex_auth_sdk.aio import native_of
 
 if TYPE_CHECKING:
@@ -57,11 +66,12 @@ class HttpxAuth(_Auth):  # type: ignore[misc]
 
     A request gets the credential only if its origin is that of the ChatGPT backend or the OpenAI
     API, or one of the manager's `allowed_origins`. A redirect to another origin loses the
-    credential. (A transport that is not part of httpx, or a hook that replaces the extensions of a
-    request, may send `ChatGPT-Account-ID` and `originator` along, but never the token.) A request
-    that has an `Authorization` header of its own is left alone, unless that is `MANAGED_API_KEY`.
+    credential, also for all redirects that follow. (A transport that is not part of httpx, or a
+    hook that replaces the extensions of a request, may send `ChatGPT-Account-ID` and `originator`
+    along, but never the token.) A request that has an `Authorization` header of its own is left
+    alone, unless that is `MANAGED_API_KEY`.
 
-    An `AsyncClient` must run under asyncio. A response hook that raises for a 401, such as
+    An `AsyncClient` may run under asyncio or Trio. A response hook that raises for a 401, such as
     `raise_for_status`, prevents the recovery. An object of this class may be shared between clients
     and threads.
 
@@ -82,25 +92,30 @@ class HttpxAuth(_Auth):  # type: ignore[misc]
         if authorization is None:
             yield request
             return
-        auth = authorization.auth()
         confinement = Confinement(request)
-        while True:
-            self._put_headers(request, auth, confinement)
-            response = yield request
-            # After a redirect, the request to repeat is the redirected one.
-            request = response.request
-            if response.status_code != _UNAUTHORIZED or not confinement.is_same_origin(request.url):
-                return
-            try:
+        response: Any = None
+        try:
+            auth = authorization.auth()
+            while True:
+                self._put_headers(request, auth, confinement)
+                response = yield request
+                # After a redirect, the request to repeat is the redirected one.
+                request = response.request
+                if response.status_code != _UNAUTHORIZED or not confinement.has_stayed(response):
+                    return
                 again = authorization.retry_auth(auth, response.status_code)
-            except CodexAuthError as error:
+                if again is None or not _can_be_sent_again(request):
+                    return
+                auth = again
                 response.read()
+        except CodexAuthError as error:
+            if response is not None:
+                response.read()
+                forget_credential(response)
                 error.response = response
-                raise
-            if again is None or not _can_be_sent_again(request):
-                return
-            auth = again
-            response.read()
+            # What reports errors collects the variables of all frames of their tracebacks.
+            del request, response, confinement
+            raise error.with_traceback(None)  # noqa: B904
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
         """Authorizes one request of an `AsyncClient`, as `httpx` asks for."""
@@ -108,29 +123,42 @@ class HttpxAuth(_Auth):  # type: ignore[misc]
         if authorization is None:
             yield request
             return
-        auth = await resolve(authorization.begin_auth())
         confinement = AsyncConfinement(request)
-        while True:
-            self._put_headers(request, auth, confinement)
-            response = yield request
-            # After a redirect, the request to repeat is the redirected one.
-            request = response.request
-            if response.status_code != _UNAUTHORIZED or not confinement.is_same_origin(request.url):
-                return
-            try:
+        response: Any = None
+        try:
+            auth = await resolve(authorization.begin_auth())
+            while True:
+                self._put_headers(request, auth, confinement)
+                response = yield request
+                # After a redirect, the request to repeat is the redirected one.
+                request = response.request
+                if response.status_code != _UNAUTHORIZED or not confinement.has_stayed(response):
+                    return
                 again = await resolve(authorization.begin_retry_auth(auth, response.status_code))
-            except CodexAuthError as error:
+                if again is None or not _can_be_sent_again(request):
+                    return
+                auth = again
                 await response.aread()
+        except CodexAuthError as error:
+            if response is not None:
+                await response.aread()
+                forget_credential(response)
                 error.response = response
-                raise
-            if again is None or not _can_be_sent_again(request):
-                return
-            auth = again
-            await response.aread()
+            # What reports errors collects the variables of all frames of their tracebacks.
+            del request, response, confinement
+            raise error.with_traceback(None)  # noqa: B904
 
     def _authorization(self, request: Any) -> RequestAuthorization | None:
         release(request)
-        return self._manager.authorize(str(request.url), request.headers.get("Authorization"))
+        authorization = self._manager.authorize(
+            origin_of(request.url), _take_authorization(request)
+        )
+        earlier = redirected_from(request)
+        if earlier is None:
+            return authorization
+        if authorization is None:
+            earlier.has_left = True
+        return None if earlier.has_left else authorization
 
     def _put_headers(self, request: Any, auth: CodexAuth, confinement: Confinement) -> None:
         known, headers, bearer = self._known
@@ -140,6 +168,16 @@ class HttpxAuth(_Auth):  # type: ignore[misc]
             bearer = own["Authorization"]
             self._known = (auth, headers, bearer)
         confinement.put_headers(request, headers, bearer)
+
+
+def _take_authorization(request: Any) -> str | None:
+    """Returns the `Authorization` of `request`, from which all placeholders are removed."""
+    headers, own = request.headers, request.headers.get("Authorization")
+    placeholders = [header for header in headers.raw if is_placeholder(header[1])]
+    if placeholders:
+        kept = [header for header in headers.raw if header not in placeholders]
+        request.headers = type(headers)(kept)
+    return authorization_to_replace(own, placeholders)
 
 
 def _can_be_sent_again(request: Any) -> bool:

@@ -15,6 +15,16 @@ _LEVELS = {
 }
 
 
+_warned: set[str] = set()
+
+
+def warn_once(text: str) -> None:
+    """Logs a warning of an integration, unless it was logged before."""
+    if text not in _warned:
+        _warned.add(text)
+        _LOGGER.warning("%s", text)
+
+
 def enable_logging() -> None:
     """Logs what this package does to `logging.getLogger("codex_auth_sdk")`, from now on.
 

@@ -58,7 +58,7 @@ class CodexAuth:
 
     A manager hands snapshots out. A program sends a request with one, and passes that same snapshot
     to `recover_from_unauthorized` if the request is answered with 401. A snapshot is immutable and
-    may be shared between threads. A snapshot equals only itself. The `repr`
+    may be shared between threads. A snapshot equals only itself, and copies as itself. The `repr`
     shows no token, and a snapshot cannot be pickled, so that no token gets into a file or another
     process by accident.
 
@@ -138,6 +138,8 @@ class CodexAuth:
         Raises `UnsupportedMode` if the credential is not a bearer token, or if it or the account id
         contains characters that a header cannot have.
         """
+    def __copy__(self) -> Self: ...
+    def __deepcopy__(self, _memo: dict[int, Any], /) -> Self: ...
     def __reduce__(self) -> NoReturn: ...
 
 @final

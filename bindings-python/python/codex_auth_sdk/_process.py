@@ -1,10 +1,16 @@
 """The hooks for the end of a process and for forks."""
 
+from __future__ import annotations
+
 import atexit
 import os
 import sys
 
 from codex_auth_sdk import _native
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def register() -> None:
@@ -16,25 +22,38 @@ def register() -> None:
             after_in_parent=_native.after_fork_in_parent,
             after_in_child=_after_fork,
         )
-    # This process is a child of multiprocessing, and imports the package after it was started.
     process = sys.modules.get("multiprocessing.process")
-    if process is not None and process.parent_process() is not None:
-        _finish_worker_at_exit(_finish_worker)
+    if process is None:
+        return
+    if process.parent_process() is not None:
+        # This process is a worker, and imports the package after it was started.
+        _start_worker(_finish_worker)
+    elif getattr(process.current_process(), "_inheriting", False):
+        # This process becomes a worker of the method `spawn` or `forkserver`.
+        _expect_worker()
 
 
 def _after_fork() -> None:
     _native.after_fork()
-    # A child of multiprocessing runs no `atexit` hooks, and drops the finalizers of its parent.
+    _expect_worker()
+
+
+def _expect_worker() -> None:
+    """Registers the hook of a worker, in case that this process becomes one.
+
+    A worker is a child of `multiprocessing` or of `billiard`, which `celery` uses. It drops the
+    finalizers of its parent, runs this hook, and ends without the `atexit` hooks.
+    """
     util = sys.modules.get("multiprocessing.util")
     if util is not None:
-        util.register_after_fork(_finish_worker, _finish_worker_at_exit)
+        util.register_after_fork(_finish_worker, _start_worker)
 
 
-def _finish_worker() -> None:
+def _finish_worker(**_: object) -> None:
     _native.finish()
 
 
-def _finish_worker_at_exit(finish: object) -> None:
+def _start_worker(finish: Callable[..., None]) -> None:
     util = sys.modules.get("multiprocessing.util")
     if util is not None:
         util.Finalize(None, finish, exitpriority=0)
@@ -43,3 +62,7 @@ def _finish_worker_at_exit(finish: object) -> None:
     register = getattr(sys.modules.get("threading"), "_register_atexit", None)
     if register is not None:
         register(finish)
+    # A worker of celery runs no finalizers.
+    signals = sys.modules.get("celery.signals")
+    if signals is not None:
+        signals.worker_process_shutdown.connect(finish, weak=False)

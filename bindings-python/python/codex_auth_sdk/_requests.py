@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
+from requests import Session
 from requests.auth import AuthBase
+from requests.utils import get_environ_proxies, select_proxy
+from urllib3.util import parse_url
 
+from codex_auth_sdk._environment_proxy import warn_of_proxy
 from codex_auth_sdk._errors import CodexAuthError
+from codex_auth_sdk._placeholder import authorization_to_replace, is_placeholder
 from codex_auth_sdk.aio import native_of
 
 if TYPE_CHECKING:
@@ -33,8 +38,9 @@ class RequestsAuth(AuthBase):
 
     A request gets the credential only if its origin is that of the ChatGPT backend or the OpenAI
     API, or one of the manager's `allowed_origins`. A redirect to another origin loses the
-    credential. A request that has an `Authorization` header of its own is left alone, unless that
-    is `MANAGED_API_KEY`. An object of this class may be shared between sessions and threads.
+    credential, also for all redirects that follow. A request that has an `Authorization` header of
+    its own is left alone, unless that is `MANAGED_API_KEY`. An object of this class may be shared
+    between sessions and threads.
 
     Raises `LoginRequired`, `OriginNotAllowed`, and the errors of `recover_from_unauthorized`, which
     have the 401 as their `response`.
@@ -47,9 +53,14 @@ class RequestsAuth(AuthBase):
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Authorizes a request before it is sent, as `requests` asks for."""
-        exchange = _Exchange.of(self._manager, request)
-        if exchange is not None:
-            exchange.begin(request)
+        try:
+            exchange = _Exchange.of(self._manager, request)
+            if exchange is not None:
+                exchange.begin(request)
+        except CodexAuthError as error:
+            # What reports errors collects the variables of all frames of their tracebacks.
+            del request
+            raise error.with_traceback(None)  # noqa: B904
         return request
 
 
@@ -71,11 +82,11 @@ class _Exchange:
     @classmethod
     def of(cls, manager: AuthManager | AsyncManager, request: PreparedRequest) -> _Exchange | None:
         """Returns the exchange of `request`, or `None` if the manager does not authorize it."""
-        own: Any = request.headers.get("Authorization")
-        own = own.decode("latin-1") if isinstance(own, bytes) else own
-        start = partial(manager.authorize, request.url or "", own)
+        start = partial(manager.authorize, request.url or "", _take_authorization(request))
         authorization = start()
-        return None if authorization is None else cls(start, authorization, request)
+        if authorization is None or _goes_through_proxy(request):
+            return None
+        return cls(start, authorization, request)
 
     def __reduce__(self) -> tuple[type[_FinishedExchange], tuple[()]]:
         # A pickled response contains the hooks of its request, and so this object.
@@ -97,8 +108,12 @@ class _Exchange:
             try:
                 again = self._authorization.retry_auth(self._auth, response.status_code)
             except CodexAuthError as error:
+                # A response frees its connection once its body is read.
+                response.content  # noqa: B018
+                self._forget_credential(response)
                 error.response = response
-                raise
+                del response, sending
+                raise error.with_traceback(None)  # noqa: B904
             if again is None or not self._body.rewind():
                 break
             self._auth = again
@@ -127,10 +142,23 @@ class _Exchange:
         return again
 
     def _drop_credential_at_redirect(self, response: Response) -> None:
-        target = urljoin(response.url, response.headers["Location"])
-        if _origin(target) != _origin(response.url):
+        if not _stays_at_origin(response):
+            self._forget_credential(response)
+
+    def _forget_credential(self, response: Response) -> None:
+        for hop in (*response.history, response):
             for name in self._sent:
-                response.request.headers.pop(name, None)
+                hop.request.headers.pop(name, None)
+
+
+def _take_authorization(request: PreparedRequest) -> str | None:
+    """Returns the `Authorization` of `request`, from which all placeholders are removed."""
+    own: Any = request.headers.get("Authorization")
+    own = own.decode("latin-1") if isinstance(own, bytes) else own
+    placeholders = [name for name, value in request.headers.items() if is_placeholder(value)]
+    for name in placeholders:
+        del request.headers[name]
+    return authorization_to_replace(own, placeholders)
 
 
 class _FinishedExchange:
@@ -164,11 +192,40 @@ class _Body:
         return True
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    standard = {"http": 80, "https": 443}.get(parts.scheme)
+def _goes_through_proxy(request: PreparedRequest) -> bool:
+    """Returns whether a proxy of the environment would get the token in clear, and says so.
+
+    No hook of `requests` sees the proxies of the session, nor whether it uses the environment's.
+    """
+    url = request.url or ""
+    if urlsplit(url).scheme != "http" or select_proxy(url, get_environ_proxies(url)) is None:
+        return False
+    warn_of_proxy(f"http://{urlsplit(url).netloc.rpartition('@')[2]}")
+    return True
+
+
+def _stays_at_origin(response: Response) -> bool:
+    """Returns whether a redirect leads to the origin that it comes from."""
+    history = response.history
     try:
-        return parts.scheme, parts.hostname, parts.port or standard
-    except ValueError:
-        # The port is not a number.
-        return parts.scheme, parts.hostname, None
+        # Only `requests` itself knows where it goes: there are many ways to read a `Location`.
+        with Session() as session:
+            session.trust_env = False
+            redirects = session.resolve_redirects(response, response.request, yield_requests=True)
+            target: Any = next(redirects)
+        return _origins(target.url) == _origins(response.request.url or "")
+    except Exception:  # `requests` raises it again, if it follows the redirect at all.
+        return False
+    finally:
+        response.history = history
+
+
+def _origins(url: str) -> list[tuple[str | None, str | None, int | None]]:
+    """Returns the origin of `url` by each of the parsers that `requests` has connected by."""
+    parts, parsed = urlsplit(url), parse_url(url)
+    read = [
+        (parts.scheme, parts.hostname, parts.port),
+        (parsed.scheme, parsed.hostname, parsed.port),
+    ]
+    standard = {"http": 80, "https": 443}
+    return [(scheme, host, port or standard.get(scheme or "")) for scheme, host, port in read]

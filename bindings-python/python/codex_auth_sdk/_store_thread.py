@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,12 @@ CALL_TIMEOUT_S = 16.0
 
 def start(store: object, calls: StoreCalls) -> None:
     """Starts the thread that makes the `calls` for `store`, until no manager uses the store."""
+    if "gevent.monkey" in sys.modules:
+        from codex_auth_sdk import _gevent
+
+        if _gevent.is_patched_in():
+            _gevent.start_thread(_serve, store, calls)
+            return
     # It is a daemon, so that a store that hangs does not keep the interpreter from ending. The exit
     # hook of the package waits for what is still to be saved.
     arguments = (store, calls)
@@ -46,7 +53,10 @@ def _serve_next(store: object, calls: StoreCalls, loop: _Loop) -> bool:
         if hasattr(value, "__await__"):
             value = loop.run(value)
     except BaseException as error:
-        reply.raised(error)
+        # The traceback begins in the store: the variables of this frame, which what reports errors
+        # collects, hold a record.
+        traceback = error.__traceback__
+        reply.raised(error.with_traceback(traceback and traceback.tb_next))
     else:
         reply.returned(value)
     return True

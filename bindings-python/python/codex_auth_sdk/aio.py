@@ -1,14 +1,12 @@
-"""The manager of a login for asyncio. `codex_auth_sdk` exports `AsyncAuthManager`."""
+"""The manager of a login for asyncio and Trio. `codex_auth_sdk` exports `AsyncAuthManager`."""
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from codex_auth_sdk._async_login import AsyncBrowserLogin, AsyncDeviceLogin
-from codex_auth_sdk._native import AsyncManager
-from codex_auth_sdk._pending import resolve
+from codex_auth_sdk._native import AsyncManager, AuthManager
+from codex_auth_sdk._pending import Answer, resolve
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -17,7 +15,6 @@ if TYPE_CHECKING:
 
     from codex_auth_sdk._decision import UnauthorizedRecoveryDecision
     from codex_auth_sdk._native import (
-        AuthManager,
         CodexAuth,
         Event,
         FollowStore,
@@ -33,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class AsyncAuthManager:
-    """Manages a Codex login for asyncio; a method that uses the disk or the network is a coroutine.
+    """Manages a Codex login for asyncio and Trio; methods that use disk or network are coroutines.
 
     It does what `AuthManager` does, and has the same options. The constructor reads a file or a
     store in memory once, without waiting, and raises `StoreUnavailable` for other stores. `open`
@@ -218,7 +215,11 @@ class AsyncAuthManager:
         Raises `LoginInvalidCredential` if the text cannot be an API key, `LoginWorkspaceNotAllowed`
         if the manager has the option `account_id`, and `SaveFailed`.
         """
-        return await resolve(self._manager.login_with_api_key(api_key))
+        try:
+            outcome = self._manager.login_with_api_key(api_key)
+        finally:
+            del api_key  # What reports errors collects the variables of all frames.
+        return await resolve(outcome)
 
     async def login_with_access_token(self, access_token: str) -> CodexAuth:
         """Stores a personal access token, or the token of an agent, as the login.
@@ -227,7 +228,11 @@ class AsyncAuthManager:
 
         Raises the errors of `login_with_api_key`.
         """
-        return await resolve(self._manager.login_with_access_token(access_token))
+        try:
+            outcome = self._manager.login_with_access_token(access_token)
+        finally:
+            del access_token  # What reports errors collects the variables of all frames.
+        return await resolve(outcome)
 
     async def logout(self, *, revoke: bool = True, any_account: bool = False) -> LogoutOutcome:
         """Removes the login from the store.
@@ -290,7 +295,7 @@ class Events:
     def __init__(self, manager: AsyncManager) -> None:
         # This keeps the manager alive for as long as a task may wait for its events.
         self._manager = manager
-        self._next: asyncio.Future[Event | None] | None = None
+        self._next: Answer[Event | None] | None = None
         self._stopped = False
         self._subscription = manager.subscribe(self._deliver)
 
@@ -298,7 +303,7 @@ class Events:
         """Ends the subscription, and the iteration of a task that waits in this event loop."""
         self._subscription.stop()
         self._stopped = True
-        self._settle(None)
+        self._deliver(None)
 
     def __aiter__(self) -> Self:
         return self
@@ -307,26 +312,21 @@ class Events:
         if self._stopped:
             raise StopAsyncIteration
         if self._next is None:
-            self._next = asyncio.get_running_loop().create_future()
+            self._next = Answer()
             self._subscription.ask()
-        event = await asyncio.shield(self._next)
+        event = await self._next.wait()
         if event is None:
             raise StopAsyncIteration
         self._next = None
         return event
 
-    def _deliver(self, event: Event) -> None:
+    def _deliver(self, event: Event | None) -> None:
         if self._next is not None:
-            with suppress(RuntimeError):  # No task waits once the event loop is closed.
-                self._next.get_loop().call_soon_threadsafe(self._settle, event)
-
-    def _settle(self, event: Event | None) -> None:
-        if self._next is not None and not self._next.done():
-            self._next.set_result(event)
+            self._next.deliver(event)
 
 
 class AsyncRequestAuthorization:
-    """The authorization of one HTTP request, for HTTP integrations that use asyncio.
+    """The authorization of one HTTP request, for HTTP integrations that await.
 
     An integration gets one from `AsyncAuthManager.authorize` for each request. It says which
     snapshot the request is sent with, and whether the request is repeated.
@@ -359,8 +359,15 @@ class AsyncRequestAuthorization:
         return await resolve(self._native.begin_retry_auth(auth, status))
 
 
-def native_of(manager: AuthManager | AsyncAuthManager) -> AuthManager | AsyncManager:
-    """Returns the compiled manager behind `manager`."""
+def native_of(manager: object) -> AuthManager | AsyncManager:
+    """Returns the compiled manager behind `manager`.
+
+    Raises `TypeError` if that is no manager.
+    """
     if isinstance(manager, AsyncAuthManager):
         return manager._manager  # pyright: ignore[reportPrivateUsage]
-    return manager
+    if isinstance(manager, AuthManager):
+        return manager
+    kind = type(manager).__name__
+    hint = ": did you forget await?" if kind == "coroutine" else ""
+    raise TypeError(f"manager must be an AuthManager or AsyncAuthManager, not {kind}{hint}")

@@ -41,11 +41,11 @@ impl AuthMiddleware {
 impl Middleware for AuthMiddleware {
     async fn handle(
         &self,
-        request: Request,
+        mut request: Request,
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> reqwest_middleware::Result<Response> {
-        let Some(authorization) = authorization(&self.0, &request) else {
+        let Some(authorization) = authorization(&self.0, &mut request) else {
             return next.run(request, extensions).await;
         };
         send_authorized(&authorization, request, Chain { next, extensions }).await

@@ -1,6 +1,6 @@
 //! The times that a record gives for its access token.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, TimeDelta, Utc};
 
 use crate::claims::AccessTokenTimes;
 
@@ -41,13 +41,14 @@ pub(super) fn is_believable(life: &TimeDelta) -> bool {
     (SHORTEST_LIFE..=LONGEST_LIFE).contains(life)
 }
 
-/// Returns the time that `claim` means.
+/// Returns the time that `claim` means, if it is one of the calendars of all languages.
 fn time(claim: i64) -> Option<DateTime<Utc>> {
-    if claim > MOST_SECONDS {
+    let time = if claim > MOST_SECONDS {
         DateTime::from_timestamp_millis(claim)
     } else {
         DateTime::from_timestamp(claim, 0)
-    }
+    };
+    time.filter(|time| (1..=9999).contains(&time.year()))
 }
 
 #[cfg(test)]
@@ -63,5 +64,7 @@ mod tests {
         assert_eq!(time(MOST_SECONDS + 1).map(|time| time.timestamp()), Some(100_000_000));
         assert_eq!(time(i64::MAX), None);
         assert_eq!(time(i64::MIN), None);
+        assert_eq!(time(300_000_000_000_000), None, "in the year 11476");
+        assert_eq!(time(-70_000_000_000), None, "in the year -248");
     }
 }

@@ -13,8 +13,8 @@ use crate::snapshot::CodexAuth;
 
 /// A placeholder for a client that requires an API key although a manager authorizes its requests.
 ///
-/// The manager replaces it: a request with this bearer token is authorized like one without any.
-/// The placeholder itself is never sent.
+/// The manager replaces it: a request with this key, in whichever header a client writes it, is
+/// authorized like one without any. The placeholder itself is never sent.
 pub const MANAGED_API_KEY: &str = "managed-by-codex-auth-sdk";
 
 const UNAUTHORIZED: u16 = 401;
@@ -123,8 +123,8 @@ impl AuthManager {
     /// `authorization` is the request's own `Authorization` header, if it has one. Returns none if
     /// the manager must leave the request alone: it has such a header, or its origin is neither
     /// that of the ChatGPT backend or the OpenAI API nor one of
-    /// [`allowed_origins`](crate::AuthManagerBuilder::allowed_origins). A request whose bearer
-    /// token is [`MANAGED_API_KEY`] always gets an authorization, which fails with
+    /// [`allowed_origins`](crate::AuthManagerBuilder::allowed_origins). A request whose header
+    /// contains [`MANAGED_API_KEY`] always gets an authorization, which fails with
     /// `origin_not_allowed` if need be.
     pub fn authorize(
         &self,
@@ -144,11 +144,10 @@ impl AuthManager {
     }
 }
 
-fn is_placeholder(authorization: &[u8]) -> bool {
-    let Some((scheme, bearer)) = authorization.split_at_checked("Bearer ".len()) else {
-        return false;
-    };
-    scheme.eq_ignore_ascii_case(b"Bearer ") && bearer.trim_ascii() == MANAGED_API_KEY.as_bytes()
+/// Returns whether the header's value `value` has the placeholder in it: clients write keys in many
+/// ways.
+pub(crate) fn is_placeholder(value: &[u8]) -> bool {
+    value.windows(MANAGED_API_KEY.len()).any(|part| part == MANAGED_API_KEY.as_bytes())
 }
 
 /// Clones share the state of the request's recovery.
