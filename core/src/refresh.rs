@@ -14,6 +14,7 @@ mod recovery;
 mod refusal;
 mod rejection;
 mod reply;
+mod reply_owner;
 mod save;
 mod turn;
 mod unsaved;

@@ -102,6 +102,7 @@ pub(super) enum AccessTokenKind {
     JwtMs,
     NoExp,
     Opaque,
+    OtherAccount,
 }
 
 /// Whether a rotation ends the access tokens that came before it.

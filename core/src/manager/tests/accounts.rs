@@ -74,15 +74,18 @@ async fn g3_a_logout_during_the_exchange_is_not_undone() {
 
 #[tokio::test(start_paused = true)]
 async fn g3_a_reply_of_another_account_changes_nothing() {
-    let world = World::new();
-    let manager = world.manager().await;
-    let auth = manager.auth().expect("signed in");
-    let stored = world.store.memory.record();
-    world.issuer.fail_with([Fault::OtherAccount]);
-    let decision = recover(&manager, &auth).await.expect("an outcome");
-    assert_eq!(decision, UnauthorizedRecoveryDecision::GiveUp(GiveUpReason::IdentityMismatch));
-    assert_eq!(world.store.memory.record(), stored);
-    assert_eq!(refresh_token(&manager.auth().expect("signed in")), refresh_token(&auth));
+    for fault in [Fault::OtherAccount, Fault::OtherAccessToken] {
+        let world = World::new();
+        let manager = world.manager().await;
+        let auth = manager.auth().expect("signed in");
+        let stored = world.store.memory.record();
+        world.issuer.fail_with([fault]);
+        let decision = recover(&manager, &auth).await.expect("an outcome");
+        let mismatch = UnauthorizedRecoveryDecision::GiveUp(GiveUpReason::IdentityMismatch);
+        assert_eq!(decision, mismatch, "{fault:?}");
+        assert_eq!(world.store.memory.record(), stored, "{fault:?}");
+        assert_eq!(refresh_token(&manager.auth().expect("signed in")), refresh_token(&auth));
+    }
 }
 
 #[tokio::test(start_paused = true)]

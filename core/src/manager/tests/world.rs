@@ -405,6 +405,8 @@ pub(super) enum Fault {
     Refused(RefusalReason),
     /// The reply holds another account's tokens.
     OtherAccount,
+    /// The reply holds another account's access token, and no id token.
+    OtherAccessToken,
     /// Granted as usual, and the id token stays.
     WithoutIdToken,
     /// Granted as usual, and the access token stays.
@@ -548,6 +550,11 @@ impl Issuer {
             Some(Fault::Refused(reason)) => return Redemption::Refused(reason),
             Some(Fault::OtherAccount) => {
                 return Redemption::Granted(self.mint(&mut state, "acct-z#9", 1));
+            }
+            Some(Fault::OtherAccessToken) => {
+                let grant = self.mint(&mut state, "acct-z#9", 1);
+                let access_token = grant.id_token;
+                return Redemption::Granted(Grant { id_token: None, access_token, ..grant });
             }
             Some(Fault::PutOff(seconds)) => {
                 let retry_after = Some(Duration::from_secs(seconds));
