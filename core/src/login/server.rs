@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use chrono::{DateTime, Utc};
-use reqwest::header::USER_AGENT;
+use reqwest::header::{ACCEPT_ENCODING, USER_AGENT};
 use reqwest::{Client, RequestBuilder};
 use serde::Serialize;
 use url::Url;
@@ -235,6 +235,7 @@ impl AuthorizationServer {
             let response = request
                 .header("originator", &self.config.originator)
                 .header(USER_AGENT, user_agent)
+                .header(ACCEPT_ENCODING, "identity")
                 .send()
                 .await
                 .map_err(|error| no_answer(describe(url, &error.without_url())))?;

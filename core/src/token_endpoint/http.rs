@@ -6,24 +6,23 @@ use std::pin::pin;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
+use reqwest::header::{ACCEPT_ENCODING, DATE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
 use reqwest::{Client, RequestBuilder, Response};
 use tokio::time::{self, Instant};
 use url::Url;
-use zeroize::Zeroizing;
 
+use super::body::read_body;
 use super::classify::{self, Reply, classify, http_date};
 use super::client::http_client;
 use super::config::{HttpTokenEndpointConfig, TokenEncoding};
-use super::redemption::{NoAnswer, Redemption, TokenEndpoint, TokenReply, TokenTypeHint};
+use super::redemption::{
+    NoAnswer, Redemption, StoredToken, TokenEndpoint, TokenReply, TokenTypeHint,
+};
 use crate::environment::{BoxFuture, Environment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::process::PerProcess;
 use crate::secret::Secret;
 use crate::transport::is_protected;
-
-/// The largest body that is read, in bytes. No reply with tokens needs more.
-const LARGEST_BODY: usize = 256 * 1024;
 
 /// How long a reply is waited for after its timeout; see [`listen`].
 const GRACE: Duration = Duration::from_secs(1);
@@ -74,7 +73,8 @@ impl HttpTokenEndpoint {
             .get_or_try_make(|| http_client(&self.config, &[]))?
             .post(url.clone())
             .header("originator", header("originator", originator)?)
-            .header(USER_AGENT, header("user agent", user_agent)?);
+            .header(USER_AGENT, header("user agent", user_agent)?)
+            .header(ACCEPT_ENCODING, "identity");
         Ok(match self.config.encoding {
             TokenEncoding::Form => request.form(fields),
             // The map borrows the fields: an owned one would leave a copy of the token in memory.
@@ -170,18 +170,6 @@ async fn listen<T>(timeout: Duration, reply: impl Future<Output = T>) -> Option<
         return Some(reply);
     }
     time::timeout(GRACE, reply).await.ok()
-}
-
-/// Reads the body. Returns none if it is larger than [`LARGEST_BODY`] or was cut off.
-pub(crate) async fn read_body(mut response: Response) -> Option<Zeroizing<Vec<u8>>> {
-    let mut body = Zeroizing::new(Vec::with_capacity(16 * 1024));
-    while let Some(chunk) = response.chunk().await.ok()? {
-        if body.len() + chunk.len() > LARGEST_BODY {
-            return None;
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Some(body)
 }
 
 /// What time it was at the server.

@@ -16,6 +16,8 @@ pub(super) struct Config {
     /// What a server that does not rotate puts into its reply.
     pub(super) reply_refresh_token: UnrotatedReply,
     pub(super) reply_id_token: IdTokenKind,
+    /// The content coding of grants, whatever the client accepts.
+    pub(super) reply_coding: ReplyCoding,
     pub(super) access_token: AccessTokenKind,
     pub(super) access_iat: bool,
     pub(super) access_ttl_ms: u64,
@@ -57,6 +59,7 @@ impl Default for Config {
             rotate: true,
             reply_refresh_token: UnrotatedReply::Same,
             reply_id_token: IdTokenKind::Normal,
+            reply_coding: ReplyCoding::Identity,
             access_token: AccessTokenKind::Jwt,
             access_iat: true,
             access_ttl_ms: 3_600_000,
@@ -92,6 +95,13 @@ pub(super) enum UnrotatedReply {
     Same,
     Omit,
     Empty,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ReplyCoding {
+    Identity,
+    Gzip,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]

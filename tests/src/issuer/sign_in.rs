@@ -11,7 +11,7 @@ use super::minting::random_text;
 use super::realm::Realm;
 use super::reply::{self, Reply};
 use super::request::{Form, Request};
-use super::token_endpoint::{bad_request, grant_body};
+use super::token_endpoint::{bad_request, grant_reply};
 
 /// Logins that were begun.
 #[derive(Default)]
@@ -94,7 +94,7 @@ pub(super) fn redeem_code(realm: &Realm, form: &Form) -> Reply {
         state.counters.sign_ins += 1;
         let name = free_name(&mut state.sign_ins.count);
         let label = state.log_in_now(&name, state.config.account.clone());
-        Some(grant_body(state, &label))
+        Some(grant_reply(state, &label))
     });
     match body {
         Some(body) => reply::json(200, &body),

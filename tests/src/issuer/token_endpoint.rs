@@ -7,7 +7,7 @@ use chrono::{TimeDelta, Utc};
 use hyper::header::DATE;
 use serde_json::{Value, json};
 
-use super::config::UnrotatedReply;
+use super::config::{ReplyCoding, UnrotatedReply};
 use super::faults::{self, ErrorReply, Fault};
 use super::gate::HoldPoint;
 use super::labels::Label;
@@ -41,7 +41,7 @@ async fn undated(realm: &Arc<Realm>, request: &Request) -> Result<Reply, Dropped
 }
 
 /// What a grant of the pair `label` says to its client.
-pub(super) fn grant_body(state: &State, label: &Label) -> Value {
+fn grant_body(state: &State, label: &Label) -> Value {
     let config = &state.config;
     let Some(pair) = state.pair(label) else {
         return json!({});
@@ -61,6 +61,15 @@ pub(super) fn grant_body(state: &State, label: &Label) -> Value {
         _ => body["refresh_token"] = json!(pair.refresh.text),
     }
     body
+}
+
+/// The reply that grants the pair `label`.
+pub(super) fn grant_reply(state: &State, label: &Label) -> Reply {
+    let body = grant_body(state, label);
+    match state.config.reply_coding {
+        ReplyCoding::Identity => reply::json(200, &body),
+        ReplyCoding::Gzip => reply::gzipped(200, &body),
+    }
 }
 
 struct Answer {
@@ -171,7 +180,7 @@ fn redeem_and_count(state: &mut State, token: &str) -> Redemption {
 fn answer(state: &State, redemption: &Redemption) -> Answer {
     match redemption {
         Redemption::Granted(label) | Redemption::GrantedAgain(label) => Answer {
-            reply: Ok(reply::json(200, &grant_body(state, label))),
+            reply: Ok(grant_reply(state, label)),
             ending: if state.config.rotate {
                 Ending::Delivered
             } else {
