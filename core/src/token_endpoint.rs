@@ -17,5 +17,6 @@ pub use self::config::{HttpTokenEndpointConfig, ProxyUrl, TokenEncoding};
 pub use self::http::HttpTokenEndpoint;
 pub(crate) use self::http::describe;
 pub use self::redemption::{
-    Grant, NoAnswer, Redemption, RefusalReason, TokenEndpoint, TokenReply, TokenTypeHint,
+    Grant, NoAnswer, Redemption, RefusalReason, StoredToken, TokenEndpoint, TokenReply,
+    TokenTypeHint,
 };

@@ -17,6 +17,7 @@ use super::jws::JwkSet;
 use super::metadata::Metadata;
 use super::request::AuthorizationRequest;
 use super::token_reply::Tokens;
+use crate::auth_dot_json::Provenance;
 use crate::error::{Error, ErrorKind, Result};
 use crate::process::PerProcess;
 use crate::secret::Secret;
@@ -59,6 +60,14 @@ impl AuthorizationServer {
 
     pub(super) fn client_id(&self) -> &str {
         &self.config.client_id
+    }
+
+    /// Returns where the tokens of a new login are from.
+    pub(super) fn provenance(&self) -> Provenance {
+        Provenance {
+            issuer: self.config.token_url.origin().ascii_serialization(),
+            client_id: self.config.client_id.clone(),
+        }
     }
 
     /// Returns the URL of `path` below the issuer.

@@ -7,6 +7,7 @@ use tracing::field::Empty;
 use tracing::info_span;
 
 use super::turn::Turn;
+use crate::auth_dot_json::TokenData;
 use crate::clock::Skew;
 use crate::environment::Moment;
 use crate::error::{Error, Result, transient};
@@ -14,7 +15,7 @@ use crate::ledger::LONGEST_REST;
 use crate::secret::Secret;
 use crate::snapshot::CodexAuth;
 use crate::token_endpoint::{
-    Grant, NoAnswer, Redemption, RefusalReason, TokenEndpoint, TokenReply,
+    Grant, NoAnswer, Redemption, RefusalReason, StoredToken, TokenEndpoint, TokenReply,
 };
 use crate::trace::{Code, TARGET, traced};
 
@@ -146,7 +147,9 @@ impl Exchange<'_> {
         let (token, now) = (self.token.fingerprint(), self.turn.state.now());
         self.turn.note(|ledger| ledger.doubt(token, now));
         let span = info_span!(target: TARGET, "codex_auth.redemption", outcome = Empty);
-        let reply = traced(span, self.endpoint.redeem(self.token, self.timeout())).await;
+        let client_id = self.auth.managed_tokens().and_then(TokenData::client_id);
+        let token = StoredToken::new(self.token, client_id.as_deref());
+        let reply = traced(span, self.endpoint.redeem(token, self.timeout())).await;
         self.measure_skew(&reply, sent);
         reply.redemption
     }

@@ -21,7 +21,6 @@ use super::redemption::{
 use crate::environment::{BoxFuture, Environment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::process::PerProcess;
-use crate::secret::Secret;
 use crate::transport::is_protected;
 
 /// How long a reply is waited for after its timeout; see [`listen`].
@@ -38,6 +37,10 @@ impl HttpTokenEndpoint {
     /// Creates an endpoint that is not connected yet.
     pub const fn new(config: HttpTokenEndpointConfig, environment: Environment) -> Self {
         Self { config, environment, client: PerProcess::new() }
+    }
+
+    fn client_of<'a>(&'a self, token: StoredToken<'a>) -> &'a str {
+        token.client_id.unwrap_or(&self.config.client_id)
     }
 
     async fn post(&self, url: &Url, fields: &[(&str, &str)], timeout: Duration) -> Posted {
@@ -108,14 +111,14 @@ enum Posted {
 impl TokenEndpoint for HttpTokenEndpoint {
     fn redeem<'a>(
         &'a self,
-        refresh_token: &'a Secret,
+        refresh_token: StoredToken<'a>,
         timeout: Duration,
     ) -> BoxFuture<'a, TokenReply> {
         Box::pin(async move {
             let fields = [
-                ("client_id", self.config.client_id.as_str()),
+                ("client_id", self.client_of(refresh_token)),
                 ("grant_type", "refresh_token"),
-                ("refresh_token", refresh_token.expose()),
+                ("refresh_token", refresh_token.secret.expose()),
             ];
             let start = Instant::now();
             match self.post(&self.config.token_url, &fields, timeout).await {
@@ -131,14 +134,15 @@ impl TokenEndpoint for HttpTokenEndpoint {
 
     fn revoke<'a>(
         &'a self,
-        token: &'a Secret,
+        token: StoredToken<'a>,
         hint: TokenTypeHint,
         timeout: Duration,
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            let mut fields = vec![("token", token.expose()), ("token_type_hint", hint.as_str())];
+            let mut fields =
+                vec![("token", token.secret.expose()), ("token_type_hint", hint.as_str())];
             if hint == TokenTypeHint::RefreshToken {
-                fields.push(("client_id", &self.config.client_id));
+                fields.push(("client_id", self.client_of(token)));
             }
             let failed = |detail| Err(Error::new(ErrorKind::RefreshTransient, detail));
             match self.post(&self.config.revoke_url, &fields, timeout).await {

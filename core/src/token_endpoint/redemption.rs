@@ -20,7 +20,7 @@ pub trait TokenEndpoint: Send + Sync + fmt::Debug {
     /// `timeout`. It must not follow redirects.
     fn redeem<'a>(
         &'a self,
-        refresh_token: &'a Secret,
+        refresh_token: StoredToken<'a>,
         timeout: Duration,
     ) -> BoxFuture<'a, TokenReply>;
 
@@ -31,10 +31,29 @@ pub trait TokenEndpoint: Send + Sync + fmt::Debug {
     /// `refresh_transient` if the server has not confirmed it.
     fn revoke<'a>(
         &'a self,
-        token: &'a Secret,
+        token: StoredToken<'a>,
         hint: TokenTypeHint,
         timeout: Duration,
     ) -> BoxFuture<'a, Result<(), Error>>;
+}
+
+/// A token of a stored login, and the OAuth client to which it was issued.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct StoredToken<'a> {
+    /// The token.
+    pub secret: &'a Secret,
+    /// The OAuth client that the record of the login names, and which must be the client of the
+    /// request (RFC 6749, section 6). None if the record names none: then it is the client of the
+    /// endpoint's own options.
+    pub client_id: Option<&'a str>,
+}
+
+impl<'a> StoredToken<'a> {
+    /// Creates a token that was issued to the OAuth client `client_id`.
+    pub const fn new(secret: &'a Secret, client_id: Option<&'a str>) -> Self {
+        Self { secret, client_id }
+    }
 }
 
 /// The `token_type_hint` of a revocation request (RFC 7009).

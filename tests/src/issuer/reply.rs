@@ -1,7 +1,7 @@
 //! Replies, the broken ones included.
 
 use std::convert::Infallible;
-use std::io;
+use std::io::{self, Write as _};
 use std::time::Duration;
 
 use flate2::Compression;

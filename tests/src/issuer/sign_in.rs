@@ -86,7 +86,7 @@ pub(super) fn authorize(realm: &Realm, request: &Request) -> Reply {
 /// Turns an authorization code into a new login.
 pub(super) fn redeem_code(realm: &Realm, form: &Form) -> Reply {
     let expected = challenge(form.field("code_verifier"));
-    let body = realm.update(|state| {
+    let granted = realm.update(|state| {
         let known = state.sign_ins.codes.remove(form.field("code"));
         if known != Some(expected) {
             return None;
@@ -96,10 +96,7 @@ pub(super) fn redeem_code(realm: &Realm, form: &Form) -> Reply {
         let label = state.log_in_now(&name, state.config.account.clone());
         Some(grant_reply(state, &label))
     });
-    match body {
-        Some(body) => reply::json(200, &body),
-        None => bad_request(realm, "invalid_grant"),
-    }
+    granted.unwrap_or_else(|| bad_request(realm, "invalid_grant"))
 }
 
 /// A family's name has no digit at its end, so the number is closed by an underscore.

@@ -28,16 +28,19 @@ pub(super) async fn token(realm: &Arc<Realm>, request: &Request) -> Result<Reply
 
 async fn undated(realm: &Arc<Realm>, request: &Request) -> Result<Reply, Dropped> {
     let form = request.form();
-    let client_is_known = realm.read(|state| {
-        let expected = state.config.client_id.as_deref();
-        expected.is_none_or(|expected| expected == form.field("client_id"))
-    });
     match form.field("grant_type") {
-        _ if !client_is_known => Ok(bad_request(realm, "invalid_client")),
+        _ if !is_known_client(realm, &form) => Ok(bad_request(realm, "invalid_client")),
         "refresh_token" => refresh(realm, &form, request.client()).await,
         "authorization_code" => Ok(sign_in::redeem_code(realm, &form)),
         _ => Ok(bad_request(realm, "unsupported_grant_type")),
     }
+}
+
+pub(super) fn is_known_client(realm: &Realm, form: &Form) -> bool {
+    realm.read(|state| {
+        let expected = state.config.client_id.as_deref();
+        expected.is_none_or(|expected| expected == form.field("client_id"))
+    })
 }
 
 /// What a grant of the pair `label` says to its client.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::world::{Fault, World};
 use super::{RETRY, recover, refresh_token, start_recovery};
-use crate::auth_dot_json::AuthDotJson;
+use crate::auth_dot_json::{AuthDotJson, Provenance};
 use crate::secret::Secret;
 use crate::snapshot::CodexAuth;
 use crate::{GiveUpReason, UnauthorizedRecoveryDecision};
@@ -192,4 +192,24 @@ async fn g3_a_logout_signs_nobody_out_who_signed_in_meanwhile() {
     let error = task.await.expect("no panic").expect_err("another account's");
     assert_eq!(error.code(), "identity_mismatch");
     assert!(world.issuer.is_live(&world.stored().expect("signed in")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_is_redeemed_and_revoked_as_the_client_that_its_record_names() {
+    for named in [None, Some("another-app")] {
+        let world = World::new();
+        let mut record = world.issuer.login("acct-a");
+        if let Some(client_id) = named.map(str::to_owned) {
+            let issuer = "https://elsewhere".to_owned();
+            let tokens = record.tokens.as_mut().expect("tokens");
+            tokens.set_provenance(&Provenance { issuer, client_id });
+        }
+        world.store.memory.replace(Some(record));
+        let manager = world.manager().await;
+        let auth = manager.auth().expect("signed in");
+        assert_eq!(recover(&manager, &auth).await.expect("recovered"), RETRY);
+        manager.logout(LogoutOptions::default()).await.expect("signed out");
+        let named = named.map(str::to_owned);
+        assert_eq!(world.issuer.clients(), [named.clone(), named]);
+    }
 }

@@ -22,7 +22,8 @@ use crate::storage::{
     AuthStorage, EphemeralStorage, Loaded, Readiness, RefreshLock, Stamp, Swap, Version,
 };
 use crate::token_endpoint::{
-    Grant, NoAnswer, Redemption, RefusalReason, TokenEndpoint, TokenReply, TokenTypeHint,
+    Grant, NoAnswer, Redemption, RefusalReason, StoredToken, TokenEndpoint, TokenReply,
+    TokenTypeHint,
 };
 use crate::{AuthManager, AuthManagerBuilder};
 
@@ -362,6 +363,7 @@ struct State {
     claims: Claims,
     timeouts: Vec<Duration>,
     arrivals: Vec<Duration>,
+    clients: Vec<Option<String>>,
 }
 
 impl State {
@@ -502,6 +504,16 @@ impl Issuer {
         self.state.lock().expect("no panic").arrivals.clone()
     }
 
+    /// The OAuth clients that the requests named.
+    pub(super) fn clients(&self) -> Vec<Option<String>> {
+        self.state.lock().expect("no panic").clients.clone()
+    }
+
+    fn note_client(&self, token: StoredToken<'_>) {
+        let client = token.client_id.map(str::to_owned);
+        self.state.lock().expect("no panic").clients.push(client);
+    }
+
     pub(super) fn is_live(&self, token: &str) -> bool {
         self.state.lock().expect("no panic").live.contains_key(token)
     }
@@ -595,7 +607,7 @@ impl fmt::Debug for Issuer {
 impl TokenEndpoint for Issuer {
     fn redeem<'a>(
         &'a self,
-        refresh_token: &'a Secret,
+        refresh_token: StoredToken<'a>,
         timeout: Duration,
     ) -> BoxFuture<'a, TokenReply> {
         Box::pin(async move {
@@ -604,7 +616,8 @@ impl TokenEndpoint for Issuer {
                 std::future::pending::<()>().await;
             }
             // Spent at once, answered later: what happens in between is what matters.
-            let redemption = self.answer(refresh_token.expose());
+            self.note_client(refresh_token);
+            let redemption = self.answer(refresh_token.secret.expose());
             let now = self.machine.true_time().trunc_subsecs(0);
             let latency = self.state.lock().expect("no panic").latency;
             self.machine.sleep(latency).await;
@@ -615,12 +628,13 @@ impl TokenEndpoint for Issuer {
 
     fn revoke<'a>(
         &'a self,
-        token: &'a Secret,
+        token: StoredToken<'a>,
         _: TokenTypeHint,
         _: Duration,
     ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async {
-            self.state.lock().expect("no panic").live.remove(token.expose());
+        Box::pin(async move {
+            self.note_client(token);
+            self.state.lock().expect("no panic").live.remove(token.secret.expose());
             self.revocation_takes.wait(1).await;
             Ok(())
         })
