@@ -236,6 +236,8 @@ impl AuthManager {
     /// stands for the default.
     ///
     /// - `allowed_workspaces`: the ids of the workspaces whose logins are accepted. Default: any.
+    ///   Name them where it is known whose login is wanted: then no person who gets hold of the
+    ///   authorization URL can sign this program in to an account of his own.
     /// - `revoke_replaced`: whether to revoke the replaced login once the new one is saved. Servers
     ///   may end all sessions of the account with it, the new one too. Default: `False`.
     /// - `timeout`: how long to wait for the user, in seconds or as a `timedelta`. Default: 10

@@ -470,6 +470,8 @@ class AuthManager:
         stands for the default.
 
         - `allowed_workspaces`: the ids of the workspaces whose logins are accepted. Default: any.
+          Name them where it is known whose login is wanted: then no person who gets hold of the
+          authorization URL can sign this program in to an account of his own.
         - `revoke_replaced`: whether to revoke the replaced login once the new one is saved. Servers
           may end all sessions of the account with it, the new one too. Default: `False`.
         - `timeout`: how long to wait for the user, in seconds or as a `timedelta`. Default: 10
@@ -614,7 +616,10 @@ class BrowserLogin:
     def redirect_uri(self) -> str:
         """The address to which the authorization server redirects the browser after the sign-in."""
     def open_browser(self) -> None:
-        """Opens the user's browser at `authorization_url`.
+        """Opens the user's browser at a page in a file that leads it on to `authorization_url`.
+
+        Other users of the machine see the command that opens the browser, and cannot read the
+        file. A browser on another machine cannot either: show its user the address.
 
         A browser that runs in the terminal blocks this call until it ends.
 

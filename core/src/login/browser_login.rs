@@ -3,7 +3,11 @@
 
 use std::fmt;
 use std::future::pending;
+#[cfg(feature = "webbrowser")]
+use std::io;
 use std::sync::Arc;
+#[cfg(feature = "webbrowser")]
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -14,6 +18,8 @@ use super::listener::{Listener, Waiting};
 use super::options::LoginOptions;
 use super::page::Page;
 use super::pending::{PendingLogin, cancelled};
+#[cfg(feature = "webbrowser")]
+use super::redirect_page::RedirectPage;
 use super::request::AuthorizationRequest;
 use super::sign_in::SignIn;
 use super::token_reply::Tokens;
@@ -39,6 +45,9 @@ pub struct BrowserLogin {
     state: Secret,
     pasted: NotInherited<mpsc::Sender<Callback>>,
     pending: PendingLogin,
+    /// The page by which the browser was opened last.
+    #[cfg(feature = "webbrowser")]
+    page: Mutex<Option<NotInherited<RedirectPage>>>,
 }
 
 impl BrowserLogin {
@@ -54,17 +63,30 @@ impl BrowserLogin {
         &self.redirect_uri
     }
 
-    /// Opens the user's browser at [`authorization_url`](Self::authorization_url).
+    /// Opens the user's browser at a page in a file that leads it on to
+    /// [`authorization_url`](Self::authorization_url). Other users of the machine see the command
+    /// that opens it, and cannot read the file, which is removed when this value is dropped.
+    ///
+    /// A browser on another machine cannot read the file either: show that user the address.
     ///
     /// # Errors
     ///
     /// `login_not_supported` if no browser can be opened.
     #[cfg(feature = "webbrowser")]
     pub fn open_browser(&self) -> Result<()> {
-        webbrowser::open(self.authorization_url()).map_err(|error| {
+        self.open_page().map_err(|error| {
             let message = "no browser could be opened; open the address by hand";
             Error::new(ErrorKind::LoginNotSupported, message).with_source(error)
         })
+    }
+
+    #[cfg(feature = "webbrowser")]
+    fn open_page(&self) -> io::Result<()> {
+        let page = RedirectPage::create(&self.authorization_url)?;
+        webbrowser::open(page.address()?.as_str())?;
+        let page = Some(NotInherited::new(page));
+        *self.page.lock().unwrap_or_else(PoisonError::into_inner) = page;
+        Ok(())
     }
 
     /// Waits until the login is stored, and returns its snapshot.
@@ -205,7 +227,15 @@ impl BrowserLogin {
         let pending = PendingLogin::start(&sign_in.state, |signal| async move {
             attempt.finish(&finisher, &signal).await
         });
-        Ok(Self { authorization_url, redirect_uri, state, pasted, pending })
+        Ok(Self {
+            authorization_url,
+            redirect_uri,
+            state,
+            pasted,
+            pending,
+            #[cfg(feature = "webbrowser")]
+            page: Mutex::default(),
+        })
     }
 }
 

@@ -20,7 +20,9 @@ const CODEX_PORTS: [u16; 2] = [1455, 1457];
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LoginOptions {
-    /// The ids of the workspaces whose logins are accepted. Default: any.
+    /// The ids of the workspaces whose logins are accepted. Default: any. Name them where it is
+    /// known whose login is wanted: then no person who gets hold of the authorization URL can sign
+    /// this program in to an account of his own.
     pub allowed_workspaces: Vec<String>,
     /// Whether to revoke the replaced login once the new one is saved. Servers may end all sessions
     /// of the account with it, the new one too. Default: false.
