@@ -36,8 +36,10 @@ export interface LoginOptions extends WaitOptions {
    */
   timeoutMs?: number | undefined;
   /**
-   * The ports of 127.0.0.1 that the browser may be redirected to; the first free one is used. 0 is
-   * any free port. Default: 1455 and 1457, which the Codex CLI's client has registered.
+   * The ports of this machine that the browser may be redirected to; the first free one is used. 0
+   * is any free port. Default: 1455 and 1457, which the Codex CLI's client has registered. The
+   * redirect names 127.0.0.1, and `localhost` with the protocol `standard`; then the port must be
+   * free on ::1 too.
    */
   ports?: number[] | undefined;
   /**

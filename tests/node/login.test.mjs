@@ -96,7 +96,7 @@ test("the user's browser is opened", async (context) => {
 test('with an address that is pasted', async () => {
   const { manager } = await scene();
   const login = await manager.loginWithBrowser({ manual: true });
-  assert.equal(login.redirectUri, 'http://localhost:1455/auth/callback');
+  assert.equal(login.redirectUri, 'http://127.0.0.1:1455/auth/callback');
   const address = await redirected(login);
   await refused(login.complete(address.replace('state=', 'state=x')), 'login_state_mismatch');
   await refused(login.complete('hello'), 'login_failed');
@@ -321,6 +321,6 @@ test('no way to print a sign-in or its errors shows what belongs to it alone', a
     assert.ok(secret.length > 8);
     assert.ok(!text.includes(secret));
   }
-  assert.match(text, /BrowserLogin \{ redirectUri: 'http:\/\/localhost:1455/);
+  assert.match(text, /BrowserLogin \{ redirectUri: 'http:\/\/127.0.0.1:1455/);
   assert.match(text, /DeviceLogin \{\s+verificationUri: /);
 });

@@ -476,9 +476,10 @@ class AuthManager:
           may end all sessions of the account with it, the new one too. Default: `False`.
         - `timeout`: how long to wait for the user, in seconds or as a `timedelta`. Default: 10
           minutes.
-        - `ports`: the ports of 127.0.0.1 that the browser may be redirected to; the first free one
-          is used. 0 is any free port. Default: 1455 and 1457, which the Codex CLI's client has
-          registered.
+        - `ports`: the ports of this machine that the browser may be redirected to; the first free
+          one is used. 0 is any free port. Default: 1455 and 1457, which the Codex CLI's client has
+          registered. The redirect names 127.0.0.1, and `localhost` with the protocol `standard`;
+          then the port must be free on ::1 too.
         - `manual`: whether the browser runs on another machine. Then no port is opened, and the
           user pastes the address at which the browser arrives, for `complete`. Default: `False`.
         - `protocol`: `codex`, the default, for what Codex's authorization server understands, or

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use url::Url;
 
 use super::callback::{Callback, code_in};
-use super::listener::{Listener, Waiting};
+use super::listener::{Listener, RedirectHost, Waiting};
 use super::options::LoginOptions;
 use super::page::Page;
 use super::pending::{PendingLogin, cancelled};
@@ -211,10 +211,14 @@ impl BrowserLogin {
         sign_in.prove_savable().await?;
         let (server, is_standard) = (&sign_in.server, options.is_standard());
         server.require_token_endpoint(is_standard).await?;
-        let listener =
-            if options.manual { None } else { Some(Listener::bind(&options.ports).await?) };
+        // The Codex CLI's client may be redirected to both, others most likely to the name only.
+        let host = if is_standard { RedirectHost::Localhost } else { RedirectHost::Address };
+        let listener = match options.manual {
+            true => None,
+            false => Some(Listener::bind(&options.ports, host).await?),
+        };
         let port = listener.as_ref().map_or(options.ports[0], Listener::port);
-        let redirect_uri = format!("http://localhost:{port}/auth/callback");
+        let redirect_uri = host.redirect_uri(port);
         let request = AuthorizationRequest::new(redirect_uri.clone(), is_standard)?;
         let (scope, workspaces) = (options.scope.as_deref(), &options.allowed_workspaces);
         let authorization_url =

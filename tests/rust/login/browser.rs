@@ -147,7 +147,7 @@ async fn an_address_that_is_pasted_does_where_nobody_can_listen() {
     let manager = scene.manager().await;
     let options = with(LoginOptions::default(), |it| it.manual = true);
     let login = within(manager.login_with_browser(options)).await.expect("begun");
-    assert_eq!(login.redirect_uri(), "http://localhost:1455/auth/callback");
+    assert_eq!(login.redirect_uri(), "http://127.0.0.1:1455/auth/callback");
     let page = reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
