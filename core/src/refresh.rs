@@ -6,6 +6,7 @@
 mod admission;
 mod attempt;
 mod decision;
+mod decline;
 mod demand;
 mod exchange;
 mod flights;

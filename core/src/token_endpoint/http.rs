@@ -21,6 +21,7 @@ use super::redemption::{
 use crate::environment::{BoxFuture, Environment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::process::PerProcess;
+use crate::secret::Secret;
 use crate::transport::is_protected;
 
 /// How long a reply is waited for after its timeout; see [`listen`].
@@ -87,8 +88,8 @@ impl HttpTokenEndpoint {
         })
     }
 
-    /// Reads `response`, whose body may take so long.
-    async fn read(&self, response: Response, timeout: Duration) -> TokenReply {
+    /// Reads the `response` to a request with the token `sent`. The body may take so long.
+    async fn read(&self, response: Response, sent: &Secret, timeout: Duration) -> TokenReply {
         let status = response.status().as_u16();
         let date = date(response.headers());
         // A server that says until when means its own clock.
@@ -98,7 +99,9 @@ impl HttpTokenEndpoint {
             retry_after.and_then(|value| classify::retry_after(value.as_bytes(), now));
         let body = listen(timeout, read_body(response)).await.flatten();
         let body = body.as_deref().map(Vec::as_slice);
-        TokenReply { redemption: classify(&Reply { status, retry_after, body }), date }
+        let host = host(&self.config.token_url);
+        let (redemption, answer) = classify(&Reply { host, sent, status, retry_after, body });
+        TokenReply { redemption, date, answer: Some(answer) }
     }
 }
 
@@ -126,7 +129,7 @@ impl TokenEndpoint for HttpTokenEndpoint {
                 Posted::Unanswered(detail) => Redemption::InDoubt(NoAnswer::new(detail)).into(),
                 Posted::Answered(response) => {
                     let left = timeout.saturating_sub(start.elapsed());
-                    self.read(response, left).await
+                    self.read(response, refresh_token.secret, left).await
                 }
             }
         })

@@ -405,6 +405,8 @@ pub(super) enum Fault {
     Unsent,
     /// The token is refused although it is good.
     Refused(RefusalReason),
+    /// The server declines the request with this answer, and the token is not spent.
+    Declined(&'static str),
     /// The reply holds another account's tokens.
     OtherAccount,
     /// The reply holds another account's access token, and no id token.
@@ -560,6 +562,7 @@ impl Issuer {
         match state.faults.pop_front() {
             Some(Fault::Unsent) => return Redemption::NotSpent(no_answer()),
             Some(Fault::Refused(reason)) => return Redemption::Refused(reason),
+            Some(Fault::Declined(answer)) => return Redemption::Declined(NoAnswer::new(answer)),
             Some(Fault::OtherAccount) => {
                 return Redemption::Granted(self.mint(&mut state, "acct-z#9", 1));
             }
@@ -622,7 +625,7 @@ impl TokenEndpoint for Issuer {
             let latency = self.state.lock().expect("no panic").latency;
             self.machine.sleep(latency).await;
             let date = self.is_dated.load(Ordering::SeqCst).then_some(now);
-            TokenReply { redemption, date }
+            TokenReply::new(redemption, date)
         })
     }
 
