@@ -50,8 +50,8 @@ use crate::{calls, login_options, options};
 /// - `revoke_url`: the revocation endpoint (RFC 7009). Default: `$CODEX_REVOKE_TOKEN_URL_OVERRIDE`,
 ///   else `/oauth/revoke` beside the token endpoint.
 /// - `issuer`: the authorization server. Default: `https://auth.openai.com`.
-/// - `client_id`: the OAuth client of the login. Default: `$CODEX_APP_SERVER_LOGIN_CLIENT_ID`, else
-///   the Codex CLI's client.
+/// - `client_id`: the OAuth client of new logins, and of stored logins whose record names none.
+///   Default: `$CODEX_APP_SERVER_LOGIN_CLIENT_ID`, else the Codex CLI's client.
 /// - `originator`: the name of the calling program, which ChatGPT requests carry in the header
 ///   `originator`. Default: `$CODEX_INTERNAL_ORIGINATOR_OVERRIDE`, else `codex_auth_sdk`.
 /// - `user_agent`: the `User-Agent` of requests to the authorization server. Default: the

@@ -112,7 +112,7 @@ async fn g11_no_server_puts_programs_off_for_longer_than_five_minutes() {
     let auth = manager.auth().expect("signed in");
     world.issuer.fail_with([Fault::PutOff(1_000_000_000)]);
     let (errors, decision) = persist(&world, &manager, &auth, 9).await;
-    let rests: Vec<_> = errors.iter().map(|error| error.retry_after()).collect();
+    let rests: Vec<_> = errors.iter().map(Error::retry_after).collect();
     assert_eq!(rests, [Some(Duration::from_secs(300))]);
     assert_eq!(decision, Some(RETRY));
 }
