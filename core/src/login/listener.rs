@@ -126,7 +126,9 @@ impl Listener {
                 biased;
                 Some(arrived) = arrivals.recv() => return arrived,
                 Some(_) = self.connections.join_next() => {}
-                connection = self.sockets.accept(), if self.connections.len() <= MOST_CONNECTIONS => {
+                connection = self.sockets.accept(),
+                    if self.connections.len() <= MOST_CONNECTIONS =>
+                {
                     if self.connections.len() == MOST_CONNECTIONS {
                         self.silent.end_oldest();
                     }

@@ -24,9 +24,9 @@ pub(super) struct Reply {
 }
 
 impl Reply {
-    /// Returns the record of `auth` with the tokens of `grant`, or none if they are another login's.
-    /// Tokens that the reply lacks stay as they were, and so does the id token if the new one cannot
-    /// be read.
+    /// Returns the record of `auth` with the tokens of `grant`, or none if they are another
+    /// login's. Tokens that the reply lacks stay as they were, and so does the id token if the new
+    /// one cannot be read.
     pub(super) fn merge(
         auth: &CodexAuth,
         grant: Grant,
