@@ -92,7 +92,10 @@ export declare class NativeBrowserLogin {
   get authorizationUrl(): string
   /** The address to which the authorization server redirects the browser after the sign-in. */
   get redirectUri(): string
-  /** Opens the user's browser at `authorization_url`. Returns the error, if there is one. */
+  /**
+   * Opens the user's browser at a page that leads to `authorization_url`. Returns the error, if
+   * there is one.
+   */
   openBrowser(): Failure | null
   /** Waits until the login is stored, and returns its snapshot. */
   wait(): Outcome<NativeCodexAuth> | Promise<Outcome<NativeCodexAuth>>

@@ -53,7 +53,7 @@ export class CodexAuthError extends Error {
 
   /**
    * A more precise reason, or null. If the server rejected a refresh token, it is `expired`,
-   * `reused`, `invalidated`, `invalid_grant`, `unauthorized`, `empty_refresh_token` or
+   * `reused`, `invalidated`, `invalid_grant`, `unauthorized`, `uncoded`, `empty_refresh_token` or
    * `outcome_unknown`. For `save_failed` at a sign-in, it is the code of the store's error.
    */
   readonly reason: string | null;

@@ -90,7 +90,8 @@ impl NativeBrowserLogin {
         self.0.redirect_uri()
     }
 
-    /// Opens the user's browser at `authorization_url`. Returns the error, if there is one.
+    /// Opens the user's browser at a page that leads to `authorization_url`. Returns the error, if
+    /// there is one.
     #[napi]
     pub fn open_browser(&self) -> Option<Failure> {
         self.0.open_browser().err().map(Failure::from)

@@ -19,7 +19,11 @@ import { wait } from './wait.js';
  * sign-in that has started.
  */
 export interface LoginOptions extends WaitOptions {
-  /** The ids of the workspaces whose logins are accepted. Default: any. */
+  /**
+   * The ids of the workspaces whose logins are accepted. Default: any. Name them where it is known
+   * whose login is wanted: then no person who gets hold of the authorization URL can sign this
+   * program in to an account of his own.
+   */
   allowedWorkspaces?: string[] | undefined;
   /**
    * Whether to revoke the replaced login once the new one is saved. Servers may end all sessions of
@@ -32,8 +36,10 @@ export interface LoginOptions extends WaitOptions {
    */
   timeoutMs?: number | undefined;
   /**
-   * The ports of 127.0.0.1 that the browser may be redirected to; the first free one is used. 0 is
-   * any free port. Default: 1455 and 1457, which the Codex CLI's client has registered.
+   * The ports of this machine that the browser may be redirected to; the first free one is used. 0
+   * is any free port. Default: 1455 and 1457, which the Codex CLI's client has registered. The
+   * redirect names 127.0.0.1, and `localhost` with the protocol `standard`; then the port must be
+   * free on ::1 too.
    */
   ports?: number[] | undefined;
   /**
@@ -133,8 +139,10 @@ export class BrowserLogin {
   }
 
   /**
-   * Opens the user's browser at {@link BrowserLogin.authorizationUrl}. A browser that runs in the
-   * terminal blocks this call until it ends.
+   * Opens the user's browser at a page in a file that leads it on to
+   * {@link BrowserLogin.authorizationUrl}. Other users of the machine see the command that opens the
+   * browser, and cannot read the file. A browser on another machine cannot either: show its user the
+   * address. A browser that runs in the terminal blocks this call until it ends.
    *
    * @throws {CodexAuthError} `login_not_supported` if no browser can be opened.
    */

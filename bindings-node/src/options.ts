@@ -69,8 +69,8 @@ export interface AuthManagerOptions {
    */
   issuer?: string | undefined;
   /**
-   * The OAuth client of the login. Default: `$CODEX_APP_SERVER_LOGIN_CLIENT_ID`, else the Codex
-   * CLI's client.
+   * The OAuth client of new logins, and of stored logins whose record names none. Default:
+   * `$CODEX_APP_SERVER_LOGIN_CLIENT_ID`, else the Codex CLI's client.
    */
   clientId?: string | undefined;
   /**

@@ -35,7 +35,10 @@ impl BrowserLogin {
         self.0.redirect_uri()
     }
 
-    /// Opens the user's browser at `authorization_url`.
+    /// Opens the user's browser at a page in a file that leads it on to `authorization_url`.
+    ///
+    /// Other users of the machine see the command that opens the browser, and cannot read the
+    /// file. A browser on another machine cannot either: show its user the address.
     ///
     /// A browser that runs in the terminal blocks this call until it ends.
     ///

@@ -50,8 +50,8 @@ use crate::{calls, login_options, options};
 /// - `revoke_url`: the revocation endpoint (RFC 7009). Default: `$CODEX_REVOKE_TOKEN_URL_OVERRIDE`,
 ///   else `/oauth/revoke` beside the token endpoint.
 /// - `issuer`: the authorization server. Default: `https://auth.openai.com`.
-/// - `client_id`: the OAuth client of the login. Default: `$CODEX_APP_SERVER_LOGIN_CLIENT_ID`, else
-///   the Codex CLI's client.
+/// - `client_id`: the OAuth client of new logins, and of stored logins whose record names none.
+///   Default: `$CODEX_APP_SERVER_LOGIN_CLIENT_ID`, else the Codex CLI's client.
 /// - `originator`: the name of the calling program, which ChatGPT requests carry in the header
 ///   `originator`. Default: `$CODEX_INTERNAL_ORIGINATOR_OVERRIDE`, else `codex_auth_sdk`.
 /// - `user_agent`: the `User-Agent` of requests to the authorization server. Default: the
@@ -238,13 +238,16 @@ impl AuthManager {
     /// stands for the default.
     ///
     /// - `allowed_workspaces`: the ids of the workspaces whose logins are accepted. Default: any.
+    ///   Name them where it is known whose login is wanted: then no person who gets hold of the
+    ///   authorization URL can sign this program in to an account of his own.
     /// - `revoke_replaced`: whether to revoke the replaced login once the new one is saved. Servers
     ///   may end all sessions of the account with it, the new one too. Default: `False`.
     /// - `timeout`: how long to wait for the user, in seconds or as a `timedelta`. Default: 10
     ///   minutes.
-    /// - `ports`: the ports of 127.0.0.1 that the browser may be redirected to; the first free one
-    ///   is used. 0 is any free port. Default: 1455 and 1457, which the Codex CLI's client has
-    ///   registered.
+    /// - `ports`: the ports of this machine that the browser may be redirected to; the first free
+    ///   one is used. 0 is any free port. Default: 1455 and 1457, which the Codex CLI's client has
+    ///   registered. The redirect names 127.0.0.1, and `localhost` with the protocol `standard`;
+    ///   then the port must be free on ::1 too.
     /// - `manual`: whether the browser runs on another machine. Then no port is opened, and the
     ///   user pastes the address at which the browser arrives, for `complete`. Default: `False`.
     /// - `protocol`: `codex`, the default, for what Codex's authorization server understands, or

@@ -13,7 +13,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use codex_auth_sdk::environment::{BoxFuture, Environment};
 use codex_auth_sdk::storage::FileStorage;
-use codex_auth_sdk::token_endpoint::{Grant, Redemption, TokenEndpoint, TokenReply, TokenTypeHint};
+use codex_auth_sdk::token_endpoint::{
+    Grant, Redemption, StoredToken, TokenEndpoint, TokenReply, TokenTypeHint,
+};
 use codex_auth_sdk::{AuthManager, Secret};
 use serde_json::json;
 
@@ -159,7 +161,7 @@ struct SlowEndpoint {
 }
 
 impl TokenEndpoint for SlowEndpoint {
-    fn redeem<'a>(&'a self, _token: &'a Secret, _timeout: Duration) -> BoxFuture<'a, TokenReply> {
+    fn redeem<'a>(&'a self, _: StoredToken<'a>, _timeout: Duration) -> BoxFuture<'a, TokenReply> {
         Box::pin(async {
             let generation = 1_000_000 + self.redeemed.fetch_add(1, Ordering::SeqCst);
             tokio::time::sleep(LATENCY).await;
@@ -172,7 +174,7 @@ impl TokenEndpoint for SlowEndpoint {
 
     fn revoke<'a>(
         &'a self,
-        _token: &'a Secret,
+        _token: StoredToken<'a>,
         _hint: TokenTypeHint,
         _timeout: Duration,
     ) -> BoxFuture<'a, codex_auth_sdk::Result<()>> {

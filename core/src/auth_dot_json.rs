@@ -8,7 +8,7 @@ mod invalid_record;
 
 use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use zeroize::Zeroizing;
 
 pub use self::extra_fields::ExtraFields;
@@ -71,7 +71,7 @@ impl AuthDotJson {
             (Some("agentIdentity".to_owned()), "agent_identity")
         };
         let mut record = Self { auth_mode, ..Self::default() };
-        record.extra.set_text(field, token);
+        record.extra.set(field, token);
         record
     }
 
@@ -125,7 +125,31 @@ impl AuthDotJson {
     }
 }
 
+/// The field of [`TokenData`] that says where its tokens are from.
+const PROVENANCE: &str = "oauth_provenance";
+
+/// Where the tokens of a login are from, as the Codex CLI stores it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Provenance {
+    /// The origin of the token endpoint. The CLI drops a provenance with another one.
+    #[serde(default)]
+    pub(crate) issuer: String,
+    /// The OAuth client to which the tokens were issued.
+    pub(crate) client_id: String,
+}
+
 impl TokenData {
+    /// Returns the OAuth client to which the tokens were issued; none if the record does not say.
+    pub(crate) fn client_id(&self) -> Option<String> {
+        let provenance: Provenance = self.extra.get(PROVENANCE)?;
+        Some(provenance.client_id).filter(|id| !id.is_empty())
+    }
+
+    /// Stores where the tokens are from.
+    pub(crate) fn set_provenance(&mut self, provenance: &Provenance) {
+        self.extra.set(PROVENANCE, provenance);
+    }
+
     fn parse(raw: &Secret) -> Result<Self, InvalidRecord> {
         let mut fields = ExtraFields::parse(raw.expose().as_bytes())
             .map_err(|_| InvalidRecord::new("`tokens` is not an object"))?;
@@ -168,7 +192,7 @@ impl Serialize for AuthDotJson {
 
 /// Returns whether the CLI writes `name` between the refresh token and the account id.
 fn is_login_field(name: &str) -> bool {
-    ["oauth_provenance", "login_owner_id"].contains(&name)
+    [PROVENANCE, "login_owner_id"].contains(&name)
 }
 
 impl Serialize for TokenData {
@@ -217,6 +241,28 @@ mod tests {
     #[test]
     fn writes_what_the_cli_writes() {
         assert_eq!(rewritten(CLI), CLI);
+    }
+
+    #[test]
+    fn the_client_of_a_login_is_read_and_written_as_the_cli_does() {
+        let tokens = |json: &str| {
+            AuthDotJson::parse(json.as_bytes()).expect("a record").tokens.expect("tokens")
+        };
+        let mut login = tokens(CLI);
+        assert_eq!(login.client_id().as_deref(), Some("app"));
+        let provenance =
+            Provenance { issuer: "https://issuer".to_owned(), client_id: "app".to_owned() };
+        login.extra = ExtraFields::default();
+        assert_eq!(login.client_id(), None);
+        login.set_provenance(&provenance);
+        let written = serde_json::to_string(&login).expect("JSON");
+        let expected = r#""oauth_provenance":{"issuer":"https://issuer","client_id":"app"}"#;
+        assert!(written.contains(expected), "{written}");
+        for odd in [r#""app""#, "null", "{}", r#"{"client_id": 1}"#, r#"{"client_id": ""}"#] {
+            let json =
+                format!(r#"{{"tokens": {{"access_token": "a", "oauth_provenance": {odd}}}}}"#);
+            assert_eq!(tokens(&json).client_id(), None, "{odd}");
+        }
     }
 
     #[test]

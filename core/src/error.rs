@@ -193,7 +193,7 @@ impl Error {
     }
 
     /// Returns a finer reason, if there is one. For a rejected refresh token it is `expired`,
-    /// `reused`, `invalidated`, `invalid_grant`, `unauthorized`, `empty_refresh_token`,
+    /// `reused`, `invalidated`, `invalid_grant`, `unauthorized`, `uncoded`, `empty_refresh_token`,
     /// `outcome_unknown` or `other_account`.
     pub const fn reason(&self) -> Option<&'static str> {
         self.reason

@@ -24,11 +24,6 @@ pub(crate) enum IdentityMatch {
 }
 
 impl Identity {
-    /// Returns the identity that the claims of an id token name.
-    pub(crate) fn claimed(claims: &IdTokenClaims) -> Self {
-        Self::of(&TokenData::default(), claims)
-    }
-
     /// Returns the identity of the login with `tokens`.
     pub(crate) fn of_tokens(tokens: &TokenData) -> Self {
         let claims = IdTokenClaims::parse(tokens.id_token.expose()).unwrap_or_default();

@@ -6,6 +6,7 @@
 //! them about a token.
 
 mod bucket;
+mod declines;
 mod knowledge;
 mod lineage;
 mod notes;
@@ -16,6 +17,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use self::bucket::Bucket;
+pub(crate) use self::declines::Declines;
 pub(crate) use self::knowledge::Knowledge;
 use self::lineage::{Fate, Lineage};
 use self::notes::Notes;
@@ -113,6 +115,17 @@ impl Ledger {
     /// Notes that `token` is not to be presented before `until`.
     pub(crate) fn rest(&mut self, token: Fingerprint, now: DateTime<Utc>, until: DateTime<Utc>) {
         self.notes.rest(token, now, until);
+    }
+
+    /// Notes that the server has declined a request with `token` for a reason that is not known, and
+    /// that `token` is not to be presented before `until`.
+    pub(crate) fn decline(&mut self, token: Fingerprint, now: DateTime<Utc>, until: DateTime<Utc>) {
+        self.notes.decline(token, now, until);
+    }
+
+    /// Returns the requests with `token` that the server has declined in a row.
+    pub(crate) fn declines(&self, token: Fingerprint, now: DateTime<Utc>) -> Option<Declines> {
+        self.notes.declines(token, now)
     }
 
     /// Notes that the server refuses `token`. The note holds for `life`, or for good.

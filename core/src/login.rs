@@ -15,6 +15,8 @@ mod page;
 mod pending;
 mod pkce;
 mod record;
+#[cfg(any(feature = "webbrowser", test))]
+mod redirect_page;
 mod request;
 mod revocation;
 mod server;

@@ -6,6 +6,7 @@
 mod admission;
 mod attempt;
 mod decision;
+mod decline;
 mod demand;
 mod exchange;
 mod flights;
@@ -15,6 +16,7 @@ mod recovery;
 mod refusal;
 mod rejection;
 mod reply;
+mod reply_owner;
 mod save;
 mod turn;
 mod unsaved;

@@ -15,7 +15,7 @@ use crate::environment::{BootId, Moment};
 use crate::error::Error;
 use crate::identity::IdentityMatch;
 use crate::ledger::{Knowledge, Ledger, SHARED_REFUSAL};
-use crate::secret::Fingerprint;
+use crate::secret::{Fingerprint, Secret};
 use crate::snapshot::CodexAuth;
 use crate::storage::AuthDotJson;
 #[cfg(unix)]
@@ -31,12 +31,13 @@ pub fn classify(
     now: DateTime<Utc>,
 ) -> Redemption {
     let retry_after = after.and_then(|after| retry_after(after, now));
-    crate::token_endpoint::classify(&Reply { status, retry_after, body })
+    let (host, sent) = ("issuer.example", &Secret::default());
+    crate::token_endpoint::classify(&Reply { host, sent, status, retry_after, body }).0
 }
 
 /// The error that callers get if the server refuses a refresh token for `reason`.
 pub fn error_of(reason: RefusalReason) -> Error {
-    reason.into_error()
+    reason.into_error(None)
 }
 
 /// Whether `token` is a JWT with claims in it.

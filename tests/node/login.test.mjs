@@ -81,7 +81,12 @@ test("the user's browser is opened", async (context) => {
   assert.throws(() => login.openBrowser(), { code: 'login_not_supported' });
   process.env.PATH = PATH;
   const browser = join(codexHome(), 'browser');
-  writeFileSync(browser, `#!/bin/sh\nexec '${process.execPath}' -e 'fetch(process.argv[1])' "$1"\n`);
+  // Other users see how it is called, so it gets a page in a file, which leads to the address.
+  const visit = `
+    const page = require("fs").readFileSync(new URL(process.argv[1]), "utf8");
+    fetch(page.match(/href="([^"]+)"/)[1].replaceAll("&amp;", "&"));
+  `;
+  writeFileSync(browser, `#!/bin/sh\nexec '${process.execPath}' -e '${visit}' "$1"\n`);
   chmodSync(browser, 0o755);
   process.env.BROWSER = browser;
   login.openBrowser();
@@ -91,7 +96,7 @@ test("the user's browser is opened", async (context) => {
 test('with an address that is pasted', async () => {
   const { manager } = await scene();
   const login = await manager.loginWithBrowser({ manual: true });
-  assert.equal(login.redirectUri, 'http://localhost:1455/auth/callback');
+  assert.equal(login.redirectUri, 'http://127.0.0.1:1455/auth/callback');
   const address = await redirected(login);
   await refused(login.complete(address.replace('state=', 'state=x')), 'login_state_mismatch');
   await refused(login.complete('hello'), 'login_failed');
@@ -316,6 +321,6 @@ test('no way to print a sign-in or its errors shows what belongs to it alone', a
     assert.ok(secret.length > 8);
     assert.ok(!text.includes(secret));
   }
-  assert.match(text, /BrowserLogin \{ redirectUri: 'http:\/\/localhost:1455/);
+  assert.match(text, /BrowserLogin \{ redirectUri: 'http:\/\/127.0.0.1:1455/);
   assert.match(text, /DeviceLogin \{\s+verificationUri: /);
 });

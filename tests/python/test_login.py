@@ -98,7 +98,7 @@ def test_the_browser_is_opened(
 
 def test_an_address_that_is_pasted(realm: Realm, home: Path) -> None:
     login = manager_of(realm, home).login_with_browser(manual=True)
-    assert login.redirect_uri == "http://localhost:1455/auth/callback"
+    assert login.redirect_uri == "http://127.0.0.1:1455/auth/callback"
     address = redirect_of(login.authorization_url)
     with pytest.raises(LoginStateMismatch):
         login.complete(address.replace("state=", "state=x"))
@@ -110,7 +110,7 @@ def test_an_address_that_is_pasted(realm: Realm, home: Path) -> None:
 def test_asyncio_takes_an_address_that_is_pasted(realm: Realm, home: Path) -> None:
     async def main() -> None:
         login = await async_manager_of(realm, home).login_with_browser(manual=True, ports=[1457])
-        assert login.redirect_uri == "http://localhost:1457/auth/callback"
+        assert login.redirect_uri == "http://127.0.0.1:1457/auth/callback"
         address = await asyncio.to_thread(redirect_of, login.authorization_url)
         with pytest.raises(LoginStateMismatch):
             await login.complete(address.replace("state=", "state=x"))

@@ -116,7 +116,7 @@ pub fn ledger(input: &[u8]) {
         }
         note(match index % 2 {
             0 => Note::Refused(RefusalReason::EmptyRefreshToken),
-            _ => Note::RestUntil(now + TimeDelta::hours(24)),
+            _ => Note::RestUntil(now + TimeDelta::minutes(5)),
         });
         note(Note::RotatedRejected(MINUTE));
     }
@@ -247,12 +247,25 @@ fn grants(status: u16, grant: &Grant) {
     survives_writing(&record);
 }
 
-/// An answer that leaves the token alone says the status and nothing of the body.
+/// An answer that leaves the token alone says the status, and of the body only a word.
 fn puts_off(status: u16, answer: &NoAnswer, only: &[u16]) {
     assert!(only.is_empty() || only.contains(&status));
-    let what = if (200..300).contains(&status) { "an unusable success" } else { "an error" };
-    assert_eq!(answer.detail, format!("the token endpoint answered with {what} (HTTP {status})"));
-    let longest = Duration::from_secs(24 * 60 * 60);
+    let said = answer.detail.strip_prefix("issuer.example answered ");
+    let said = said.and_then(|said| said.strip_suffix(&format!(" (HTTP {status})")));
+    let said = said.unwrap_or_else(|| panic!("{}", answer.detail));
+    let is_word = |code: &str| {
+        let is_in_words = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        (1..=64).contains(&code.len()) && code.bytes().all(is_in_words)
+    };
+    assert!(
+        match said {
+            "an unusable success" => (200..300).contains(&status),
+            "an error without a code" | "an error with a code that is not shown" => true,
+            said => said.strip_prefix("the error ").is_some_and(is_word),
+        },
+        "{said}"
+    );
+    let longest = Duration::from_secs(5 * 60);
     assert!(answer.retry_after.is_none_or(|after| !after.is_zero() && after <= longest));
 }
 
@@ -276,7 +289,7 @@ fn keeps_nothing_out(ledger: &Ledger, tokens: &[Fingerprint], now: DateTime<Utc>
         let is_refused = |at| seams::is_refused(ledger, *token, at);
         assert!(!is_refused(now) || !is_refused(later(120)));
         let rests_until = seams::rests_until(ledger, *token, now);
-        assert!(rests_until.is_none_or(|until| until <= later(24 * 60 * 60 + 60)));
+        assert!(rests_until.is_none_or(|until| until <= later(5 * 60 + 60)));
     }
 }
 

@@ -18,8 +18,8 @@ class CodexAuthError(Exception):
     """A more precise reason, or `None`.
 
     If the server rejected a refresh token, it is `expired`, `reused`, `invalidated`,
-    `invalid_grant`, `unauthorized`, `empty_refresh_token` or `outcome_unknown`. For `SaveFailed`,
-    it is the `code` of the store's error.
+    `invalid_grant`, `unauthorized`, `uncoded`, `empty_refresh_token` or `outcome_unknown`. For
+    `SaveFailed`, it is the `code` of the store's error.
     """
 
     is_transient: bool = False

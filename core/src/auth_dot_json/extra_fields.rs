@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::de::{MapAccess, Visitor};
 use serde::ser::{Error as _, SerializeMap};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::invalid_record::InvalidRecord;
@@ -24,13 +24,18 @@ impl ExtraFields {
 
     /// Returns the field `name` as text; none if it is absent or not a string.
     pub fn text(&self, name: &str) -> Option<Secret> {
+        self.get(name)
+    }
+
+    /// Returns the value of the field `name`; none if it is absent or of another kind.
+    pub(super) fn get<T: for<'de> Deserialize<'de>>(&self, name: &str) -> Option<T> {
         let (_, raw) = self.0.iter().find(|(known, _)| known == name)?;
         serde_json::from_str(raw.expose()).ok()
     }
 
     /// Adds the field `name`, or replaces it.
-    pub(crate) fn set_text(&mut self, name: &str, text: &Secret) {
-        let raw = serde_json::to_string(text).expect("a text is always valid JSON");
+    pub(crate) fn set(&mut self, name: &str, value: &impl Serialize) {
+        let raw = serde_json::to_string(value).expect("a value with text keys is valid JSON");
         self.0.retain(|(known, _)| known != name);
         self.0.push((name.to_owned(), Secret::new(raw)));
     }

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::declines::Declines;
 use crate::secret::Fingerprint;
 use crate::token_endpoint::RefusalReason;
 
@@ -18,6 +19,8 @@ pub(crate) enum Knowledge {
         until: DateTime<Utc>,
         /// When a holder of the refresh lock noted it.
         noted_at: DateTime<Utc>,
+        /// The requests with it that the server has declined in a row.
+        declines: Option<Declines>,
     },
     /// It was redeemed, and its `successor` was stored.
     Spent {

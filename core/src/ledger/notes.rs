@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::declines::Declines;
 use super::knowledge::Knowledge;
 use crate::bounds::keep_last;
 use crate::secret::Fingerprint;
@@ -13,8 +14,12 @@ const MOST_NOTES: usize = 16;
 /// How long other processes believe a refusal before one of them presents the token again.
 pub(crate) const SHARED_REFUSAL: TimeDelta = TimeDelta::seconds(60);
 
-/// The longest rest of a token.
-pub(crate) const LONGEST_REST: TimeDelta = TimeDelta::hours(24);
+/// The longest rest of a token. A server may ask for more, and a user with a good login would wait
+/// for a fault of the server.
+pub(crate) const LONGEST_REST: TimeDelta = TimeDelta::minutes(5);
+
+/// Requests that the server declines further apart than this are not in a row.
+const LONGEST_GAP: TimeDelta = TimeDelta::hours(1);
 
 /// A note that is further in the future than this comes from a wrong clock.
 const LARGEST_LEAD: TimeDelta = TimeDelta::seconds(60);
@@ -41,6 +46,9 @@ struct Note {
     /// Whether a request with the token was never answered, so that the token may be spent.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     in_doubt: bool,
+    /// The requests with the token that the server has declined in a row, whatever came after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    declines: Option<Declines>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,7 +63,8 @@ impl Note {
         match self.answer.filter(|_| self.holds(now)) {
             Some(Answer::Refused(reason)) => Knowledge::Refused(reason),
             Some(Answer::Rest) => {
-                Knowledge::RestUntil { until: self.until.unwrap_or(now), noted_at: self.at }
+                let until = self.until.unwrap_or(now);
+                Knowledge::RestUntil { until, noted_at: self.at, declines: self.declines }
             }
             None if self.in_doubt => Knowledge::InDoubt,
             None => Knowledge::Nothing,
@@ -71,7 +80,7 @@ impl Note {
         let longest = match self.answer {
             Some(Answer::Refused(_)) => SHARED_REFUSAL,
             Some(Answer::Rest) => LONGEST_REST,
-            None => return self.in_doubt,
+            None => return self.in_doubt || self.declines.is_some(),
         };
         self.until.is_some_and(|until| until - self.at <= longest)
     }
@@ -83,20 +92,48 @@ impl Notes {
     }
 
     pub(super) fn doubt(&mut self, token: Fingerprint, at: DateTime<Utc>) {
-        self.put(Note { token, at, answer: None, until: None, in_doubt: true });
+        let declines = self.declines(token, at);
+        self.put(Note { token, at, answer: None, until: None, in_doubt: true, declines });
     }
 
     pub(super) fn clear_doubt(&mut self, token: Fingerprint) {
         if let Some(note) = self.0.iter_mut().find(|note| note.token == token) {
             note.in_doubt = false;
         }
-        self.0.retain(|note| note.in_doubt || note.answer.is_some());
+        let says_something =
+            |note: &Note| note.in_doubt || note.answer.is_some() || note.declines.is_some();
+        self.0.retain(says_something);
     }
 
     /// Notes a rest. A doubt about the token stays.
     pub(super) fn rest(&mut self, token: Fingerprint, at: DateTime<Utc>, until: DateTime<Utc>) {
+        let declines = self.declines(token, at);
+        self.put_rest(token, at, until, declines);
+    }
+
+    /// Notes a rest after one more request that the server has declined. A doubt about the token
+    /// stays.
+    pub(super) fn decline(&mut self, token: Fingerprint, at: DateTime<Utc>, until: DateTime<Utc>) {
+        let declines = Declines::and_one_more(self.declines(token, at), at);
+        self.put_rest(token, at, until, Some(declines));
+    }
+
+    fn put_rest(
+        &mut self,
+        token: Fingerprint,
+        at: DateTime<Utc>,
+        until: DateTime<Utc>,
+        declines: Option<Declines>,
+    ) {
         let in_doubt = self.find(token).is_some_and(|note| note.in_doubt);
-        self.put(Note { token, at, answer: Some(Answer::Rest), until: Some(until), in_doubt });
+        let (answer, until) = (Some(Answer::Rest), Some(until));
+        self.put(Note { token, at, answer, until, in_doubt, declines });
+    }
+
+    /// Returns the requests with `token` that the server has declined in a row, at `now`.
+    pub(super) fn declines(&self, token: Fingerprint, now: DateTime<Utc>) -> Option<Declines> {
+        let note = self.find(token).filter(|note| (now - note.at).abs() < LONGEST_GAP)?;
+        note.declines
     }
 
     pub(super) fn refuse(
@@ -106,8 +143,9 @@ impl Notes {
         at: DateTime<Utc>,
         life: Option<TimeDelta>,
     ) {
-        let until = life.map(|life| at + life);
-        self.put(Note { token, at, answer: Some(Answer::Refused(reason)), until, in_doubt: false });
+        let (answer, until) = (Some(Answer::Refused(reason)), life.map(|life| at + life));
+        let declines = self.declines(token, at);
+        self.put(Note { token, at, answer, until, in_doubt: false, declines });
     }
 
     pub(super) fn forget(&mut self, token: Fingerprint) {

@@ -35,6 +35,7 @@ fn full() -> Ledger {
     }
     for name in 0..20 {
         let reason = RefusalReason::EmptyRefreshToken;
+        ledger.decline(token(name), now(), now());
         ledger.refuse(token(name), reason, now(), Some(SHARED_REFUSAL));
         ledger.take_rejected_rotation(now(), MINUTE);
     }
@@ -191,7 +192,7 @@ fn a_doubt_outlives_a_rest_and_ends_with_a_clear_answer() {
     doubted.doubt(token(1), now());
     assert_eq!(doubted.about(token(1), now()), Knowledge::InDoubt);
     doubted.rest(token(1), now(), later);
-    let rest = Knowledge::RestUntil { until: later, noted_at: now() };
+    let rest = Knowledge::RestUntil { until: later, noted_at: now(), declines: None };
     assert_eq!(doubted.about(token(1), now()), rest);
     assert_eq!(doubted.about(token(1), later), Knowledge::InDoubt);
     let ends: [fn(&mut Ledger); 3] = [
@@ -204,6 +205,31 @@ fn a_doubt_outlives_a_rest_and_ends_with_a_clear_answer() {
         end(&mut ledger);
         assert_eq!(ledger.about(token(1), now() + SHARED_REFUSAL), Knowledge::Nothing);
     }
+}
+
+#[test]
+fn declined_requests_are_counted_until_the_token_is_rotated_or_they_are_far_apart() {
+    let mut ledger = Ledger::default();
+    let counted = |ledger: &Ledger, at| ledger.declines(token(1), at).map(|row| row.times);
+    let mut at = now();
+    for times in 1..4 {
+        // What is noted around a request that the server declines.
+        ledger.doubt(token(1), at);
+        ledger.clear_doubt(token(1));
+        ledger.decline(token(1), at, at);
+        assert_eq!(counted(&ledger, at), Some(times));
+        at += TimeDelta::minutes(59);
+    }
+    assert_eq!(ledger.declines(token(1), at).map(|row| row.since), Some(now()));
+    ledger.refuse(token(1), RefusalReason::Uncoded, at, Some(SHARED_REFUSAL));
+    assert_eq!(counted(&ledger, at), Some(3));
+    assert_eq!(Ledger::from_bytes(&ledger.to_bytes()).as_ref(), Some(&ledger));
+    let mut rotated = ledger.clone();
+    rotated.rotate(token(1), token(1));
+    assert_eq!(counted(&rotated, at), None);
+    at += TimeDelta::hours(1);
+    ledger.decline(token(1), at, at);
+    assert_eq!(counted(&ledger, at), Some(1));
 }
 
 #[test]

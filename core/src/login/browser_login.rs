@@ -2,16 +2,22 @@
 //! address.
 
 use std::future::pending;
+#[cfg(feature = "webbrowser")]
+use std::io;
 use std::sync::Arc;
+#[cfg(feature = "webbrowser")]
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use super::callback::{Callback, code_in};
-use super::listener::{Listener, Waiting};
+use super::listener::{Listener, RedirectHost, Waiting};
 use super::options::LoginOptions;
 use super::page::Page;
 use super::pending::{PendingLogin, cancelled};
+#[cfg(feature = "webbrowser")]
+use super::redirect_page::RedirectPage;
 use super::request::AuthorizationRequest;
 use super::sign_in::SignIn;
 use super::token_reply::Tokens;
@@ -37,6 +43,9 @@ pub struct BrowserLogin {
     state: Secret,
     pasted: NotInherited<mpsc::Sender<Callback>>,
     pending: PendingLogin,
+    /// The page by which the browser was opened last.
+    #[cfg(feature = "webbrowser")]
+    page: Mutex<Option<NotInherited<RedirectPage>>>,
 }
 
 impl BrowserLogin {
@@ -52,17 +61,30 @@ impl BrowserLogin {
         &self.redirect_uri
     }
 
-    /// Opens the user's browser at [`authorization_url`](Self::authorization_url).
+    /// Opens the user's browser at a page in a file that leads it on to
+    /// [`authorization_url`](Self::authorization_url). Other users of the machine see the command
+    /// that opens it, and cannot read the file, which is removed when this value is dropped.
+    ///
+    /// A browser on another machine cannot read the file either: show that user the address.
     ///
     /// # Errors
     ///
     /// `login_not_supported` if no browser can be opened.
     #[cfg(feature = "webbrowser")]
     pub fn open_browser(&self) -> Result<()> {
-        webbrowser::open(self.authorization_url()).map_err(|error| {
+        self.open_page().map_err(|error| {
             let message = "no browser could be opened; open the address by hand";
             Error::new(ErrorKind::LoginNotSupported, message).with_source(error)
         })
+    }
+
+    #[cfg(feature = "webbrowser")]
+    fn open_page(&self) -> io::Result<()> {
+        let page = RedirectPage::create(&self.authorization_url)?;
+        webbrowser::open(page.address()?.as_str())?;
+        let page = Some(NotInherited::new(page));
+        *self.page.lock().unwrap_or_else(PoisonError::into_inner) = page;
+        Ok(())
     }
 
     /// Waits until the login is stored, and returns its snapshot.
@@ -175,10 +197,14 @@ impl BrowserLogin {
 
     async fn start(sign_in: Arc<SignIn>, options: LoginOptions) -> Result<Self> {
         let (server, is_standard) = (&sign_in.server, options.is_standard());
-        let listener =
-            if options.manual { None } else { Some(Listener::bind(&options.ports).await?) };
+        // The Codex CLI's client may be redirected to both, others most likely to the name only.
+        let host = if is_standard { RedirectHost::Localhost } else { RedirectHost::Address };
+        let listener = match options.manual {
+            true => None,
+            false => Some(Listener::bind(&options.ports, host).await?),
+        };
         let port = listener.as_ref().map_or(options.ports[0], Listener::port);
-        let redirect_uri = format!("http://localhost:{port}/auth/callback");
+        let redirect_uri = host.redirect_uri(port);
         let request = AuthorizationRequest::new(redirect_uri.clone(), is_standard)?;
         let (scope, workspaces) = (options.scope.as_deref(), &options.allowed_workspaces);
         let authorization_url =
@@ -192,7 +218,15 @@ impl BrowserLogin {
         let pending = PendingLogin::start(&sign_in.state, |signal| async move {
             attempt.finish(&finisher, &signal).await
         });
-        Ok(Self { authorization_url, redirect_uri, state, pasted, pending })
+        Ok(Self {
+            authorization_url,
+            redirect_uri,
+            state,
+            pasted,
+            pending,
+            #[cfg(feature = "webbrowser")]
+            page: Mutex::default(),
+        })
     }
 }
 

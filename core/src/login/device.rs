@@ -4,17 +4,22 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
+use url::Url;
 
 use super::server::AuthorizationServer;
 use super::token_reply::{Tokens, error_in};
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
+use crate::transport::is_protected;
 
 /// The pause between two polls if the server does not say (RFC 8628, section 3.2).
 const INTERVAL: Duration = Duration::from_secs(5);
 
 /// The lifetime of a device code of Codex's server.
 const CODEX_LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+/// The longest user code, in bytes. Users type it in.
+const LONGEST_CODE: usize = 64;
 
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
@@ -104,7 +109,7 @@ impl AuthorizationServer {
         }
         let code: CodexReply = parsed(reply.status, &reply.body)?;
         Ok(DeviceCode {
-            user_code: code.user_code,
+            user_code: checked_code(code.user_code)?,
             verification_uri: self.url("codex/device")?.into(),
             verification_uri_complete: None,
             lifetime: CODEX_LIFETIME,
@@ -120,9 +125,12 @@ impl AuthorizationServer {
         let reply = self.post_form(&endpoint, &fields).await?;
         let code: StandardReply = parsed(reply.status, &reply.body)?;
         Ok(DeviceCode {
-            user_code: code.user_code,
-            verification_uri: code.verification_uri,
-            verification_uri_complete: code.verification_uri_complete,
+            user_code: checked_code(code.user_code)?,
+            verification_uri: checked_address(&code.verification_uri)?,
+            verification_uri_complete: code
+                .verification_uri_complete
+                .map(|address| checked_address(address.expose()).map(Secret::new))
+                .transpose()?,
             lifetime: Duration::from_secs(code.expires_in),
             interval: code.interval.unwrap_or(INTERVAL),
             kind: Kind::Standard { device_code: code.device_code },
@@ -191,6 +199,28 @@ impl AuthorizationServer {
     }
 }
 
+/// Returns `code` if a terminal can show it: programs print it as it is.
+fn checked_code(code: Secret) -> Result<Secret> {
+    let is_shown = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
+    let text = code.expose();
+    if (1..=LONGEST_CODE).contains(&text.len()) && text.bytes().all(is_shown) {
+        return Ok(code);
+    }
+    Err(unusable("a user code that cannot be shown"))
+}
+
+/// Returns `address`, in the ASCII form of its URL, if a browser can open it without harm: programs
+/// print it, and open it.
+fn checked_address(address: &str) -> Result<String> {
+    let url = Url::parse(address).ok().filter(is_protected);
+    url.map(Into::into).ok_or_else(|| unusable("a verification address that is no https URL"))
+}
+
+fn unusable(what: &str) -> Error {
+    let message = format!("the authorization server sent {what}; sign in with a browser");
+    Error::new(ErrorKind::LoginFailed, message)
+}
+
 /// Returns the error of a code that expired before the user typed it in.
 pub(crate) fn expired() -> Error {
     Error::new(ErrorKind::LoginTimeout, "the user did not enter the code in time; sign in again")
@@ -218,4 +248,39 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration
     let value = serde_json::Value::deserialize(deserializer)?;
     let number = value.as_u64().or_else(|| value.as_str()?.trim().parse().ok());
     Ok(number.map(Duration::from_secs))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_or_a_browser_must_not_get_is_refused() {
+        let checked_code = |code: &str| checked_code(Secret::new(code.to_owned()));
+        assert_eq!(checked_code("ABCD-1234").expect("a code").expose(), "ABCD-1234");
+        let long = "A".repeat(65);
+        for odd in ["", "A\u{1b}[2J", "A\nB", "A\u{7f}", "A\u{202e}B", &long] {
+            let error = checked_code(odd).expect_err("odd");
+            assert_eq!(error.code(), "login_failed", "{odd:?}");
+        }
+        for (address, shown) in [
+            ("https://issuer.example/device", "https://issuer.example/device"),
+            ("http://127.0.0.1:8080/device?c=A", "http://127.0.0.1:8080/device?c=A"),
+            ("https://issuer.example/\u{202e}\t\u{9b}x", "https://issuer.example/%E2%80%AE%C2%9Bx"),
+        ] {
+            assert_eq!(checked_address(address).expect("an address"), shown);
+        }
+        for odd in [
+            "javascript:alert(1)",
+            "file:///etc/passwd",
+            "data:text/html,x",
+            "http://issuer.example/",
+            "x",
+            "",
+        ] {
+            let error = checked_address(odd).expect_err("odd");
+            assert_eq!(error.code(), "login_failed", "{odd:?}");
+            assert!(!error.to_string().contains("alert"), "{error}");
+        }
+    }
 }

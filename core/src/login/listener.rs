@@ -1,7 +1,10 @@
 //! The server that receives the redirect of the browser, on loopback (RFC 8252, section 7.3).
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::net::Ipv4Addr;
+use std::future::pending;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,8 +16,8 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{AbortHandle, JoinSet};
 
 use super::callback::Callback;
 use super::page::Page;
@@ -29,42 +32,75 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The longest head of a request, in bytes. No redirect needs more.
 const LONGEST_HEAD: usize = 16 * 1024;
 
-/// The most connections at a time. One that sends nothing is closed after [`PATIENCE`].
+/// The most connections at a time. One that sends nothing is closed after [`PATIENCE`], and at once
+/// if it is the oldest of so many.
 const MOST_CONNECTIONS: usize = 256;
+
+/// How the redirect names this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RedirectHost {
+    /// 127.0.0.1, on which no other program can listen meanwhile.
+    Address,
+    /// `localhost`, for servers that know this name only. A browser may take it for ::1 too.
+    Localhost,
+}
+
+impl RedirectHost {
+    /// Returns the address of the redirect on `port`.
+    pub(crate) fn redirect_uri(self, port: u16) -> String {
+        let host = match self {
+            Self::Address => "127.0.0.1",
+            Self::Localhost => "localhost",
+        };
+        format!("http://{host}:{port}{PATH}")
+    }
+}
 
 /// A listener on a port of this machine that waits for one redirect. Dropping it frees the port and
 /// ends all connections.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    listener: TcpListener,
+    sockets: Sockets,
     port: u16,
     /// The connections; the result of each is whether it brought the redirect.
     connections: JoinSet<bool>,
+    silent: Silent,
 }
+
+/// The sockets of all addresses to which a browser may resolve the host of the redirect.
+#[derive(Debug)]
+struct Sockets {
+    v4: TcpListener,
+    v6: Option<TcpListener>,
+}
+
+/// The connections that have sent no request yet, from the oldest.
+#[derive(Debug, Default)]
+struct Silent(VecDeque<(AbortHandle, Arc<AtomicBool>)>);
 
 /// A browser that has brought the redirect and waits for a page.
 #[derive(Debug)]
 pub(crate) struct Waiting(oneshot::Sender<Page>);
 
 impl Listener {
-    /// Listens on the first of `ports` that is free. 0 is any free port.
+    /// Listens on the first of `ports` that is free for `host`. 0 is any free port.
     ///
     /// # Errors
     ///
     /// `login_port_busy` if none is free.
-    pub(crate) async fn bind(ports: &[u16]) -> Result<Self> {
+    pub(crate) async fn bind(ports: &[u16], host: RedirectHost) -> Result<Self> {
         let mut why = None;
         for port in ports {
-            match TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).await {
-                Ok(listener) => {
-                    let port = listener.local_addr().map_or(*port, |address| address.port());
-                    return Ok(Self { listener, port, connections: JoinSet::new() });
+            match Sockets::bind(*port, host).await {
+                Ok((sockets, port)) => {
+                    let (connections, silent) = (JoinSet::new(), Silent::default());
+                    return Ok(Self { sockets, port, connections, silent });
                 }
                 Err(error) => why = Some(error),
             }
         }
         let message = format!(
-            "none of the ports {ports:?} of 127.0.0.1 is free for the redirect; another program \
+            "none of the ports {ports:?} of this machine is free for the redirect; another program \
              may be signing in: try again later, or sign in with the option manual"
         );
         let error = Error::new(ErrorKind::LoginPortBusy, message);
@@ -84,19 +120,22 @@ impl Listener {
             is_taken: AtomicBool::new(false),
             arrivals: sender,
         });
-        let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
         loop {
             tokio::select! {
+                // What has ended makes room before the next connection is accepted.
+                biased;
                 Some(arrived) = arrivals.recv() => return arrived,
                 Some(_) = self.connections.join_next() => {}
-                connection = accept(&self.listener, &places) => {
-                    let (connection, place) = connection;
-                    let desk = Arc::clone(&desk);
-                    self.connections.spawn(async move {
-                        let has_brought = serve(connection, desk).await;
-                        drop(place);
-                        has_brought
-                    });
+                connection = self.sockets.accept(),
+                    if self.connections.len() <= MOST_CONNECTIONS =>
+                {
+                    if self.connections.len() == MOST_CONNECTIONS {
+                        self.silent.end_oldest();
+                    }
+                    let has_spoken = Arc::new(AtomicBool::new(false));
+                    let serving = serve(connection, Arc::clone(&desk), Arc::clone(&has_spoken));
+                    let connection = self.connections.spawn(serving);
+                    self.silent.add(connection, has_spoken);
                 }
             }
         }
@@ -116,35 +155,81 @@ impl Listener {
     }
 }
 
-#[cfg(unix)]
-impl Drop for Listener {
-    fn drop(&mut self) {
-        // A forked child has the socket too. Without this, the port would be busy until the child
-        // ends.
-        rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both).unwrap_or_default();
-    }
-}
-
-/// Accepts the next connection. Returns it with its permit.
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> (TcpStream, tokio::sync::OwnedSemaphorePermit) {
-    let place = Arc::clone(places).acquire_owned().await.expect("never closed");
-    loop {
-        // An error means that the client gave up, or that this process has no file descriptor left
-        // for now. In both cases the next connection may succeed.
-        if let Ok((connection, _)) = listener.accept().await {
-            return (connection, place);
+impl Sockets {
+    /// Listens on `port` of each address of `host`. Returns the port too.
+    async fn bind(port: u16, host: RedirectHost) -> io::Result<(Self, u16)> {
+        let v4 = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+        let port = v4.local_addr()?.port();
+        if host == RedirectHost::Address {
+            return Ok((Self { v4, v6: None }, port));
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        match TcpListener::bind((Ipv6Addr::LOCALHOST, port)).await {
+            Ok(v6) => Ok((Self { v4, v6: Some(v6) }, port)),
+            // The program that listens there would get the code.
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(error),
+            // This machine has no IPv6, so no program listens there.
+            Err(_) => Ok((Self { v4, v6: None }, port)),
+        }
+    }
+
+    async fn accept(&self) -> TcpStream {
+        let on_v6 = async || match &self.v6 {
+            Some(v6) => v6.accept().await,
+            None => pending().await,
+        };
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.v4.accept() => accepted,
+                accepted = on_v6() => accepted,
+            };
+            // An error means that the client gave up, or that this process has no file descriptor
+            // left for now. In both cases the next connection may succeed.
+            if let Ok((connection, _)) = accepted {
+                return connection;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 }
 
-/// Serves a connection. Returns whether it brought the redirect.
-async fn serve(connection: TcpStream, desk: Arc<Desk>) -> bool {
+#[cfg(unix)]
+impl Drop for Sockets {
+    fn drop(&mut self) {
+        // A forked child has the sockets too. Without this, the port would be busy until the child
+        // ends.
+        for socket in [Some(&self.v4), self.v6.as_ref()].into_iter().flatten() {
+            rustix::net::shutdown(socket, rustix::net::Shutdown::Both).unwrap_or_default();
+        }
+    }
+}
+
+impl Silent {
+    fn add(&mut self, connection: AbortHandle, has_spoken: Arc<AtomicBool>) {
+        self.forget_others();
+        self.0.push_back((connection, has_spoken));
+    }
+
+    /// Ends the oldest of these connections, if there is one.
+    fn end_oldest(&mut self) {
+        self.forget_others();
+        if let Some((connection, _)) = self.0.pop_front() {
+            connection.abort();
+        }
+    }
+
+    /// Forgets the connections that have sent a request or have ended.
+    fn forget_others(&mut self) {
+        self.0.retain(|(connection, has_spoken)| {
+            !connection.is_finished() && !has_spoken.load(Ordering::SeqCst)
+        });
+    }
+}
+
+/// Serves a connection, and notes once it `has_spoken`. Returns whether it brought the redirect.
+async fn serve(connection: TcpStream, desk: Arc<Desk>, has_spoken: Arc<AtomicBool>) -> bool {
     let has_brought = Arc::new(AtomicBool::new(false));
     let service = service_fn(|request| {
+        has_spoken.store(true, Ordering::SeqCst);
         let (desk, has_brought) = (Arc::clone(&desk), Arc::clone(&has_brought));
         async move { Ok::<_, Infallible>(desk.answer(&request, &has_brought).await) }
     });
@@ -215,17 +300,75 @@ impl Desk {
 mod tests {
     use std::os::fd::AsFd as _;
 
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::time::Instant;
+
     use super::*;
 
     #[tokio::test]
     async fn a_child_that_has_the_socket_does_not_keep_the_port() {
-        let listener = Listener::bind(&[0]).await.expect("a port");
+        let listener = Listener::bind(&[0], RedirectHost::Address).await.expect("a port");
         let port = listener.port();
-        let inherited = listener.listener.as_fd().try_clone_to_owned().expect("a copy");
+        let inherited = listener.sockets.v4.as_fd().try_clone_to_owned().expect("a copy");
         drop(listener);
         assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_err());
-        let again = Listener::bind(&[port]).await.expect("free again");
+        let again = Listener::bind(&[port], RedirectHost::Address).await.expect("free again");
         assert_eq!(again.port(), port);
         drop(inherited);
+    }
+
+    #[tokio::test]
+    #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+    async fn a_name_of_two_addresses_is_heard_on_both_or_not_at_all() {
+        let Ok(other) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await else {
+            return eprintln!("skipped: this machine has no IPv6");
+        };
+        let taken = other.local_addr().expect("bound").port();
+        let busy = Listener::bind(&[taken], RedirectHost::Localhost).await.expect_err("taken");
+        assert_eq!(busy.code(), "login_port_busy");
+        let by_address = Listener::bind(&[taken], RedirectHost::Address).await.expect("free");
+        assert_eq!(
+            RedirectHost::Address.redirect_uri(by_address.port()),
+            format!("http://127.0.0.1:{taken}/auth/callback")
+        );
+        let mut listener = Listener::bind(&[0], RedirectHost::Localhost).await.expect("a port");
+        let port = listener.port();
+        let arrival = listener.arrival(Secret::new("s"));
+        let browser = async {
+            let mut browser = TcpStream::connect((Ipv6Addr::LOCALHOST, port)).await.expect("heard");
+            let head =
+                format!("GET {PATH}?state=s&code=c HTTP/1.1\r\nhost: localhost:{port}\r\n\r\n");
+            browser.write_all(head.as_bytes()).await.expect("sent");
+            browser
+        };
+        let ((callback, _), _) = tokio::join!(arrival, browser);
+        assert!(matches!(callback, Callback::Code(_)));
+    }
+
+    #[tokio::test]
+    async fn the_oldest_connection_that_says_nothing_gives_way() {
+        let mut listener = Listener::bind(&[0], RedirectHost::Address).await.expect("a port");
+        let (port, start) = (listener.port(), Instant::now());
+        let arrival = listener.arrival(Secret::new("s"));
+        let connect =
+            || async { TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.expect("it listens") };
+        let clients = async {
+            let mut silent = Vec::new();
+            for _ in 0..MOST_CONNECTIONS + 44 {
+                silent.push(connect().await);
+                tokio::task::yield_now().await;
+            }
+            let mut browser = connect().await;
+            let head =
+                format!("GET {PATH}?state=s&code=c HTTP/1.1\r\nhost: localhost:{port}\r\n\r\n");
+            browser.write_all(head.as_bytes()).await.expect("sent");
+            (silent, browser)
+        };
+        let ((callback, _), (mut silent, _browser)) = tokio::join!(arrival, clients);
+        assert!(matches!(callback, Callback::Code(_)));
+        assert!(start.elapsed() < PATIENCE, "the browser waited until the others had to go");
+        assert_eq!(silent[0].read(&mut [0]).await.unwrap_or_default(), 0, "the oldest is ended");
+        let young = silent[100].try_read(&mut [0]).expect_err("nothing to read, and no end");
+        assert_eq!(young.kind(), io::ErrorKind::WouldBlock);
     }
 }

@@ -20,7 +20,9 @@ const CODEX_PORTS: [u16; 2] = [1455, 1457];
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LoginOptions {
-    /// The ids of the workspaces whose logins are accepted. Default: any.
+    /// The ids of the workspaces whose logins are accepted. Default: any. Name them where it is
+    /// known whose login is wanted: then no person who gets hold of the authorization URL can sign
+    /// this program in to an account of his own.
     pub allowed_workspaces: Vec<String>,
     /// Whether to revoke the replaced login once the new one is saved. Servers may end all sessions
     /// of the account with it, the new one too. Default: false.
@@ -28,9 +30,10 @@ pub struct LoginOptions {
     /// How long to wait for the user, from 1 ms to 24 hours. Default: 10 minutes, or the lifetime
     /// of the device code.
     pub timeout: Option<Duration>,
-    /// The ports of 127.0.0.1 that the browser may be redirected to; the first free one is used. 0
-    /// is any free port, which some servers do not allow. Default: 1455 and 1457, which the Codex
-    /// CLI's client has registered.
+    /// The ports of this machine that the browser may be redirected to; the first free one is used.
+    /// 0 is any free port, which some servers do not allow. Default: 1455 and 1457, which the Codex
+    /// CLI's client has registered. The redirect names 127.0.0.1, and `localhost` with
+    /// [`LoginProtocol::Standard`]; then the port must be free on ::1 too.
     pub ports: Vec<u16>,
     /// Whether the browser runs on another machine. Then no port is opened, and the user pastes the
     /// address at which the browser arrives, for

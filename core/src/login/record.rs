@@ -3,25 +3,31 @@
 use chrono::{DateTime, Utc};
 
 use super::token_reply::Tokens;
-use crate::auth_dot_json::{AuthDotJson, PERSONAL_ACCESS_TOKEN, TokenData};
+use crate::auth_dot_json::{AuthDotJson, PERSONAL_ACCESS_TOKEN, Provenance, TokenData};
 use crate::claims::IdTokenClaims;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 use crate::snapshot::is_header_value;
 
-/// Returns the record of a ChatGPT login.
-pub(crate) fn chatgpt_record(tokens: Tokens, now: DateTime<Utc>) -> AuthDotJson {
+/// Returns the record of a ChatGPT login, with the OAuth client to which its tokens were issued.
+pub(crate) fn chatgpt_record(
+    tokens: Tokens,
+    provenance: &Provenance,
+    now: DateTime<Utc>,
+) -> AuthDotJson {
     let claims = IdTokenClaims::parse(tokens.id_token.expose()).unwrap_or_default();
     let Tokens { id_token, access_token, refresh_token } = tokens;
+    let mut tokens = TokenData {
+        id_token,
+        access_token,
+        refresh_token,
+        account_id: claims.account_id,
+        ..TokenData::default()
+    };
+    tokens.set_provenance(provenance);
     AuthDotJson {
         auth_mode: Some("chatgpt".to_owned()),
-        tokens: Some(TokenData {
-            id_token,
-            access_token,
-            refresh_token,
-            account_id: claims.account_id,
-            ..TokenData::default()
-        }),
+        tokens: Some(tokens),
         last_refresh: Some(now),
         ..AuthDotJson::default()
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::auth_dot_json::AuthDotJson;
 use crate::state::State;
-use crate::token_endpoint::{TokenEndpoint, TokenTypeHint};
+use crate::token_endpoint::{StoredToken, TokenEndpoint, TokenTypeHint};
 
 /// How long a revocation may take, as in the Codex CLI.
 const REVOKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,6 +39,8 @@ impl Revocation {
         } else {
             (&tokens.refresh_token, TokenTypeHint::RefreshToken)
         };
+        let client_id = tokens.client_id();
+        let token = StoredToken::new(token, client_id.as_deref());
         let answer = self.endpoint.revoke(token, hint, REVOKE_TIMEOUT).await;
         if let Err(error) = &answer {
             tracing::warn!(%error, "the login was not revoked, so its tokens stay valid");

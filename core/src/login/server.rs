@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use chrono::{DateTime, Utc};
-use reqwest::header::USER_AGENT;
+use reqwest::header::{ACCEPT_ENCODING, USER_AGENT};
 use reqwest::{Client, RequestBuilder};
 use serde::Serialize;
 use url::Url;
@@ -17,6 +17,7 @@ use super::jws::JwkSet;
 use super::metadata::Metadata;
 use super::request::AuthorizationRequest;
 use super::token_reply::Tokens;
+use crate::auth_dot_json::Provenance;
 use crate::error::{Error, ErrorKind, Result};
 use crate::process::PerProcess;
 use crate::secret::Secret;
@@ -59,6 +60,14 @@ impl AuthorizationServer {
 
     pub(super) fn client_id(&self) -> &str {
         &self.config.client_id
+    }
+
+    /// Returns where the tokens of a new login are from.
+    pub(super) fn provenance(&self) -> Provenance {
+        Provenance {
+            issuer: self.config.token_url.origin().ascii_serialization(),
+            client_id: self.config.client_id.clone(),
+        }
     }
 
     /// Returns the URL of `path` below the issuer.
@@ -235,6 +244,7 @@ impl AuthorizationServer {
             let response = request
                 .header("originator", &self.config.originator)
                 .header(USER_AGENT, user_agent)
+                .header(ACCEPT_ENCODING, "identity")
                 .send()
                 .await
                 .map_err(|error| no_answer(describe(url, &error.without_url())))?;

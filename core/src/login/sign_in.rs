@@ -89,7 +89,7 @@ impl SignIn {
         tokens: Tokens,
         options: &LoginOptions,
     ) -> Result<CodexAuth> {
-        let record = chatgpt_record(tokens, self.state.now());
+        let record = chatgpt_record(tokens, &self.server.provenance(), self.state.now());
         self.store(record, options).await
     }
 

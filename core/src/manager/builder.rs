@@ -83,8 +83,8 @@ impl AuthManagerBuilder {
         revoke_url: String => server.revoke_url;
         /// Sets the authorization server. Default: `https://auth.openai.com`.
         issuer: String => server.issuer;
-        /// Sets the OAuth client of the login. Default: `$CODEX_APP_SERVER_LOGIN_CLIENT_ID`, else
-        /// the client of the Codex CLI.
+        /// Sets the OAuth client of new logins, and of stored logins whose record names none.
+        /// Default: `$CODEX_APP_SERVER_LOGIN_CLIENT_ID`, else the client of the Codex CLI.
         client_id: String => server.client_id;
         /// Sets the name of the calling program, which requests carry in the header `originator`.
         /// Default: `$CODEX_INTERNAL_ORIGINATOR_OVERRIDE`, else `codex_auth_sdk`.

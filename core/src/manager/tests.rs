@@ -4,6 +4,7 @@ mod accounts;
 mod authorization;
 mod bounds;
 mod clocks;
+mod declines;
 mod doubts;
 mod events;
 mod following;

@@ -74,8 +74,10 @@ async fn heed_others(state: &State, view: &View, since: DateTime<Utc>) -> Result
     let Some(auth) = &view.auth else { return Ok(()) };
     let now = state.now();
     let error = match state.tokens.about(auth, now) {
-        Knowledge::Refused(reason) => reason.into_error(),
-        Knowledge::RestUntil { until, noted_at } if noted_at > since => not_yet(until - now),
+        Knowledge::Refused(reason) => reason.into_error(None),
+        Knowledge::RestUntil { until, noted_at, declines } if noted_at > since => {
+            not_yet(until - now, declines)
+        }
         _ => return Ok(()),
     };
     let stored = state.reload().await?.auth;

@@ -8,7 +8,7 @@ use super::decision::GiveUpReason;
 use super::demand::{Demand, Outcome, Purpose};
 use super::exchange::{Answer, Exchange};
 use super::leftover::save_leftover;
-use super::refusal::{believe, has_winner};
+use super::refusal::{Refusal, has_winner};
 use super::rejection::Rejection;
 use super::reply::Reply;
 use super::save::{SaveOutcome, repair, save};
@@ -77,9 +77,9 @@ impl<'a> Attempt<'a> {
                 continue;
             }
             match known {
-                Knowledge::Refused(reason) => return Err(reason.into_error()),
-                Knowledge::RestUntil { until, .. } => {
-                    let rest = self.turn.affordable_rest(until)?;
+                Knowledge::Refused(reason) => return Err(reason.into_error(None)),
+                Knowledge::RestUntil { until, declines, .. } => {
+                    let rest = self.turn.affordable_rest(until, declines)?;
                     state.watch().changes_within(rest).await;
                     continue;
                 }
@@ -123,7 +123,7 @@ impl<'a> Attempt<'a> {
         let Some(tokens) = auth.managed_tokens() else { return Ok(Round::Again) };
         if let Knowledge::Spent { .. } = known {
             // Some servers revoke the login of a program that presents a spent token.
-            return self.refuse(auth, RefusalReason::Reused).await;
+            return self.refuse(auth, RefusalReason::Reused.into()).await;
         }
         let state = self.turn.state;
         let rejection = Rejection::of(auth, self.demand, state);
@@ -139,27 +139,27 @@ impl<'a> Attempt<'a> {
                 state.counters.redemptions.count();
                 match Reply::merge(auth, grant, asked_at, state.now()) {
                     Some(reply) => Ok(self.save(auth, reply, rejection).await),
-                    None => self.refuse(auth, RefusalReason::OtherAccount).await,
+                    None => self.refuse(auth, RefusalReason::OtherAccount.into()).await,
                 }
             }
             Answer::PutOff(error) => Err(error),
             Answer::Superseded => Ok(Round::Again),
-            Answer::Refused(reason) => self.refuse(auth, reason).await,
+            Answer::Refused(refusal) => self.refuse(auth, refusal).await,
         }
     }
 
     /// Remembers that the server refuses the refresh token of `auth`, unless the store holds
     /// another one by now.
-    async fn refuse(&self, auth: &CodexAuth, reason: RefusalReason) -> Result<Round> {
+    async fn refuse(&self, auth: &CodexAuth, refusal: Refusal) -> Result<Round> {
+        let reason = refusal.reason;
         if has_winner(&self.turn, auth, reason).await? {
             return Ok(Round::Again);
         }
-        if let Some(tokens) = auth.managed_tokens() {
-            believe(&self.turn, &tokens.refresh_token, reason);
-        }
+        let Some(tokens) = auth.managed_tokens() else { return Ok(Round::Again) };
+        let error = refusal.judge(&self.turn, &tokens.refresh_token);
         match reason {
             RefusalReason::OtherAccount => Ok(Round::Done(Err(GiveUpReason::IdentityMismatch))),
-            _ => Err(reason.into_error()),
+            _ => Err(error),
         }
     }
 

@@ -6,17 +6,18 @@ use chrono::TimeDelta;
 use tracing::field::Empty;
 use tracing::info_span;
 
+use super::decline::decline;
 use super::demand::Demand;
+use super::refusal::Refusal;
 use super::turn::Turn;
+use crate::auth_dot_json::TokenData;
 use crate::clock::Skew;
 use crate::environment::Moment;
 use crate::error::{Error, Result, transient};
 use crate::ledger::LONGEST_REST;
 use crate::secret::Secret;
 use crate::snapshot::CodexAuth;
-use crate::token_endpoint::{
-    Grant, NoAnswer, Redemption, RefusalReason, TokenEndpoint, TokenReply,
-};
+use crate::token_endpoint::{Grant, NoAnswer, Redemption, StoredToken, TokenEndpoint, TokenReply};
 use crate::trace::{Code, TARGET, traced};
 
 /// The most requests with one token that do not spend it.
@@ -38,7 +39,7 @@ const USUAL_REST: Duration = Duration::from_secs(5);
 pub(super) enum Answer {
     /// What was granted, and when it was asked for.
     Granted(Grant, Moment),
-    Refused(RefusalReason),
+    Refused(Refusal),
     /// No request got a clear answer, and the token rests.
     PutOff(Error),
     /// The store has what was demanded by now, or another refresh token.
@@ -59,16 +60,6 @@ impl Tally {
 
     fn is_in_doubt(&self) -> bool {
         self.doubts > 0
-    }
-
-    /// Returns why the token is refused. After a request that was never answered, that request is
-    /// the likely cause of a refusal as redeemed.
-    fn explain(&self, reason: RefusalReason) -> RefusalReason {
-        if self.is_in_doubt() && reason.may_have_a_winner() {
-            RefusalReason::OutcomeUnknown
-        } else {
-            reason
-        }
     }
 
     fn longest_pause(&self) -> Duration {
@@ -111,15 +102,17 @@ impl Exchange<'_> {
                 ));
             }
             let sent = self.turn.state.environment.moment();
-            let no_answer = match self.present(&sent).await {
+            let reply = self.present(&sent).await;
+            let no_answer = match reply.redemption {
                 Redemption::Granted(grant) => return Ok(Answer::Granted(grant, sent)),
                 Redemption::Refused(reason) => {
                     self.clear_doubt(&tally);
-                    return Ok(Answer::Refused(tally.explain(reason)));
+                    let (is_in_doubt, answer) = (tally.is_in_doubt(), reply.answer);
+                    return Ok(Answer::Refused(Refusal { reason, is_in_doubt, answer }));
                 }
                 Redemption::Declined(no_answer) => {
                     self.clear_doubt(&tally);
-                    return Ok(self.put_off(no_answer));
+                    return Ok(Answer::PutOff(decline(self.turn, self.token, no_answer)));
                 }
                 Redemption::NotSpent(no_answer) => {
                     tally.unspent += 1;
@@ -148,13 +141,15 @@ impl Exchange<'_> {
     /// Sends one request with the token at the moment `sent`. The ledger holds a doubt until there is
     /// an answer, so that the next holder of the lock knows of the request even if this process is
     /// killed.
-    async fn present(&self, sent: &Moment) -> Redemption {
+    async fn present(&self, sent: &Moment) -> TokenReply {
         let (token, now) = (self.token.fingerprint(), self.turn.state.now());
         self.turn.note(|ledger| ledger.doubt(token, now));
         let span = info_span!(target: TARGET, "codex_auth.redemption", outcome = Empty);
-        let reply = traced(span, self.endpoint.redeem(self.token, self.timeout())).await;
+        let client_id = self.auth.managed_tokens().and_then(TokenData::client_id);
+        let token = StoredToken::new(self.token, client_id.as_deref());
+        let reply = traced(span, self.endpoint.redeem(token, self.timeout())).await;
         self.measure_skew(&reply, sent);
-        reply.redemption
+        reply
     }
 
     /// Returns whether the stored access token meets the demand: a reply without tokens may have
@@ -195,6 +190,7 @@ impl Exchange<'_> {
         let (token, now) = (self.token.fingerprint(), state.now());
         let wait = TimeDelta::from_std(rest).unwrap_or(LONGEST_REST).min(LONGEST_REST);
         self.turn.note(|ledger| ledger.rest(token, now, now + wait));
+        let rest = wait.to_std().unwrap_or_default();
         Answer::PutOff(transient(no_answer.detail).with_retry_after(rest))
     }
 }

@@ -5,15 +5,62 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
+use super::decline::{decline, was_declined_before};
 use super::turn::Turn;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ledger::{Ledger, SHARED_REFUSAL};
 use crate::secret::Secret;
 use crate::snapshot::CodexAuth;
-use crate::token_endpoint::RefusalReason;
+use crate::token_endpoint::{NoAnswer, RefusalReason};
 
 /// How long a 401 without a known code is believed: the fault may be the server's.
 const UNAUTHORIZED_LIFE: TimeDelta = TimeDelta::minutes(5);
+
+/// The refusal of a refresh token.
+pub(super) struct Refusal {
+    /// The reason that the server gave.
+    pub(super) reason: RefusalReason,
+    /// Whether an earlier request with the token was never answered.
+    pub(super) is_in_doubt: bool,
+    /// What the server answered, for the text of an error.
+    pub(super) answer: Option<String>,
+}
+
+impl From<RefusalReason> for Refusal {
+    /// Creates a refusal that needed no request.
+    fn from(reason: RefusalReason) -> Self {
+        Self { reason, is_in_doubt: false, answer: None }
+    }
+}
+
+impl Refusal {
+    /// Returns why the token is refused. After a request that was never answered, that request is
+    /// the likely cause of a refusal as redeemed.
+    fn explained(&self) -> RefusalReason {
+        if self.is_in_doubt && self.reason.may_have_a_winner() {
+            RefusalReason::OutcomeUnknown
+        } else {
+            self.reason
+        }
+    }
+
+    /// Notes that the server refuses `token`, if that can be believed, and returns the error of the
+    /// caller.
+    pub(super) fn judge(self, turn: &Turn<'_>, token: &Secret) -> Error {
+        if self.reason == RefusalReason::Uncoded && !was_declined_before(turn, token) {
+            let answer = self.answer.unwrap_or_else(|| "the server answered HTTP 401".to_owned());
+            return decline(turn, token, NoAnswer::new(answer));
+        }
+        let (reason, answer) = (self.explained(), self.answer.as_deref());
+        tracing::warn!(
+            reason = reason.as_str(),
+            answer,
+            "the refresh token is refused; sign in again"
+        );
+        believe(turn, token, self.reason, reason);
+        reason.into_error(answer)
+    }
+}
 
 /// Returns whether the store holds another refresh token than that of `auth`, which was refused.
 ///
@@ -48,13 +95,14 @@ pub(super) async fn has_winner(
     }
 }
 
-/// Notes that the server refuses `token`: for a minute in the stored ledger, and for good in memory
-/// (for 5 minutes after a 401 without a known code).
-pub(super) fn believe(turn: &Turn<'_>, token: &Secret, reason: RefusalReason) {
+/// Notes that the server refuses `token` for the reason `given`, which means `explained`: for a
+/// minute in the stored ledger, and for good in memory (for 5 minutes after a 401 without a known
+/// code).
+fn believe(turn: &Turn<'_>, token: &Secret, given: RefusalReason, explained: RefusalReason) {
     let (token, now) = (token.fingerprint(), turn.state.now());
-    tracing::warn!(reason = reason.as_str(), "the refresh token is refused; sign in again");
-    let life = (reason == RefusalReason::Unauthorized).then_some(UNAUTHORIZED_LIFE);
-    turn.state.tokens.note_here(|ledger| ledger.refuse(token, reason, now, life));
-    let note = |ledger: &mut Ledger| ledger.refuse(token, reason, now, Some(SHARED_REFUSAL));
+    let is_unknown = matches!(given, RefusalReason::Unauthorized | RefusalReason::Uncoded);
+    let life = is_unknown.then_some(UNAUTHORIZED_LIFE);
+    turn.state.tokens.note_here(|ledger| ledger.refuse(token, explained, now, life));
+    let note = |ledger: &mut Ledger| ledger.refuse(token, explained, now, Some(SHARED_REFUSAL));
     turn.state.tokens.note_for_others(&*turn.lock, note);
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use super::reply_owner::is_of_another_login;
 use crate::auth_dot_json::AuthDotJson;
 use crate::claims::IdTokenClaims;
 use crate::environment::Moment;
-use crate::identity::{Identity, IdentityMatch};
 use crate::secret::{Fingerprint, Secret};
 use crate::snapshot::CodexAuth;
 use crate::token_endpoint::Grant;
@@ -25,8 +25,8 @@ pub(super) struct Reply {
 
 impl Reply {
     /// Returns the record of `auth` with the tokens of `grant`, or none if they are another
-    /// account's. Tokens that the reply lacks stay as they were, and so does the id token if the
-    /// new one cannot be read.
+    /// login's. Tokens that the reply lacks stay as they were, and so does the id token if the new
+    /// one cannot be read.
     pub(super) fn merge(
         auth: &CodexAuth,
         grant: Grant,
@@ -36,18 +36,11 @@ impl Reply {
         let mut record = AuthDotJson::clone(auth.record());
         let tokens = record.tokens.as_mut()?;
         let redeemed = tokens.refresh_token.fingerprint();
-        let claims = |token: &Secret| IdTokenClaims::parse(token.expose());
-        if let Some((token, new)) =
-            grant.id_token.and_then(|token| claims(&token).map(|new| (token, new)))
-        {
-            let old = claims(&tokens.id_token).unwrap_or_else(|| IdTokenClaims {
-                account_id: tokens.account_id.clone(),
-                ..IdTokenClaims::default()
-            });
-            if Identity::claimed(&old).compare(&Identity::claimed(&new)) == IdentityMatch::Different
-            {
-                return None;
-            }
+        if is_of_another_login(tokens, &grant) {
+            return None;
+        }
+        let is_readable = |token: &Secret| IdTokenClaims::parse(token.expose()).is_some();
+        if let Some(token) = grant.id_token.filter(is_readable) {
             tokens.id_token = token;
         }
         if let Some(token) = grant.access_token {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::error::{Error, Result, transient};
-use crate::ledger::{Knowledge, Ledger};
+use crate::ledger::{Declines, Knowledge, Ledger};
+use crate::secret::Fingerprint;
 use crate::snapshot::CodexAuth;
 use crate::state::State;
 use crate::storage::RefreshLock;
@@ -42,15 +43,27 @@ impl<'a> Turn<'a> {
     /// # Errors
     ///
     /// `refresh_transient` if the turn is too short for that.
-    pub(super) fn affordable_rest(&self, until: DateTime<Utc>) -> Result<Duration> {
+    pub(super) fn affordable_rest(
+        &self,
+        until: DateTime<Utc>,
+        declines: Option<Declines>,
+    ) -> Result<Duration> {
         let rest = until - self.state.now();
         let pause = rest.to_std().unwrap_or(Duration::ZERO);
-        if self.is_time_after(pause) { Ok(pause) } else { Err(not_yet(rest)) }
+        if self.is_time_after(pause) { Ok(pause) } else { Err(not_yet(rest, declines)) }
     }
 
     /// Returns what is known of the refresh token of `auth`.
     pub(super) fn about(&self, auth: &CodexAuth) -> Knowledge {
         self.state.tokens.about_under(&*self.lock, auth, self.state.now())
+    }
+
+    /// Returns the requests with `token` that the server has declined in a row.
+    pub(super) fn declines(&self, token: Fingerprint) -> Option<Declines> {
+        let now = self.state.now();
+        let known_here = self.state.tokens.known_here().declines(token, now);
+        let known = [known_here, self.lock.ledger().declines(token, now)];
+        known.into_iter().flatten().max_by_key(|row| row.times)
     }
 
     /// Applies `change` to the ledger in memory and to the stored one.
@@ -73,7 +86,13 @@ impl<'a> Turn<'a> {
 }
 
 /// Returns the error of a caller that may not present the token before `rest` has passed.
-pub(super) fn not_yet(rest: TimeDelta) -> Error {
-    transient("it is too early for another request to the token endpoint; try again later")
-        .with_retry_after(rest.to_std().unwrap_or(Duration::ZERO))
+pub(super) fn not_yet(rest: TimeDelta, declines: Option<Declines>) -> Error {
+    let early = "it is too early for another request to the token endpoint";
+    let text = match declines.filter(|row| row.are_many()) {
+        Some(Declines { times, .. }) => format!(
+            "{early}, which has declined {times} in a row; try again later, or sign in again"
+        ),
+        None => format!("{early}; try again later"),
+    };
+    transient(text).with_retry_after(rest.to_std().unwrap_or(Duration::ZERO))
 }

@@ -7,56 +7,90 @@ use serde_json::Value;
 
 use super::redemption::{Grant, NoAnswer, Redemption, RefusalReason};
 use crate::auth_dot_json::ExtraFields;
+use crate::secret::Secret;
 
-/// The longest `Retry-After` that is believed.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest `Retry-After` that is believed. Servers say more by mistake, and a user with a good
+/// login would wait for it.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(5 * 60);
+
+/// The longest error code that is shown.
+const LONGEST_CODE: usize = 64;
 
 /// The parts of an HTTP reply that a classification needs.
 #[derive(Debug)]
 pub(crate) struct Reply<'a> {
+    /// The host that was asked.
+    pub(crate) host: &'a str,
+    /// The token that was sent. A server may send it back in the place of an error code.
+    pub(crate) sent: &'a Secret,
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
     /// None if the body was cut off or too large.
     pub(crate) body: Option<&'a [u8]>,
 }
 
-/// Classifies a reply by the rules of the Codex CLI, with one difference: it tells a request that
-/// the server put off from one that may have spent the token.
-pub(crate) fn classify(reply: &Reply<'_>) -> Redemption {
+/// Classifies a reply by the rules of the Codex CLI, with two differences: it tells a request that
+/// the server put off from one that may have spent the token, and it knows more codes that mean the
+/// end of a login. Returns with it what the server answered, for the text of an error.
+pub(crate) fn classify(reply: &Reply<'_>) -> (Redemption, String) {
     if (200..300).contains(&reply.status) {
-        return match reply.body.and_then(grant) {
+        let answer = reply.answer("an unusable success");
+        let redemption = match reply.body.and_then(grant) {
             Some(grant) => Redemption::Granted(grant),
-            None => Redemption::InDoubt(no_answer(reply, "an unusable success")),
+            None => Redemption::InDoubt(reply.no_answer(answer.clone())),
         };
+        return (redemption, answer);
     }
     let code = reply.body.and_then(error_code);
-    if let Some(reason) = refusal(reply.status, code.as_deref()) {
-        return Redemption::Refused(reason);
-    }
-    let answer = no_answer(reply, "an error");
-    match reply.status {
-        408 | 429 | 503 => Redemption::NotSpent(answer),
-        500.. => Redemption::InDoubt(answer),
-        _ => Redemption::Declined(answer),
-    }
+    let answer = match code.as_deref() {
+        None => reply.answer("an error without a code"),
+        Some(code) if reply.may_show(code) => reply.answer(&format!("the error {code}")),
+        Some(_) => reply.answer("an error with a code that is not shown"),
+    };
+    let no_answer = || reply.no_answer(answer.clone());
+    let redemption = match (refusal(reply.status, code.as_deref()), reply.status) {
+        (Some(reason), _) => Redemption::Refused(reason),
+        (None, 408 | 429 | 503) => Redemption::NotSpent(no_answer()),
+        (None, 500..) => Redemption::InDoubt(no_answer()),
+        (None, _) => Redemption::Declined(no_answer()),
+    };
+    (redemption, answer)
 }
 
 fn refusal(status: u16, code: Option<&str>) -> Option<RefusalReason> {
     match (code, status) {
-        (Some("refresh_token_expired"), _) => Some(RefusalReason::Expired),
+        (Some("refresh_token_expired" | "token_expired" | "app_session_expired"), _) => {
+            Some(RefusalReason::Expired)
+        }
         (Some("refresh_token_reused"), _) => Some(RefusalReason::Reused),
-        (Some("refresh_token_invalidated"), _) => Some(RefusalReason::Invalidated),
-        (Some("invalid_grant"), 400 | 401) => Some(RefusalReason::InvalidGrant),
-        (_, 401) => Some(RefusalReason::Unauthorized),
+        (Some("refresh_token_invalidated" | "app_session_terminated"), _) => {
+            Some(RefusalReason::Invalidated)
+        }
+        (Some("invalid_refresh_token"), _) | (Some("invalid_grant"), 400 | 401) => {
+            Some(RefusalReason::InvalidGrant)
+        }
+        (Some(_), 401) => Some(RefusalReason::Unauthorized),
+        (None, 401) => Some(RefusalReason::Uncoded),
         _ => None,
     }
 }
 
-fn no_answer(reply: &Reply<'_>, what: &str) -> NoAnswer {
-    NoAnswer {
-        detail: format!("the token endpoint answered with {what} (HTTP {})", reply.status),
+impl Reply<'_> {
+    fn answer(&self, what: &str) -> String {
+        format!("{} answered {what} (HTTP {})", self.host, self.status)
+    }
+
+    fn no_answer(&self, detail: String) -> NoAnswer {
         // Zero seconds tell nothing, so the caller's own back-off applies.
-        retry_after: reply.retry_after.filter(|after| !after.is_zero()),
+        NoAnswer { detail, retry_after: self.retry_after.filter(|after| !after.is_zero()) }
+    }
+
+    /// Returns whether the text of an error may contain `code`, which is in lower case.
+    fn may_show(&self, code: &str) -> bool {
+        let is_word =
+            |code: &str| code.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let is_secret = |code: &str| self.sent.expose().to_ascii_lowercase().contains(code);
+        code.len() <= LONGEST_CODE && is_word(code) && !is_secret(code)
     }
 }
 
@@ -81,7 +115,7 @@ fn error_code(body: &[u8]) -> Option<String> {
     let code = nested
         .or_else(|| error.and_then(Value::as_str))
         .or_else(|| body.get("code").and_then(Value::as_str))?;
-    Some(code.to_ascii_lowercase())
+    Some(code.to_ascii_lowercase()).filter(|code| !code.is_empty())
 }
 
 /// Parses `Retry-After` in either of its forms (RFC 9110, section 10.2.3).
@@ -104,21 +138,32 @@ pub(super) fn http_date(value: &[u8]) -> Option<DateTime<Utc>> {
 mod tests {
     use super::*;
 
+    fn reply<'a>(status: u16, body: Option<&'a str>, sent: &'a Secret) -> Reply<'a> {
+        let body = body.map(str::as_bytes);
+        Reply { host: "issuer.example", sent, status, retry_after: None, body }
+    }
+
     fn answer(status: u16, body: &str) -> Redemption {
-        classify(&Reply { status, retry_after: None, body: Some(body.as_bytes()) })
+        classify(&reply(status, Some(body), &Secret::new("rt-1"))).0
     }
 
     #[test]
     fn a_refusal_is_known_by_its_code_or_by_401() {
-        use RefusalReason::{Expired, InvalidGrant, Invalidated, Reused, Unauthorized};
+        use RefusalReason::{Expired, InvalidGrant, Invalidated, Reused, Unauthorized, Uncoded};
         for (status, body, reason) in [
             (401, r#"{"error":{"code":"refresh_token_expired"}}"#, Expired),
             (500, r#"{"error":"refresh_token_reused"}"#, Reused),
             (403, r#"{"code":"Refresh_Token_Invalidated"}"#, Invalidated),
             (400, r#"{"error":{"message":"x"},"code":"refresh_token_expired"}"#, Expired),
             (400, r#"{"error":"invalid_grant","error_description":"x"}"#, InvalidGrant),
-            (401, "<html>", Unauthorized),
+            (400, r#"{"error":{"code":"app_session_terminated"}}"#, Invalidated),
+            (400, r#"{"error":{"code":"app_session_expired"}}"#, Expired),
+            (403, r#"{"error":{"code":"token_expired"}}"#, Expired),
+            (400, r#"{"error":"invalid_refresh_token"}"#, InvalidGrant),
             (401, r#"{"error":"other"}"#, Unauthorized),
+            (401, "<html>", Uncoded),
+            (401, r#"{"error":{"message":"x"}}"#, Uncoded),
+            (401, r#"{"error":""}"#, Uncoded),
         ] {
             assert!(
                 matches!(answer(status, body), Redemption::Refused(found) if found == reason),
@@ -145,8 +190,28 @@ mod tests {
         ] {
             assert!(matches!(answer(status, body), Redemption::InDoubt(_)), "{status} {body}");
         }
-        let cut = classify(&Reply { status: 200, retry_after: None, body: None });
+        let (cut, _) = classify(&reply(200, None, &Secret::default()));
         assert!(matches!(cut, Redemption::InDoubt(_)));
+    }
+
+    #[test]
+    fn an_answer_names_the_host_and_a_code_that_is_no_secret() {
+        let sent = Secret::new("rt_Sesame");
+        let said = |status, body: &str| classify(&reply(status, Some(body), &sent)).1;
+        for (status, body, expected) in [
+            (400, r#"{"error":"New_Code"}"#, "the error new_code (HTTP 400)"),
+            (401, "<html>", "an error without a code (HTTP 401)"),
+            (200, "{}", "an unusable success (HTTP 200)"),
+        ] {
+            assert_eq!(said(status, body), format!("issuer.example answered {expected}"));
+        }
+        let long = "x".repeat(65);
+        for odd in ["rt_Sesame", "sesame", "a b", "\u{1b}[2J", "caf\u{e9}", &long] {
+            let said = said(400, &serde_json::json!({"error": odd}).to_string());
+            let expected =
+                "issuer.example answered an error with a code that is not shown (HTTP 400)";
+            assert_eq!(said, expected, "{odd:?}");
+        }
     }
 
     #[test]
@@ -174,8 +239,10 @@ mod tests {
         assert_eq!(retry_after(b"soon", now), None);
         assert_eq!(retry_after(b"\xff", now), None);
         assert_eq!(retry_after(b"18446744073709551615", now), Some(LONGEST_RETRY_AFTER));
-        let zero = Reply { status: 429, retry_after: Some(Duration::ZERO), body: None };
-        let Redemption::NotSpent(answer) = classify(&zero) else { panic!("not put off") };
+        assert_eq!(retry_after(b"301", now), Some(LONGEST_RETRY_AFTER));
+        let sent = Secret::default();
+        let zero = Reply { retry_after: Some(Duration::ZERO), ..reply(429, None, &sent) };
+        let (Redemption::NotSpent(answer), _) = classify(&zero) else { panic!("not put off") };
         assert_eq!(answer.retry_after, None);
     }
 }

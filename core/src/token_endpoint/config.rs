@@ -28,7 +28,7 @@ pub struct HttpTokenEndpointConfig {
     pub token_url: Url,
     /// The revocation endpoint, an `https` URL, or `http` on loopback.
     pub revoke_url: Url,
-    /// The OAuth client of the login.
+    /// The OAuth client of new logins, and of stored logins whose record names none.
     pub client_id: String,
     /// The name of the calling program, which requests carry in the header `originator`.
     pub originator: String,

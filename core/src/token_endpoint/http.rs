@@ -6,24 +6,23 @@ use std::pin::pin;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
+use reqwest::header::{ACCEPT_ENCODING, DATE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
 use reqwest::{Client, RequestBuilder, Response};
 use tokio::time::{self, Instant};
 use url::Url;
-use zeroize::Zeroizing;
 
+use super::body::read_body;
 use super::classify::{self, Reply, classify, http_date};
 use super::client::http_client;
 use super::config::{HttpTokenEndpointConfig, TokenEncoding};
-use super::redemption::{NoAnswer, Redemption, TokenEndpoint, TokenReply, TokenTypeHint};
+use super::redemption::{
+    NoAnswer, Redemption, StoredToken, TokenEndpoint, TokenReply, TokenTypeHint,
+};
 use crate::environment::{BoxFuture, Environment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::process::PerProcess;
 use crate::secret::Secret;
 use crate::transport::is_protected;
-
-/// The largest body that is read, in bytes. No reply with tokens needs more.
-const LARGEST_BODY: usize = 256 * 1024;
 
 /// How long a reply is waited for after its timeout; see [`listen`].
 const GRACE: Duration = Duration::from_secs(1);
@@ -39,6 +38,10 @@ impl HttpTokenEndpoint {
     /// Creates an endpoint that is not connected yet.
     pub const fn new(config: HttpTokenEndpointConfig, environment: Environment) -> Self {
         Self { config, environment, client: PerProcess::new() }
+    }
+
+    fn client_of<'a>(&'a self, token: StoredToken<'a>) -> &'a str {
+        token.client_id.unwrap_or(&self.config.client_id)
     }
 
     async fn post(&self, url: &Url, fields: &[(&str, &str)], timeout: Duration) -> Posted {
@@ -74,7 +77,8 @@ impl HttpTokenEndpoint {
             .get_or_try_make(|| http_client(&self.config, &[]))?
             .post(url.clone())
             .header("originator", header("originator", originator)?)
-            .header(USER_AGENT, header("user agent", user_agent)?);
+            .header(USER_AGENT, header("user agent", user_agent)?)
+            .header(ACCEPT_ENCODING, "identity");
         Ok(match self.config.encoding {
             TokenEncoding::Form => request.form(fields),
             // The map borrows the fields: an owned one would leave a copy of the token in memory.
@@ -84,8 +88,8 @@ impl HttpTokenEndpoint {
         })
     }
 
-    /// Reads `response`, whose body may take so long.
-    async fn read(&self, response: Response, timeout: Duration) -> TokenReply {
+    /// Reads the `response` to a request with the token `sent`. The body may take so long.
+    async fn read(&self, response: Response, sent: &Secret, timeout: Duration) -> TokenReply {
         let status = response.status().as_u16();
         let date = date(response.headers());
         // A server that says until when means its own clock.
@@ -95,7 +99,9 @@ impl HttpTokenEndpoint {
             retry_after.and_then(|value| classify::retry_after(value.as_bytes(), now));
         let body = listen(timeout, read_body(response)).await.flatten();
         let body = body.as_deref().map(Vec::as_slice);
-        TokenReply { redemption: classify(&Reply { status, retry_after, body }), date }
+        let host = host(&self.config.token_url);
+        let (redemption, answer) = classify(&Reply { host, sent, status, retry_after, body });
+        TokenReply { redemption, date, answer: Some(answer) }
     }
 }
 
@@ -108,14 +114,14 @@ enum Posted {
 impl TokenEndpoint for HttpTokenEndpoint {
     fn redeem<'a>(
         &'a self,
-        refresh_token: &'a Secret,
+        refresh_token: StoredToken<'a>,
         timeout: Duration,
     ) -> BoxFuture<'a, TokenReply> {
         Box::pin(async move {
             let fields = [
-                ("client_id", self.config.client_id.as_str()),
+                ("client_id", self.client_of(refresh_token)),
                 ("grant_type", "refresh_token"),
-                ("refresh_token", refresh_token.expose()),
+                ("refresh_token", refresh_token.secret.expose()),
             ];
             let start = Instant::now();
             match self.post(&self.config.token_url, &fields, timeout).await {
@@ -123,7 +129,7 @@ impl TokenEndpoint for HttpTokenEndpoint {
                 Posted::Unanswered(detail) => Redemption::InDoubt(NoAnswer::new(detail)).into(),
                 Posted::Answered(response) => {
                     let left = timeout.saturating_sub(start.elapsed());
-                    self.read(response, left).await
+                    self.read(response, refresh_token.secret, left).await
                 }
             }
         })
@@ -131,14 +137,15 @@ impl TokenEndpoint for HttpTokenEndpoint {
 
     fn revoke<'a>(
         &'a self,
-        token: &'a Secret,
+        token: StoredToken<'a>,
         hint: TokenTypeHint,
         timeout: Duration,
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            let mut fields = vec![("token", token.expose()), ("token_type_hint", hint.as_str())];
+            let mut fields =
+                vec![("token", token.secret.expose()), ("token_type_hint", hint.as_str())];
             if hint == TokenTypeHint::RefreshToken {
-                fields.push(("client_id", &self.config.client_id));
+                fields.push(("client_id", self.client_of(token)));
             }
             let failed = |detail| Err(Error::new(ErrorKind::RefreshTransient, detail));
             match self.post(&self.config.revoke_url, &fields, timeout).await {
@@ -170,18 +177,6 @@ async fn listen<T>(timeout: Duration, reply: impl Future<Output = T>) -> Option<
         return Some(reply);
     }
     time::timeout(GRACE, reply).await.ok()
-}
-
-/// Reads the body. Returns none if it is larger than [`LARGEST_BODY`] or was cut off.
-pub(crate) async fn read_body(mut response: Response) -> Option<Zeroizing<Vec<u8>>> {
-    let mut body = Zeroizing::new(Vec::with_capacity(16 * 1024));
-    while let Some(chunk) = response.chunk().await.ok()? {
-        if body.len() + chunk.len() > LARGEST_BODY {
-            return None;
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Some(body)
 }
 
 /// What time it was at the server.

@@ -20,7 +20,7 @@ pub trait TokenEndpoint: Send + Sync + fmt::Debug {
     /// `timeout`. It must not follow redirects.
     fn redeem<'a>(
         &'a self,
-        refresh_token: &'a Secret,
+        refresh_token: StoredToken<'a>,
         timeout: Duration,
     ) -> BoxFuture<'a, TokenReply>;
 
@@ -31,10 +31,29 @@ pub trait TokenEndpoint: Send + Sync + fmt::Debug {
     /// `refresh_transient` if the server has not confirmed it.
     fn revoke<'a>(
         &'a self,
-        token: &'a Secret,
+        token: StoredToken<'a>,
         hint: TokenTypeHint,
         timeout: Duration,
     ) -> BoxFuture<'a, Result<(), Error>>;
+}
+
+/// A token of a stored login, and the OAuth client to which it was issued.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct StoredToken<'a> {
+    /// The token.
+    pub secret: &'a Secret,
+    /// The OAuth client that the record of the login names, and which must be the client of the
+    /// request (RFC 6749, section 6). None if the record names none: then it is the client of the
+    /// endpoint's own options.
+    pub client_id: Option<&'a str>,
+}
+
+impl<'a> StoredToken<'a> {
+    /// Creates a token that was issued to the OAuth client `client_id`.
+    pub const fn new(secret: &'a Secret, client_id: Option<&'a str>) -> Self {
+        Self { secret, client_id }
+    }
 }
 
 /// The `token_type_hint` of a revocation request (RFC 7009).
@@ -65,19 +84,22 @@ pub struct TokenReply {
     /// The `Date` of the reply (RFC 9110 section 6.6.1), which shows how wrong the clock of this
     /// machine is. A reply has it whatever else it says. None if no reply came, or if it has none.
     pub date: Option<DateTime<Utc>>,
+    /// What the server answered, in words: its host, the status and the error code, for the text of
+    /// an error. It must not contain a secret. None if no reply came.
+    pub answer: Option<String>,
 }
 
 impl TokenReply {
     /// Creates a reply with the result `redemption`, which the server sent at `date`.
     pub const fn new(redemption: Redemption, date: Option<DateTime<Utc>>) -> Self {
-        Self { redemption, date }
+        Self { redemption, date, answer: None }
     }
 }
 
 impl From<Redemption> for TokenReply {
     /// Creates a reply that does not say when the server sent it.
     fn from(redemption: Redemption) -> Self {
-        Self { redemption, date: None }
+        Self::new(redemption, None)
     }
 }
 
@@ -133,16 +155,19 @@ impl NoAnswer {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RefusalReason {
-    /// `refresh_token_expired`.
+    /// `refresh_token_expired`, or another code that says so.
     Expired,
     /// `refresh_token_reused`: another request has redeemed the token before.
     Reused,
-    /// `refresh_token_invalidated`: the token was revoked.
+    /// `refresh_token_invalidated`, or another code that says so: the token was revoked.
     Invalidated,
-    /// `invalid_grant` (RFC 6749), which does not say why.
+    /// `invalid_grant` (RFC 6749) or `invalid_refresh_token`, which do not say why.
     InvalidGrant,
-    /// A 401 without a code that this crate knows.
+    /// A 401 with a code that this crate does not know.
     Unauthorized,
+    /// A 401 without a code. A proxy may have sent it, so it is believed only once it came twice, a
+    /// minute apart.
+    Uncoded,
     /// The stored refresh token is empty, so no request was sent.
     EmptyRefreshToken,
     /// An earlier request with the token was never answered, and the server rejects the token since
@@ -161,6 +186,7 @@ impl RefusalReason {
             Self::Invalidated => "invalidated",
             Self::InvalidGrant => "invalid_grant",
             Self::Unauthorized => "unauthorized",
+            Self::Uncoded => "uncoded",
             Self::EmptyRefreshToken => "empty_refresh_token",
             Self::OutcomeUnknown => "outcome_unknown",
             Self::OtherAccount => "other_account",
@@ -172,11 +198,16 @@ impl RefusalReason {
     pub(crate) const fn may_have_a_winner(self) -> bool {
         matches!(
             self,
-            Self::Reused | Self::InvalidGrant | Self::Unauthorized | Self::OutcomeUnknown
+            Self::Reused
+                | Self::InvalidGrant
+                | Self::Unauthorized
+                | Self::Uncoded
+                | Self::OutcomeUnknown
         )
     }
 
-    pub(crate) fn into_error(self) -> Error {
+    /// Returns the error of a caller, with what the server answered, if that is known.
+    pub(crate) fn into_error(self, answer: Option<&str>) -> Error {
         let (kind, what) = match self {
             Self::Expired => (ErrorKind::RefreshTokenExpired, "has expired"),
             Self::Reused => (
@@ -184,7 +215,7 @@ impl RefusalReason {
                 "was already used by another program, whose new tokens are not in the store",
             ),
             Self::Invalidated => (ErrorKind::RefreshTokenInvalidated, "was revoked"),
-            Self::InvalidGrant | Self::Unauthorized => {
+            Self::InvalidGrant | Self::Unauthorized | Self::Uncoded => {
                 (ErrorKind::RefreshTokenRejected, "was refused")
             }
             Self::EmptyRefreshToken => (ErrorKind::RefreshTokenRejected, "is empty"),
@@ -196,7 +227,8 @@ impl RefusalReason {
                 (ErrorKind::RefreshTokenRejected, "was answered with another account's tokens")
             }
         };
-        Error::new(kind, format!("the refresh token {what}; sign in again"))
+        let answer = answer.map(|answer| format!(": {answer}")).unwrap_or_default();
+        Error::new(kind, format!("the refresh token {what}{answer}; sign in again"))
             .with_reason(self.as_str())
     }
 }

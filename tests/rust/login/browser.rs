@@ -46,6 +46,23 @@ async fn a_browser_login_is_stored_as_the_cli_would_store_it() {
 }
 
 #[tokio::test]
+async fn a_new_login_says_which_client_it_belongs_to() {
+    let scene = Scene::new();
+    scene.configure(json!({"client_id": "another-app"})).await;
+    let manager = scene.builder().client_id("another-app").build().await.expect("a manager");
+    let login = within(manager.login_with_browser(options())).await.expect("begun");
+    visit(login.authorization_url()).await;
+    within(login.wait()).await.expect("signed in");
+    let provenance = json!({"issuer": scene.realm().url(), "client_id": "another-app"});
+    assert_eq!(scene.record().await["tokens"]["oauth_provenance"], provenance);
+    // Another program, which knows nothing of that client, goes on with the login.
+    let other = scene.manager().await;
+    let auth = other.auth().expect("signed in");
+    scene.realm().call_async("kill_access", json!({})).await;
+    assert!(within(other.refresh_token(&auth)).await.expect("refreshed").is_some());
+}
+
+#[tokio::test]
 async fn a_new_login_takes_the_place_of_another_accounts_whole() {
     let scene = Scene::signed_in().await;
     let manager = scene.manager().await;
@@ -130,7 +147,7 @@ async fn an_address_that_is_pasted_does_where_nobody_can_listen() {
     let manager = scene.manager().await;
     let options = with(LoginOptions::default(), |it| it.manual = true);
     let login = within(manager.login_with_browser(options)).await.expect("begun");
-    assert_eq!(login.redirect_uri(), "http://localhost:1455/auth/callback");
+    assert_eq!(login.redirect_uri(), "http://127.0.0.1:1455/auth/callback");
     let page = reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())

@@ -6,11 +6,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use codex_auth_sdk::Error;
 use codex_auth_sdk::environment::{BoxFuture, Clock};
 use codex_auth_sdk::token_endpoint::{
-    HttpTokenEndpoint, Redemption, TokenEndpoint, TokenReply, TokenTypeHint,
+    HttpTokenEndpoint, Redemption, StoredToken, TokenEndpoint, TokenReply, TokenTypeHint,
 };
-use codex_auth_sdk::{Error, Secret};
 use serde_json::{Value, json};
 
 use super::clock::FastClock;
@@ -63,7 +63,7 @@ impl Route {
         locked(&self.asked).clone()
     }
 
-    async fn send(&self, token: &Secret, failure: Option<&Failure>) -> TokenReply {
+    async fn send(&self, token: StoredToken<'_>, failure: Option<&Failure>) -> TokenReply {
         let timeout = if failure.is_some_and(Failure::takes_all_the_time) { SHORT } else { LONG };
         let ask = || self.issuer.redeem(token, timeout);
         match failure {
@@ -110,7 +110,7 @@ impl Route {
 }
 
 impl TokenEndpoint for Route {
-    fn redeem<'a>(&'a self, token: &'a Secret, _: Duration) -> BoxFuture<'a, TokenReply> {
+    fn redeem<'a>(&'a self, token: StoredToken<'a>, _: Duration) -> BoxFuture<'a, TokenReply> {
         Box::pin(async move {
             let at = self.clock.elapsed();
             let failure = locked(&self.plan).pop_front();
@@ -122,7 +122,7 @@ impl TokenEndpoint for Route {
 
     fn revoke<'a>(
         &'a self,
-        token: &'a Secret,
+        token: StoredToken<'a>,
         hint: TokenTypeHint,
         timeout: Duration,
     ) -> BoxFuture<'a, Result<(), Error>> {

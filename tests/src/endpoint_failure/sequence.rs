@@ -169,7 +169,12 @@ impl<'a> Run<'a> {
         let asked = self.route.asked();
         let last = asked.len().saturating_sub(1);
         for asked in &asked[..last] {
-            let is_last = matches!(asked.answer, Redemption::Granted(_) | Redemption::Refused(_));
+            let is_last = match asked.answer {
+                // Believed only if it lasts.
+                Redemption::Refused(RefusalReason::Uncoded) => false,
+                Redemption::Granted(_) | Redemption::Refused(_) => true,
+                _ => false,
+            };
             self.expect(!is_last, || format!("asked again after {:?}", asked.answer));
         }
         for asked in &asked {

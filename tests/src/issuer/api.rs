@@ -7,6 +7,7 @@ use super::faults::ErrorReply;
 use super::realm::Realm;
 use super::reply::{self, Reply};
 use super::request::Request;
+use super::token_endpoint;
 
 /// A stream that satisfies the Codex CLI: one message, then the end.
 const RESPONSE_STREAM: &str = concat!(
@@ -111,6 +112,9 @@ fn protected(realm: &Realm, request: &Request) -> Reply {
 pub(super) async fn revoke(realm: &Realm, request: &Request) -> Reply {
     let form = request.form();
     let token = form.field("token");
+    if !token_endpoint::is_known_client(realm, &form) {
+        return token_endpoint::bad_request(realm, "invalid_client");
+    }
     let behaviour = realm.update(|state| {
         let name = state.name_of(token);
         let name = name.map_or_else(|| "unknown".to_owned(), |name| name.to_string());

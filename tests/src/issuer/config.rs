@@ -16,6 +16,8 @@ pub(super) struct Config {
     /// What a server that does not rotate puts into its reply.
     pub(super) reply_refresh_token: UnrotatedReply,
     pub(super) reply_id_token: IdTokenKind,
+    /// The content coding of grants, whatever the client accepts.
+    pub(super) reply_coding: ReplyCoding,
     pub(super) access_token: AccessTokenKind,
     pub(super) access_iat: bool,
     pub(super) access_ttl_ms: u64,
@@ -57,6 +59,7 @@ impl Default for Config {
             rotate: true,
             reply_refresh_token: UnrotatedReply::Same,
             reply_id_token: IdTokenKind::Normal,
+            reply_coding: ReplyCoding::Identity,
             access_token: AccessTokenKind::Jwt,
             access_iat: true,
             access_ttl_ms: 3_600_000,
@@ -96,12 +99,20 @@ pub(super) enum UnrotatedReply {
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
+pub(super) enum ReplyCoding {
+    Identity,
+    Gzip,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum AccessTokenKind {
     Jwt,
     /// Its times are in milliseconds.
     JwtMs,
     NoExp,
     Opaque,
+    OtherAccount,
 }
 
 /// Whether a rotation ends the access tokens that came before it.

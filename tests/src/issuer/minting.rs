@@ -94,6 +94,8 @@ pub(super) fn access_token(
     if kind == AccessTokenKind::Opaque {
         return format!("at_{}", random_text());
     }
+    let stranger = Account::named("stranger");
+    let account = if kind == AccessTokenKind::OtherAccount { &stranger } else { account };
     let mut claims = json!({ "jti": random_text(), AUTH_CLAIM: account.claims() });
     let unit = if kind == AccessTokenKind::JwtMs { 1000 } else { 1 };
     let time = |seconds: i64| json!((seconds + config.clock_offset_s) * unit);

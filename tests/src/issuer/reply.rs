@@ -1,14 +1,18 @@
 //! Replies, the broken ones included.
 
 use std::convert::Infallible;
-use std::io;
+use std::io::{self, Write as _};
 use std::time::Duration;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use http_body_util::channel::Channel;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
+use hyper::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION,
+};
 use hyper::{Response, StatusCode};
 use serde_json::Value;
 
@@ -35,6 +39,14 @@ pub(super) fn text(status: u16, content_type: &'static str, body: impl Into<Byte
     let mut reply = with_body(status, body);
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     reply
+}
+
+/// A JSON body that is coded by gzip.
+pub(super) fn gzipped(status: u16, body: &Value) -> Reply {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(body.to_string().as_bytes()).expect("memory takes it");
+    let body = encoder.finish().expect("memory takes it");
+    with_header(text(status, "application/json", body), CONTENT_ENCODING, "gzip")
 }
 
 pub(super) fn redirect(status: u16, to: &str) -> Reply {

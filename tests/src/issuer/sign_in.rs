@@ -11,7 +11,7 @@ use super::minting::random_text;
 use super::realm::Realm;
 use super::reply::{self, Reply};
 use super::request::{Form, Request};
-use super::token_endpoint::{bad_request, grant_body};
+use super::token_endpoint::{bad_request, grant_reply};
 
 /// Logins that were begun.
 #[derive(Default)]
@@ -86,7 +86,7 @@ pub(super) fn authorize(realm: &Realm, request: &Request) -> Reply {
 /// Turns an authorization code into a new login.
 pub(super) fn redeem_code(realm: &Realm, form: &Form) -> Reply {
     let expected = challenge(form.field("code_verifier"));
-    let body = realm.update(|state| {
+    let granted = realm.update(|state| {
         let known = state.sign_ins.codes.remove(form.field("code"));
         if known != Some(expected) {
             return None;
@@ -94,12 +94,9 @@ pub(super) fn redeem_code(realm: &Realm, form: &Form) -> Reply {
         state.counters.sign_ins += 1;
         let name = free_name(&mut state.sign_ins.count);
         let label = state.log_in_now(&name, state.config.account.clone());
-        Some(grant_body(state, &label))
+        Some(grant_reply(state, &label))
     });
-    match body {
-        Some(body) => reply::json(200, &body),
-        None => bad_request(realm, "invalid_grant"),
-    }
+    granted.unwrap_or_else(|| bad_request(realm, "invalid_grant"))
 }
 
 /// A family's name has no digit at its end, so the number is closed by an underscore.

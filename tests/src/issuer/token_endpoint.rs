@@ -7,7 +7,7 @@ use chrono::{TimeDelta, Utc};
 use hyper::header::DATE;
 use serde_json::{Value, json};
 
-use super::config::UnrotatedReply;
+use super::config::{ReplyCoding, UnrotatedReply};
 use super::faults::{self, ErrorReply, Fault};
 use super::gate::HoldPoint;
 use super::labels::Label;
@@ -28,20 +28,23 @@ pub(super) async fn token(realm: &Arc<Realm>, request: &Request) -> Result<Reply
 
 async fn undated(realm: &Arc<Realm>, request: &Request) -> Result<Reply, Dropped> {
     let form = request.form();
-    let client_is_known = realm.read(|state| {
-        let expected = state.config.client_id.as_deref();
-        expected.is_none_or(|expected| expected == form.field("client_id"))
-    });
     match form.field("grant_type") {
-        _ if !client_is_known => Ok(bad_request(realm, "invalid_client")),
+        _ if !is_known_client(realm, &form) => Ok(bad_request(realm, "invalid_client")),
         "refresh_token" => refresh(realm, &form, request.client()).await,
         "authorization_code" => Ok(sign_in::redeem_code(realm, &form)),
         _ => Ok(bad_request(realm, "unsupported_grant_type")),
     }
 }
 
+pub(super) fn is_known_client(realm: &Realm, form: &Form) -> bool {
+    realm.read(|state| {
+        let expected = state.config.client_id.as_deref();
+        expected.is_none_or(|expected| expected == form.field("client_id"))
+    })
+}
+
 /// What a grant of the pair `label` says to its client.
-pub(super) fn grant_body(state: &State, label: &Label) -> Value {
+fn grant_body(state: &State, label: &Label) -> Value {
     let config = &state.config;
     let Some(pair) = state.pair(label) else {
         return json!({});
@@ -61,6 +64,15 @@ pub(super) fn grant_body(state: &State, label: &Label) -> Value {
         _ => body["refresh_token"] = json!(pair.refresh.text),
     }
     body
+}
+
+/// The reply that grants the pair `label`.
+pub(super) fn grant_reply(state: &State, label: &Label) -> Reply {
+    let body = grant_body(state, label);
+    match state.config.reply_coding {
+        ReplyCoding::Identity => reply::json(200, &body),
+        ReplyCoding::Gzip => reply::gzipped(200, &body),
+    }
 }
 
 struct Answer {
@@ -171,7 +183,7 @@ fn redeem_and_count(state: &mut State, token: &str) -> Redemption {
 fn answer(state: &State, redemption: &Redemption) -> Answer {
     match redemption {
         Redemption::Granted(label) | Redemption::GrantedAgain(label) => Answer {
-            reply: Ok(reply::json(200, &grant_body(state, label))),
+            reply: Ok(grant_reply(state, label)),
             ending: if state.config.rotate {
                 Ending::Delivered
             } else {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use codex_auth_sdk::environment::BoxFuture;
 use codex_auth_sdk::token_endpoint::{
-    Grant, NoAnswer, Redemption, RefusalReason, TokenEndpoint, TokenReply, TokenTypeHint,
+    Grant, NoAnswer, Redemption, RefusalReason, StoredToken, TokenEndpoint, TokenReply,
+    TokenTypeHint,
 };
 use codex_auth_sdk::{Result, Secret};
 use tokio::sync::oneshot;
@@ -155,14 +156,15 @@ impl Endpoint {
 impl TokenEndpoint for Endpoint {
     fn redeem<'a>(
         &'a self,
-        refresh_token: &'a Secret,
+        refresh_token: StoredToken<'a>,
         timeout: Duration,
     ) -> BoxFuture<'a, TokenReply> {
         Box::pin(async move {
             let world = &self.world;
             let asked_at = world.executor.now();
-            let pair = world.state().present((self.process, self.life), refresh_token.expose());
-            let answer = world.ask(Client::Sdk(self.process), refresh_token.expose());
+            let refresh_token = refresh_token.secret.expose();
+            let pair = world.state().present((self.process, self.life), refresh_token);
+            let answer = world.ask(Client::Sdk(self.process), refresh_token);
             let (answer, date) = match first(answer, world.executor.sleep(timeout)).await {
                 First::Left(Ok(reply)) => {
                     world.state().heard(self.process, self.life);
@@ -191,13 +193,13 @@ impl TokenEndpoint for Endpoint {
 
     fn revoke<'a>(
         &'a self,
-        token: &'a Secret,
+        token: StoredToken<'a>,
         _: TokenTypeHint,
         _: Duration,
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async {
             self.world.pause(5, 600).await;
-            self.world.state().revoke_login(token.expose(), "signed out");
+            self.world.state().revoke_login(token.secret.expose(), "signed out");
             Ok(())
         })
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::world::{Fault, World};
 use super::{RETRY, recover, refresh_token, start_recovery};
-use crate::auth_dot_json::AuthDotJson;
+use crate::auth_dot_json::{AuthDotJson, Provenance};
 use crate::secret::Secret;
 use crate::snapshot::CodexAuth;
 use crate::{GiveUpReason, UnauthorizedRecoveryDecision};
@@ -74,15 +74,18 @@ async fn g3_a_logout_during_the_exchange_is_not_undone() {
 
 #[tokio::test(start_paused = true)]
 async fn g3_a_reply_of_another_account_changes_nothing() {
-    let world = World::new();
-    let manager = world.manager().await;
-    let auth = manager.auth().expect("signed in");
-    let stored = world.store.memory.record();
-    world.issuer.fail_with([Fault::OtherAccount]);
-    let decision = recover(&manager, &auth).await.expect("an outcome");
-    assert_eq!(decision, UnauthorizedRecoveryDecision::GiveUp(GiveUpReason::IdentityMismatch));
-    assert_eq!(world.store.memory.record(), stored);
-    assert_eq!(refresh_token(&manager.auth().expect("signed in")), refresh_token(&auth));
+    for fault in [Fault::OtherAccount, Fault::OtherAccessToken] {
+        let world = World::new();
+        let manager = world.manager().await;
+        let auth = manager.auth().expect("signed in");
+        let stored = world.store.memory.record();
+        world.issuer.fail_with([fault]);
+        let decision = recover(&manager, &auth).await.expect("an outcome");
+        let mismatch = UnauthorizedRecoveryDecision::GiveUp(GiveUpReason::IdentityMismatch);
+        assert_eq!(decision, mismatch, "{fault:?}");
+        assert_eq!(world.store.memory.record(), stored, "{fault:?}");
+        assert_eq!(refresh_token(&manager.auth().expect("signed in")), refresh_token(&auth));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -204,5 +207,25 @@ async fn g9_a_sign_in_and_a_logout_remove_what_a_dead_program_left_of_the_old_lo
             manager.logout(LogoutOptions::default()).await.expect("signed out");
         }
         assert_eq!(*world.store.left.lock().expect("no panic"), None, "signs in: {signs_in}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_is_redeemed_and_revoked_as_the_client_that_its_record_names() {
+    for named in [None, Some("another-app")] {
+        let world = World::new();
+        let mut record = world.issuer.login("acct-a");
+        if let Some(client_id) = named.map(str::to_owned) {
+            let issuer = "https://elsewhere".to_owned();
+            let tokens = record.tokens.as_mut().expect("tokens");
+            tokens.set_provenance(&Provenance { issuer, client_id });
+        }
+        world.store.memory.replace(Some(record));
+        let manager = world.manager().await;
+        let auth = manager.auth().expect("signed in");
+        assert_eq!(recover(&manager, &auth).await.expect("recovered"), RETRY);
+        manager.logout(LogoutOptions::default()).await.expect("signed out");
+        let named = named.map(str::to_owned);
+        assert_eq!(world.issuer.clients(), [named.clone(), named]);
     }
 }

@@ -18,7 +18,8 @@ use crate::environment::{BoxFuture, Clock};
 use crate::error::Result;
 use crate::secret::Secret;
 use crate::token_endpoint::{
-    Grant, NoAnswer, Redemption, RefusalReason, TokenEndpoint, TokenReply, TokenTypeHint,
+    Grant, NoAnswer, Redemption, RefusalReason, StoredToken, TokenEndpoint, TokenReply,
+    TokenTypeHint,
 };
 
 /// How many seconds access tokens live, unless a test sets another life.
@@ -51,6 +52,7 @@ struct State {
     claims: Claims,
     timeouts: Vec<Duration>,
     arrivals: Vec<Duration>,
+    clients: Vec<Option<String>>,
 }
 
 impl State {
@@ -93,8 +95,12 @@ pub(crate) enum Fault {
     Unsent,
     /// The token is refused although it is good.
     Refused(RefusalReason),
+    /// The server declines the request with this answer, and the token is not spent.
+    Declined(&'static str),
     /// The reply holds another account's tokens.
     OtherAccount,
+    /// The reply holds another account's access token, and no id token.
+    OtherAccessToken,
     /// Granted as usual, and the id token stays.
     WithoutIdToken,
     /// Granted as usual, and the access token stays.
@@ -190,6 +196,16 @@ impl Issuer {
         self.state.lock().expect("no panic").arrivals.clone()
     }
 
+    /// The OAuth clients that the requests named.
+    pub(crate) fn clients(&self) -> Vec<Option<String>> {
+        self.state.lock().expect("no panic").clients.clone()
+    }
+
+    fn note_client(&self, token: StoredToken<'_>) {
+        let client = token.client_id.map(str::to_owned);
+        self.state.lock().expect("no panic").clients.push(client);
+    }
+
     pub(crate) fn is_live(&self, token: &str) -> bool {
         self.state.lock().expect("no panic").live.contains_key(token)
     }
@@ -236,8 +252,14 @@ impl Issuer {
         match state.faults.pop_front() {
             Some(Fault::Unsent) => return Redemption::NotSpent(no_answer()),
             Some(Fault::Refused(reason)) => return Redemption::Refused(reason),
+            Some(Fault::Declined(answer)) => return Redemption::Declined(NoAnswer::new(answer)),
             Some(Fault::OtherAccount) => {
                 return Redemption::Granted(self.mint(&mut state, "acct-z#9", 1));
+            }
+            Some(Fault::OtherAccessToken) => {
+                let grant = self.mint(&mut state, "acct-z#9", 1);
+                let access_token = grant.id_token;
+                return Redemption::Granted(Grant { id_token: None, access_token, ..grant });
             }
             Some(Fault::PutOff(seconds)) => {
                 let retry_after = Some(Duration::from_secs(seconds));
@@ -278,7 +300,7 @@ impl fmt::Debug for Issuer {
 impl TokenEndpoint for Issuer {
     fn redeem<'a>(
         &'a self,
-        refresh_token: &'a Secret,
+        refresh_token: StoredToken<'a>,
         timeout: Duration,
     ) -> BoxFuture<'a, TokenReply> {
         Box::pin(async move {
@@ -287,23 +309,25 @@ impl TokenEndpoint for Issuer {
                 std::future::pending::<()>().await;
             }
             // Spent at once, answered later: what happens in between is what matters.
-            let redemption = self.answer(refresh_token.expose());
+            self.note_client(refresh_token);
+            let redemption = self.answer(refresh_token.secret.expose());
             let now = self.machine.true_time().trunc_subsecs(0);
             let latency = self.state.lock().expect("no panic").latency;
             self.machine.sleep(latency).await;
             let date = self.is_dated.load(Ordering::SeqCst).then_some(now);
-            TokenReply { redemption, date }
+            TokenReply::new(redemption, date)
         })
     }
 
     fn revoke<'a>(
         &'a self,
-        token: &'a Secret,
+        token: StoredToken<'a>,
         _: TokenTypeHint,
         _: Duration,
     ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async {
-            self.state.lock().expect("no panic").live.remove(token.expose());
+        Box::pin(async move {
+            self.note_client(token);
+            self.state.lock().expect("no panic").live.remove(token.secret.expose());
             self.revocation_takes.wait(1).await;
             Ok(())
         })
