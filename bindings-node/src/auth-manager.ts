@@ -274,8 +274,8 @@ export class AuthManager {
    * Returns `retry` if the request is to be sent again with the snapshot that
    * {@link AuthManager.auth} now returns. Returns `give_up` if the 401 is final;
    * `recovery.giveUpReason` says why. The first call for a request adopts tokens that another
-   * program has stored, the second one refreshes, so a request is repeated at most twice. A call
-   * that fails does not count. Two calls with one recovery run one after the other.
+   * program has stored, or refreshes if there are none; the second one refreshes unless the first
+   * one did. So a request is repeated at most twice. A call that fails does not count. Two calls with one recovery run one after the other.
    *
    * @throws {CodexAuthError} The errors of {@link AuthManager.refreshToken}.
    */

@@ -15,7 +15,10 @@ export type GiveUpReason =
   | 'identity_mismatch'
   /** The stored login does not say to which user it belongs. */
   | 'missing_identity'
-  /** The API rejects even fresh tokens, so another refresh is pointless. */
+  /**
+   * The API rejects tokens that have not expired, and several of them were replaced lately, so
+   * another refresh is pointless for some time.
+   */
   | 'fresh_token_rejected';
 
 /** @internal */

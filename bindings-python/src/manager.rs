@@ -180,8 +180,9 @@ impl AuthManager {
     ///
     /// Returns `RETRY` if the request is to be sent again with the snapshot that `auth()` now
     /// returns. Returns `GIVE_UP` if the 401 is final; `recovery.give_up_reason` says why. The
-    /// first call for a request adopts tokens that another program has stored, the second one
-    /// refreshes, so a request is repeated at most twice. A call that raises does not count.
+    /// first call for a request adopts tokens that another program has stored, or refreshes if
+    /// there are none; the second one refreshes unless the first one did. So a request is repeated
+    /// at most twice. A call that raises does not count.
     ///
     /// Raises the errors of `refresh_token`.
     fn recover_from_unauthorized(

@@ -24,8 +24,8 @@ impl UnauthorizedRecovery {
     /// - `logged_out`: no login is stored any more.
     /// - `identity_mismatch`: the stored login belongs to another user or workspace.
     /// - `missing_identity`: the stored login does not say to which user it belongs.
-    /// - `fresh_token_rejected`: the API rejects even fresh tokens, so another refresh is
-    ///   pointless.
+    /// - `fresh_token_rejected`: the API rejects tokens that have not expired, and several of them
+    ///   were replaced lately, so another refresh is pointless for some time.
     #[getter]
     fn give_up_reason(&self) -> Option<&'static str> {
         self.0.give_up_reason().map(GiveUpReason::as_str)

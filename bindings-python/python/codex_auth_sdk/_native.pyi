@@ -175,8 +175,8 @@ class UnauthorizedRecovery:
         - `logged_out`: no login is stored any more.
         - `identity_mismatch`: the stored login belongs to another user or workspace.
         - `missing_identity`: the stored login does not say to which user it belongs.
-        - `fresh_token_rejected`: the API rejects even fresh tokens, so another refresh is
-          pointless.
+        - `fresh_token_rejected`: the API rejects tokens that have not expired, and several of them
+          were replaced lately, so another refresh is pointless for some time.
         """
 
 @final
@@ -422,8 +422,9 @@ class AuthManager:
 
         Returns `RETRY` if the request is to be sent again with the snapshot that `auth()` now
         returns. Returns `GIVE_UP` if the 401 is final; `recovery.give_up_reason` says why. The
-        first call for a request adopts tokens that another program has stored, the second one
-        refreshes, so a request is repeated at most twice. A call that raises does not count.
+        first call for a request adopts tokens that another program has stored, or refreshes if
+        there are none; the second one refreshes unless the first one did. So a request is repeated
+        at most twice. A call that raises does not count.
 
         Raises the errors of `refresh_token`.
         """

@@ -198,8 +198,9 @@ impl AuthManager {
     ///
     /// [`Retry`](UnauthorizedRecoveryDecision::Retry) means: send the request again with the
     /// snapshot that [`auth`](Self::auth) now returns. The first call for a request adopts tokens
-    /// that another program has stored, the second one refreshes, so a request is repeated at most
-    /// twice. A call that fails does not count.
+    /// that another program has stored, or refreshes if there are none; the second one refreshes
+    /// unless the first one did. So a request is repeated at most twice. A call that fails does not
+    /// count.
     ///
     /// Two calls with one `recovery` run one after the other. Dropping the future ends the waiting;
     /// the refresh goes on.

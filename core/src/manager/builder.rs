@@ -127,7 +127,8 @@ impl AuthManagerBuilder {
         /// s.
         winner_wait: Duration => options.winner_wait;
         /// Sets how long one refresh may take once it has the refresh lock, from 1 ms to 24 hours.
-        /// Default: 45 s.
+        /// A save that has begun goes on, and a refusal is doubted for
+        /// [`winner_wait`](Self::winner_wait) also after that. Default: 45 s.
         refresh_deadline: Duration => options.refresh_deadline;
         /// Sets how long one request to the token endpoint may take, from 1 ms to 24 hours.
         /// Default: 30 s.

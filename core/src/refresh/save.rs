@@ -66,7 +66,12 @@ async fn try_save(state: &State, pair: &Arc<AuthDotJson>) -> Result<SaveOutcome>
 /// refresh lock: another process may hold it while it waits for this very save.
 pub(super) async fn repair(state: &State, view: &View) -> Result<()> {
     let Some(auth) = view.auth.as_ref().filter(|_| view.is_spent) else { return Ok(()) };
-    tracing::warn!("the store holds a spent refresh token; its successor is stored again");
+    if !state.memory.has_unsaved() {
+        tracing::warn!(
+            store = %state.storage.location(),
+            "another program has stored a spent refresh token; its successor is stored again"
+        );
+    }
     let outcome = save(state, auth.record()).await?;
     if state.memory.pair().is_some_and(|own| Arc::ptr_eq(&own.record, auth.record())) {
         outcome.note(state);

@@ -87,5 +87,8 @@ fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
 }
 
 fn no_tls(error: impl fmt::Display) -> String {
-    format!("cannot set up TLS: {error}")
+    format!(
+        "cannot set up TLS: {error}; check the certificate authorities of this machine, for instance \
+         the package ca-certificates or SSL_CERT_FILE"
+    )
 }
