@@ -11,7 +11,8 @@ use std::time::Duration;
 use codex_auth_sdk::bindings::seconds;
 use codex_auth_sdk::environment::Environment;
 use codex_auth_sdk::token_endpoint::{
-    HttpTokenEndpoint, HttpTokenEndpointConfig, Redemption, TokenEndpoint, TokenTypeHint,
+    HttpTokenEndpoint, HttpTokenEndpointConfig, Redemption, StoredToken, TokenEndpoint,
+    TokenTypeHint,
 };
 use codex_auth_sdk::{AuthManager, AuthManagerBuilder, Error, Secret, StoreKind};
 use codex_auth_tests::issuer::{Issuer, Realm};
@@ -129,12 +130,13 @@ async fn an_endpoint_made_by_hand_sends_nothing_unprotected_either() {
         "test",
     );
     let endpoint = HttpTokenEndpoint::new(config, Environment::default());
-    let (token, soon) = (Secret::new("token"), Duration::from_secs(10));
-    let Redemption::NotSpent(answer) = endpoint.redeem(&token, soon).await.redemption else {
+    let (secret, soon) = (Secret::new("token"), Duration::from_secs(10));
+    let token = StoredToken::new(&secret, None);
+    let Redemption::NotSpent(answer) = endpoint.redeem(token, soon).await.redemption else {
         panic!("it was sent")
     };
     assert!(answer.detail.contains("https"), "{answer:?}");
-    let revoked = endpoint.revoke(&token, TokenTypeHint::RefreshToken, soon).await;
+    let revoked = endpoint.revoke(token, TokenTypeHint::RefreshToken, soon).await;
     assert!(revoked.expect_err("not sent").to_string().contains("https"));
     let stats = issuer.realm("").stats();
     assert_eq!((&stats["requests"], &stats["revocations"]), (&json!(0), &json!([])));

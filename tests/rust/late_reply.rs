@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use codex_auth_sdk::Secret;
 use codex_auth_sdk::environment::Environment;
 use codex_auth_sdk::token_endpoint::{
-    HttpTokenEndpoint, HttpTokenEndpointConfig, Redemption, TokenEndpoint,
+    HttpTokenEndpoint, HttpTokenEndpointConfig, Redemption, StoredToken, TokenEndpoint,
 };
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
@@ -52,7 +52,7 @@ async fn redeem(first: String, rest: String) -> Redemption {
         }
     };
     let token = Secret::new("secret".to_owned());
-    let redeeming = timeout(WATCHDOG, endpoint.redeem(&token, TIMEOUT));
+    let redeeming = timeout(WATCHDOG, endpoint.redeem(StoredToken::new(&token, None), TIMEOUT));
     let (redemption, ()) = tokio::join!(redeeming, standing_still);
     drop(server.join().expect("no panic"));
     redemption.expect("it ends").redemption
