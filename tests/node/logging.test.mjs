@@ -65,7 +65,9 @@ test('what goes wrong is a warning, and no record shows a token', async () => {
   logging.stop();
   const warning = records.find(({ level }) => level === 'warn');
   assert.equal(warning.message, 'the refresh token is refused; sign in again');
-  assert.deepEqual([warning.fields, warning.durationMs], [{ reason: 'invalidated' }, null]);
+  const answer = '127.0.0.1 answered the error refresh_token_invalidated (HTTP 401)';
+  assert.deepEqual(warning.fields, { answer, reason: 'invalidated' });
+  assert.equal(warning.durationMs, null);
   assert.equal(records.at(-1).fields.outcome, 'refresh_token_invalidated');
   const text = inspect(records, { depth: null });
   assert.deepEqual(await issuer.call('leaks', { text }), { leaks: [] });
