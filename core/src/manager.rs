@@ -13,6 +13,7 @@ mod store_choice;
 mod tests;
 
 pub use self::auth_manager::AuthManager;
+#[cfg(feature = "reqwest")]
 pub(crate) use self::authorization::is_placeholder;
 pub use self::authorization::{MANAGED_API_KEY, RequestAuthorization};
 pub use self::builder::AuthManagerBuilder;

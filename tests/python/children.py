@@ -6,6 +6,7 @@ Usage: children.py WAY CODEX_HOME PORT REALM; the ways are the functions of this
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import signal
@@ -27,7 +28,7 @@ def work(home: str, port: str, name: str) -> None:
 
 def process(method: str, *arguments: str) -> None:
     child: Any = multiprocessing.get_context(method).Process  # type: ignore[attr-defined]
-    started = child(target=work, args=arguments)
+    started: Any = child(target=work, args=arguments)
     started.start()
     started.join()
 
@@ -45,8 +46,7 @@ def executor(method: str, *arguments: str) -> None:
 
 
 def billiard_process(*arguments: str) -> None:
-    import billiard  # type: ignore[import-untyped]
-
+    billiard: Any = importlib.import_module("billiard")
     started = billiard.Process(target=work, args=arguments)
     started.start()
     started.join()

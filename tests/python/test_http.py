@@ -145,11 +145,22 @@ def test_g9_a_program_that_follows_redirects_itself_gives_no_credential_to_what_
     assert seen(realm, [{"authorization": "access:a0"}, names, names], requests=0) == []
 
 
+class EchoServer(ThreadingHTTPServer):
+    """Redirects `/` to `location`, and keeps the headers of what else it is asked for."""
+
+    def __init__(self, location: str = "") -> None:
+        super().__init__(("127.0.0.1", 0), Echo)
+        self.location = location
+        self.asked: list[dict[str, str]] = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
 class Echo(BaseHTTPRequestHandler):
-    """Redirects `/` to the `Location` of its server, and keeps what else it is asked for."""
+    """Answers for an `EchoServer`."""
 
     def do_GET(self) -> None:
-        server: Any = self.server
+        server = self.server
+        assert isinstance(server, EchoServer)
         if self.path == "/":
             self.send_response(302)
             self.send_header("Location", server.location)
@@ -159,7 +170,7 @@ class Echo(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def log_message(self, *_: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:
         """Prints nothing."""
 
 
@@ -186,12 +197,10 @@ WAYS_TO_WRITE_ANOTHER_ORIGIN = (
 def test_g9_nothing_goes_along_a_redirect_however_it_is_written(
     client: str, location: str, home: Path
 ) -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+    with EchoServer() as server:
         there = f"127.0.0.1:{server.server_port}"
         other = there.replace("127.0.0.1", "localhost")
-        shared: Any = server
-        shared.location, shared.asked = location.format(home=there, other=other), []
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        server.location = location.format(home=there, other=other)
         refused = (requests.RequestException, httpx.HTTPError, httpx.InvalidURL)
         with (
             AuthManager(codex_home=home, allowed_origins=[f"http://{there}"]) as manager,
@@ -199,7 +208,7 @@ def test_g9_nothing_goes_along_a_redirect_however_it_is_written(
         ):
             send(client, manager, "GET", f"http://{there}/")
         server.shutdown()
-    for headers in shared.asked:
+    for headers in server.asked:
         ours = {"authorization", "chatgpt-account-id", "originator"} & {*map(str.lower, headers)}
         assert headers["Host"] == there or not ours, headers
 
@@ -220,11 +229,8 @@ def test_g9_nothing_goes_along_a_redirect_however_it_is_written(
 def test_g9_the_placeholder_is_never_sent_wherever_a_client_writes_it(
     client: str, headers: dict[str, str], home: Path
 ) -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+    with EchoServer() as server:
         there = f"http://127.0.0.1:{server.server_port}"
-        shared: Any = server
-        shared.asked = []
-        threading.Thread(target=server.serve_forever, daemon=True).start()
         with AuthManager(codex_home=home, allowed_origins=[there]) as manager:
             send(client, manager, "GET", f"{there}/x", headers)
             own = {**headers, "Authorization": "Bearer own"}
@@ -234,8 +240,8 @@ def test_g9_the_placeholder_is_never_sent_wherever_a_client_writes_it(
                     client, manager, "GET", f"{there}/x".replace("127.0.0.1", "localhost"), headers
                 )
         server.shutdown()
-    managed, left_alone = shared.asked
-    assert MANAGED_API_KEY not in str(shared.asked)
+    managed, left_alone = server.asked
+    assert MANAGED_API_KEY not in str(server.asked)
     assert managed["ChatGPT-Account-ID"] == "acct-a"
     assert left_alone["Authorization"] == "Bearer own"
 
@@ -245,12 +251,9 @@ def proxied(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, str]]]:
     """What arrives at a proxy of the environment, which answers in the place of all servers."""
     for name in ("NO_PROXY", "no_proxy", "REQUEST_METHOD"):
         monkeypatch.delenv(name, raising=False)
-    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
-        shared: Any = server
-        shared.asked = []
+    with EchoServer() as server:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.server_port}")
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield shared.asked
+        yield server.asked
         server.shutdown()
 
 

@@ -209,10 +209,12 @@ def _stays_at_origin(response: Response) -> bool:
     history = response.history
     try:
         # Only `requests` itself knows where it goes: there are many ways to read a `Location`.
-        with Session() as session:
-            session.trust_env = False
+        with Session() as asked:
+            asked.trust_env = False
+            # Its types lack what this asks of it.
+            session: Any = asked
             redirects = session.resolve_redirects(response, response.request, yield_requests=True)
-            target: Any = next(redirects)
+            target = next(redirects)
         return _origins(target.url) == _origins(response.request.url or "")
     except Exception:  # `requests` raises it again, if it follows the redirect at all.
         return False
