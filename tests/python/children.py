@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from concurrent.futures import ProcessPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 from codex_auth_sdk import AuthManager
 from support import WATCHDOG_S, Realm
@@ -27,8 +27,9 @@ def work(home: str, port: str, name: str) -> None:
 
 
 def process(method: str, *arguments: str) -> None:
-    child: Any = multiprocessing.get_context(method).Process  # type: ignore[attr-defined]
-    started: Any = child(target=work, args=arguments)
+    # The types of `multiprocessing` know no `Process` of a context.
+    context = cast("Any", multiprocessing.get_context(method))
+    started = context.Process(target=work, args=arguments)
     started.start()
     started.join()
 

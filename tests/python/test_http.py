@@ -266,7 +266,8 @@ def test_g9_a_proxy_of_the_environment_gets_no_token_in_clear_and_that_is_said(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("codex_auth_sdk._logging._warned", set())
+    warned: set[str] = set()
+    monkeypatch.setattr("codex_auth_sdk._logging._warned", warned)
 
     async def send_async(manager: AuthManager) -> None:
         async with httpx.AsyncClient(auth=HttpxAuth(manager)) as http:
