@@ -13,6 +13,9 @@ use codex_auth_tests::watchdog::Watchdog;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+/// The field of a record that says where its tokens are from.
+const PROVENANCE: &str = "oauth_provenance";
+
 /// One home of a CLI and of ours.
 struct Home {
     folder: TempDir,
@@ -70,9 +73,18 @@ impl Home {
     }
 }
 
+/// Whether this release of the CLI stores where tokens are from. An older one drops a field that it
+/// does not know.
+fn knows_provenance(program: &Path) -> bool {
+    let home = Home::new(program);
+    assert_eq!(home.cli.login(), Ok(()));
+    home.lasting()["tokens"][PROVENANCE].is_object()
+}
+
 #[tokio::test]
 async fn the_cli_goes_on_with_a_login_that_ours_made() {
     for program in installed() {
+        let knows_provenance = knows_provenance(&program);
         for by_browser in [true, false] {
             let _watchdog = Watchdog::over("a login for the CLI");
             let home = Home::new(&program);
@@ -88,9 +100,12 @@ async fn the_cli_goes_on_with_a_login_that_ours_made() {
                 let login = manager.login_with_device_code(LoginOptions::default()).await;
                 login.expect("begun").wait().await.expect("signed in");
             }
-            let made = home.lasting();
+            let mut made = home.lasting();
             home.assert_used_by_the_cli();
             home.assert_renewed_by_the_cli(&manager).await;
+            if !knows_provenance {
+                made["tokens"].as_object_mut().expect("tokens").remove(PROVENANCE);
+            }
             assert_eq!(home.lasting(), made, "the CLI knows all of it");
             assert_eq!(home.cli.logout(), Ok(()));
             manager.reload().await.expect("read");
