@@ -19,6 +19,7 @@ mod in_place;
 pub(crate) mod keyring;
 mod lane;
 pub(crate) mod lock_file;
+mod lock_holder;
 mod mounts;
 mod ownership;
 mod plain_file;

@@ -86,6 +86,50 @@ async fn a_lock_that_is_never_given_back_is_a_clear_error() {
     assert!(error.to_string().contains("auth.lock"), "{error}");
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test(start_paused = true)]
+async fn the_program_that_holds_a_lock_for_too_long_is_named() {
+    for name in ["auth.lock", "auth.json.lock"] {
+        let home = tempfile::tempdir().expect("a folder");
+        let _held = lock(&home.path().join(name));
+        let error = save(&file_store(home.path())).await.expect("no panic").expect_err("locked");
+        let text = error.to_string();
+        let expected = format!("process {} (", std::process::id());
+        assert!(text.contains(&expected) && text.contains(&format!("{name} ")), "{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_gets_no_lock_stays_beside_the_old_one_for_the_next_program() {
+    let home = tempfile::tempdir().expect("a folder");
+    let path = home.path().join("auth.json");
+    let [old, new] = ["old", "new"].map(|key| {
+        AuthDotJson::parse(format!("{{\"OPENAI_API_KEY\": \"{key}\"}}").as_bytes())
+            .expect("a record")
+    });
+    let (store, other) = (file_store(home.path()), file_store(home.path()));
+    assert_eq!(store.commit(&Version::absent(), &old).await.expect("saved"), Swap::Done);
+    let version = store.load().await.expect("read").version;
+
+    let held = lock(&home.path().join("auth.lock"));
+    let _ready = store.ready(0).await.expect_err("not ready");
+    store.commit(&version, &new).await.expect_err("locked");
+    assert_eq!(other.leftovers().await.expect("readable"), [new.clone()]);
+    store.commit(&version, &new).await.expect_err("still locked");
+    assert_eq!(other.leftovers().await.expect("readable").len(), 1, "one file");
+
+    held.unlock().expect("unlocked");
+    assert_eq!(store.commit(&version, &new).await.expect("saved"), Swap::Done);
+    assert_eq!(other.leftovers().await.expect("readable"), []);
+
+    let version = store.load().await.expect("read").version;
+    held.lock().expect("free");
+    store.commit(&version, &old).await.expect_err("locked");
+    std::fs::remove_file(&path).expect("signed out");
+    store.load().await.expect("read");
+    assert_eq!(other.leftovers().await.expect("readable"), [], "a logout leaves no token");
+}
+
 #[tokio::test(start_paused = true)]
 async fn g5_a_store_whose_commit_locks_are_stuck_is_not_ready() {
     for name in ["auth.lock", "auth.json.lock"] {

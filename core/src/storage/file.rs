@@ -129,9 +129,14 @@ impl HomeStore for FileStorage {
         let content = record.map(|record| Arc::new(record.to_json_pretty()));
         let write = self.make(move |file| file.prepare(content)).await?;
         let write = self.home().calls().keep(write);
-        let locks = self.home().commit_locks(&write.target).await?;
         let expected = expected.clone();
-        self.make(move |file| file.put(write.take(), &expected, locks)).await
+        match self.home().commit_locks(&write.target).await {
+            Ok(locks) => self.make(move |file| file.put(write.take(), &expected, locks)).await,
+            Err(error) => {
+                self.make(move |file| Ok(file.put_off(write.take(), expected))).await?;
+                Err(error)
+            }
+        }
     }
 
     async fn prove(&self, size: usize) -> Result<Readiness> {

@@ -25,6 +25,8 @@ pub(super) struct AuthFile {
     parsed: ArcSwapOption<Loaded>,
     /// The temp file that proved readiness, for the commit that follows.
     prepared: ArcSwapOption<Replacement>,
+    /// A write that did not get the commit locks.
+    put_off: ArcSwapOption<PutOff>,
     /// Our own torn write: until another one gets through, the store holds what it held before.
     torn: ArcSwapOption<Torn>,
 }
@@ -34,6 +36,14 @@ pub(super) struct AuthFile {
 struct Torn {
     left: Version,
     before: Loaded,
+}
+
+/// A temp file with a record that is still to be written, and the version that it is to replace. If
+/// this process ends before, the next one finds it there.
+#[derive(Debug)]
+struct PutOff {
+    replacement: Replacement,
+    base: Version,
 }
 
 /// A write that waits for the commit locks.
@@ -50,6 +60,7 @@ impl AuthFile {
             home,
             parsed: ArcSwapOption::empty(),
             prepared: ArcSwapOption::empty(),
+            put_off: ArcSwapOption::empty(),
             torn: ArcSwapOption::empty(),
         }
     }
@@ -65,10 +76,12 @@ impl AuthFile {
     pub(super) fn read(&self) -> Result<Found> {
         let Some(bytes) = content::read(self.path())? else {
             self.home.check()?;
+            self.forget_put_off(&Version::absent());
             return Ok(Ok(Loaded::nothing()));
         };
         self.home.note_presence();
         let version = version_of(&bytes);
+        self.forget_put_off(&version);
         if let Some(torn) = self.torn.load().as_deref().filter(|torn| torn.left == version) {
             return Ok(Ok(torn.before.clone()));
         }
@@ -87,6 +100,8 @@ impl AuthFile {
     /// Does whatever a slow disk can hold up, before the commit locks are taken.
     pub(super) fn prepare(&self, content: Option<Arc<Secret>>) -> Result<Write> {
         let prepared = self.prepared.swap(None).and_then(Arc::into_inner);
+        let put_off = self.put_off.swap(None).and_then(Arc::into_inner);
+        let prepared = put_off.map(|put_off| put_off.replacement).or(prepared);
         self.home.create()?;
         let target = self.home.target()?;
         let new = match content {
@@ -97,6 +112,21 @@ impl AuthFile {
             None => None,
         };
         Ok(Write { target, new })
+    }
+
+    /// Keeps the temp file of `write`, which did not get the commit locks, until the record of version
+    /// `base` was replaced.
+    pub(super) fn put_off(&self, write: Write, base: Version) {
+        if let Some((replacement, _)) = write.new {
+            self.put_off.store(Some(Arc::new(PutOff { replacement, base })));
+        }
+    }
+
+    /// Removes what was put off, unless the file still has the `version` that it is to replace.
+    fn forget_put_off(&self, version: &Version) {
+        if self.put_off.load().as_deref().is_some_and(|put_off| put_off.base != *version) {
+            drop(self.put_off.swap(None));
+        }
     }
 
     /// Puts `write` in the place of a record of version `expected`, under the commit `locks`.
