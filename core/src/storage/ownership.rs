@@ -8,22 +8,24 @@ use std::path::Path;
 #[cfg(unix)]
 use crate::process::file_id;
 
-/// Gives `file` the owner and group of `model`.
+/// Gives `file` the owner of `model`, and its group where this process may: the file is its owner's
+/// alone, so that another group takes nothing from any user.
 ///
 /// # Errors
 ///
-/// Where they differ and this process may not change them.
+/// Where the owners differ and this process may not change them.
 #[cfg(unix)]
 pub(crate) fn copy(file: &File, model: &Metadata) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, fchown};
 
     let own = file.metadata()?;
-    let uid = (own.uid() != model.uid()).then(|| model.uid());
-    let gid = (own.gid() != model.gid()).then(|| model.gid());
-    if uid.is_none() && gid.is_none() {
+    if own.gid() != model.gid() {
+        fchown(file, None, Some(model.gid())).unwrap_or_default();
+    }
+    if own.uid() == model.uid() {
         return Ok(());
     }
-    fchown(file, uid, gid)
+    fchown(file, Some(model.uid()), None)
 }
 
 #[cfg(not(unix))]

@@ -183,11 +183,19 @@ fn is_refusal(error: &io::Error) -> bool {
     matches!(error.kind(), CrossesDevices | PermissionDenied | ResourceBusy)
 }
 
+/// Takes from `file` what the owner of `model` may not do either. A file system that refuses modes,
+/// or has none, decides itself, unless that would open what was closed.
 #[cfg(unix)]
 fn keep_stricter_mode(file: &File, model: &std::fs::Metadata) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = model.permissions().mode() & 0o600;
-    file.set_permissions(std::fs::Permissions::from_mode(mode))
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let (mode, wanted) = (file.metadata()?.mode() & 0o777, model.mode() & 0o600);
+    if mode == wanted {
+        return Ok(());
+    }
+    match file.set_permissions(std::fs::Permissions::from_mode(wanted)) {
+        Err(_) if mode & !model.mode() == 0 => Ok(()),
+        set => set,
+    }
 }
 
 #[cfg(not(unix))]
