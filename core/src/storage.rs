@@ -18,6 +18,8 @@ mod home_store;
 mod in_place;
 pub(crate) mod keyring;
 mod lane;
+#[cfg(unix)]
+mod link_trail;
 pub(crate) mod lock_file;
 mod lock_holder;
 mod mounts;
