@@ -175,3 +175,41 @@ async fn a_half_written_file_is_waited_for_and_never_a_logout() {
         assert_eq!(std::fs::read_to_string(&path).expect("there"), torn);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn g6_a_file_that_is_away_for_a_moment_is_no_logout() {
+    let home = tempfile::tempdir().expect("a folder");
+    let path = home.path().join("auth.json");
+    let record = |key| format!("{{\"OPENAI_API_KEY\": \"{key}\"}}");
+    let store = file_store(home.path());
+    std::fs::write(&path, record("old")).expect("written");
+    let old = store.load().await.expect("read");
+
+    std::fs::remove_file(&path).expect("removed");
+    assert!(store.load_now().is_none(), "reading takes waiting");
+    assert_eq!(store.delete(&old.version).await.expect("no error"), Swap::Conflict);
+    let loading = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.load().await }
+    });
+    pass(900).await;
+    assert!(!loading.is_finished());
+    std::fs::write(&path, record("new")).expect("renamed into place");
+    let new = loading.await.expect("no panic").expect("read");
+    assert!(new.record.is_some());
+
+    std::fs::remove_file(&path).expect("signed out");
+    let start = tokio::time::Instant::now();
+    assert!(store.load().await.expect("read").record.is_none());
+    let waited = start.elapsed();
+    assert!(waited >= Duration::from_secs(1) && waited < Duration::from_secs(2), "{waited:?}");
+    assert!(store.load_now().is_some(), "waited for once");
+
+    assert_eq!(
+        store.commit(&Version::absent(), &AuthDotJson::default()).await.expect("saved"),
+        Swap::Done
+    );
+    let version = store.load().await.expect("read").version;
+    assert_eq!(store.delete(&version).await.expect("removed"), Swap::Done);
+    assert!(store.load_now().is_some(), "its own logout is believed at once");
+}
