@@ -63,7 +63,7 @@ impl SignIn {
 
     /// Fails if the store could not save a login, so that the user does not sign in for nothing.
     async fn prove_savable(&self) -> Result<()> {
-        self.state.storage.load().await?;
+        self.state.storage.load_to_replace().await?;
         self.state.storage.ready(LARGEST_RECORD).await.map(drop)
     }
 
@@ -153,7 +153,7 @@ impl SignIn {
     /// Stores the login and returns the record that it replaces.
     async fn replace(&self, auth: &CodexAuth) -> Result<Option<Arc<AuthDotJson>>> {
         for _ in 0..MOST_CONFLICTS {
-            let loaded = self.state.storage.load().await?;
+            let loaded = self.state.storage.load_to_replace().await?;
             if self.state.storage.commit(&loaded.version, auth.record()).await? == Swap::Done {
                 return Ok(loaded.record);
             }

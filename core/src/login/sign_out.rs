@@ -68,7 +68,15 @@ impl SignOut {
     ) -> Result<LogoutOutcome> {
         let mut outcome = LogoutOutcome::default();
         for _ in 0..MOST_TRIES {
-            let loaded = self.state.storage.load().await?;
+            let loaded = match self.state.storage.load().await {
+                Err(error) if error.kind() == ErrorKind::StoreCorrupt => {
+                    if self.remove_broken().await? == Swap::Done {
+                        return self.logged_out(outcome).await;
+                    }
+                    continue;
+                }
+                loaded => loaded?,
+            };
             let Some(record) = loaded.record else {
                 return self.logged_out(outcome).await;
             };
@@ -92,6 +100,15 @@ impl SignOut {
             ErrorKind::StoreUnavailable,
             "other programs keep changing the store; nothing was removed, try again",
         ))
+    }
+
+    /// Removes what is stored and is no login, if the store can keep it aside.
+    async fn remove_broken(&self) -> Result<Swap> {
+        let broken = self.state.storage.load_to_replace().await?;
+        if broken.record.is_some() {
+            return Ok(Swap::Conflict);
+        }
+        self.state.storage.delete(&broken.version).await
     }
 
     async fn logged_out(&self, outcome: LogoutOutcome) -> Result<LogoutOutcome> {
