@@ -16,8 +16,9 @@ import {
 } from './support.mjs';
 
 const KINDS = [
-  'adopted', 'refreshed', 'logged_out', 'identity_changed', 'refresh_failed', 'save_failed',
-  'save_recovered', 'store_changed', 'logged_in', 'login_pending', 'login_failed', 'missed',
+  'adopted', 'refreshed', 'logged_out', 'identity_changed', 'workspace_changed', 'refresh_failed',
+  'save_failed', 'save_recovered', 'store_changed', 'logged_in', 'login_pending', 'login_failed',
+  'missed',
 ];
 
 const refresh = (manager) => manager.refreshToken(manager.auth());

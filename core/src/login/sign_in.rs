@@ -10,6 +10,7 @@ use super::server::AuthorizationServer;
 use super::token_reply::Tokens;
 use crate::auth_dot_json::AuthDotJson;
 use crate::error::{Error, ErrorKind, Result};
+use crate::identity::Oddity;
 use crate::secret::Secret;
 use crate::snapshot::CodexAuth;
 use crate::state::{Event, State};
@@ -111,10 +112,8 @@ impl SignIn {
     }
 
     fn require_wanted(&self, auth: &CodexAuth, options: &LoginOptions) -> Result<()> {
-        if auth.is_mixed() {
-            return Err(failed(
-                "the tokens belong to two accounts; nothing was saved, sign in again",
-            ));
+        if auth.oddity() == Some(Oddity::TwoUsers) {
+            return Err(failed("the tokens belong to two users; nothing was saved, sign in again"));
         }
         let allowed = &options.allowed_workspaces;
         let is_allowed = |id: &str| allowed.iter().any(|allowed| allowed == id);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::leftovers::remove_leftovers;
 use super::revocation::Revocation;
 use crate::error::{Error, ErrorKind, Result};
-use crate::identity::IdentityMatch;
+use crate::identity::Relation;
 use crate::snapshot::CodexAuth;
 use crate::state::State;
 use crate::storage::Swap;
@@ -129,7 +129,11 @@ impl SignOut {
         stored: Option<&CodexAuth>,
     ) -> Result<()> {
         let Some(stored) = stored else { return Ok(()) };
-        let is_same = |own: &CodexAuth| self.state.compare(own, stored) != IdentityMatch::Different;
+        let is_same = |own: &CodexAuth| match self.state.compare(own, stored) {
+            Relation::Same | Relation::OtherWorkspace => true,
+            Relation::OtherLogin => false,
+            Relation::Unknown => !own.identity().is_elsewhere(stored.identity()),
+        };
         if self.state.is_pinned(stored) && own.is_none_or(is_same) {
             return Ok(());
         }
