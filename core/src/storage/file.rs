@@ -148,7 +148,11 @@ impl HomeStore for FileStorage {
         match self.home().commit_locks(&write.target).await {
             Ok(locks) => self.make(move |file| file.put(write.take(), &expected, locks)).await,
             Err(error) => {
-                self.make(move |file| Ok(file.put_off(write.take(), expected))).await?;
+                let put_off = move |file: &AuthFile| {
+                    file.put_off(write.take(), expected);
+                    Ok(())
+                };
+                self.make(put_off).await?;
                 Err(error)
             }
         }

@@ -18,7 +18,7 @@ fn find(path: &Path) -> Option<String> {
     let process = holder_in(&std::fs::read_to_string("/proc/locks").ok()?, &file)?;
     let name = std::fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
     // Its program chose the name.
-    let name: String = name.trim_end().chars().filter(|letter| letter.is_ascii_graphic()).collect();
+    let name: String = name.trim_end().chars().filter(char::is_ascii_graphic).collect();
     Some(match &*name {
         "" => format!("process {process}"),
         name => format!("process {process} ({name})"),
