@@ -22,8 +22,8 @@ impl Effective<'_> {
     /// Returns the record that counts, and whether the stored refresh token is spent.
     ///
     /// The stored record counts. If its refresh token is spent and the successor is in memory, it
-    /// counts with the newer tokens in it. If only a part of the store could be read, unsaved tokens count: they belong to the other
-    /// part.
+    /// counts with the newer tokens in it. If only a part of the store could be read, unsaved tokens
+    /// count: they belong to the other part.
     pub(super) fn record(
         &self,
         known: Option<&CodexAuth>,
@@ -103,6 +103,6 @@ pub(crate) fn graft(stored: &AuthDotJson, pair: &AuthDotJson) -> AuthDotJson {
 /// tokens do not count: a switch always names the new workspace.
 fn is_switched(stored: &TokenData, pair: &TokenData) -> bool {
     let pair = Identity::of_tokens(pair);
-    let is_named = |workspace| stored.account_id.as_deref().is_none_or(|named| named == workspace);
-    !pair.workspace().is_none_or(is_named)
+    let workspaces = stored.account_id.as_deref().zip(pair.workspace());
+    workspaces.is_some_and(|(stored, pair)| stored != pair)
 }
