@@ -43,10 +43,15 @@ refreshing.start()
 {until_held}
 while not is_held({lock!r}):
     time.sleep(0.001)
+runs, says = os.pipe()
 child = {fork}
 if child == 0:
+    os.write(says, b".")
     time.sleep(60)
     os._exit(0)
+# What strace traces may stand still for a while after a fork, before the child's hooks have run.
+if {forks}:
+    os.read(runs, 1)
 print(os.getpid(), child, is_held({lock!r}), flush=True)
 refreshing.join()
 realm.call("mark", name="parent_is_done")
@@ -67,7 +72,7 @@ def parent(realm: Realm, home: Path, lock: str, fork: str) -> Generator[int, Non
         command = []
         name, until_held = ".codex-auth-sdk.lock", "realm.wait(held=1)"
         realm.call("hold")
-    body = PARENT.format(lock=name, until_held=until_held, fork=fork)
+    body = PARENT.format(lock=name, until_held=until_held, fork=fork, forks=fork != EXEC)
     with subprocess.Popen(
         [*command, sys.executable, "-c", script(realm, home, body)],
         stdin=subprocess.PIPE,
