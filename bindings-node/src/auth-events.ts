@@ -13,8 +13,10 @@ export interface AuthEventMap {
   refreshed: [];
   /** The store holds no login any more. */
   logged_out: [];
-  /** The store holds another user's or workspace's login than before, or its first login. */
+  /** The store holds another login than before, or its first login. */
   identity_changed: [];
+  /** The login is for another workspace than before. */
+  workspace_changed: [];
   /** A refresh has failed. A refresh that several callers waited for is reported once. */
   refresh_failed: [error: CodexAuthError];
   /**
@@ -27,8 +29,8 @@ export interface AuthEventMap {
   /** Another kind of store holds the login than before. Only the store `auto` chooses a kind. */
   store_changed: [holder: StoreHolder];
   /**
-   * This manager has stored a new login. If it belongs to another user or workspace than the last
-   * one, the event `identity_changed` is sent as well.
+   * This manager has stored a new login. If it is another one than the last, the event
+   * `identity_changed` is sent as well, and `workspace_changed` if only its workspace is another.
    */
   logged_in: [];
   /**

@@ -145,6 +145,12 @@ impl TokenData {
         Some(provenance.client_id).filter(|id| !id.is_empty())
     }
 
+    /// Returns the name that the Codex CLI gives a login at its sign-in, and that refreshes and
+    /// switches of the workspace keep.
+    pub(crate) fn login_owner_id(&self) -> Option<String> {
+        self.extra.get("login_owner_id").filter(|id: &String| !id.is_empty())
+    }
+
     /// Stores where the tokens are from.
     pub(crate) fn set_provenance(&mut self, provenance: &Provenance) {
         self.extra.set(PROVENANCE, provenance);

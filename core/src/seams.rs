@@ -13,7 +13,7 @@ use crate::claims::{AccessTokenTimes, IdTokenClaims};
 use crate::clock::{Skew, Timekeeping};
 use crate::environment::{BootId, Moment};
 use crate::error::Error;
-use crate::identity::IdentityMatch;
+use crate::identity::Relation;
 use crate::ledger::{Knowledge, Ledger, SHARED_REFUSAL};
 use crate::secret::{Fingerprint, Secret};
 use crate::snapshot::CodexAuth;
@@ -57,7 +57,7 @@ pub fn snapshot(record: &AuthDotJson) -> Option<CodexAuth> {
 
 /// Whether `one` and `other` are known to belong to different logins.
 pub fn is_of_another_login(one: &CodexAuth, other: &CodexAuth) -> bool {
-    one.identity().compare(other.identity()) == IdentityMatch::Different
+    one.identity().relation(other.identity(), || false) == Relation::OtherLogin
 }
 
 /// What the rule for time says of an access token.

@@ -18,7 +18,7 @@ use crate::claims::{AccessTokenTimes, IdTokenClaims};
 use crate::clock::{Renewal, Timekeeping, Timing, TokenTimes};
 use crate::environment::Moment;
 use crate::error::Result;
-use crate::identity::Identity;
+use crate::identity::{Identity, Oddity};
 use crate::secret::{Fingerprint, Secret};
 
 /// A snapshot of a login: its tokens and account as they were at one moment.
@@ -93,7 +93,7 @@ impl CodexAuth {
 
     /// Returns the id of the workspace that requests are made for; none if it is not known.
     pub fn account_id(&self) -> Option<&str> {
-        self.0.identity.account_id()
+        self.0.identity.workspace()
     }
 
     /// Returns the id of the user; none if the tokens do not name one.
@@ -173,11 +173,9 @@ impl CodexAuth {
         &self.0.identity
     }
 
-    /// Returns whether the id token names another account than the record does. An old CLI writes
-    /// its new tokens into any record that is stored by then, also into another account's.
-    pub(crate) fn is_mixed(&self) -> bool {
-        let claimed = self.0.claims.account_id.as_deref();
-        self.managed_tokens().is_some() && claimed.is_some_and(|id| self.account_id() != Some(id))
+    /// Returns what is odd about the tokens, if managers refresh this kind of login.
+    pub(crate) fn oddity(&self) -> Option<Oddity> {
+        self.identity().oddity().filter(|_| self.managed_tokens().is_some())
     }
 
     /// Returns the tokens, if managers refresh this kind of login.

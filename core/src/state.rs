@@ -4,6 +4,7 @@ mod current;
 mod effective;
 mod events;
 mod memory;
+mod notice;
 mod reader;
 mod stats;
 mod store_watch;
@@ -17,21 +18,23 @@ use chrono::{DateTime, Utc};
 use self::current::CurrentCell;
 pub(crate) use self::current::{Current, LONGEST_SPAN};
 use self::effective::Effective;
+pub(crate) use self::effective::graft;
 use self::events::Announcer;
 pub use self::events::{Event, Events, Subscription};
 use self::memory::Memory;
+use self::notice::Notice;
 use self::reader::Reader;
 use self::stats::Counters;
 pub use self::stats::Stats;
 use self::store_watch::StoreWatch;
 use self::tokens::Tokens;
 pub use self::view::SyncOutcome;
-pub(crate) use self::view::{Relation, View};
+pub(crate) use self::view::View;
 use crate::auth_dot_json::AuthDotJson;
 use crate::clock::{Skew, Timing};
 use crate::environment::{BoxFuture, Environment};
 use crate::error::{Error, Result};
-use crate::identity::IdentityMatch;
+use crate::identity::{Oddity, Relation};
 use crate::options::Options;
 use crate::secret::Fingerprint;
 use crate::snapshot::CodexAuth;
@@ -52,6 +55,7 @@ pub(crate) struct State {
     pub(crate) counters: Counters,
     reader: Reader,
     announcer: Announcer,
+    notice: Notice,
 }
 
 impl State {
@@ -70,6 +74,7 @@ impl State {
             memory: Memory::default(),
             counters: Counters::default(),
             announcer: Announcer::new(),
+            notice: Notice::default(),
         }
     }
 
@@ -152,11 +157,10 @@ impl State {
         let effective =
             Effective { options: &self.options, memory: &self.memory, tokens: &self.tokens };
         let (record, is_spent) = effective.record(seen.auth.as_ref(), loaded);
-        let mut auth = record.and_then(|record| self.received(seen, &record));
-        let is_foreign = auth.as_ref().is_some_and(|auth| !self.may_publish(auth));
-        if is_foreign {
-            auth = None;
-        }
+        let found = record.and_then(|record| self.received(seen, &record));
+        self.notice.warn_once(found.as_ref(), &*self.storage);
+        let auth = found.clone().filter(|auth| self.may_publish(auth));
+        let is_foreign = found.is_some() && auth.is_none();
         let same = |known: &CodexAuth, new: &CodexAuth| Arc::ptr_eq(known.record(), new.record());
         let changed = match (&seen.auth, &auth) {
             (Some(known), Some(new)) => !same(known, new),
@@ -170,7 +174,7 @@ impl State {
         let published = self.current.replace(seen, Current::new(view.auth.clone()));
         published.then(|| {
             self.learn_descent(seen.auth.as_ref(), view.auth.as_ref());
-            self.announce_change(seen.auth.as_ref(), &view);
+            self.announce_change(seen.auth.as_ref(), found.as_ref(), &view);
             view
         })
     }
@@ -235,34 +239,30 @@ impl State {
         self.memory.pair().and_then(|pair| pair.record.refresh_fingerprint())
     }
 
-    /// Returns how the login in `view` relates to that of `auth`.
-    pub(crate) fn relation(&self, auth: &CodexAuth, view: &View) -> Relation {
-        let Some(found) = &view.auth else {
-            return if view.is_foreign { Relation::Other } else { Relation::LoggedOut };
-        };
-        match self.compare(auth, found) {
-            IdentityMatch::Same => Relation::Same,
-            IdentityMatch::Different => Relation::Other,
-            IdentityMatch::Unknown => Relation::Unknown,
+    /// Returns how the login in `view` relates to that of `auth`; none if no login is stored.
+    pub(crate) fn relation(&self, auth: &CodexAuth, view: &View) -> Option<Relation> {
+        match &view.auth {
+            Some(found) => Some(self.compare(auth, found)),
+            None => view.is_foreign.then_some(Relation::OtherLogin),
         }
     }
 
-    /// Compares two logins by identity, and by the descent of their refresh tokens if the identity
-    /// of one is not known.
-    pub(crate) fn compare(&self, auth: &CodexAuth, found: &CodexAuth) -> IdentityMatch {
-        let (Some(old), Some(new)) = (auth.refresh_fingerprint(), found.refresh_fingerprint())
-        else {
+    /// Returns how the login `found` relates to `auth`. Logins that managers do not refresh are one
+    /// if they have one credential.
+    pub(crate) fn compare(&self, auth: &CodexAuth, found: &CodexAuth) -> Relation {
+        let (Some(old), Some(new)) = (auth.managed_tokens(), found.managed_tokens()) else {
             let same = auth.mode() == found.mode() && auth.access_token() == found.access_token();
-            return if same { IdentityMatch::Same } else { IdentityMatch::Different };
+            return if same { Relation::Same } else { Relation::OtherLogin };
         };
-        match auth.identity().compare(found.identity()) {
-            IdentityMatch::Unknown if self.tokens.descends(new, old) => IdentityMatch::Same,
-            known => known,
-        }
+        let (old, new) = (&old.refresh_token, &new.refresh_token);
+        let is_one_line =
+            || !old.is_empty() && self.tokens.are_one_line(old.fingerprint(), new.fingerprint());
+        auth.identity().relation(found.identity(), is_one_line)
     }
 
-    /// Returns whether the tokens of `pair` may replace those of `stored`: they are of one login,
-    /// and the refresh token of `pair` descends from the stored one or equals it.
+    /// Returns whether the refresh token of `pair` may replace that of `stored`: it descends from
+    /// the stored one or equals it, and the tokens do not name two users. The workspace is no
+    /// matter, since another program may have switched it meanwhile.
     pub(crate) fn is_replaceable(
         &self,
         stored: &Arc<AuthDotJson>,
@@ -273,20 +273,20 @@ impl State {
         };
         let tokens = pair.refresh_fingerprint().zip(stored.refresh_fingerprint());
         tokens.is_some_and(|(token, stored)| self.tokens.descends(token, stored))
-            && stored.identity().compare(pair.identity()) != IdentityMatch::Different
+            && stored.identity().relation(pair.identity(), || true) != Relation::OtherLogin
     }
 
-    /// Returns whether `auth` is a login of the account that the option `account_id` names, if it
-    /// names one.
+    /// Returns whether `auth` is for the workspace that the option `account_id` names, if it names
+    /// one.
     pub(crate) fn is_pinned(&self, auth: &CodexAuth) -> bool {
         let pin = self.options.account_id.as_deref();
         pin.is_none_or(|pin| auth.account_id() == Some(pin))
     }
 
-    /// Returns whether this manager may hand out `auth`: it is a login of the account that the
-    /// options name, and not a mixture of two accounts.
+    /// Returns whether this manager may hand out `auth`: it is for the workspace that the options
+    /// name, and its tokens do not name two users.
     fn may_publish(&self, auth: &CodexAuth) -> bool {
-        self.is_pinned(auth) && !auth.is_mixed()
+        self.is_pinned(auth) && auth.oddity() != Some(Oddity::TwoUsers)
     }
 
     /// Returns the login in `record`, which is the snapshot in memory if their records are equal.
@@ -309,16 +309,18 @@ impl State {
         }
     }
 
-    /// Announces the event, if any, that the snapshot `known` was replaced by that in `view`.
-    fn announce_change(&self, known: Option<&CodexAuth>, view: &View) {
-        let event = match (known, &view.auth) {
+    /// Announces the event, if any, that the snapshot `known` was replaced by that in `view`, since
+    /// the store holds the login `found`.
+    fn announce_change(&self, known: Option<&CodexAuth>, found: Option<&CodexAuth>, view: &View) {
+        let event = match (known, found) {
             (Some(known), Some(new)) => match self.compare(known, new) {
-                IdentityMatch::Same if has_same_tokens(known, new) || self.is_own_pair(new) => None,
-                IdentityMatch::Same => Some(Event::Adopted),
-                _ => Some(Event::IdentityChanged),
+                Relation::OtherWorkspace => Some(Event::WorkspaceChanged),
+                Relation::Same if view.is_foreign => Some(Event::IdentityChanged),
+                Relation::Same if has_same_tokens(known, new) || self.is_own_pair(new) => None,
+                Relation::Same => Some(Event::Adopted),
+                Relation::OtherLogin | Relation::Unknown => Some(Event::IdentityChanged),
             },
             (None, Some(_)) => Some(Event::IdentityChanged),
-            (Some(_), None) if view.is_foreign => Some(Event::IdentityChanged),
             (Some(_), None) => Some(Event::LoggedOut),
             (None, None) => None,
         };

@@ -18,7 +18,10 @@ mod home_store;
 mod in_place;
 pub(crate) mod keyring;
 mod lane;
+#[cfg(unix)]
+mod link_trail;
 pub(crate) mod lock_file;
+mod lock_holder;
 mod mounts;
 mod ownership;
 mod plain_file;
@@ -70,7 +73,8 @@ pub trait AuthStorage: Send + Sync + fmt::Debug {
     /// Where the login is kept, for error messages: a path, say. No secret.
     fn location(&self) -> String;
 
-    /// Reads the record, waiting up to a second for a half-written one to become whole.
+    /// Reads the record, waiting up to a second for a half-written one to become whole, and for one
+    /// that was there and is gone to come back.
     ///
     /// # Errors
     ///
@@ -78,6 +82,18 @@ pub trait AuthStorage: Send + Sync + fmt::Debug {
     /// `store_unavailable`, `keyring_unavailable` or `keyring_locked` if it cannot be read. "No
     /// record" never stands for any of these.
     fn load(&self) -> BoxFuture<'_, Result<Loaded>>;
+
+    /// Reads the record that a sign-in or a logout of the user replaces. A store that can keep what is
+    /// no login aside loads none in its place, with the version by which
+    /// [`commit`](Self::commit) and [`delete`](Self::delete) do so. By default this is
+    /// [`load`](Self::load).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`load`](Self::load).
+    fn load_to_replace(&self) -> BoxFuture<'_, Result<Loaded>> {
+        self.load()
+    }
 
     /// Reads the record at once; none if that would mean waiting, and [`load`](Self::load) decides.
     fn load_now(&self) -> Option<Result<Loaded>> {

@@ -8,8 +8,8 @@ import { parseArgs } from 'node:util';
 import { AuthManager } from 'codex-auth-sdk';
 
 const KINDS = [
-  'adopted', 'refreshed', 'logged_in', 'logged_out', 'identity_changed', 'refresh_failed',
-  'save_failed', 'save_recovered', 'store_changed', 'missed',
+  'adopted', 'refreshed', 'logged_in', 'logged_out', 'identity_changed', 'workspace_changed',
+  'refresh_failed', 'save_failed', 'save_recovered', 'store_changed', 'missed',
 ];
 
 const say = (what) => console.log(`${new Date().toISOString()} ${what}`);

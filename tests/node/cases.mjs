@@ -13,8 +13,8 @@ import { Store, enterSession, realm, within } from './support.mjs';
 const CASES = new URL('../cases/', import.meta.url);
 const FIELDS = fields('name doc stores needs options issuer logins faults store open steps expect');
 const LONGEST = 60_000;
-const EVENTS = fields('adopted refreshed logged_out identity_changed refresh_failed save_failed ' +
-  'save_recovered store_changed logged_in login_pending login_failed missed');
+const EVENTS = fields('adopted refreshed logged_out identity_changed workspace_changed ' +
+  'refresh_failed save_failed save_recovered store_changed logged_in login_pending login_failed missed');
 
 /** What all cases have logged. */
 const logged = [];

@@ -16,8 +16,9 @@ import {
 } from './support.mjs';
 
 const KINDS = [
-  'adopted', 'refreshed', 'logged_out', 'identity_changed', 'refresh_failed', 'save_failed',
-  'save_recovered', 'store_changed', 'logged_in', 'login_pending', 'login_failed', 'missed',
+  'adopted', 'refreshed', 'logged_out', 'identity_changed', 'workspace_changed', 'refresh_failed',
+  'save_failed', 'save_recovered', 'store_changed', 'logged_in', 'login_pending', 'login_failed',
+  'missed',
 ];
 
 const refresh = (manager) => manager.refreshToken(manager.auth());
@@ -157,17 +158,17 @@ test('a failure that nobody listens for ends no process', async () => {
 });
 
 test('a busy event loop is told what it missed', async () => {
-  const { options, home, stored } = await signedIn();
-  const manager = await AuthManager.open(options);
+  const issuer = await realm({ logins: { a: {}, b: {} } });
+  const home = codexHome(issuer.logins.a.text);
+  const manager = await AuthManager.open({ ...issuer.options, codexHome: home });
   const events = manager.subscribe();
   const missed = next(events, 'missed');
-  const login = stored();
   // Reading the store needs no event loop.
   for (let count = 0; count < 40; count += 1) {
-    rmSync(join(home, 'auth.json'));
-    void manager.reload();
-    writeFileSync(join(home, 'auth.json'), login);
-    void manager.reload();
+    for (const login of [issuer.logins.b, issuer.logins.a]) {
+      writeFileSync(join(home, 'auth.json'), login.text);
+      void manager.reload();
+    }
   }
   const [count] = await missed;
   assert.ok(count > 0, String(count));

@@ -359,7 +359,7 @@ def test_a_codex_home_that_is_not_there(tmp_path: Path) -> None:
     assert not missing.exists()
 
 
-@pytest.mark.parametrize("content", ["", "not JSON", '{"tokens": "x"}', '{"tokens": {"access_'])
+@pytest.mark.parametrize("content", ["not JSON", '{"tokens": "x"}', '{"tokens": {"access_'])
 def test_a_file_that_is_no_login_is_left_alone(content: str, tmp_path: Path) -> None:
     path = tmp_path / "auth.json"
     path.write_text(content)

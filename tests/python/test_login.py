@@ -25,7 +25,7 @@ from codex_auth_sdk import (
     LoginStateMismatch,
     LoginWorkspaceNotAllowed,
     LogoutOutcome,
-    StoreCorrupt,
+    StoreUnavailable,
 )
 from sign_in import (
     ANY_PORT,
@@ -201,10 +201,11 @@ def test_a_login_of_another_workspace_is_refused(realm: Realm, home: Path) -> No
 
 def test_nobody_is_asked_to_sign_in_for_nothing(realm: Realm, home: Path) -> None:
     manager = manager_of(realm, home)
-    (home / "auth.json").write_text('{"tokens": ')
-    with pytest.raises(StoreCorrupt):
+    (home / "auth.json").unlink()
+    (home / "auth.json").mkdir()
+    with pytest.raises(StoreUnavailable):
         manager.login_with_browser(ports=ANY_PORT)
-    with pytest.raises(StoreCorrupt):
+    with pytest.raises(StoreUnavailable):
         manager.login_with_device_code()
 
 

@@ -8,14 +8,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use chrono::DateTime;
 use codex_auth_sdk::bindings::seconds;
 use codex_auth_sdk::environment::Environment;
 use codex_auth_sdk::token_endpoint::{
     HttpTokenEndpoint, HttpTokenEndpointConfig, Redemption, StoredToken, TokenEndpoint,
     TokenTypeHint,
 };
-use codex_auth_sdk::{AuthManager, AuthManagerBuilder, Error, Secret, StoreKind};
+use codex_auth_sdk::{AuthManager, AuthManagerBuilder, Error, LogoutOptions, Secret, StoreKind};
 use codex_auth_tests::issuer::{Issuer, Realm};
+use codex_auth_tests::paused::simulated;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -48,6 +50,64 @@ async fn a_missing_home() {
     let home = home_with("{}");
     let file = home.path().join("auth.json");
     refused(AuthManager::builder().codex_home(file), "invalid_option", &["not a folder"]).await;
+}
+
+/// The login in `home`, and the files that were kept in its place.
+fn kept_in(home: &TempDir) -> (Option<String>, Vec<PathBuf>) {
+    let entries = std::fs::read_dir(home.path()).expect("a folder").flatten();
+    let kept = entries.map(|entry| entry.path()).filter(|path| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("auth.json.broken-"))
+    });
+    (std::fs::read_to_string(home.path().join("auth.json")).ok(), kept.collect())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_in_or_a_logout_keeps_what_is_no_login_aside() {
+    for content in ["no login", "{\"tokens\": {\"access_"] {
+        for signs_in in [true, false] {
+            let home = home_with(content);
+            let path = home.path().join("auth.json");
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).expect("set");
+            let builder = AuthManager::builder().codex_home(home.path());
+            let builder = builder.environment(simulated(DateTime::UNIX_EPOCH));
+            let manager = builder.build_unread().expect("a manager");
+            assert_eq!(manager.reload().await.expect_err("broken").code(), "store_corrupt");
+            assert_eq!(kept_in(&home), (Some(content.to_owned()), vec![]), "nothing was asked for");
+            if signs_in {
+                manager.login_with_api_key(&Secret::new("sk-new")).await.expect("signed in");
+            } else {
+                let out = manager.logout(LogoutOptions::default()).await.expect("signed out");
+                assert!(!out.removed, "there was no login");
+            }
+            let (stored, kept) = kept_in(&home);
+            assert_eq!(stored.is_some_and(|text| text.contains("sk-new")), signs_in);
+            assert_eq!(path.exists(), signs_in);
+            let [kept] = &*kept else { panic!("{kept:?}") };
+            assert_eq!(std::fs::read_to_string(kept).expect("there"), content);
+            assert_eq!(kept.metadata().expect("there").mode() & 0o777, 0o600);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_file_waits_for_a_sign_in() {
+    let home = home_with("");
+    let open = || {
+        let builder = AuthManager::builder().codex_home(home.path());
+        builder.environment(simulated(DateTime::UNIX_EPOCH)).build()
+    };
+    let manager = open().await.expect("a manager");
+    assert!(manager.auth().is_none());
+    assert_eq!(kept_in(&home), (Some(String::new()), vec![]), "it stays as it is");
+    manager.login_with_api_key(&Secret::new("sk-new")).await.expect("signed in");
+    let (stored, kept) = kept_in(&home);
+    assert!(stored.is_some_and(|text| text.contains("sk-new")) && kept.is_empty());
+    // Once there was a login, it is what a writer leaves that truncates.
+    std::fs::write(home.path().join("auth.json"), "").expect("cut");
+    assert_eq!(manager.reload().await.expect_err("cut").code(), "store_corrupt");
+    assert!(manager.auth().is_some());
+    manager.login_with_api_key(&Secret::new("sk-newer")).await.expect("signed in");
+    assert!(kept_in(&home).1.is_empty());
 }
 
 #[tokio::test]

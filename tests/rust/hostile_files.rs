@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use codex_auth_sdk::environment::Environment;
 use codex_auth_sdk::storage::FileStorage;
-use codex_auth_sdk::{AuthManager, Error, StoreKind};
+use codex_auth_sdk::{AuthManager, Error, LogoutOptions, Secret, StoreKind};
 use codex_auth_tests::issuer::{Issuer, Realm};
 use codex_auth_tests::log::Log;
 use serde_json::json;
@@ -128,6 +128,50 @@ fn a_lock_planted_as_a_dangling_link_makes_no_file_elsewhere() {
         symlink(place.outside("made"), place.at(name)).expect("planted");
         place.assert_refused(name, "store_unavailable", "symbolic link");
         assert_eq!(names_in(place.outside.path()), [""; 0], "{name}");
+    }
+}
+
+#[test]
+fn what_is_behind_a_link_of_another_user_is_left_alone() {
+    if !is_root() {
+        return;
+    }
+    for is_home_linked in [false, true] {
+        let place = Place::new();
+        let users = tempfile::tempdir().expect("a user's folder");
+        let (home, precious) = (users.path().join("home"), place.at(AUTH_JSON));
+        let link = if is_home_linked {
+            symlink(place.home.path(), &home).expect("planted");
+            home.clone()
+        } else {
+            fs::create_dir(&home).expect("made");
+            chown(&home, Some(NOBODY), None).expect("given away");
+            symlink(&precious, home.join(AUTH_JSON)).expect("planted");
+            home.join(AUTH_JSON)
+        };
+        lchown(link, Some(NOBODY), None).expect("given away");
+        chown(users.path(), Some(NOBODY), None).expect("given away");
+        let before = (names_in(place.home.path()), fs::read(&precious).expect("there"));
+        let url = place.realm().url();
+        let errors = within_a_minute(move || {
+            let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+            runtime.block_on(async {
+                let builder =
+                    AuthManager::builder().codex_home(home).token_url(format!("{url}/oauth/token"));
+                let manager = builder.build().await.expect("it can be read");
+                [
+                    manager.fresh_auth().await.map(drop),
+                    manager.login_with_api_key(&Secret::new("sk")).await.map(drop),
+                    manager.logout(LogoutOptions::default()).await.map(drop),
+                ]
+                .map(|done| done.expect_err("refused").to_string())
+            })
+        });
+        for error in errors {
+            assert!(error.contains("a symbolic link that another user may have made"), "{error}");
+        }
+        assert_eq!(before, (names_in(place.home.path()), fs::read(&precious).expect("there")));
+        assert_eq!(place.realm().stats()["requests"], 0, "nothing was spent");
     }
 }
 

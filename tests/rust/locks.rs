@@ -86,6 +86,51 @@ async fn a_lock_that_is_never_given_back_is_a_clear_error() {
     assert!(error.to_string().contains("auth.lock"), "{error}");
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test(start_paused = true)]
+async fn the_program_that_holds_a_lock_for_too_long_is_named() {
+    for name in ["auth.lock", "auth.json.lock"] {
+        let home = tempfile::tempdir().expect("a folder");
+        let _held = lock(&home.path().join(name));
+        let error = save(&file_store(home.path())).await.expect("no panic").expect_err("locked");
+        let text = error.to_string();
+        #[expect(clippy::disallowed_methods, reason = "the number that the system shows")]
+        let expected = format!("process {} (", std::process::id());
+        assert!(text.contains(&expected) && text.contains(&format!("{name} ")), "{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_gets_no_lock_stays_beside_the_old_one_for_the_next_program() {
+    let home = tempfile::tempdir().expect("a folder");
+    let path = home.path().join("auth.json");
+    let [old, new] = ["old", "new"].map(|key| {
+        AuthDotJson::parse(format!("{{\"OPENAI_API_KEY\": \"{key}\"}}").as_bytes())
+            .expect("a record")
+    });
+    let (store, other) = (file_store(home.path()), file_store(home.path()));
+    assert_eq!(store.commit(&Version::absent(), &old).await.expect("saved"), Swap::Done);
+    let version = store.load().await.expect("read").version;
+
+    let held = lock(&home.path().join("auth.lock"));
+    let _ready = store.ready(0).await.expect_err("not ready");
+    store.commit(&version, &new).await.expect_err("locked");
+    assert_eq!(other.leftovers().await.expect("readable"), std::slice::from_ref(&new));
+    store.commit(&version, &new).await.expect_err("still locked");
+    assert_eq!(other.leftovers().await.expect("readable").len(), 1, "one file");
+
+    held.unlock().expect("unlocked");
+    assert_eq!(store.commit(&version, &new).await.expect("saved"), Swap::Done);
+    assert_eq!(other.leftovers().await.expect("readable"), []);
+
+    let version = store.load().await.expect("read").version;
+    held.lock().expect("free");
+    store.commit(&version, &old).await.expect_err("locked");
+    std::fs::remove_file(&path).expect("signed out");
+    store.load().await.expect("read");
+    assert_eq!(other.leftovers().await.expect("readable"), [], "a logout leaves no token");
+}
+
 #[tokio::test(start_paused = true)]
 async fn g5_a_store_whose_commit_locks_are_stuck_is_not_ready() {
     for name in ["auth.lock", "auth.json.lock"] {
@@ -130,4 +175,42 @@ async fn a_half_written_file_is_waited_for_and_never_a_logout() {
         assert!(error.to_string().contains("auth.json"), "{error}");
         assert_eq!(std::fs::read_to_string(&path).expect("there"), torn);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn g6_a_file_that_is_away_for_a_moment_is_no_logout() {
+    let home = tempfile::tempdir().expect("a folder");
+    let path = home.path().join("auth.json");
+    let record = |key| format!("{{\"OPENAI_API_KEY\": \"{key}\"}}");
+    let store = file_store(home.path());
+    std::fs::write(&path, record("old")).expect("written");
+    let old = store.load().await.expect("read");
+
+    std::fs::remove_file(&path).expect("removed");
+    assert!(store.load_now().is_none(), "reading takes waiting");
+    assert_eq!(store.delete(&old.version).await.expect("no error"), Swap::Conflict);
+    let loading = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.load().await }
+    });
+    pass(900).await;
+    assert!(!loading.is_finished());
+    std::fs::write(&path, record("new")).expect("renamed into place");
+    let new = loading.await.expect("no panic").expect("read");
+    assert!(new.record.is_some());
+
+    std::fs::remove_file(&path).expect("signed out");
+    let start = tokio::time::Instant::now();
+    assert!(store.load().await.expect("read").record.is_none());
+    let waited = start.elapsed();
+    assert!(waited >= Duration::from_secs(1) && waited < Duration::from_secs(2), "{waited:?}");
+    assert!(store.load_now().is_some(), "waited for once");
+
+    assert_eq!(
+        store.commit(&Version::absent(), &AuthDotJson::default()).await.expect("saved"),
+        Swap::Done
+    );
+    let version = store.load().await.expect("read").version;
+    assert_eq!(store.delete(&version).await.expect("removed"), Swap::Done);
+    assert!(store.load_now().is_some(), "its own logout is believed at once");
 }

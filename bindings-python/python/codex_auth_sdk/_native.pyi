@@ -724,6 +724,7 @@ class Event:
         "refreshed",
         "logged_out",
         "identity_changed",
+        "workspace_changed",
         "refresh_failed",
         "save_failed",
         "save_recovered",
@@ -738,8 +739,8 @@ class Event:
         - `adopted`: the manager now uses tokens that another process or program has refreshed.
         - `refreshed`: the manager has redeemed the refresh token and uses the new tokens.
         - `logged_out`: the store holds no login any more.
-        - `identity_changed`: the store holds another user's or workspace's login than before, or
-          its first login.
+        - `identity_changed`: the store holds another login than before, or its first login.
+        - `workspace_changed`: the login is for another workspace than before.
         - `refresh_failed`: a refresh has failed; `error` says why.
         - `save_failed`: the manager uses new tokens that it could not save; `error` says why. It
           tries again, and sends no second event for that.

@@ -10,6 +10,7 @@ use super::server::AuthorizationServer;
 use super::token_reply::Tokens;
 use crate::auth_dot_json::AuthDotJson;
 use crate::error::{Error, ErrorKind, Result};
+use crate::identity::Oddity;
 use crate::secret::Secret;
 use crate::snapshot::CodexAuth;
 use crate::state::{Event, State};
@@ -63,7 +64,7 @@ impl SignIn {
 
     /// Fails if the store could not save a login, so that the user does not sign in for nothing.
     async fn prove_savable(&self) -> Result<()> {
-        self.state.storage.load().await?;
+        self.state.storage.load_to_replace().await?;
         self.state.storage.ready(LARGEST_RECORD).await.map(drop)
     }
 
@@ -111,10 +112,8 @@ impl SignIn {
     }
 
     fn require_wanted(&self, auth: &CodexAuth, options: &LoginOptions) -> Result<()> {
-        if auth.is_mixed() {
-            return Err(failed(
-                "the tokens belong to two accounts; nothing was saved, sign in again",
-            ));
+        if auth.oddity() == Some(Oddity::TwoUsers) {
+            return Err(failed("the tokens belong to two users; nothing was saved, sign in again"));
         }
         let allowed = &options.allowed_workspaces;
         let is_allowed = |id: &str| allowed.iter().any(|allowed| allowed == id);
@@ -153,7 +152,7 @@ impl SignIn {
     /// Stores the login and returns the record that it replaces.
     async fn replace(&self, auth: &CodexAuth) -> Result<Option<Arc<AuthDotJson>>> {
         for _ in 0..MOST_CONFLICTS {
-            let loaded = self.state.storage.load().await?;
+            let loaded = self.state.storage.load_to_replace().await?;
             if self.state.storage.commit(&loaded.version, auth.record()).await? == Swap::Done {
                 return Ok(loaded.record);
             }

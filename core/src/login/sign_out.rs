@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::leftovers::remove_leftovers;
 use super::revocation::Revocation;
 use crate::error::{Error, ErrorKind, Result};
-use crate::identity::IdentityMatch;
+use crate::identity::Relation;
 use crate::snapshot::CodexAuth;
 use crate::state::State;
 use crate::storage::Swap;
@@ -68,7 +68,15 @@ impl SignOut {
     ) -> Result<LogoutOutcome> {
         let mut outcome = LogoutOutcome::default();
         for _ in 0..MOST_TRIES {
-            let loaded = self.state.storage.load().await?;
+            let loaded = match self.state.storage.load().await {
+                Err(error) if error.kind() == ErrorKind::StoreCorrupt => {
+                    if self.remove_broken().await? == Swap::Done {
+                        return self.logged_out(outcome).await;
+                    }
+                    continue;
+                }
+                loaded => loaded?,
+            };
             let Some(record) = loaded.record else {
                 return self.logged_out(outcome).await;
             };
@@ -94,6 +102,15 @@ impl SignOut {
         ))
     }
 
+    /// Removes what is stored and is no login, if the store can keep it aside.
+    async fn remove_broken(&self) -> Result<Swap> {
+        let broken = self.state.storage.load_to_replace().await?;
+        if broken.record.is_some() {
+            return Ok(Swap::Conflict);
+        }
+        self.state.storage.delete(&broken.version).await
+    }
+
     async fn logged_out(&self, outcome: LogoutOutcome) -> Result<LogoutOutcome> {
         self.state.memory.forget_pair();
         remove_leftovers(&*self.state.storage).await;
@@ -112,7 +129,11 @@ impl SignOut {
         stored: Option<&CodexAuth>,
     ) -> Result<()> {
         let Some(stored) = stored else { return Ok(()) };
-        let is_same = |own: &CodexAuth| self.state.compare(own, stored) != IdentityMatch::Different;
+        let is_same = |own: &CodexAuth| match self.state.compare(own, stored) {
+            Relation::Same | Relation::OtherWorkspace => true,
+            Relation::OtherLogin => false,
+            Relation::Unknown => !own.identity().is_elsewhere(stored.identity()),
+        };
         if self.state.is_pinned(stored) && own.is_none_or(is_same) {
             return Ok(());
         }

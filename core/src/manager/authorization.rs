@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use super::auth_manager::AuthManager;
 use crate::error::{Error, ErrorKind, Result};
-use crate::identity::IdentityMatch;
+use crate::identity::Relation;
 use crate::origin::Destination;
 use crate::refresh::{UnauthorizedRecovery, UnauthorizedRecoveryDecision};
 use crate::snapshot::CodexAuth;
@@ -95,10 +95,10 @@ impl RequestAuthorization {
             UnauthorizedRecoveryDecision::Retry => self.manager.auth(),
             UnauthorizedRecoveryDecision::GiveUp(_) => None,
         };
-        // Another program may have signed in with another account at this moment. The request was
-        // made for one account, so it is not sent for another.
+        // Another program may have signed in or switched the workspace at this moment. The request
+        // was made for one login and workspace, so it is not sent for another.
         let is_same =
-            |next: &CodexAuth| self.manager.parts.state.compare(auth, next) == IdentityMatch::Same;
+            |next: &CodexAuth| self.manager.parts.state.compare(auth, next) == Relation::Same;
         next.filter(is_same).map(|next| self.allowed(Some(next))).transpose()
     }
 

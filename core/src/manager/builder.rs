@@ -189,6 +189,17 @@ impl AuthManagerBuilder {
         Ok(manager)
     }
 
+    /// Creates the manager and does not read the store, for a program that signs in or out over a file
+    /// that holds no login, where [`build`](Self::build) fails with `store_corrupt`. The manager has
+    /// no snapshot until it reads or stores a login.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_option`.
+    pub fn build_unread(self) -> Result<AuthManager> {
+        self.assemble()
+    }
+
     fn assemble(mut self) -> Result<AuthManager> {
         self.options.check()?;
         let override_ = "CODEX_INTERNAL_ORIGINATOR_OVERRIDE";

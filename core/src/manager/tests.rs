@@ -15,6 +15,7 @@ mod rejections;
 mod spans;
 mod stats;
 mod unsaved;
+mod workspaces;
 mod world;
 
 use std::sync::atomic::Ordering;

@@ -14,10 +14,12 @@ use super::reply::Reply;
 use super::save::{SaveOutcome, repair, save};
 use super::turn::Turn;
 use super::unsaved::Unsaved;
+use crate::auth_dot_json::AuthDotJson;
 use crate::error::{Error, Result, transient};
+use crate::identity::Relation;
 use crate::ledger::{Knowledge, Ledger};
 use crate::snapshot::CodexAuth;
-use crate::state::{Event, State};
+use crate::state::{Current, Event, State};
 use crate::storage::RefreshLock;
 use crate::token_endpoint::{RefusalReason, TokenEndpoint};
 
@@ -175,7 +177,7 @@ impl<'a> Attempt<'a> {
         }
         match saved {
             Ok(SaveOutcome::Saved(record)) => {
-                let auth = state.publish(&seen, &record);
+                let auth = self.publish(&seen, &record);
                 state.announce(Event::Refreshed);
                 auth.map_or(Round::Again, |auth| Round::Done(Ok(auth)))
             }
@@ -187,6 +189,15 @@ impl<'a> Attempt<'a> {
                 Round::Unsaved
             }
         }
+    }
+
+    /// Publishes the login in the saved record, unless another program has changed whose it is or
+    /// has switched its workspace: then the store is read like after any other change.
+    fn publish(&self, seen: &Arc<Current>, saved: &Arc<AuthDotJson>) -> Option<CodexAuth> {
+        let state = self.turn.state;
+        let is_same = |saved: &CodexAuth| state.compare(&self.demand.auth, saved) == Relation::Same;
+        state.login_in(saved).filter(is_same)?;
+        state.publish(seen, saved)
     }
 
     /// Remembers the new tokens in memory, then notes the rotation for other processes. In this

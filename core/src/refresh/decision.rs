@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::state::Relation;
+use crate::identity::Relation;
 use crate::trace::Code;
 
 /// What to do about a 401 response.
@@ -71,13 +71,13 @@ impl fmt::Display for GiveUpReason {
 
 impl GiveUpReason {
     /// Fails with the reason why a stored login with this `relation` to the snapshot does not help
-    /// the request.
-    pub(crate) const fn of(relation: Relation) -> Result<(), Self> {
+    /// the request; none: no login is stored.
+    pub(crate) const fn of(relation: Option<Relation>) -> Result<(), Self> {
         match relation {
-            Relation::Same => Ok(()),
-            Relation::Unknown => Err(Self::MissingIdentity),
-            Relation::Other => Err(Self::IdentityMismatch),
-            Relation::LoggedOut => Err(Self::LoggedOut),
+            Some(Relation::Same) => Ok(()),
+            Some(Relation::Unknown) => Err(Self::MissingIdentity),
+            Some(Relation::OtherWorkspace | Relation::OtherLogin) => Err(Self::IdentityMismatch),
+            None => Err(Self::LoggedOut),
         }
     }
 }

@@ -54,15 +54,3 @@ impl Reply {
         Some(Self { redeemed, granted, asked_at, record: Arc::new(record) })
     }
 }
-
-/// Returns `stored` with the tokens and the time of `pair`. All other fields stay as they are.
-pub(super) fn graft(stored: &AuthDotJson, pair: &AuthDotJson) -> AuthDotJson {
-    let mut record = stored.clone();
-    if let (Some(tokens), Some(new)) = (&mut record.tokens, &pair.tokens) {
-        tokens.id_token = new.id_token.clone();
-        tokens.access_token = new.access_token.clone();
-        tokens.refresh_token = new.refresh_token.clone();
-    }
-    record.last_refresh = pair.last_refresh;
-    record
-}

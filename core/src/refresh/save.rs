@@ -6,10 +6,9 @@ use std::sync::Arc;
 use tracing::field::Empty;
 use tracing::info_span;
 
-use super::reply::graft;
 use crate::auth_dot_json::AuthDotJson;
 use crate::error::{Error, ErrorKind, Result};
-use crate::state::{State, View};
+use crate::state::{State, View, graft};
 use crate::storage::{Swap, Version};
 use crate::trace::{Code, TARGET, traced};
 
@@ -73,7 +72,8 @@ pub(super) async fn repair(state: &State, view: &View) -> Result<()> {
         );
     }
     let outcome = save(state, auth.record()).await?;
-    if state.memory.pair().is_some_and(|own| Arc::ptr_eq(&own.record, auth.record())) {
+    let token = auth.refresh_fingerprint();
+    if state.memory.pair().is_some_and(|own| own.record.refresh_fingerprint() == token) {
         outcome.note(state);
     }
     Ok(())

@@ -30,7 +30,7 @@ impl Sender<'_> {
         let bearer = header_value("bearer token", bearer.expose())?;
         let mut headers = vec![("Authorization", Secret::new(format!("Bearer {bearer}")))];
         if self.mode != AuthMode::ApiKey {
-            if let Some(id) = self.identity.account_id() {
+            if let Some(id) = self.identity.workspace() {
                 let id = header_value("account id", id)?;
                 headers.push(("ChatGPT-Account-ID", Secret::new(id)));
             }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::memory::Memory;
 use super::tokens::Tokens;
-use crate::auth_dot_json::AuthDotJson;
-use crate::identity::IdentityMatch;
+use crate::auth_dot_json::{AuthDotJson, TokenData};
+use crate::identity::{Identity, Relation};
 use crate::options::Options;
 use crate::secret::Fingerprint;
 use crate::snapshot::CodexAuth;
@@ -21,9 +21,9 @@ pub(super) struct Effective<'a> {
 impl Effective<'_> {
     /// Returns the record that counts, and whether the stored refresh token is spent.
     ///
-    /// The stored record counts, unless its refresh token is spent and the successor is in memory.
-    /// If only a part of the store could be read, unsaved tokens count: they belong to the other
-    /// part.
+    /// The stored record counts. If its refresh token is spent and the successor is in memory, it
+    /// counts with the newer tokens in it. If only a part of the store could be read, unsaved tokens
+    /// count: they belong to the other part.
     pub(super) fn record(
         &self,
         known: Option<&CodexAuth>,
@@ -41,7 +41,7 @@ impl Effective<'_> {
         match newer.filter(|newer| self.is_same_owner(stored, newer)) {
             Some(newer) => {
                 let is_spent = !self.memory.is_on_its_way(&newer);
-                (Some(newer), is_spent)
+                (Some(Arc::new(graft(stored, &newer))), is_spent)
             }
             None => (Some(Arc::clone(stored)), false),
         }
@@ -79,6 +79,30 @@ impl Effective<'_> {
             return false;
         };
         stored.managed_tokens().is_some()
-            && stored.identity().compare(newer.identity()) != IdentityMatch::Different
+            && stored.identity().relation(newer.identity(), || true) != Relation::OtherLogin
     }
+}
+
+/// Returns `stored` with the tokens and the time of `pair`, whose refresh token is a successor of
+/// the stored one. If another program has switched the workspace since the redemption, the record
+/// gets the refresh token only, since the other tokens are those of the former workspace. All other
+/// fields stay as they are.
+pub(crate) fn graft(stored: &AuthDotJson, pair: &AuthDotJson) -> AuthDotJson {
+    let mut record = stored.clone();
+    let (Some(tokens), Some(new)) = (&mut record.tokens, &pair.tokens) else { return record };
+    tokens.refresh_token = new.refresh_token.clone();
+    if !is_switched(tokens, new) {
+        tokens.id_token = new.id_token.clone();
+        tokens.access_token = new.access_token.clone();
+        record.last_refresh = pair.last_refresh;
+    }
+    record
+}
+
+/// Returns whether `stored` names another workspace than that of `pair`. The claims of the stored
+/// tokens do not count: a switch always names the new workspace.
+fn is_switched(stored: &TokenData, pair: &TokenData) -> bool {
+    let pair = Identity::of_tokens(pair);
+    let workspaces = stored.account_id.as_deref().zip(pair.workspace());
+    workspaces.is_some_and(|(stored, pair)| stored != pair)
 }

@@ -32,6 +32,10 @@ pub enum Event {
     /// Another login is stored than before, or the first one. Sent once for each change. If the
     /// manager may not hand out that login, it now has no snapshot.
     IdentityChanged,
+    /// The login is for another workspace than before: another program has switched it, or its user
+    /// has signed in again. Sent once for each change. If the manager may not hand out the login for
+    /// that workspace, it now has no snapshot.
+    WorkspaceChanged,
     /// A refresh failed. Sent once for all callers that waited for it.
     RefreshFailed(Error),
     /// The manager uses new tokens that it could not save. Sent once, however often it tries again.
@@ -43,7 +47,8 @@ pub enum Event {
     /// store `auto` chooses between two.
     StoreChanged(StoreHolder),
     /// This manager has stored a new login. If that is another login than before,
-    /// [`IdentityChanged`](Self::IdentityChanged) is sent as well.
+    /// [`IdentityChanged`](Self::IdentityChanged) is sent as well, and
+    /// [`WorkspaceChanged`](Self::WorkspaceChanged) if only its workspace is another.
     LoggedIn,
     /// The server has answered that the user of a sign-in with a device code has not typed the code
     /// in yet. Sent for each such answer.
@@ -62,6 +67,7 @@ impl Event {
             Self::Refreshed => "refreshed",
             Self::LoggedOut => "logged_out",
             Self::IdentityChanged => "identity_changed",
+            Self::WorkspaceChanged => "workspace_changed",
             Self::RefreshFailed(_) => "refresh_failed",
             Self::SaveFailed(_) => "save_failed",
             Self::SaveRecovered => "save_recovered",

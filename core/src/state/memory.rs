@@ -113,11 +113,13 @@ impl Memory {
         self.pair.load().as_ref().is_some_and(|pair| pair.is_unsaved())
     }
 
-    /// Whether the pair in `record` is on its way to the store for the first time.
-    pub(super) fn is_on_its_way(&self, record: &Arc<AuthDotJson>) -> bool {
+    /// Returns whether the tokens of the last redemption are those in `record`, on their way to the
+    /// store for the first time.
+    pub(super) fn is_on_its_way(&self, record: &AuthDotJson) -> bool {
         let pair = self.pair.load();
-        let is_it = |pair: &&Arc<OwnPair>| Arc::ptr_eq(&pair.record, record);
-        pair.as_ref().filter(is_it).is_some_and(|pair| pair.place == Place::OnItsWay)
+        let pair = pair.as_ref().filter(|pair| pair.place == Place::OnItsWay);
+        let token = record.refresh_fingerprint();
+        pair.is_some_and(|pair| pair.record.refresh_fingerprint() == token)
     }
 
     pub(crate) fn pause_background(&self, access_token: Fingerprint, until: Duration) {

@@ -75,6 +75,13 @@ impl Tokens {
         self.knows_descent(token, ancestor) || self.storage.ledger().descends(token, ancestor)
     }
 
+    /// Returns whether one of two refresh tokens descends from the other, or they are equal.
+    pub(crate) fn are_one_line(&self, one: Fingerprint, other: Fingerprint) -> bool {
+        let is_known_by =
+            |ledger: &Ledger| ledger.descends(one, other) || ledger.descends(other, one);
+        is_known_by(&self.own.load()) || is_known_by(&self.storage.ledger())
+    }
+
     /// Returns whether this manager knows that `token` descends from `ancestor` or equals it.
     pub(super) fn knows_descent(&self, token: Fingerprint, ancestor: Fingerprint) -> bool {
         self.own.load().descends(token, ancestor)

@@ -1,5 +1,6 @@
 //! The result of a read of the store, and how it relates to a snapshot.
 
+use crate::identity::Relation;
 use crate::snapshot::CodexAuth;
 
 /// The result of a read of the store.
@@ -15,19 +16,6 @@ pub(crate) struct View {
     pub(crate) changed: bool,
 }
 
-/// How the stored login relates to a snapshot, before it is a [`SyncOutcome`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Relation {
-    /// It is the snapshot's own login.
-    Same,
-    /// Nothing shows whether it is the snapshot's own login.
-    Unknown,
-    /// It belongs to another account, or is an API key.
-    Other,
-    /// No login is stored.
-    LoggedOut,
-}
-
 /// How the stored login relates to a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -37,9 +25,9 @@ pub enum SyncOutcome {
     SkippedMissingIdentity,
     /// No login is stored.
     LoggedOut,
-    /// The stored login belongs to another user or workspace, or is an API key.
+    /// The stored login belongs to another user, is for another workspace, or is an API key.
     IdentityMismatch,
-    /// It is the snapshot's own login.
+    /// It is the snapshot's own login, for the snapshot's workspace.
     Applied {
         /// Whether the manager has replaced its snapshot by newer tokens.
         changed: bool,
@@ -65,13 +53,14 @@ impl SyncOutcome {
 }
 
 impl SyncOutcome {
-    /// Returns the outcome for a stored login with this `relation` to the snapshot.
-    pub(crate) const fn of(relation: Relation, changed: bool) -> Self {
+    /// Returns the outcome for a stored login with this `relation` to the snapshot; none: no login
+    /// is stored.
+    pub(crate) const fn of(relation: Option<Relation>, changed: bool) -> Self {
         match relation {
-            Relation::Same => Self::Applied { changed },
-            Relation::Unknown => Self::SkippedMissingIdentity,
-            Relation::Other => Self::IdentityMismatch,
-            Relation::LoggedOut => Self::LoggedOut,
+            Some(Relation::Same) => Self::Applied { changed },
+            Some(Relation::Unknown) => Self::SkippedMissingIdentity,
+            Some(Relation::OtherWorkspace | Relation::OtherLogin) => Self::IdentityMismatch,
+            None => Self::LoggedOut,
         }
     }
 }

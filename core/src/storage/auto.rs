@@ -72,6 +72,38 @@ impl AutoStorage {
         }
     }
 
+    /// Returns what both places hold, after the `file` was read. It is read first: a login moves from
+    /// the file to the keyring only, so that one of the two reads finds it.
+    async fn read_after(&self, file: Result<Loaded>) -> Result<Loaded> {
+        let places = Places { keyring: self.keyring.store().load().await, file };
+        if let Ok(keyring) = &places.keyring {
+            self.emptiness.learn(keyring.record.is_none());
+        }
+        self.holder.store(Some(Arc::new(places.holder(self.keyring.kind()))));
+        match (places.keyring, places.file) {
+            (Ok(keyring), Ok(file)) => {
+                let version = Version::pair(Some(&keyring.version), &file.version);
+                Ok(Loaded { record: newest(keyring.record, file.record), version })
+            }
+            // The CLI does not look at the file if the keyring holds a login.
+            (Ok(keyring), Err(_)) if keyring.record.is_some() => {
+                let version =
+                    Version::pair(Some(&keyring.version), &self.file.version_now().await?);
+                Ok(Loaded { version, ..keyring })
+            }
+            (Ok(_), Err(error)) => Err(error),
+            (Err(_), Ok(file)) if file.record.is_some() => {
+                let version = Version::pair(None, &file.version);
+                Ok(Loaded { version, ..file })
+            }
+            (Err(error), _) => Err(Error::new(
+                ErrorKind::StoreUnavailable,
+                format!("nothing shows whether there is a login: {error}"),
+            )
+            .with_source(error)),
+        }
+    }
+
     /// Writes the keyring, then removes the file that it takes the place of.
     async fn replace_in_keyring(
         &self,
@@ -106,7 +138,7 @@ impl AutoStorage {
     ) -> Option<Target> {
         target.existing.as_ref()?;
         let Some(record) = record else { return Some(target) };
-        let file = self.file.look().await.ok()?.ok()?.record?;
+        let file = self.file.record_now().await?;
         if was_empty || is_same_login(record, &file) {
             return Some(target);
         }
@@ -149,36 +181,13 @@ impl HomeStore for AutoStorage {
     }
 
     async fn read(&self) -> Result<Loaded> {
-        // The file first: a login moves from the file to the keyring only, so that one of the two
-        // reads finds it.
         let file = self.file.load().await;
-        let places = Places { keyring: self.keyring.store().load().await, file };
-        if let Ok(keyring) = &places.keyring {
-            self.emptiness.learn(keyring.record.is_none());
-        }
-        self.holder.store(Some(Arc::new(places.holder(self.keyring.kind()))));
-        match (places.keyring, places.file) {
-            (Ok(keyring), Ok(file)) => {
-                let version = Version::pair(Some(&keyring.version), &file.version);
-                Ok(Loaded { record: newest(keyring.record, file.record), version })
-            }
-            // The CLI does not look at the file if the keyring holds a login.
-            (Ok(keyring), Err(_)) if keyring.record.is_some() => {
-                let version =
-                    Version::pair(Some(&keyring.version), &self.file.version_now().await?);
-                Ok(Loaded { version, ..keyring })
-            }
-            (Ok(_), Err(error)) => Err(error),
-            (Err(_), Ok(file)) if file.record.is_some() => {
-                let version = Version::pair(None, &file.version);
-                Ok(Loaded { version, ..file })
-            }
-            (Err(error), _) => Err(Error::new(
-                ErrorKind::StoreUnavailable,
-                format!("nothing shows whether there is a login: {error}"),
-            )
-            .with_source(error)),
-        }
+        self.read_after(file).await
+    }
+
+    async fn read_to_replace(&self) -> Result<Loaded> {
+        let file = self.file.load_to_replace().await;
+        self.read_after(file).await
     }
 
     async fn swap(&self, expected: &Version, record: Option<&AuthDotJson>) -> Result<Swap> {

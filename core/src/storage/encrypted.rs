@@ -11,6 +11,7 @@ mod opener;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use self::age_file::{AgeFile, Filled, Sighting};
@@ -48,6 +49,9 @@ pub struct EncryptedStorage {
     opener: Opener,
     work_factor: u8,
     prepared: Prepared,
+    /// Whether there was a file, as far as is believed: the Codex CLI for Windows removes it before it
+    /// puts another one there.
+    was_there: AtomicBool,
 }
 
 /// A file to be put in the place of another.
@@ -82,6 +86,7 @@ impl EncryptedStorage {
             environment,
             work_factor: WORK_FACTOR,
             prepared: Prepared::default(),
+            was_there: AtomicBool::new(false),
         }
     }
 
@@ -111,6 +116,7 @@ impl EncryptedStorage {
     /// Returns what the file holds, if that shows at once.
     fn known(&self, sighting: Option<Sighting>) -> Option<Loaded> {
         match sighting {
+            None if self.was_there.load(Ordering::Relaxed) => None,
             None => Some(Loaded::nothing()),
             Some((version, _)) => Some(self.opener.known(&version)?.loaded(version)),
         }
@@ -227,8 +233,14 @@ impl HomeStore for EncryptedStorage {
         let start = self.environment.clock.elapsed();
         loop {
             let Some((version, file)) = self.file.read().await? else {
+                let was_there = self.was_there.load(Ordering::Relaxed);
+                if was_there && self.changes_soon(start, &Version::absent()).await? {
+                    continue;
+                }
+                self.was_there.store(false, Ordering::Relaxed);
                 return Ok(Loaded::nothing());
             };
+            self.was_there.store(true, Ordering::Relaxed);
             match self.opener.open(&version, file).await {
                 Ok(opened) => return Ok(opened.loaded(version)),
                 Err(error) if error.kind() != ErrorKind::StoreCorrupt => return Err(error),

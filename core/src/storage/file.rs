@@ -5,14 +5,13 @@ mod auth_file;
 use std::path::Path;
 use std::sync::Arc;
 
-use self::auth_file::{AuthFile, Found};
+use self::auth_file::{AuthFile, Broken, Found};
 use super::content::{TORN_FOR, version_at};
 use super::home::Home;
 use super::home_store::HomeStore;
-use super::replacement;
 use super::target::Target;
 use super::{Loaded, Readiness, RefreshLock, Swap, Version};
-use crate::auth_dot_json::{AuthDotJson, InvalidRecord};
+use crate::auth_dot_json::AuthDotJson;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -54,12 +53,13 @@ impl FileStorage {
         self.home().auth_json()
     }
 
-    fn corrupt(&self, invalid: &InvalidRecord) -> Error {
+    fn corrupt(&self, broken: &Broken) -> Error {
         Error::new(
             ErrorKind::StoreCorrupt,
             format!(
-                "{} does not hold a Codex login: {invalid}; repair it, or move it away and sign in again",
-                self.path().display()
+                "{} does not hold a Codex login: {}; repair it, or move it away and sign in again",
+                self.path().display(),
+                broken.why
             ),
         )
     }
@@ -74,8 +74,13 @@ impl FileStorage {
     }
 
     /// What the file holds now, whole or not.
-    pub(super) async fn look(&self) -> Result<Found> {
+    async fn look(&self) -> Result<Found> {
         self.make(AuthFile::read).await
+    }
+
+    /// The record that the file holds now, if it holds one.
+    pub(super) async fn record_now(&self) -> Option<Arc<AuthDotJson>> {
+        self.look().await.ok()?.ok()?.record
     }
 
     /// The version of what the file holds, whole or not.
@@ -83,14 +88,27 @@ impl FileStorage {
         self.make(|file| version_at(file.home().auth_json())).await
     }
 
-    /// Removes the file. For holders of the commit locks of `target`.
+    /// Removes the file; what is no login is kept beside it. For holders of the commit locks of
+    /// `target`.
     pub(super) async fn remove_under_locks(&self, target: Target) -> Result<()> {
-        let removed = self.make(move |_| {
-            replacement::remove(&target)?;
-            replacement::sync(&target);
-            Ok(())
-        });
-        removed.await
+        self.make(move |file| file.remove(&target)).await
+    }
+
+    /// What the file holds, once a writer had time to end.
+    async fn found(&self) -> Result<Found> {
+        let clock = &self.environment.clock;
+        let start = clock.elapsed();
+        loop {
+            let found = self.look().await?;
+            let waited = clock.elapsed() - start;
+            if !self.file.is_in_between(&found) {
+                return Ok(found);
+            }
+            if waited >= TORN_FOR {
+                return Ok(self.file.believe(found));
+            }
+            self.environment.poll_pause(waited).await;
+        }
     }
 }
 
@@ -108,30 +126,36 @@ impl HomeStore for FileStorage {
     }
 
     async fn read(&self) -> Result<Loaded> {
-        let clock = &self.environment.clock;
-        let start = clock.elapsed();
-        loop {
-            match self.look().await? {
-                Ok(loaded) => return Ok(loaded),
-                Err(invalid) if clock.elapsed() - start >= TORN_FOR => {
-                    return Err(self.corrupt(&invalid));
-                }
-                Err(_) => self.environment.poll_pause(clock.elapsed() - start).await,
-            }
-        }
+        self.found().await?.map_err(|broken| self.corrupt(&broken))
+    }
+
+    async fn read_to_replace(&self) -> Result<Loaded> {
+        let found = self.found().await?;
+        Ok(found.unwrap_or_else(|broken| Loaded { record: None, version: broken.version }))
     }
 
     fn read_now(&self) -> Option<Result<Loaded>> {
-        self.file.read().map(Result::ok).transpose()
+        let found = self.file.read();
+        let is_in_between = found.as_ref().is_ok_and(|found| self.file.is_in_between(found));
+        found.map(|found| found.ok().filter(|_| !is_in_between)).transpose()
     }
 
     async fn swap(&self, expected: &Version, record: Option<&AuthDotJson>) -> Result<Swap> {
         let content = record.map(|record| Arc::new(record.to_json_pretty()));
         let write = self.make(move |file| file.prepare(content)).await?;
         let write = self.home().calls().keep(write);
-        let locks = self.home().commit_locks(&write.target).await?;
         let expected = expected.clone();
-        self.make(move |file| file.put(write.take(), &expected, locks)).await
+        match self.home().commit_locks(&write.target).await {
+            Ok(locks) => self.make(move |file| file.put(write.take(), &expected, locks)).await,
+            Err(error) => {
+                let put_off = move |file: &AuthFile| {
+                    file.put_off(write.take(), expected);
+                    Ok(())
+                };
+                self.make(put_off).await?;
+                Err(error)
+            }
+        }
     }
 
     async fn prove(&self, size: usize) -> Result<Readiness> {

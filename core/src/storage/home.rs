@@ -266,6 +266,11 @@ impl Home {
     pub(super) async fn remove_auth_json(&self, locks: CommitLocks) {
         let home = self.clone();
         let removed = self.calls().make(move || {
+            let found = content::read(home.auth_json()).ok().flatten();
+            if found.is_some_and(|bytes| AuthDotJson::parse(&bytes).is_err()) {
+                // It is no login that the other store took over.
+                return Ok(());
+            }
             let removed = match std::fs::remove_file(home.auth_json()) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     Err(unwritable("remove", home.auth_json(), &error))

@@ -32,8 +32,14 @@ pub(crate) trait HomeStore: Send + Sync + fmt::Debug {
         near_file(self).map(folders_of).unwrap_or_default()
     }
 
-    /// Reads the record, and waits up to a second for a half-written one to become whole.
+    /// Reads the record, and waits up to a second for a half-written one to become whole, and for one
+    /// that was there and is gone to come back.
     fn read(&self) -> impl Future<Output = Result<Loaded>> + Send;
+
+    /// Reads the record that a sign-in or a logout replaces; none in the place of what is no login.
+    fn read_to_replace(&self) -> impl Future<Output = Result<Loaded>> + Send {
+        self.read()
+    }
 
     /// Reads the record without waiting; none if that is not possible. It is called only for a
     /// [`file`](Self::file) on which calls cannot hang.
@@ -74,6 +80,10 @@ impl<S: HomeStore> AuthStorage for S {
 
     fn load(&self) -> BoxFuture<'_, Result<Loaded>> {
         Box::pin(self.read())
+    }
+
+    fn load_to_replace(&self) -> BoxFuture<'_, Result<Loaded>> {
+        Box::pin(self.read_to_replace())
     }
 
     fn load_now(&self) -> Option<Result<Loaded>> {

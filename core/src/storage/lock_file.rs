@@ -3,6 +3,9 @@
 //!
 //! A lock belongs to an open file, which a forked child shares: so we unlock explicitly rather than
 //! by closing, a child never unlocks its parent's lock, and closes its own copy of it.
+//!
+//! Each program that can open the file can hold the lock for as long as it likes, so the file is its
+//! owner's alone.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -24,9 +27,10 @@ pub(crate) struct LockFile {
 }
 
 impl LockFile {
-    /// Locks `path` if no other holder has it; creates the file with `mode` if it is not there.
-    pub(crate) fn try_acquire(path: &Path, mode: u32, links: Links) -> io::Result<Option<Self>> {
-        Self::try_lock(path, || open(path, mode, links))
+    /// Locks `path` if no other holder has it; creates the file, for its owner only, if it is not
+    /// there. One that is there keeps no permission beyond those of `widest`.
+    pub(crate) fn try_acquire(path: &Path, widest: u32, links: Links) -> io::Result<Option<Self>> {
+        Self::try_lock(path, || open(path, widest, links))
     }
 
     /// Locks the file at `path`, which is not created, if no other holder has. It is opened for
@@ -92,13 +96,18 @@ impl Drop for LockFile {
 }
 
 /// Opens a lock file, which is created if it is not there.
-fn open(path: &Path, mode: u32, links: Links) -> io::Result<File> {
+fn open(path: &Path, widest: u32, links: Links) -> io::Result<File> {
     for _ in 0..MOST_OPENINGS {
         match open_existing(path, links) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            answer => return answer,
+            Ok(file) => {
+                // Best effort: the lock works either way.
+                ownership::narrow(&file, path, widest).unwrap_or_default();
+                return Ok(file);
+            }
+            refused => return refused,
         }
-        match create(path, mode) {
+        match create(path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             answer => return answer,
         }
@@ -120,10 +129,11 @@ fn open_existing(path: &Path, links: Links) -> io::Result<File> {
 
 /// Creates what is not there. A link that leads nowhere is there: where it leads, no file is made
 /// and given away.
-fn create(path: &Path, mode: u32) -> io::Result<File> {
+fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);
-    set_mode(&mut options, mode);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options.open(path)?;
     if let Some(folder) = path.parent() {
         // Best effort: the lock works for this process either way.
@@ -132,14 +142,6 @@ fn create(path: &Path, mode: u32) -> io::Result<File> {
     Ok(file)
 }
 
-#[cfg(unix)]
-fn set_mode(options: &mut OpenOptions, mode: u32) {
-    std::os::unix::fs::OpenOptionsExt::mode(options, mode);
-}
-
-#[cfg(not(unix))]
-fn set_mode(_options: &mut OpenOptions, _mode: u32) {}
-
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
@@ -147,7 +149,7 @@ mod tests {
     use super::*;
 
     fn acquire(path: &Path) -> Option<LockFile> {
-        LockFile::try_acquire(path, 0o600, Links::Refused).expect("a lock")
+        LockFile::try_acquire(path, 0o700, Links::Refused).expect("a lock")
     }
 
     #[test]
@@ -169,7 +171,7 @@ mod tests {
         let path = folder.path().join("a.lock");
         let (has_forked, inherited) = (Cell::new(false), Cell::new(None));
         let open_and_fork = || {
-            let file = open(&path, 0o600, Links::Refused)?;
+            let file = open(&path, 0o700, Links::Refused)?;
             if !has_forked.replace(true) {
                 process::before_fork();
                 inherited.set(Some(file.try_clone()?));
@@ -182,5 +184,45 @@ mod tests {
         inherited.take().expect("forked").unlock().expect("unlocked");
         assert!(acquire(&path).is_none(), "it is held by a file that no child has");
         drop(held);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn g8_a_lock_file_is_its_owners_alone_from_the_first_and_again() {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        let mode = |name: &str| at(name).metadata().expect("there").mode() & 0o777;
+        let make = |name: &str, mode| {
+            std::fs::write(at(name), "").expect("written");
+            std::fs::set_permissions(at(name), PermissionsExt::from_mode(mode)).expect("set");
+        };
+        let lock = |name: &str, widest| {
+            LockFile::try_acquire(&at(name), widest, Links::Followed)
+                .expect("a lock")
+                .expect("free")
+        };
+        drop(lock("new", 0o770));
+        assert_eq!(mode("new"), 0o600);
+        for (widest, expected) in [(0o700, 0o600), (0o770, 0o660)] {
+            make("wide", 0o666);
+            drop(lock("wide", widest));
+            assert_eq!(mode("wide"), expected, "{widest:o}");
+        }
+        make("strict", 0o400);
+        drop(lock("strict", 0o770));
+        assert_eq!(mode("strict"), 0o400);
+        // What a link leads to may be anything.
+        make("page", 0o644);
+        symlink(at("page"), at("link")).expect("linked");
+        drop(lock("link", 0o700));
+        std::fs::hard_link(at("page"), at("hard")).expect("linked");
+        drop(lock("hard", 0o700));
+        assert_eq!(mode("page"), 0o644);
+        make("theirs", 0o644);
+        if chown(at("theirs"), Some(65534), None).is_ok() {
+            drop(lock("theirs", 0o700));
+            assert_eq!(mode("theirs"), 0o644, "another owner's");
+        }
     }
 }

@@ -1,15 +1,15 @@
 //! Replacing the record: a private temp file beside it, synced, renamed over it. The record is where
 //! [`Target`] has found it, behind any link, so links stay as they are.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use tempfile::{Builder, NamedTempFile};
 
 use super::file_error::unwritable;
 use super::target::Target;
-use super::{Swap, in_place, ownership, temp_file};
+use super::{Swap, content, in_place, ownership, temp_file};
 use crate::error::Result;
 use crate::process::ProcessId;
 
@@ -141,6 +141,37 @@ impl Replacement {
     }
 }
 
+/// Copies what is in the place of the record, and is no login, to a file of its own beside it, for its
+/// owner only. An empty file is not worth it, and a mount point's folder is not its own.
+pub(super) fn keep_broken(target: &Target) -> Result<()> {
+    let Some(existing) = target.existing.as_ref().filter(|file| file.len() > 0) else {
+        return Ok(());
+    };
+    if target.is_mount_point() {
+        return Ok(());
+    }
+    let bytes = content::read(&target.path)?.unwrap_or_default();
+    let copy = copy_beside(target, existing, &bytes);
+    let copy = copy.map_err(|error| unwritable("write in", &target.folder, &error))?;
+    tracing::warn!(
+        path = %target.path.display(),
+        copy = %copy.display(),
+        "the file holds no login, and gives way to what the user asked for; a copy is kept"
+    );
+    Ok(())
+}
+
+fn copy_beside(target: &Target, existing: &Metadata, bytes: &[u8]) -> io::Result<PathBuf> {
+    let name = target.path.file_name().unwrap_or_default().to_string_lossy();
+    let mut copy = Builder::new().prefix(&format!("{name}.broken-")).tempfile_in(&target.folder)?;
+    // Best effort: the copy is there either way.
+    ownership::copy(copy.as_file(), existing).unwrap_or_default();
+    copy.write_all(bytes)?;
+    copy.as_file().sync_all()?;
+    let (_, path) = copy.keep().map_err(|error| error.error)?;
+    Ok(path)
+}
+
 /// Removes the record; a mount point, which cannot be removed, is emptied.
 pub(super) fn remove(target: &Target) -> Result<()> {
     let remove = || match std::fs::remove_file(&target.path) {
@@ -183,14 +214,22 @@ fn is_refusal(error: &io::Error) -> bool {
     matches!(error.kind(), CrossesDevices | PermissionDenied | ResourceBusy)
 }
 
+/// Takes from `file` what the owner of `model` may not do either. A file system that refuses modes,
+/// or has none, decides itself, unless that would open what was closed.
 #[cfg(unix)]
-fn keep_stricter_mode(file: &File, model: &std::fs::Metadata) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = model.permissions().mode() & 0o600;
-    file.set_permissions(std::fs::Permissions::from_mode(mode))
+fn keep_stricter_mode(file: &File, model: &Metadata) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let (mode, wanted) = (file.metadata()?.mode() & 0o777, model.mode() & 0o600);
+    if mode == wanted {
+        return Ok(());
+    }
+    match file.set_permissions(std::fs::Permissions::from_mode(wanted)) {
+        Err(_) if mode & !model.mode() == 0 => Ok(()),
+        set => set,
+    }
 }
 
 #[cfg(not(unix))]
-fn keep_stricter_mode(_file: &File, _model: &std::fs::Metadata) -> io::Result<()> {
+fn keep_stricter_mode(_file: &File, _model: &Metadata) -> io::Result<()> {
     Ok(())
 }

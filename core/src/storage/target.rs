@@ -5,6 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::file_error::{unreadable, unwritable};
+#[cfg(unix)]
+use super::link_trail;
 use super::mounts;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -23,9 +25,9 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Follows the links of `path`, also a dangling one to where it points.
-    pub(super) fn resolve(path: &Path) -> Result<Self> {
-        let path = follow_links(path).map_err(|error| unreadable(path, &error))?;
+    /// Follows the links of `named`, also a dangling one to where it points.
+    pub(super) fn resolve(named: &Path) -> Result<Self> {
+        let path = follow_links(named).map_err(|error| unreadable(named, &error))?;
         let parent = path.parent().unwrap_or(Path::new("/"));
         let folder =
             parent.canonicalize().map_err(|error| unwritable("write in", parent, &error))?;
@@ -34,6 +36,12 @@ impl Target {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(unreadable(&path, &error)),
         };
+        #[cfg(unix)]
+        existing
+            .clone()
+            .map_or_else(|| folder.metadata(), Ok)
+            .and_then(|found| link_trail::check(named, &found))
+            .map_err(|error| unreadable(named, &error))?;
         let name = path.file_name().unwrap_or_default();
         Ok(Self { path: folder.join(name), folder, existing })
     }
@@ -60,6 +68,19 @@ impl Target {
             );
         }
         Ok(())
+    }
+
+    /// The permissions that a lock file of the record may have: its owner's, and those for the group
+    /// where the record has any, so that a home that a group shares goes on working.
+    #[cfg(unix)]
+    pub(super) fn widest_lock(&self) -> u32 {
+        let mode = self.existing.as_ref().map_or(0, std::os::unix::fs::MetadataExt::mode);
+        if mode & 0o070 == 0 { 0o700 } else { 0o770 }
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn widest_lock(&self) -> u32 {
+        0o700
     }
 
     /// Whether something is mounted on the file itself, as containers do: it cannot be replaced,

@@ -93,6 +93,27 @@ async fn g6_a_half_written_file_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn g6_a_file_that_is_away_for_a_moment_is_no_logout() {
+    let machine = Machine::with_login(&login("cli"));
+    let store = machine.store();
+    load(&store).await;
+    let (whole, path) = (machine.bytes().expect("a file"), machine.path());
+    fs::remove_file(&path).expect("removed");
+    assert!(store.load_now().is_none(), "reading takes waiting");
+    let writer = async {
+        tokio::time::sleep(std::time::Duration::from_millis(900)).await;
+        fs::write(&path, &whole).expect("put back");
+    };
+    let (loaded, ()) = tokio::join!(load(&store), writer);
+    assert_eq!(token(&loaded), "cli");
+    fs::remove_file(&path).expect("removed");
+    assert!(load(&store).await.record.is_none(), "it stays away");
+    let start = tokio::time::Instant::now();
+    assert!(load(&store).await.record.is_none());
+    assert_eq!(start.elapsed().as_millis(), 0, "waited for once");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_file_that_asks_for_hours_of_work_is_refused_and_no_token_spent() {
     let machine = Machine::with_login(&login("cli"));
     let store = machine.store();

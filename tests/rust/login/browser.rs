@@ -187,10 +187,11 @@ async fn a_login_of_another_workspace_is_refused_and_not_saved() {
 async fn nobody_is_asked_where_the_login_could_not_be_saved() {
     let scene = Scene::new();
     let manager = scene.manager().await;
-    std::fs::write(scene.auth_json(), "{\"tokens\": ").expect("written");
+    std::fs::remove_file(scene.auth_json()).unwrap_or_default();
+    std::fs::create_dir(scene.auth_json()).expect("made");
     let error = within(manager.login_with_browser(options())).await.expect_err("no login");
-    assert_eq!(error.code(), "store_corrupt");
-    assert_eq!(scene.stored().as_deref(), Some("{\"tokens\": "));
+    assert_eq!(error.code(), "store_unavailable", "{error}");
+    assert!(std::path::Path::new(&scene.auth_json()).is_dir());
 }
 
 #[tokio::test]

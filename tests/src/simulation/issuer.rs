@@ -91,13 +91,14 @@ impl World {
         })
     }
 
-    /// The pair to answer with: rarely that of somebody else, where a client can tell.
+    /// The pair to answer with: rarely that of another user, where a client can tell.
     fn mix_up(&self, pair: PairId) -> PairId {
         let mut state = self.state();
         let people = PEOPLE.len();
         let owner = state.ledger.person(pair);
         let other = (owner + 1 + self.chance.below(people - 1)) % people;
-        let is_seen = [owner, other].iter().all(|person| PEOPLE[*person].user.is_some());
+        let users = (PEOPLE[owner].user, PEOPLE[other].user);
+        let is_seen = users.0.zip(users.1).is_some_and(|(owner, other)| owner != other);
         let happens = self.goes_on() && self.chance.happens(self.hazards.manners.mixups);
         let manners = &self.hazards.manners;
         if happens && is_seen && manners.rotates && !manners.omits_id {

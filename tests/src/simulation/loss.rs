@@ -29,7 +29,7 @@ impl State {
             return Fortune::Excepted("a foreign program left half a record");
         }
         let Some(owners) = content.owners else { return Fortune::Good };
-        let Some(pair) = owners.pair(&self.ledger) else {
+        let Some(pair) = owners.line(&self.ledger) else {
             return Fortune::Excepted("a foreign program mixed two logins");
         };
         let family = self.ledger.family(pair);

@@ -45,11 +45,17 @@ pub(super) struct Owners {
 impl Owners {
     /// The pair of both tokens, if all that the record says belongs to one login.
     pub(super) fn pair(&self, ledger: &Ledger) -> Option<PairId> {
+        let (refresh, access) = (self.line(ledger)?, self.access?);
+        let is_pair = ledger.pairs[access].refresh == ledger.pairs[refresh].refresh;
+        (is_pair && self.is_account_right).then_some(access)
+    }
+
+    /// The pair of the refresh token, if all tokens belong to one login, whatever account another
+    /// program has given it.
+    pub(super) fn line(&self, ledger: &Ledger) -> Option<PairId> {
         let (refresh, access, id) = (self.refresh?, self.access?, self.id?);
         let family = |pair: PairId| ledger.pairs[pair].family;
-        let is_one = family(access) == family(refresh) && family(id) == family(refresh);
-        let is_pair = ledger.pairs[access].refresh == ledger.pairs[refresh].refresh;
-        (is_one && is_pair && self.is_account_right).then_some(access)
+        (family(access) == family(refresh) && family(id) == family(refresh)).then_some(refresh)
     }
 }
 
@@ -76,6 +82,11 @@ impl Content {
     /// The pair of a login in good order.
     pub(super) fn pair(&self, ledger: &Ledger) -> Option<PairId> {
         self.owners?.pair(ledger)
+    }
+
+    /// The pair of the refresh token, if all tokens belong to one login.
+    pub(super) fn line(&self, ledger: &Ledger) -> Option<PairId> {
+        self.owners?.line(ledger)
     }
 
     pub(super) fn json(&self) -> Option<Value> {

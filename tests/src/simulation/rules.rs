@@ -13,7 +13,7 @@ use codex_auth_sdk::{AuthMode, CodexAuth};
 use super::executor::ProcessId;
 use super::journal::Event;
 use super::ledger::{PEOPLE, PairId, PersonId};
-use super::record::{Owners, wall};
+use super::record::wall;
 use super::state::{Manner, State};
 
 /// How long what a caller is told may lag behind the store.
@@ -70,7 +70,7 @@ impl State {
         self.check(pin.is_none() || account.as_deref() == pin, |_| {
             format!("process {process} is for {pin:?} only, and sent a request as {account:?}")
         });
-        let is_graft = self.grafts.contains(&(pair, account.clone()));
+        let is_graft = self.grafts.contains(&(self.ledger.pairs[pair].family, account.clone()));
         self.check(is_right || is_graft, |_| {
             format!("process {process} sent pair {pair} of {owner:?} as {account:?}")
         });
@@ -79,12 +79,6 @@ impl State {
         let status = if is_accepted { 200 } else { 401 };
         self.note(Event::Sent(process, Some(pair), status));
         status
-    }
-
-    /// Whether a foreign program gave a login another account, and its id token does not tell.
-    fn is_hidden_mix(&self, owners: Owners) -> bool {
-        let owner = owners.refresh.map(|pair| PEOPLE[self.ledger.person(pair)]);
-        !owners.is_account_right && owner.is_some_and(|owner| owner.claimed_account.is_none())
     }
 
     fn was_stopped(&self, process: ProcessId, since: Duration) -> bool {

@@ -36,8 +36,8 @@ pub(super) struct State {
     pub(super) changed: Duration,
     /// When a foreign program last wrote it.
     pub(super) meddled: Duration,
-    /// Access tokens with an account that a foreign program put them together with.
-    pub(super) grafts: HashSet<(PairId, Option<String>)>,
+    /// Logins with an account that a foreign program has given them.
+    pub(super) grafts: HashSet<(FamilyId, Option<String>)>,
     /// When the SDK was granted tokens.
     pub(super) rotations: Vec<Duration>,
     pub(super) presented: Vec<Duration>,
@@ -222,7 +222,7 @@ impl State {
         let now = self.now();
         let before = self.disk.content().cloned();
         self.check_write(client, before.as_ref(), content.as_ref());
-        let pair = |content: &Option<Content>| content.as_ref()?.pair(&self.ledger);
+        let pair = |content: &Option<Content>| content.as_ref()?.line(&self.ledger);
         let (old, new) = (pair(&before), pair(&content));
         if let Some(old) = old.filter(|old| Some(*old) != new) {
             self.ledger.pairs[old].displaced_by = Some(client);
@@ -274,7 +274,6 @@ impl State {
                 self.ledger.pairs[pair].spent =
                     Some(Spent { at: now, by: request.by, successor: next });
             }
-            self.inherit_grafts(pair, next);
             self.look_alive();
             return Ruling::Granted(next);
         };
@@ -340,16 +339,9 @@ impl State {
         if content.pair(&self.ledger).is_none() {
             let record = content.parsed.as_ref().ok();
             let tokens = record.and_then(|record| record.tokens.as_ref());
-            self.grafts.insert((access, tokens.and_then(|tokens| tokens.account_id.clone())));
+            let account = tokens.and_then(|tokens| tokens.account_id.clone());
+            self.grafts.insert((self.ledger.pairs[access].family, account));
         }
-    }
-
-    /// Whose login it is, is written in the record, and not told by the issuer.
-    fn inherit_grafts(&mut self, pair: PairId, next: PairId) {
-        let is_its = |graft: &&(PairId, Option<String>)| graft.0 == pair;
-        let inherited =
-            self.grafts.iter().filter(is_its).map(|(_, account)| (next, account.clone()));
-        self.grafts.extend(inherited.collect::<Vec<_>>());
     }
 
     /// Whether the store holds a good login, and since when one of this person.

@@ -36,7 +36,7 @@ const MOST_TRIES: usize = 4;
 
 /// What a call fails with besides an I/O error: a full disk, a quota, a signal, a folder that
 /// refuses, a want of descriptors, a file system that cannot.
-const OTHER_ERRORS: [(&str, &[&str]); 8] = [
+const OTHER_ERRORS: [(&str, &[&str]); 7] = [
     ("openat", &["ENOSPC", "EDQUOT", "EINTR", "EACCES", "EMFILE"]),
     ("flock", &["EINTR", "ENOLCK"]),
     ("read", &["EINTR"]),
@@ -44,7 +44,6 @@ const OTHER_ERRORS: [(&str, &[&str]); 8] = [
     ("ftruncate", &["EDQUOT", "EINTR"]),
     ("fsync", &["ENOSPC", "EDQUOT", "EINTR", "EINVAL"]),
     ("renameat2", &["ENOSPC", "EINVAL"]),
-    ("fchmod", &["EPERM"]),
 ];
 
 /// An I/O error at each call before the request.

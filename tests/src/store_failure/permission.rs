@@ -7,6 +7,7 @@ use std::process::Command;
 use serde_json::json;
 
 use super::scene::Scene;
+use super::tracer::{Tracer, own_thread};
 use crate::contender::{Contender, Language};
 use crate::privilege::{ORDINARY_USER, as_ordinary_user, is_root};
 use crate::torture::Trial;
@@ -101,6 +102,30 @@ pub(super) fn another_owner(_: Language, trial: &mut Trial) {
     }
     give(scene.file(), ORDINARY_USER);
     scene.serve(&mut contender, trial);
+}
+
+/// A record of a group that an ordinary user is not in. Only root can make one.
+pub(super) fn another_group(_: Language, trial: &mut Trial) {
+    let scene = Scene::new();
+    let mut contender = ordinary(&scene);
+    contender.wait_until_ready();
+    chown(scene.file(), None, Some(0)).expect("given away");
+    scene.serve(&mut contender, trial);
+    trial.tried += 1;
+}
+
+/// A file system that lets no program change a mode, an owner or a group.
+pub(super) fn no_modes(language: Language, trial: &mut Trial) {
+    let mut scene = Scene::new();
+    let mut contender = scene.contender(language);
+    scene.serve(&mut contender, trial);
+    scene.expire();
+    let thread = own_thread(contender.process().id());
+    let fault = "fchmod,fchown,chmod,chown,fchmodat,fchownat:error=EPERM";
+    let tracer = Tracer::attach(&thread, Some(fault));
+    scene.serve(&mut contender, trial);
+    drop(tracer);
+    trial.tried += 1;
 }
 
 /// A container of root on the folder of its host's user: all that it makes is that user's, who can

@@ -28,37 +28,6 @@ async fn g3_a_login_during_the_exchange_stays_and_nothing_is_mixed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn g3_tokens_that_another_account_was_written_over_are_not_saved_into_it() {
-    let world = World::new();
-    let manager = world.manager().await;
-    let auth = manager.auth().expect("signed in");
-    let task = start_recovery(&manager, &auth);
-    world.pass(Duration::from_millis(50)).await;
-    let mut grafted = AuthDotJson::clone(auth.record());
-    grafted.tokens.as_mut().expect("tokens").account_id = Some("acct-b".to_owned());
-    world.store.memory.replace(Some(grafted.clone()));
-    let decision = task.await.expect("no panic").expect("an outcome");
-    assert_eq!(decision, UnauthorizedRecoveryDecision::GiveUp(GiveUpReason::IdentityMismatch));
-    assert_eq!(world.store.memory.record().as_deref(), Some(&grafted));
-}
-
-#[tokio::test(start_paused = true)]
-async fn g3_tokens_in_another_accounts_record_are_neither_used_nor_redeemed() {
-    let world = World::new();
-    let manager = world.manager().await;
-    let auth = manager.auth().expect("signed in");
-    let mut grafted = AuthDotJson::clone(auth.record());
-    grafted.tokens.as_mut().expect("tokens").account_id = Some("acct-b".to_owned());
-    world.store.memory.replace(Some(grafted.clone()));
-    assert!(world.manager().await.auth().is_none());
-    let mismatch = UnauthorizedRecoveryDecision::GiveUp(GiveUpReason::IdentityMismatch);
-    assert_eq!(recover(&manager, &auth).await.expect("an outcome"), mismatch);
-    assert!(manager.fresh_auth().await.expect("read").is_none());
-    assert_eq!(world.store.memory.record().as_deref(), Some(&grafted));
-    assert_eq!(world.issuer.requests(), (0, 0));
-}
-
-#[tokio::test(start_paused = true)]
 async fn g3_a_logout_during_the_exchange_is_not_undone() {
     let world = World::new();
     let manager = world.manager().await;

@@ -15,6 +15,7 @@ use tracing_subscriber::{Layer, Registry};
 
 use super::world::{Fault, World};
 use super::{recover, start_recovery};
+use crate::auth_dot_json::AuthDotJson;
 use crate::token_endpoint::RefusalReason;
 
 /// Keeps all that is recorded.
@@ -166,6 +167,21 @@ async fn what_fails_has_the_code_of_its_error() {
             "codex_auth.commit outcome=saved",
         ]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_workspace_that_no_token_names_is_told_of_once() {
+    let world = World::new();
+    let mut record = AuthDotJson::clone(&world.store.memory.record().expect("a record"));
+    record.tokens.as_mut().expect("tokens").account_id = Some("acct-b".to_owned());
+    world.store.memory.replace(Some(record));
+    let (collector, _guard) = Collector::start();
+    let manager = world.manager().await;
+    let auth = manager.auth().expect("signed in");
+    recover(&manager, &auth).await.expect("recovered");
+    manager.reload().await.expect("read");
+    let said = collector.said.lock().expect("no panic").clone();
+    assert_eq!(said.matches("which its tokens do not name").count(), 1, "{said}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::auth_dot_json::AuthDotJson;
 use crate::error::Result;
-use crate::identity::{Identity, IdentityMatch};
+use crate::identity::Identity;
 use crate::storage::store_kind::StoreKind;
 use crate::storage::{Loaded, StoreHolder};
 
@@ -44,7 +44,8 @@ pub(super) fn newest(
 
 /// Returns whether both records are known to be of one login.
 pub(super) fn is_same_login(left: &AuthDotJson, right: &AuthDotJson) -> bool {
-    let identity = |record: &AuthDotJson| record.tokens.as_ref().map(Identity::of_tokens);
-    let identities = identity(left).zip(identity(right));
-    identities.is_some_and(|(left, right)| left.compare(&right) == IdentityMatch::Same)
+    let (Some(one), Some(other)) = (&left.tokens, &right.tokens) else { return false };
+    let is_one_token = !one.refresh_token.is_empty() && one.refresh_token == other.refresh_token;
+    let (one, other) = (Identity::of_tokens(one), Identity::of_tokens(other));
+    one.relation(&other, || is_one_token).is_same_login()
 }

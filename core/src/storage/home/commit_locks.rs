@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::storage::file_calls::{FileCalls, Kept};
 use crate::storage::file_error::unwritable;
 use crate::storage::lock_file::LockFile;
+use crate::storage::lock_holder;
 use crate::storage::plain_file::Links;
 use crate::storage::target::Target;
 
@@ -25,8 +26,8 @@ pub(in crate::storage) type CommitLocks = Kept<[LockFile; 2]>;
 #[derive(Debug, Clone)]
 struct Wanted {
     path: PathBuf,
-    /// The mode of a file that is made for it.
-    mode: u32,
+    /// The permissions that its file may have.
+    widest: u32,
 }
 
 /// Takes the commit locks of `target` in `home`, in the CLI's order.
@@ -36,30 +37,35 @@ pub(super) async fn acquire(
     calls: &FileCalls,
     environment: &Environment,
 ) -> Result<CommitLocks> {
-    let first = Wanted { path: home.join("auth.lock"), mode: 0o666 };
-    let second = Wanted { path: with_suffix(&target.path, ".lock"), mode: 0o600 };
+    let [first, second] = [home.join("auth.lock"), with_suffix(&target.path, ".lock")]
+        .map(|path| Wanted { path, widest: target.widest_lock() });
     let clock = &environment.clock;
     let end = clock.elapsed() + LOCK_TIMEOUT;
     let left = || end.saturating_sub(clock.elapsed());
-    while let Some(held) = first.acquire_within(left(), calls, environment).await? {
+    let busy = loop {
+        let Some(held) = first.acquire_within(left(), calls, environment).await? else {
+            break first.path;
+        };
         let other = second.acquire_within(SECOND_LOCK_PATIENCE, calls, environment).await?;
         if let Some(other) = other {
             return Ok(calls.keep([other.take(), held.take()]));
         }
         drop(held);
         if left().is_zero() {
-            break;
+            break second.path;
         }
         environment.poll_pause(Duration::ZERO).await;
-    }
-    Err(Error::new(
-        ErrorKind::LockTimeout,
-        format!(
-            "another program has held {} or {} for too long",
-            first.path.display(),
-            second.path.display()
-        ),
-    ))
+    };
+    calls.make(move || Err(held_too_long(&busy))).await
+}
+
+fn held_too_long(path: &Path) -> Error {
+    let (holder, path) = (lock_holder::of(path), path.display());
+    let message = format!(
+        "{holder} has held the lock {path} for over {LOCK_TIMEOUT:?}; end it, or find out what it \
+         waits for"
+    );
+    Error::new(ErrorKind::LockTimeout, message)
 }
 
 impl Wanted {
@@ -86,7 +92,7 @@ impl Wanted {
     }
 
     fn try_acquire(&self) -> Result<Option<LockFile>> {
-        LockFile::try_acquire(&self.path, self.mode, Links::Followed)
+        LockFile::try_acquire(&self.path, self.widest, Links::Followed)
             .map_err(|error| unwritable("lock", &self.path, &error))
     }
 }

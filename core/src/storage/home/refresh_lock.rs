@@ -68,9 +68,10 @@ impl Locks {
     ) -> Result<Option<Self>> {
         let target = Target::resolve(auth_json)?;
         let places = Places::of(home, &target);
-        let Some(in_home) = try_acquire(&places.in_home)? else { return Ok(None) };
+        let widest = target.widest_lock();
+        let Some(in_home) = try_acquire(&places.in_home, widest)? else { return Ok(None) };
         let with_record = match &places.with_record {
-            Some(path) => match try_acquire(path)? {
+            Some(path) => match try_acquire(path, widest)? {
                 Some(lock) => Some(lock),
                 None => return Ok(None),
             },
@@ -124,8 +125,8 @@ fn lost(path: &Path, how: &str) -> Error {
     Error::new(ErrorKind::StoreUnavailable, message)
 }
 
-fn try_acquire(path: &Path) -> Result<Option<LockFile>> {
-    LockFile::try_acquire(path, 0o600, Links::Refused)
+fn try_acquire(path: &Path, widest: u32) -> Result<Option<LockFile>> {
+    LockFile::try_acquire(path, widest, Links::Refused)
         .map_err(|error| unwritable("lock", path, &error))
 }
 

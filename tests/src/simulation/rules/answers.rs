@@ -154,12 +154,7 @@ impl State {
         code: &'static str,
     ) {
         let owners = self.disk.content().and_then(|content| content.owners);
-        let is_mixed =
-            owners.is_some_and(|owners| !owners.is_account_right && !self.is_hidden_mix(owners));
         let is_long = self.changed + LAG < self.now() && !self.is_dazed(process);
-        self.check(!(is_mixed && is_long && code == "applied"), |_| {
-            format!("process {process}: a record of two accounts is {code}")
-        });
         let stored = owners.and_then(|owners| owners.pair(&self.ledger));
         let (Some(about), Some(stored)) = (about, stored) else { return };
         let owner = self.ledger.person(stored);

@@ -28,9 +28,9 @@ impl State {
             return self
                 .check(false, |_| format!("process {process} wrote a login where there was none"));
         };
-        let (Some(new), Some(old)) = (after.pair(&self.ledger), owners.refresh) else {
-            let is_seen = !self.is_hidden_mix(owners);
-            return self.check(!is_seen, |_| {
+        // Whatever account another program has given the login: that is kept.
+        let (Some(new), Some(old)) = (after.line(&self.ledger), owners.refresh) else {
+            return self.check(false, |_| {
                 format!("process {process} wrote a mixed record: {:?}", after.owners)
             });
         };
@@ -45,7 +45,8 @@ impl State {
         });
         // Where the refresh token stays, any access token of the login is as good as another.
         let written = after.parsed.as_ref().ok().and_then(|record| record.last_refresh);
-        let issued = wall(self.ledger.pairs[new].issued);
+        let access = after.owners.and_then(|owners| owners.access).unwrap_or(new);
+        let issued = wall(self.ledger.pairs[access].issued);
         self.check(written.is_some_and(|at| at >= issued), |_| {
             format!("process {process} wrote pair {new} of {issued} as of {written:?}")
         });
@@ -60,7 +61,7 @@ impl State {
 
     /// The refresh lock is given up with a pair that is not stored only where it has no place.
     pub(in crate::simulation) fn check_put_aside(&mut self, process: ProcessId, pair: PairId) {
-        let stored = self.disk.content().and_then(|content| content.pair(&self.ledger));
+        let stored = self.disk.content().and_then(|content| content.line(&self.ledger));
         let spent = stored.and_then(|stored| self.ledger.pairs[stored].spent);
         let has_place = spent.is_some_and(|spent| spent.successor == pair);
         self.check(!has_place, |_| format!("process {process} did not store pair {pair}"));
@@ -76,8 +77,11 @@ impl State {
             format!("process {process} is for {pin:?} only, and signed {:?} out", PEOPLE[owner])
         });
         let Some(wanted) = wanted else { return };
-        let is_known = PEOPLE[owner].account.is_some() && PEOPLE[wanted].account.is_some();
-        self.check(!is_known || owner == wanted, |_| {
+        let (stored, own) = (PEOPLE[owner], PEOPLE[wanted]);
+        let is_known = stored.account.is_some() && own.account.is_some();
+        // Another workspace of one user is no other login.
+        let is_same = owner == wanted || (stored.user.is_some() && stored.user == own.user);
+        self.check(!is_known || is_same, |_| {
             format!(
                 "process {process} signed {:?} out in the place of {:?}",
                 PEOPLE[owner], PEOPLE[wanted]
