@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import copy
 import io
 import os
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -25,16 +22,13 @@ from codex_auth_sdk import (
     OriginNotAllowed,
     RequestsAuth,
 )
+from http_support import EchoServer, options, seen, send
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from support import Realm
-
-
-def options(realm: Realm, home: Path) -> dict[str, Any]:
-    return realm.options(codex_home=home, allowed_origins=[realm.origin])
 
 
 @pytest.mark.parametrize("at", ["arrival", "reply"])
@@ -92,125 +86,6 @@ def test_a_file_is_sent_again_from_where_it_began(realm: Realm, home: Path) -> N
         response = requests.post(url, data=file, auth=RequestsAuth(manager), timeout=60)
     assert (response.status_code, response.text) == (200, "but this")
     assert [reply.status_code for reply in response.history] == [401]
-
-
-def seen(realm: Realm, expected: list[dict[str, Any]], **stats: int) -> list[str]:
-    """How what the API saw, and the statistics, differ from what is expected."""
-    expect = {"seen": expected, "stats": stats}
-    mismatches: list[str] = realm.call("check_request", actual={}, expect=expect)["mismatches"]
-    return mismatches
-
-
-def test_a_401_of_another_origin_is_final_and_what_led_there_not_sent_again(
-    realm: Realm, home: Path
-) -> None:
-    with (
-        AuthManager(**options(realm, home)) as manager,
-        httpx.Client(auth=HttpxAuth(manager), trust_env=False, follow_redirects=True) as client,
-    ):
-        response = client.post(f"{realm.url}/api/redirect?to=/api/echo&host=other")
-    assert response.status_code == 401
-    there = {"path": "/api/echo", "authorization": "none"}
-    first = {"path": "/api/redirect", "authorization": "access:a0"}
-    assert seen(realm, [first, there], requests=0) == []
-
-
-@pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
-@pytest.mark.parametrize("client", ["requests", "httpx"])
-def test_g9_a_redirect_that_comes_back_from_another_origin_gets_no_credential(
-    client: str, method: str, realm: Realm, home: Path
-) -> None:
-    realm.call("kill_access")
-    url = f"{realm.url}/api/redirect?host=other&to=/api/redirect%3Fto%3D/api/echo"
-    with AuthManager(**options(realm, home)) as manager:
-        assert send(client, manager, method, url).status_code == 401
-    names = {"authorization": "none", "account": None}
-    hops = [{"host": "localhost", **names}, {"host": "127.0.0.1", "path": "/api/echo", **names}]
-    assert seen(realm, [{"authorization": "access:a0"}, *hops], requests=0) == []
-
-
-def test_g9_a_program_that_follows_redirects_itself_gives_no_credential_to_what_comes_back(
-    realm: Realm, home: Path
-) -> None:
-    url = f"{realm.url}/api/redirect?host=other&to=/api/redirect%3Fto%3D/api/echo"
-    with (
-        AuthManager(**options(realm, home)) as manager,
-        httpx.Client(auth=HttpxAuth(manager), trust_env=False) as client,
-    ):
-        answer = client.get(url)
-        while answer.next_request is not None:
-            answer = client.send(answer.next_request)
-    assert answer.status_code == 401
-    names = {"authorization": "none", "account": None}
-    assert seen(realm, [{"authorization": "access:a0"}, names, names], requests=0) == []
-
-
-class EchoServer(ThreadingHTTPServer):
-    """Redirects `/` to `location`, and keeps the headers of what else it is asked for."""
-
-    def __init__(self, location: str = "") -> None:
-        super().__init__(("127.0.0.1", 0), Echo)
-        self.location = location
-        self.asked: list[dict[str, str]] = []
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-
-class Echo(BaseHTTPRequestHandler):
-    """Answers for an `EchoServer`."""
-
-    def do_GET(self) -> None:
-        server = self.server
-        assert isinstance(server, EchoServer)
-        if self.path == "/":
-            self.send_response(302)
-            self.send_header("Location", server.location)
-        else:
-            server.asked.append(dict(self.headers))
-            self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Prints nothing."""
-
-
-WAYS_TO_WRITE_ANOTHER_ORIGIN = (
-    "http://{other}/x",
-    "//{other}/x",
-    "////{other}/x",
-    "http:////{other}/x",
-    "/\\{other}/x",
-    "\\\\{other}/x",
-    "http:\\\\{other}/x",
-    "http://{home}@{other}/x",
-    "http://{home}\\@{other}/x",
-    "http://{other}\\@{home}/x",
-    "http://{home}#@{other}/x",
-    "http://{other}#@{home}/x",
-    "http://{home};@{other}/x",
-    "HTTP://{other}/x",
-)
-
-
-@pytest.mark.parametrize("location", WAYS_TO_WRITE_ANOTHER_ORIGIN)
-@pytest.mark.parametrize("client", ["requests", "httpx"])
-def test_g9_nothing_goes_along_a_redirect_however_it_is_written(
-    client: str, location: str, home: Path
-) -> None:
-    with EchoServer() as server:
-        there = f"127.0.0.1:{server.server_port}"
-        other = there.replace("127.0.0.1", "localhost")
-        server.location = location.format(home=there, other=other)
-        refused = (requests.RequestException, httpx.HTTPError, httpx.InvalidURL)
-        with (
-            AuthManager(codex_home=home, allowed_origins=[f"http://{there}"]) as manager,
-            contextlib.suppress(*refused),
-        ):
-            send(client, manager, "GET", f"http://{there}/")
-        server.shutdown()
-    for headers in server.asked:
-        ours = {"authorization", "chatgpt-account-id", "originator"} & {*map(str.lower, headers)}
-        assert headers["Host"] == there or not ours, headers
 
 
 @pytest.mark.parametrize(
@@ -317,38 +192,6 @@ def test_a_proxy_that_the_program_asks_for_is_its_own_choice(
     assert "Authorization" in proxied[0]
 
 
-def send(
-    client: str,
-    manager: AuthManager,
-    method: str,
-    url: str,
-    headers: dict[str, str] | None = None,
-) -> Any:
-    """Sends a request that follows redirects."""
-    if client == "requests":
-        auth = RequestsAuth(manager)
-        with requests.Session() as session:
-            session.trust_env = False
-            return session.request(method, url, headers=headers, auth=auth, timeout=60)
-    settings: dict[str, Any] = {"trust_env": False, "follow_redirects": True}
-    with httpx.Client(auth=HttpxAuth(manager), **settings) as http:
-        return http.request(method, url, headers=headers)
-
-
-def test_a_401_behind_a_redirect_has_that_sent_again_and_not_what_led_there(
-    realm: Realm, home: Path
-) -> None:
-    realm.call("kill_access")
-    with (
-        AuthManager(**options(realm, home)) as manager,
-        httpx.Client(auth=HttpxAuth(manager), trust_env=False, follow_redirects=True) as client,
-    ):
-        response = client.post(f"{realm.url}/api/redirect?to=/api/echo", content=b"hello")
-    assert (response.status_code, response.text) == (200, "hello")
-    paths = ["/api/redirect", "/api/echo", "/api/echo"]
-    assert seen(realm, [{"path": path} for path in paths], requests=1) == []
-
-
 def test_a_request_that_is_sent_once_more_gets_the_credential_of_then(
     realm: Realm, home: Path
 ) -> None:
@@ -365,22 +208,6 @@ def test_a_request_that_is_sent_once_more_gets_the_credential_of_then(
     expected = [{"authorization": name} for name in ("access:a0", "access:a0", "access:a1")]
     elsewhere = {"path": "/api/open", "authorization": "none", "account": None}
     assert seen(realm, [*expected, elsewhere], requests=1) == []
-
-
-def test_a_redirect_that_the_caller_follows_gets_the_credential_of_where_it_leads(
-    realm: Realm, home: Path
-) -> None:
-    other = realm.origin.replace("127.0.0.1", "localhost")
-    settings = realm.options(codex_home=home, allowed_origins=[realm.origin, other])
-    with (
-        AuthManager(**settings) as manager,
-        httpx.Client(auth=HttpxAuth(manager), trust_env=False) as client,
-    ):
-        answer = client.get(f"{realm.url}/api/redirect?to=/api/echo&host=other")
-        assert answer.next_request is not None
-        assert client.send(answer.next_request).status_code == 200
-    there = {"host": "localhost", "authorization": "access:a0", "account": "acct-a"}
-    assert seen(realm, [{"path": "/api/redirect"}, there], requests=0) == []
 
 
 def test_a_file_that_does_not_say_whether_it_seeks_is_sent_again_if_it_does(
@@ -429,27 +256,6 @@ def test_a_response_can_be_copied(realm: Realm, home: Path) -> None:
     assert hook(copied) is copied
 
 
-def test_a_redirect_to_nowhere_comes_back_as_it_is(home: Path) -> None:
-    class Nowhere(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(302)
-            self.send_header("Location", "http://localhost:99999/")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-    with (
-        ThreadingHTTPServer(("127.0.0.1", 0), Nowhere) as server,
-        AuthManager(
-            codex_home=home, allowed_origins=[url := f"http://127.0.0.1:{server.server_port}"]
-        ) as manager,
-    ):
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        auth = RequestsAuth(manager)
-        response = requests.get(url, auth=auth, allow_redirects=False, timeout=60)
-        server.shutdown()
-    assert response.status_code == 302
-
-
 def test_headers_may_be_bytes(realm: Realm, home: Path) -> None:
     with AuthManager(**options(realm, home)) as manager:
         for own, status in [(b"Bearer own", 401), (f"Bearer {MANAGED_API_KEY}".encode(), 200)]:
@@ -477,29 +283,6 @@ def test_the_callers_own_trace_is_called_too(realm: Realm, home: Path) -> None:
         for _ in range(2):
             client.send(request, follow_redirects=True)
     assert events.count("http11.send_request_headers.started") == 4
-
-
-def test_a_client_whose_redirects_cannot_be_confined_is_refused() -> None:
-    code = """
-import sys
-import httpx
-
-class Request(httpx.Request):
-    def __init__(self, *given, extensions=None, **named):
-        super().__init__(*given, **named)
-        self.extensions = {} if extensions is None else extensions
-
-httpx.Request = Request
-sys.modules["httpx2"] = None
-import codex_auth_sdk
-try:
-    codex_auth_sdk.HttpxAuth
-except ImportError as error:
-    assert "httpx 0.28" in str(error), error
-else:
-    raise AssertionError("not refused")
-"""
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_libraries_are_optional() -> None:
