@@ -17,8 +17,9 @@ VENV := .venv
 RUN_PYTHON := $(VENV)/bin/python
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export TEST_ISSUER := $(CURDIR)/$(BUILT)/test-issuer
-# The real Codex CLI: the newest, and one that truncates auth.json in place and takes no lock.
-CODEX_RELEASES ?= 0.169.0 0.128.0
+# The real Codex CLI: the newest, one that is widely used, and one that takes no lock and truncates
+# auth.json in place.
+CODEX_RELEASES ?= 0.171.0 0.169.0 0.128.0
 CODEX_PROGRAMS := $(CODEX_RELEASES:%=target/codex-%/codex)
 AUTHORIZATION_SERVER := tests/oidc-provider
 NPM_PACKAGES := bindings-node/node_modules/ready examples/node/node_modules/ready

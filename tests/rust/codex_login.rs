@@ -1,5 +1,5 @@
-//! Logins that ours made, in the hands of the real Codex CLI, and the other way round. `make
-//! test-codex` fetches the CLI.
+//! Logins that ours made, in the hands of the real Codex CLI, and the other way round, and the
+//! workspaces that it switches to. `make test-codex` fetches the CLI.
 #![cfg(target_os = "linux")]
 
 use std::path::Path;
@@ -47,6 +47,11 @@ impl Home {
         }
         assert!(record["last_refresh"].take().is_string());
         record
+    }
+
+    /// What the record calls the sign-in that it is from; an older release does not write it.
+    fn owner(&self) -> Option<String> {
+        self.lasting()["tokens"]["login_owner_id"].as_str().map(str::to_owned)
     }
 
     fn redeemers(&self) -> Value {
@@ -133,5 +138,39 @@ async fn ours_goes_on_with_a_login_that_the_cli_made() {
         assert!(signed_out.removed && signed_out.revoked);
         assert!(!home.cli.is_signed_in());
         assert!(home.cli.exec().is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_login_outlives_the_workspaces_that_the_cli_switches_to() {
+    for program in installed() {
+        let _watchdog = Watchdog::over("a switch of the workspace");
+        let home = Home::new(&program);
+        assert_eq!(home.cli.login(), Ok(()));
+        let Some(owner) = home.owner() else { continue };
+        let other = json!({"name": "b", "user_id": "user-device", "account_id": "acct-b"});
+        home.realm.run("login", &other);
+        let manager = home.manager().await;
+        let mut editor = home.cli.app_server().expect("started");
+        assert_eq!(editor.switch_workspace(&owner, "acct-b"), Ok(()));
+        manager.reload().await.expect("read");
+        let auth = manager.auth().expect("signed in");
+        assert_eq!(auth.account_id(), Some("acct-b"));
+
+        // The CLI switches back while the record still holds the refresh token that ours has redeemed.
+        home.realm.run("hold", &json!({"at": "reply"}));
+        let refresh = tokio::spawn(async move { manager.refresh_token(&auth).await });
+        home.realm.call_async("wait", json!({"until": {"held": 1}})).await;
+        assert_eq!(editor.switch_workspace(&owner, "acct-device"), Ok(()));
+        home.realm.run("release", &json!({}));
+        let refreshed = refresh.await.expect("it ends").expect("nothing failed");
+        assert!(refreshed.is_none(), "what was begun in one workspace does not go on in another");
+        assert_eq!(home.lasting()["tokens"]["account_id"], "acct-device");
+        assert_eq!(home.redeemers(), json!({"ours": 1}));
+
+        home.realm.run("kill_access", &json!({}));
+        assert_eq!(home.cli.exec(), Ok(()), "the stored refresh token is the new one");
+        let stats = home.realm.stats();
+        assert_eq!([&stats["refused"], &stats["replays"]], [0, 0], "{stats}");
     }
 }

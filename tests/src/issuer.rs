@@ -22,6 +22,7 @@ mod socket;
 mod state;
 mod stats;
 mod token_endpoint;
+mod workspaces;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -33,7 +33,8 @@ impl AppServer {
         drop(thread::spawn(move || forward(output, &sender)));
         let mut server = Self { child, input, messages, last_id: 0, thread: String::new() };
         let client = json!({"name": "tests", "title": "tests", "version": "0.0.0"});
-        server.ask("initialize", &json!({"clientInfo": client}))?;
+        let capabilities = json!({"experimentalApi": true});
+        server.ask("initialize", &json!({"clientInfo": client, "capabilities": capabilities}))?;
         server.send(&json!({"method": "initialized"}))?;
         let started = server.ask("thread/start", &json!({"cwd": folder}))?;
         started["thread"]["id"].as_str().ok_or("no thread")?.clone_into(&mut server.thread);
@@ -51,6 +52,18 @@ impl AppServer {
         let completed = self.receive(|message| message["method"] == "turn/completed")?;
         let turn = &completed["params"]["turn"];
         if turn["status"] == "completed" { Ok(()) } else { Err(turn["error"].to_string()) }
+    }
+
+    /// Switches the stored login to another workspace of its user. `owner` is the `login_owner_id` of
+    /// the record. Not every release can.
+    ///
+    /// # Errors
+    ///
+    /// Why it failed.
+    pub fn switch_workspace(&mut self, owner: &str, account_id: &str) -> Result<(), String> {
+        self.ask("account/read", &json!({}))?;
+        let target = json!({"sessionId": owner, "accountId": account_id});
+        self.ask("accountSession/switch", &target).map(drop)
     }
 
     fn ask(&mut self, method: &str, params: &Value) -> Result<Value, String> {

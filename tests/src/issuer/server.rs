@@ -15,7 +15,7 @@ use super::config::Config;
 use super::realm::Realm;
 use super::reply::{self, Dropped, Reply};
 use super::request::Request;
-use super::{api, control, sign_in, socket, token_endpoint};
+use super::{api, control, sign_in, socket, token_endpoint, workspaces};
 
 /// All realms of one process.
 pub(super) struct World {
@@ -92,6 +92,10 @@ async fn route(realm: &Arc<Realm>, request: &Request) -> Result<Reply, Dropped> 
         (_, "/oauth/stolen") => api::stolen(realm, request),
         ("POST", "/api/accounts/deviceauth/usercode") => sign_in::begin_device(realm),
         ("POST", "/api/accounts/deviceauth/token") => sign_in::poll_device(realm, &request.form()),
+        ("GET", path) if path.ends_with("/accounts/check") => workspaces::list(realm, request),
+        ("POST", path) if path.ends_with("/accounts/switch-workspace-token") => {
+            workspaces::switch(realm, request)
+        }
         (_, path) => match path.strip_prefix("/control/") {
             Some(name) => controlled(match arguments(request) {
                 Ok(arguments) => control::call(realm, name, arguments).await,

@@ -35,6 +35,12 @@ pub(super) struct Family {
     pairs: Vec<Pair>,
 }
 
+impl Family {
+    pub(super) fn newest(&self) -> Option<&Pair> {
+        self.pairs.last()
+    }
+}
+
 /// What one grant handed out.
 pub(super) struct Pair {
     pub(super) access: AccessToken,
@@ -150,6 +156,10 @@ impl State {
         {
             family.revoked = true;
         }
+    }
+
+    pub(super) fn families(&self) -> impl Iterator<Item = &Family> {
+        self.families.values()
     }
 
     pub(super) fn family(&self, name: &str) -> Option<&Family> {
