@@ -402,24 +402,25 @@ fn a_browser_needs_the_verifier_of_its_challenge() {
 }
 
 #[test]
-fn hundreds_of_clients_are_served_at_once() {
+fn a_hundred_clients_are_served_at_once() {
+    // Each has two open files here, and some machines grant a process 256.
     let (_issuer, realm) = realm_with(&json!({}));
-    realm.run("hold", &json!({ "times": 200 }));
+    realm.run("hold", &json!({ "times": 100 }));
     let token = text_of(&realm, "refresh:a0");
-    let clients: Vec<_> = (0..200)
+    let clients: Vec<_> = (0..100)
         .map(|_| {
             let (realm, token) = (realm.clone(), token.clone());
             std::thread::spawn(move || refresh(&realm, &token).0)
         })
         .collect();
-    drop(realm.wait(&json!({ "held": 200 })));
+    drop(realm.wait(&json!({ "held": 100 })));
     realm.run("release", &json!({}));
     let granted = clients
         .into_iter()
         .map(|client| client.join().expect("no panic"))
         .filter(|status| *status == 200);
     assert_eq!(granted.count(), 1);
-    assert_eq!(realm.stats()["concurrent_presentations"], 199);
+    assert_eq!(realm.stats()["concurrent_presentations"], 99);
 }
 
 #[test]
