@@ -220,8 +220,9 @@ impl AuthManager {
     /// The calls come from another thread, one after the other, until `stop` of the returned object
     /// is called, or that object or the manager is garbage. An exception that the callback raises
     /// goes to `sys.unraisablehook`. A slow callback delays nothing else: at most 64 events wait
-    /// for it, then the oldest are dropped and an event of the kind `missed` says how many. A
-    /// forked child must subscribe for itself.
+    /// for it, then the oldest are dropped and an event of the kind `missed` says how many. At most
+    /// 16 callbacks run at once, of all managers of a process. A forked child must subscribe for
+    /// itself.
     fn subscribe(&self, callback: Py<PyAny>) -> Subscription {
         events::subscribe(&self.0, callback)
     }

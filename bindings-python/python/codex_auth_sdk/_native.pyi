@@ -450,8 +450,9 @@ class AuthManager:
         The calls come from another thread, one after the other, until `stop` of the returned object
         is called, or that object or the manager is garbage. An exception that the callback raises
         goes to `sys.unraisablehook`. A slow callback delays nothing else: at most 64 events wait
-        for it, then the oldest are dropped and an event of the kind `missed` says how many. A
-        forked child must subscribe for itself.
+        for it, then the oldest are dropped and an event of the kind `missed` says how many. At most
+        16 callbacks run at once, of all managers of a process. A forked child must subscribe for
+        itself.
         """
     def stats(self) -> Stats:
         """Returns the counters of this manager."""
