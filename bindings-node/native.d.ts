@@ -15,6 +15,8 @@ export declare class NativeAuthManager {
   static openNow(options: NativeOptions, storage?: NativeEphemeralStorage | NativeConnection | null): Outcome<NativeAuthManager>
   /** Creates a manager and reads its store, whichever that is. */
   static open(options: NativeOptions, storage?: NativeEphemeralStorage | NativeConnection | null): Outcome<NativeAuthManager> | Promise<Outcome<NativeAuthManager>>
+  /** Creates a manager that does not read its store. */
+  static openUnread(options: NativeOptions, storage?: NativeEphemeralStorage | NativeConnection | null): Outcome<NativeAuthManager>
   /** Returns the snapshot in memory, or null if no login is stored. */
   auth(): NativeCodexAuth | null
   /**

@@ -100,6 +100,27 @@ impl AuthManager {
         Ok(Self(core, BackgroundTasks::default()))
     }
 
+    /// Creates a manager that does not read its store.
+    ///
+    /// It is for a program that signs in or out over a file that holds no login, for which the
+    /// constructor raises `StoreCorrupt`; what that file holds is kept beside it then. The manager
+    /// has no snapshot until it reads or stores a login. The options are those of the constructor.
+    ///
+    /// Raises `InvalidOption` and `TypeError`.
+    ///
+    /// Example:
+    ///     try:
+    ///         manager = AuthManager()
+    ///     except StoreCorrupt:
+    ///         manager = AuthManager.open_unread()
+    ///         manager.login_with_api_key(key)
+    #[staticmethod]
+    #[pyo3(signature = (**options))]
+    fn open_unread(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        let core = options::build_unread(py, options)?;
+        Ok(Self(core, BackgroundTasks::default()))
+    }
+
     /// Returns the snapshot in memory, or `None` if no login is stored. It never blocks.
     fn auth(&self) -> Option<CodexAuth> {
         self.0.auth().map(CodexAuth)

@@ -363,6 +363,24 @@ class AuthManager:
     ) -> Self: ...
     def auth(self) -> CodexAuth | None:
         """Returns the snapshot in memory, or `None` if no login is stored. It never blocks."""
+    @staticmethod
+    def open_unread(**options: Unpack[ManagerOptions]) -> AuthManager:
+        """Creates a manager that does not read its store.
+
+        It is for a program that signs in or out over a file that holds no login, for which the
+        constructor raises `StoreCorrupt`; what that file holds is kept beside it then. The manager
+        has no snapshot until it reads or stores a login. The options are those of the constructor.
+
+        Raises `InvalidOption` and `TypeError`.
+
+        Example:
+            try:
+                manager = AuthManager()
+            except StoreCorrupt:
+                manager = AuthManager.open_unread()
+                manager.login_with_api_key(key)
+
+        """
     def fresh_auth(self) -> CodexAuth | None:
         """Returns a snapshot whose access token has not expired, or `None` if no login is stored.
 
@@ -577,6 +595,9 @@ class AsyncManager:
         """Reads any store: returns the manager, or a `Pending`."""
     def auth(self) -> CodexAuth | None: ...
     def fresh_auth_if_ready(self) -> CodexAuth | None: ...
+    @staticmethod
+    def open_unread(**options: object) -> AsyncManager:
+        """Does not read the store."""
     def fresh_auth(self) -> CodexAuth | Pending[CodexAuth | None] | None: ...
     def reload(self) -> bool | Pending[bool]: ...
     def sync_from_storage(self, auth: CodexAuth) -> SyncOutcome | Pending[SyncOutcome]: ...
