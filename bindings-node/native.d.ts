@@ -234,6 +234,9 @@ export declare class NativeSubscription {
 /** Runs the conformance suite on a store and returns which rule the store breaks, if any. */
 export declare function brokenBy(connection: NativeConnection): Promise<Outcome<string | null>>
 
+/** Makes callers wait for a refresh that is due: this process may end without exit hooks. */
+export declare function expectUnseenExit(): void
+
 /** An error of the core, which the TypeScript facade converts to a `CodexAuthError`. */
 export interface Failure {
   /** The kind of error, such as `store_corrupt`. */

@@ -215,7 +215,7 @@ export class AuthManager {
    *
    * If the token expires within `refreshWindowMs`, this starts a refresh in the background and
    * returns the current snapshot at once. Only if the token has expired does the caller wait for
-   * the refresh.
+   * the refresh, and always in a child process with a channel to its parent, which may kill it.
    *
    * @throws {CodexAuthError} The errors of {@link AuthManager.refreshToken}, and only if the token
    * has expired.

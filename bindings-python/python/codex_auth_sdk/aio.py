@@ -90,7 +90,7 @@ class AsyncAuthManager:
 
         If the token expires within `refresh_window`, this starts a refresh in the background and
         returns the current snapshot at once. Only if the token has expired does the caller wait for
-        the refresh.
+        the refresh, and always in a child of `multiprocessing` or celery, which may be killed.
 
         Raises the errors of `refresh_token`, and only if the token has expired.
         """
