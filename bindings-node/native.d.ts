@@ -15,6 +15,8 @@ export declare class NativeAuthManager {
   static openNow(options: NativeOptions, storage?: NativeEphemeralStorage | NativeConnection | null): Outcome<NativeAuthManager>
   /** Creates a manager and reads its store, whichever that is. */
   static open(options: NativeOptions, storage?: NativeEphemeralStorage | NativeConnection | null): Outcome<NativeAuthManager> | Promise<Outcome<NativeAuthManager>>
+  /** Creates a manager that does not read its store. */
+  static openUnread(options: NativeOptions, storage?: NativeEphemeralStorage | NativeConnection | null): Outcome<NativeAuthManager>
   /** Returns the snapshot in memory, or null if no login is stored. */
   auth(): NativeCodexAuth | null
   /**
@@ -231,6 +233,9 @@ export declare class NativeSubscription {
 
 /** Runs the conformance suite on a store and returns which rule the store breaks, if any. */
 export declare function brokenBy(connection: NativeConnection): Promise<Outcome<string | null>>
+
+/** Makes callers wait for a refresh that is due: this process may end without exit hooks. */
+export declare function expectUnseenExit(): void
 
 /** An error of the core, which the TypeScript facade converts to a `CodexAuthError`. */
 export interface Failure {

@@ -186,6 +186,17 @@ export class AuthManager {
     return new AuthManager(unwrap(await wait(signal, () => NativeAuthManager.open(...native))));
   }
 
+  /**
+   * Creates a manager that does not read its store, for a program that signs in or out over a file
+   * that holds no login: for such a file, {@link AuthManager.open} rejects with `store_corrupt`. What
+   * it holds is kept beside it then. The manager has no snapshot until it reads or stores a login.
+   *
+   * @throws {CodexAuthError} `invalid_option`.
+   */
+  static openUnread(options: AuthManagerOptions = {}): AuthManager {
+    return new AuthManager(unwrap(NativeAuthManager.openUnread(...nativeOptions(options))));
+  }
+
   /** Returns the snapshot in memory, or null if no login is stored. It never blocks. */
   auth(): CodexAuth | null {
     return this.#snapshots.current();
@@ -204,7 +215,7 @@ export class AuthManager {
    *
    * If the token expires within `refreshWindowMs`, this starts a refresh in the background and
    * returns the current snapshot at once. Only if the token has expired does the caller wait for
-   * the refresh.
+   * the refresh, and always in a child process with a channel to its parent, which may kill it.
    *
    * @throws {CodexAuthError} The errors of {@link AuthManager.refreshToken}, and only if the token
    * has expired.

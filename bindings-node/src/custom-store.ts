@@ -1,7 +1,7 @@
 import { AssertionError } from 'node:assert';
 import { isMainThread } from 'node:worker_threads';
 
-import { NativeCustomStore, brokenBy, finish, finished } from '../native.js';
+import { NativeCustomStore, brokenBy, expectUnseenExit, finish, finished } from '../native.js';
 import type { NativeConnection, NativeStoreCall, NativeStoreReply } from '../native.js';
 import { keepThrown, argumentError, unwrap } from './error.js';
 
@@ -269,13 +269,14 @@ let isHooked = false;
 /**
  * Makes `process.exit`, which runs no hooks of the addon, wait for a refresh that is in flight. So
  * does SIGTERM in a child that talks to its parent: a pool of children, such as that of a test
- * runner, ends them by it.
+ * runner, ends them by it. Some kill them soon after, so what is due there is not left to the end.
  */
 export function installExitHook(): void {
   if (!isHooked) {
     isHooked = true;
     process.on('exit', finishAtExit);
     if (isMainThread && process.channel !== undefined) {
+      expectUnseenExit();
       process.on('SIGTERM', finishAtSignal);
     }
   }

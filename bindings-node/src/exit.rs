@@ -29,6 +29,12 @@ pub fn finish(longest_ms: u32) -> bool {
     bindings::finish(Duration::from_millis(longest_ms.into()))
 }
 
+/// Makes callers wait for a refresh that is due: this process may end without exit hooks.
+#[napi]
+pub fn expect_unseen_exit() {
+    bindings::expect_unseen_exit();
+}
+
 /// Waits until all rotated tokens are saved, for 10 s at most. Returns whether they are.
 ///
 /// It does not block, so stores that need the event loop can save meanwhile.

@@ -31,7 +31,7 @@ pub use self::custom_store::{
     NativeConnection, NativeCustomStore, NativeStoreCall, NativeStoreReply, broken_by,
 };
 pub use self::events::{NativeEvent, NativeSubscription};
-pub use self::exit::{finish, finished, init};
+pub use self::exit::{expect_unseen_exit, finish, finished, init};
 pub use self::failure::{Failure, Outcome};
 pub use self::log::{NativeLog, NativeLogField, NativeLogRecord};
 pub use self::login::{NativeBrowserLogin, NativeDeviceLogin, NativeLoginOptions};

@@ -70,6 +70,17 @@ impl NativeAuthManager {
         answer_or_promise(env, async move { builder?.build().await.map(Self) })
     }
 
+    /// Creates a manager that does not read its store.
+    #[napi(
+        ts_args_type = "options: NativeOptions, storage?: NativeEphemeralStorage | NativeConnection | null"
+    )]
+    pub fn open_unread(
+        options: NativeOptions,
+        storage: Option<Storage<'_>>,
+    ) -> Outcome<NativeAuthManager> {
+        outcome(options.builder(storage).and_then(AuthManagerBuilder::build_unread).map(Self))
+    }
+
     /// Returns the snapshot in memory, or null if no login is stored.
     #[napi]
     pub fn auth(&self) -> Option<NativeCodexAuth> {

@@ -40,6 +40,13 @@ impl AsyncManager {
         begin(py, async { build.await.map(Self::from) as Result<Self> })
     }
 
+    /// Does not read the store.
+    #[staticmethod]
+    #[pyo3(signature = (**options))]
+    fn open_unread(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        options::build_unread(py, options).map(Self::from)
+    }
+
     fn auth(&self) -> Option<CodexAuth> {
         self.0.auth().map(CodexAuth)
     }

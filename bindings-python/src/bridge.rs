@@ -5,20 +5,23 @@
 //! future runs on the core's own thread to its end, even if the caller stops waiting. The end of
 //! the process waits for it too, unless it waits for a user, who may never come.
 
-use std::io;
+use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+use std::{io, iter, mem};
 
+use codex_auth_sdk::bindings::{Lane, PerProcess};
 use codex_auth_sdk::environment::BoxFuture;
 use codex_auth_sdk::{Error, ErrorKind, Result, bindings};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::{IntoPyObject, IntoPyObjectExt};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::errors::to_py;
 
@@ -212,26 +215,87 @@ pub(crate) fn attach<T>(call: impl FnOnce(Python<'_>) -> T) -> Option<T> {
     })
 }
 
-/// Makes `call` in a thread that may wait for the interpreter's lock; the core's thread must not.
+/// Makes `call`, which must not block, in the one thread that may wait for the interpreter's lock;
+/// the core's thread must not.
 ///
 /// The end of the process waits for a call that has begun. Once the interpreter is ending, `call`
 /// is dropped instead.
 pub(crate) fn call_python(
     call: impl FnOnce(Python<'_>) + Send + 'static,
 ) -> impl Future<Output = ()> + Send {
-    let (done, ended) = oneshot::channel::<()>();
-    let attach = move || {
-        if !is_ending() {
-            attach(call);
+    static THREAD: Lane = Lane::new();
+    change_waiting(|waiting| waiting.push_back(Box::new(call)));
+    until_ended(async {
+        if THREAD.run(make_waiting_calls).await.is_err() {
+            // No thread can be started.
+            drop(change_waiting(mem::take));
         }
-    };
+    })
+}
+
+/// Makes `call`, which may block for as long as it likes, in a thread of its own. A few such calls
+/// are made at once.
+///
+/// The end of the process waits for a call that has begun. Once the interpreter is ending, `call`
+/// is dropped instead.
+pub(crate) fn call_python_patiently(
+    call: impl FnOnce(Python<'_>) + Send + 'static,
+) -> impl Future<Output = ()> + Send {
+    static PLACES: PerProcess<Semaphore> = PerProcess::new();
+    let call = move || if is_ending() { None } else { attach(call) };
+    until_ended(async {
+        let Ok(places) = PLACES.get_or_try_make(|| Ok::<_, Infallible>(Semaphore::new(MOST_CALLS)));
+        // The places are never closed.
+        let place = places.acquire_owned().await;
+        drop(tokio::task::spawn_blocking(call).await);
+        drop(place);
+    })
+}
+
+/// How many calls that may block are made at once: fewer than the core has threads for, so that its
+/// own calls never wait for them.
+const MOST_CALLS: usize = 16;
+
+/// Runs `task` on the core's thread to its end, also if the returned future is dropped.
+fn until_ended(task: impl Future<Output = ()> + Send + 'static) -> impl Future<Output = ()> + Send {
+    let (done, ended) = oneshot::channel::<()>();
     let task = async move {
-        drop(tokio::task::spawn_blocking(attach).await);
+        task.await;
         drop(done);
     };
-    // If no thread can be started, `call` is dropped.
+    // If no thread can be started, there is nothing to wait for.
     drop(bindings::spawn(task));
     async { ended.await.unwrap_or_default() }
+}
+
+/// A call that a thread makes which is attached to the interpreter.
+pub(crate) type PythonCall = Box<dyn FnOnce(Python<'_>) + Send>;
+
+/// Changes the queue of the calls that this process has not made yet. To drop a call may be to wait
+/// for the interpreter's lock, so `change` drops none.
+fn change_waiting<T>(change: impl FnOnce(&mut VecDeque<PythonCall>) -> T) -> T {
+    static WAITING: PerProcess<Mutex<VecDeque<PythonCall>>> = PerProcess::new();
+    change(&mut WAITING.get_or_default().lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Makes all calls that wait: thousands of answers may come at once, and whenever this thread
+/// attaches, it may have to wait for its turn.
+fn make_waiting_calls() {
+    if let Some(first) = next_call() {
+        attach(|py| {
+            for call in iter::once(first).chain(iter::from_fn(next_call)) {
+                call(py);
+            }
+        });
+    }
+}
+
+/// Takes the next call from the queue; none once the interpreter is ending.
+fn next_call() -> Option<PythonCall> {
+    if is_ending() {
+        drop(change_waiting(mem::take));
+    }
+    change_waiting(VecDeque::pop_front)
 }
 
 fn convert<T>(py: Python<'_>, answer: Result<T>) -> PyResult<Py<PyAny>>

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use crate::bridge::call_python;
+use crate::bridge::{PythonCall, call_python, call_python_patiently};
 use crate::errors::to_py;
 use crate::outcomes::StoreHolder;
 
@@ -107,22 +107,24 @@ impl Drop for Subscription {
     }
 }
 
-/// Calls `deliver` with each event, one after the other.
+/// Calls `deliver`, which may block, with each event, one after the other.
 pub(crate) fn subscribe(manager: &AuthManager, deliver: Py<PyAny>) -> Subscription {
     let requested = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
-    subscribe_with(manager, deliver, requested)
+    subscribe_with(manager, deliver, requested, |call| Box::pin(call_python_patiently(call)))
 }
 
-/// Calls `deliver` with one event for each call of `ask`. The other events wait in the core, which
-/// bounds how many do.
+/// Calls `deliver`, which does not block, with one event for each call of `ask`. The other events
+/// wait in the core, which bounds how many do.
 pub(crate) fn subscribe_on_request(manager: &AuthManager, deliver: Py<PyAny>) -> Subscription {
-    subscribe_with(manager, deliver, Arc::new(Semaphore::new(0)))
+    let requested = Arc::new(Semaphore::new(0));
+    subscribe_with(manager, deliver, requested, |call| Box::pin(call_python(call)))
 }
 
 fn subscribe_with(
     manager: &AuthManager,
     deliver: Py<PyAny>,
     requested: Arc<Semaphore>,
+    make: fn(PythonCall) -> BoxFuture<'static, ()>,
 ) -> Subscription {
     let (deliver, asked) = (Arc::new(Callback(Some(deliver))), Arc::clone(&requested));
     let delivery = deliver_events(manager, move |event| -> BoxFuture<'static, ()> {
@@ -130,7 +132,7 @@ fn subscribe_with(
         Box::pin(async move {
             let Ok(permit) = asked.acquire().await else { return };
             permit.forget();
-            call_python(move |py| deliver.call(py, event)).await;
+            make(Box::new(move |py| deliver.call(py, event))).await;
         })
     });
     Subscription { delivery, requested }

@@ -38,6 +38,12 @@ fn wait_until_finished(py: Python<'_>, timeout: f64) -> PyResult<bool> {
     Ok(true)
 }
 
+/// Makes callers wait for a refresh that is due: this process may end without exit hooks.
+#[pyfunction]
+pub(crate) fn expect_unseen_exit() {
+    bindings::expect_unseen_exit();
+}
+
 /// Prepares a fork: waits until no thread is in a step that a child could not finish.
 #[pyfunction]
 pub(crate) fn before_fork(py: Python<'_>) {

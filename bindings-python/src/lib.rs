@@ -57,6 +57,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(exit::after_fork, module)?)?;
     module.add_function(wrap_pyfunction!(exit::after_fork_in_parent, module)?)?;
     module.add_function(wrap_pyfunction!(exit::before_fork, module)?)?;
+    module.add_function(wrap_pyfunction!(exit::expect_unseen_exit, module)?)?;
     module.add_function(wrap_pyfunction!(exit::finish, module)?)?;
     module.add_function(wrap_pyfunction!(log::deliver_log, module)?)
 }

@@ -100,6 +100,27 @@ impl AuthManager {
         Ok(Self(core, BackgroundTasks::default()))
     }
 
+    /// Creates a manager that does not read its store.
+    ///
+    /// It is for a program that signs in or out over a file that holds no login, for which the
+    /// constructor raises `StoreCorrupt`; what that file holds is kept beside it then. The manager
+    /// has no snapshot until it reads or stores a login. The options are those of the constructor.
+    ///
+    /// Raises `InvalidOption` and `TypeError`.
+    ///
+    /// Example:
+    ///     try:
+    ///         manager = AuthManager()
+    ///     except StoreCorrupt:
+    ///         manager = AuthManager.open_unread()
+    ///         manager.login_with_api_key(key)
+    #[staticmethod]
+    #[pyo3(signature = (**options))]
+    fn open_unread(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        let core = options::build_unread(py, options)?;
+        Ok(Self(core, BackgroundTasks::default()))
+    }
+
     /// Returns the snapshot in memory, or `None` if no login is stored. It never blocks.
     fn auth(&self) -> Option<CodexAuth> {
         self.0.auth().map(CodexAuth)
@@ -109,7 +130,7 @@ impl AuthManager {
     ///
     /// If the token expires within `refresh_window`, this starts a refresh in the background and
     /// returns the current snapshot at once. Only if the token has expired does the caller wait for
-    /// the refresh.
+    /// the refresh, and always in a child of `multiprocessing` or celery, which may be killed.
     ///
     /// Raises the errors of `refresh_token`, and only if the token has expired.
     fn fresh_auth(&self, py: Python<'_>) -> PyResult<Option<CodexAuth>> {
@@ -220,8 +241,9 @@ impl AuthManager {
     /// The calls come from another thread, one after the other, until `stop` of the returned object
     /// is called, or that object or the manager is garbage. An exception that the callback raises
     /// goes to `sys.unraisablehook`. A slow callback delays nothing else: at most 64 events wait
-    /// for it, then the oldest are dropped and an event of the kind `missed` says how many. A
-    /// forked child must subscribe for itself.
+    /// for it, then the oldest are dropped and an event of the kind `missed` says how many. At most
+    /// 16 callbacks run at once, of all managers of a process. A forked child must subscribe for
+    /// itself.
     fn subscribe(&self, callback: Py<PyAny>) -> Subscription {
         events::subscribe(&self.0, callback)
     }

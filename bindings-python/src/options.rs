@@ -28,6 +28,15 @@ pub(crate) fn builder(options: Option<&Bound<'_, PyDict>>) -> PyResult<Builder> 
     Ok(builder)
 }
 
+/// Creates a manager with `options` that has not read its store.
+pub(crate) fn build_unread(
+    py: Python<'_>,
+    options: Option<&Bound<'_, PyDict>>,
+) -> PyResult<AuthManager> {
+    let builder = builder(options)?;
+    py.detach(|| builder.build_unread()).map_err(|error| to_py(py, &error))
+}
+
 /// Returns how long `close` waits: `timeout`, or 10 s without one.
 pub(crate) fn close_timeout(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Duration> {
     let given = timeout.map(|timeout| duration("timeout", timeout)).transpose()?;

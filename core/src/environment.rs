@@ -69,6 +69,12 @@ pub trait Spawner: Send + Sync {
     fn spawn_read(&self, task: BoxFuture<'static, ()>) -> io::Result<()> {
         self.spawn(task)
     }
+
+    /// Returns whether the end of the process waits for the tasks that were [spawned](Self::spawn).
+    /// By default it does. Where it may not, a refresh that is due makes its caller wait.
+    fn waits_at_exit(&self) -> bool {
+        true
+    }
 }
 
 /// A source of random numbers, for jitter.
@@ -192,6 +198,10 @@ impl Spawner for OwnThread {
 
     fn spawn_read(&self, task: BoxFuture<'static, ()>) -> io::Result<()> {
         process::spawn_read(task)
+    }
+
+    fn waits_at_exit(&self) -> bool {
+        process::waits_at_exit()
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod fork;
 mod id;
+mod lane;
 mod own_file;
 mod own_thread;
 mod per_process;
@@ -13,7 +14,9 @@ mod per_process;
 pub(crate) use self::fork::forks;
 pub use self::fork::{ForkHold, after_fork, after_fork_in_parent, before_fork, hold_forks};
 pub(crate) use self::id::ProcessId;
+pub use self::lane::Lane;
 pub(crate) use self::own_file::{OwnFile, file_id};
-pub use self::own_thread::{finish, handle, spawn, spawn_read};
+pub(crate) use self::own_thread::waits_at_exit;
+pub use self::own_thread::{expect_unseen_exit, finish, handle, spawn, spawn_read};
 pub(crate) use self::per_process::NotInherited;
 pub use self::per_process::PerProcess;

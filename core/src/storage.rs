@@ -17,7 +17,6 @@ pub(crate) mod home;
 mod home_store;
 mod in_place;
 pub(crate) mod keyring;
-mod lane;
 #[cfg(unix)]
 mod link_trail;
 pub(crate) mod lock_file;

@@ -4,6 +4,7 @@ mod folder_watch;
 mod following;
 mod fresh;
 mod guardian;
+mod notifications;
 
 pub use self::following::FollowStore;
 pub(crate) use self::fresh::Fresh;

@@ -22,7 +22,8 @@ enableLogging((record) => logged.push(inspect(record)));
 
 /** Each kind of step: its fields, and how it is done. */
 const STEPS = {
-  open: ['manager options', async (run, { manager, options }) => run.open(manager, options)],
+  open: ['manager options unread', async (run, { manager, options, unread }) =>
+    run.open(manager, options, unread)],
   auth: ['manager as', async (run, step) => run.keep(step, run.manager(step).auth())],
   fresh_auth: ['manager as', async (run, step) => run.keep(step, await run.manager(step).freshAuth())],
   reload: ['manager', async (run, step) => ({ changed: await run.manager(step).reload() })],
@@ -103,11 +104,11 @@ class Run {
     }
   }
 
-  async open(name = 'main', more = {}) {
+  async open(name = 'main', more = {}, unread = false) {
     const given = Object.entries(nodeOptions({ ...this.kase.options, ...more }));
     const filled = ([option, value]) => [option, typeof value === 'string' ? this.filled(value) : value];
     const options = { ...this.store.options, ...this.issuer.options, ...Object.fromEntries(given.map(filled)) };
-    const manager = await AuthManager.open(options);
+    const manager = unread ? AuthManager.openUnread(options) : await AuthManager.open(options);
     this.managers.set(name, manager);
     const events = manager.subscribe();
     for (const kind of EVENTS) events.on(kind, (detail) => this.output.push(inspect(detail)));

@@ -58,6 +58,33 @@ test('listeners get every event in order, with what belongs to it', async () => 
   assert.ok(lockWaitMs >= 0);
 });
 
+test('a switched workspace and another login are told apart', async () => {
+  const issuer = await realm({ logins: { a: {}, b: { user_id: 'user-a' }, c: {} } });
+  const home = codexHome(issuer.logins.a.text);
+  const manager = new AuthManager({ ...issuer.options, codexHome: home });
+  const set = { '/tokens/account_id': 'acct-b', '/tokens/access_token': 'access:b0' };
+  const switched = await issuer.call('store_text', { record: 'a0', set });
+  const events = manager.subscribe();
+  const kinds = heard(events);
+  for (const [text, kind, accountId] of [
+    [switched.text, 'workspace_changed', 'acct-b'],
+    [issuer.logins.a.text, 'workspace_changed', 'acct-a'],
+    [issuer.logins.c.text, 'identity_changed', 'acct-c'],
+  ]) {
+    const changed = next(events, kind);
+    writeFileSync(join(home, 'auth.json'), text);
+    assert.equal(await manager.reload(), true);
+    assert.deepEqual([await changed, manager.auth().accountId], [[], accountId]);
+  }
+  const told = Promise.all([next(events, 'identity_changed'), next(events, 'logged_in')]);
+  await manager.loginWithApiKey('sk-new');
+  await told;
+  events.stop();
+  const last = kinds.splice(3).sort();
+  assert.deepEqual(kinds, ['workspace_changed', 'workspace_changed', 'identity_changed']);
+  assert.deepEqual(last, ['identity_changed', 'logged_in']);
+});
+
 const hasKeyring = await enterSession();
 const skip = !hasKeyring && 'install gnome-keyring, dbus and libsecret-tools';
 

@@ -75,10 +75,13 @@ for (const [way, end] of Object.entries({
       const { AuthManager } = await import('./dist/index.mjs');
       process.on('message', () => {});
       const manager = new AuthManager(options);
-      if (manager.freshAuthIfReady() === null) throw new Error('it is still valid');
+      const waiting = new AbortController();
+      manager.refreshToken(manager.auth(), { signal: waiting.signal }).catch(() => {});
+      await held();
+      waiting.abort();
       ${MARK}
     `;
-    const args = [JSON.stringify({ ...options, refreshWindowMs: 3_500_000 }), issuer.url];
+    const args = [JSON.stringify(options), issuer.url];
     const stdio = ['ignore', 'pipe', 'pipe', 'ipc'];
     const { process: running } = child(code, { args, stdio });
     const ended = once(running, 'exit');
@@ -91,6 +94,23 @@ for (const [way, end] of Object.entries({
     assert.equal(await refreshToken(issuer, stored()), 'refresh:a1');
   });
 }
+
+// The pool of jest kills its children soon after it has asked them to end.
+test('a child that its parent may kill at once waits for a refresh that is due', async () => {
+  const { issuer, options, stored } = await signedIn();
+  const code = `${START}
+    const { AuthManager } = await import('./dist/index.mjs');
+    const manager = new AuthManager(options);
+    if (manager.freshAuthIfReady() !== null) throw new Error('it does not wait');
+    await manager.freshAuth();
+    process.kill(process.pid, 'SIGKILL');
+  `;
+  const args = [JSON.stringify({ ...options, refreshWindowMs: 3_500_000 }), issuer.url];
+  const { ended } = child(code, { args, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+  const end = await within(20_000, 'the end of the process', ended);
+  assert.deepEqual([end.signal, end.stderr], ['SIGKILL', '']);
+  assert.equal(await refreshToken(issuer, stored()), 'refresh:a1');
+});
 
 test('an exception that nobody catches during an exchange', async () => {
   const end = await endsWhileHeld(`

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { chmodSync, existsSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { format, inspect } from 'node:util';
@@ -275,6 +275,21 @@ test('an API key or access token is stored as it is', async () => {
     name: 'AbortError',
   });
   assert.equal(manager.auth(), token);
+});
+
+test('a sign-in over a file that is no login needs a manager that has not read it', async () => {
+  const home = codexHome('no login');
+  await refused(AuthManager.open({ codexHome: home }), 'store_corrupt');
+  const manager = AuthManager.openUnread({ codexHome: home });
+  assert.equal(manager.auth(), null);
+  assert.throws(() => AuthManager.openUnread({ codexHome: home, store: 'paper' }), {
+    code: 'invalid_option',
+  });
+  await manager.loginWithApiKey('sk-new');
+  assert.equal(manager.auth().accessToken, 'sk-new');
+  assert.equal((await AuthManager.open({ codexHome: home })).auth().accessToken, 'sk-new');
+  const [kept] = readdirSync(home).filter((name) => name.startsWith('auth.json.broken-'));
+  assert.equal(readFileSync(join(home, kept), 'utf8'), 'no login');
 });
 
 test('another account is signed out only if that is said', async () => {

@@ -80,6 +80,7 @@ new AuthManager({ store: new Row() });
 const { signal } = new AbortController();
 
 same<ReturnType<typeof AuthManager.open>, Promise<AuthManager>>();
+same<ReturnType<typeof AuthManager.openUnread>, AuthManager>();
 same<ReturnType<AuthManager['auth']>, CodexAuth | null>();
 same<ReturnType<AuthManager['freshAuthIfReady']>, CodexAuth | null>();
 same<ReturnType<AuthManager['freshAuth']>, Promise<CodexAuth | null>>();

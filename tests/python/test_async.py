@@ -56,6 +56,28 @@ def test_a_timeout_ends_the_waiting_only(realm: Realm, home: Path) -> None:
     assert realm.call("stats")["requests"] == 1
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the threads are counted in /proc")
+def test_thousands_of_awaited_calls_have_a_few_threads(realm: Realm, home: Path) -> None:
+    program = """
+async def main():
+    manager = AsyncAuthManager(**realm.options(codex_home=home))
+    auth = manager.auth()
+    realm.call("hold", at="reply")
+    calls = [asyncio.ensure_future(manager.refresh_token(auth)) for _ in range(2000)]
+    await asyncio.to_thread(realm.wait, held=1)
+    realm.call("release")
+    assert len({fresh.access_token for fresh in await asyncio.gather(*calls)}) == 1
+    return len(os.listdir("/proc/self/task"))
+
+print(asyncio.run(main()))
+"""
+    command = [sys.executable, "-c", script(realm, home, program)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == 0, ended.stderr
+    # The program's own two, the core's, and the one that wakes the tasks.
+    assert int(ended.stdout) <= 4 + 1, ended.stdout
+
+
 def test_a_cancelled_task_ends_the_waiting_only(realm: Realm, home: Path) -> None:
     async def main() -> None:
         manager = AsyncAuthManager(**realm.options(codex_home=home))

@@ -119,6 +119,7 @@ class Runner:
         self.realm = realm
         self.managers: dict[str, Any] = {}
         self.output: list[str] = []
+        self._kind: Any = AuthManager if manager == "blocking" else AsyncAuthManager
         self._open: Any = AuthManager if manager == "blocking" else AsyncAuthManager.open
         self._close = "close" if manager == "blocking" else "aclose"
         self._names: dict[str, Any] = {}
@@ -147,13 +148,16 @@ class Runner:
             seen = {"error": {name: getattr(error, name) for name in names}}
         return seen if do == "store" else {"actual": seen}
 
-    def do_open(self, *, manager: str = "main", options: dict[str, Any] | None = None) -> Any:
+    def do_open(
+        self, *, manager: str = "main", options: dict[str, Any] | None = None, unread: bool = False
+    ) -> Any:
         given = {**self._options, **(options or {})}
         url, origin = self.realm.url, self.realm.origin
         for name, value in given.items():
             if isinstance(value, str):
                 given[name] = value.replace("{url}", url).replace("{origin}", origin)
-        opened = _answer(self._open(**self.store.options, **given))
+        way = self._kind.open_unread if unread else self._open
+        opened = _answer(way(**self.store.options, **given))
         self.managers[manager] = opened
         self.output.append(repr(opened))
         if isinstance(opened, AuthManager):

@@ -49,6 +49,33 @@ def test_a_callback_gets_every_event_in_order(realm: Realm, home: Path) -> None:
     assert "redemptions=1" in repr(stats)
 
 
+def test_a_switched_workspace_and_another_login_are_told_apart(issuer: Issuer, home: Path) -> None:
+    realm = issuer.realm(logins={"a": {}, "b": {"user_id": "user-a"}, "c": {}})
+    auth_json = home / "auth.json"
+    auth_json.write_text(realm.logins["a"]["text"])
+    switch = {"/tokens/account_id": "acct-b", "/tokens/access_token": "access:b0"}
+    switched = realm.call("store_text", record="a0", set=switch)["text"]
+    events: queue.Queue[Event] = queue.Queue()
+    with AuthManager(**realm.options(codex_home=home)) as manager:
+        subscription = manager.subscribe(events.put)
+        for text, kind, account in [
+            (switched, "workspace_changed", "acct-b"),
+            (realm.logins["a"]["text"], "workspace_changed", "acct-a"),
+            (realm.logins["c"]["text"], "identity_changed", "acct-c"),
+        ]:
+            auth_json.write_text(text)
+            assert manager.reload()
+            event = events.get(timeout=WAIT_S)
+            assert (event.kind, event.error, event.store_holder) == (kind, None, None)
+            auth = manager.auth()
+            assert auth is not None
+            assert auth.account_id == account
+        manager.login_with_api_key("sk-new")
+        told = [events.get(timeout=WAIT_S).kind for _ in range(2)]
+        assert sorted(told) == ["identity_changed", "logged_in"]
+        subscription.stop()
+
+
 def test_what_a_callback_raises_goes_to_the_hook(
     realm: Realm, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,7 @@ from codex_auth_sdk import (
     LoginStateMismatch,
     LoginWorkspaceNotAllowed,
     LogoutOutcome,
+    StoreCorrupt,
     StoreUnavailable,
 )
 from sign_in import (
@@ -264,6 +265,29 @@ def test_a_key_or_token_is_stored_as_it_is(realm: Realm, home: Path) -> None:
             await manager.login_with_api_key("")
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("kind", [AuthManager, AsyncAuthManager])
+def test_a_sign_in_over_a_file_that_is_no_login_needs_a_manager_that_has_not_read_it(
+    kind: type[AuthManager | AsyncAuthManager], home: Path
+) -> None:
+    (home / "auth.json").write_text("no login")
+    with pytest.raises(StoreCorrupt):
+        AuthManager(codex_home=home)
+    with pytest.raises(InvalidOption):
+        kind.open_unread(codex_home=home, token_url="nowhere")
+    manager = kind.open_unread(codex_home=home)
+    assert manager.auth() is None
+    if isinstance(manager, AuthManager):
+        auth = manager.login_with_api_key("sk-new")
+    else:
+        auth = asyncio.run(manager.login_with_api_key("sk-new"))
+    assert manager.auth() == auth
+    stored = AuthManager(codex_home=home).auth()
+    assert stored is not None
+    assert (stored.mode, stored.access_token) == ("api_key", "sk-new")
+    (kept,) = home.glob("auth.json.broken-*")
+    assert kept.read_text() == "no login"
 
 
 def test_another_accounts_login_is_removed_only_if_that_is_said(realm: Realm, home: Path) -> None:

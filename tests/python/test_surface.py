@@ -59,6 +59,7 @@ BOTH = {
     "login_with_browser",
     "login_with_device_code",
     "logout",
+    "open_unread",
     "pending_save",
     "recover_from_unauthorized",
     "refresh_token",

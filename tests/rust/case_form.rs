@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 /// What the runners know. They fail on anything else, and so does this test, earlier.
 const STEPS: [(&str, &[&str]); 19] = [
-    ("open", &["options"]),
+    ("open", &["options", "unread"]),
     ("auth", &["as"]),
     ("fresh_auth", &["as"]),
     ("reload", &[]),

@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from os import PathLike
 from typing import Any, Generic, Literal, NoReturn, TypeVar, final
 
-from typing_extensions import Self
+from typing_extensions import Self, Unpack
 
 from codex_auth_sdk._decision import UnauthorizedRecoveryDecision
 from codex_auth_sdk._errors import CodexAuthError
+from codex_auth_sdk._options import ManagerOptions
 from codex_auth_sdk._store import CustomStore
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "before_fork",
     "broken_by",
     "deliver_log",
+    "expect_unseen_exit",
     "finish",
 ]
 
@@ -361,6 +363,24 @@ class AuthManager:
         enable_codex_api_key_env: bool | None = None,
         allowed_origins: Sequence[str] | None = None,
     ) -> Self: ...
+    @staticmethod
+    def open_unread(**options: Unpack[ManagerOptions]) -> AuthManager:
+        """Creates a manager that does not read its store.
+
+        It is for a program that signs in or out over a file that holds no login, for which the
+        constructor raises `StoreCorrupt`; what that file holds is kept beside it then. The manager
+        has no snapshot until it reads or stores a login. The options are those of the constructor.
+
+        Raises `InvalidOption` and `TypeError`.
+
+        Example:
+            try:
+                manager = AuthManager()
+            except StoreCorrupt:
+                manager = AuthManager.open_unread()
+                manager.login_with_api_key(key)
+
+        """
     def auth(self) -> CodexAuth | None:
         """Returns the snapshot in memory, or `None` if no login is stored. It never blocks."""
     def fresh_auth(self) -> CodexAuth | None:
@@ -368,7 +388,7 @@ class AuthManager:
 
         If the token expires within `refresh_window`, this starts a refresh in the background and
         returns the current snapshot at once. Only if the token has expired does the caller wait for
-        the refresh.
+        the refresh, and always in a child of `multiprocessing` or celery, which may be killed.
 
         Raises the errors of `refresh_token`, and only if the token has expired.
         """
@@ -450,8 +470,9 @@ class AuthManager:
         The calls come from another thread, one after the other, until `stop` of the returned object
         is called, or that object or the manager is garbage. An exception that the callback raises
         goes to `sys.unraisablehook`. A slow callback delays nothing else: at most 64 events wait
-        for it, then the oldest are dropped and an event of the kind `missed` says how many. A
-        forked child must subscribe for itself.
+        for it, then the oldest are dropped and an event of the kind `missed` says how many. At most
+        16 callbacks run at once, of all managers of a process. A forked child must subscribe for
+        itself.
         """
     def stats(self) -> Stats:
         """Returns the counters of this manager."""
@@ -574,6 +595,9 @@ class AsyncManager:
     @staticmethod
     def open(**options: object) -> AsyncManager | Pending[AsyncManager]:
         """Reads any store: returns the manager, or a `Pending`."""
+    @staticmethod
+    def open_unread(**options: object) -> AsyncManager:
+        """Does not read the store."""
     def auth(self) -> CodexAuth | None: ...
     def fresh_auth_if_ready(self) -> CodexAuth | None: ...
     def fresh_auth(self) -> CodexAuth | Pending[CodexAuth | None] | None: ...
@@ -901,6 +925,9 @@ def finish(timeout: float = 10.0) -> bool:
     Waits for `timeout` seconds at most, and returns whether all is done. Ctrl-C ends the waiting.
     The `SystemExit` of a signal handler does not, since the process is ending already.
     """
+
+def expect_unseen_exit() -> None:
+    """Makes callers wait for a refresh that is due: this process may end without exit hooks."""
 
 def before_fork() -> None:
     """Prepares a fork: waits until no thread is in a step that a child could not finish."""

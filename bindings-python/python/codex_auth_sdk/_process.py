@@ -54,6 +54,8 @@ def _finish_worker(**_: object) -> None:
 
 
 def _start_worker(finish: Callable[..., None]) -> None:
+    # A pool may also terminate or kill its workers, and then no hook of this process runs.
+    _native.expect_unseen_exit()
     util = sys.modules.get("multiprocessing.util")
     if util is not None:
         util.Finalize(None, finish, exitpriority=0)

@@ -67,6 +67,20 @@ class AsyncAuthManager:
         manager._manager = await resolve(AsyncManager.open(**options))
         return manager
 
+    @classmethod
+    def open_unread(cls, **options: Unpack[ManagerOptions]) -> Self:
+        """Creates a manager that does not read its store.
+
+        It is for a program that signs in or out over a file that holds no login, for which `open`
+        raises `StoreCorrupt`; what that file holds is kept beside it then. The manager has no
+        snapshot until it reads or stores a login. The options are those of `AuthManager`.
+
+        Raises `InvalidOption` and `TypeError`.
+        """
+        manager = cls.__new__(cls)
+        manager._manager = AsyncManager.open_unread(**options)
+        return manager
+
     def auth(self) -> CodexAuth | None:
         """Returns the snapshot in memory, or `None` if no login is stored. It never blocks."""
         return self._manager.auth()
@@ -76,7 +90,7 @@ class AsyncAuthManager:
 
         If the token expires within `refresh_window`, this starts a refresh in the background and
         returns the current snapshot at once. Only if the token has expired does the caller wait for
-        the refresh.
+        the refresh, and always in a child of `multiprocessing` or celery, which may be killed.
 
         Raises the errors of `refresh_token`, and only if the token has expired.
         """

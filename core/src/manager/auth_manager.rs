@@ -76,8 +76,10 @@ impl AuthManager {
     ///
     /// If the token expires within the
     /// [`refresh_window`](crate::AuthManagerBuilder::refresh_window), this starts a refresh in the
-    /// background and returns the current snapshot at once. Only if the token has expired does the
-    /// caller wait for the refresh. Dropping the future ends the waiting; the refresh goes on.
+    /// background and returns the current snapshot at once. Only if the token has expired, or if
+    /// the process may end without its exit hooks
+    /// ([`waits_at_exit`](crate::environment::Spawner::waits_at_exit)), does the caller wait for the
+    /// refresh. Dropping the future ends the waiting; the refresh goes on.
     ///
     /// The token may have expired if this manager does not refresh it: with [`RefreshMode::Never`],
     /// or for another kind of login than a ChatGPT login.

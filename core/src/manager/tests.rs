@@ -15,6 +15,7 @@ mod rejections;
 mod spans;
 mod stats;
 mod unsaved;
+mod unseen_exits;
 mod workspaces;
 mod world;
 

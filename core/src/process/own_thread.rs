@@ -23,7 +23,14 @@ use super::per_process::PerProcess;
 /// How long the end of a process waits, unless the program has called [`finish`].
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
+/// How many threads there are at most for calls that block, such as asking for the address of a
+/// host.
+const MOST_BLOCKED_THREADS: usize = 32;
+
 static WORKER: PerProcess<Worker> = PerProcess::new();
+
+/// Whether this process may end without [`finish_at_exit`]. Its forked children may too.
+static MAY_END_UNSEEN: AtomicBool = AtomicBool::new(false);
 
 /// Starts `task`, which runs to its end even if the caller is cancelled. The end of the process
 /// waits for it.
@@ -61,6 +68,18 @@ pub fn finish(timeout: Duration) -> bool {
         worker.is_told.store(true, Ordering::SeqCst);
         worker.wait(timeout)
     })
+}
+
+/// Says that this process may end without waiting for its tasks, as a worker process does that its
+/// parent kills. From now on a refresh that is due makes its caller wait, so that its new tokens are
+/// saved before the caller goes on.
+pub fn expect_unseen_exit() {
+    MAY_END_UNSEEN.store(true, Ordering::Relaxed);
+}
+
+/// Returns whether the end of this process waits for its tasks.
+pub(crate) fn waits_at_exit() -> bool {
+    !MAY_END_UNSEEN.load(Ordering::Relaxed)
 }
 
 extern "C" fn finish_at_exit() {
@@ -128,7 +147,11 @@ impl Worker {
         let (report, started) = mpsc::channel();
         let (end, ended) = oneshot::channel();
         thread::Builder::new().name("codex-auth-sdk".to_owned()).spawn(move || {
-            let runtime = Builder::new_current_thread().enable_all().build();
+            let runtime = Builder::new_current_thread()
+                .enable_all()
+                .max_blocking_threads(MOST_BLOCKED_THREADS)
+                .thread_name("codex-auth-sdk-blocked")
+                .build();
             let handle = runtime.as_ref().map(|runtime| runtime.handle().clone());
             let alive = report.send(handle.map_err(|error| io::Error::other(error.to_string())));
             if let (Ok(runtime), Ok(())) = (runtime, alive) {
@@ -165,6 +188,36 @@ mod tests {
         });
         spawn(task).expect("a thread");
         assert_eq!(receiver.recv().expect("an answer").as_deref(), Some("codex-auth-sdk"));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn two_thousand_calls_that_block_at_once_block_a_few_threads() {
+        let worker = handle().expect("a thread");
+        let (release, released) = mpsc::channel::<()>();
+        let released = Arc::new(Mutex::new(released));
+        let (made, calls) = mpsc::channel();
+        for _ in 0..2000 {
+            let (made, released) = (made.clone(), Arc::clone(&released));
+            worker.spawn_blocking(move || {
+                made.send(()).expect("a receiver");
+                released.lock().expect("no panic").recv().expect_err("never sent");
+            });
+        }
+        for _ in 0..MOST_BLOCKED_THREADS {
+            calls.recv().expect("a call");
+        }
+        // The thread name is cut by the system.
+        let name = |task: std::path::PathBuf| std::fs::read_to_string(task.join("comm"));
+        let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
+        let names = tasks.flatten().filter_map(|task| name(task.path()).ok());
+        let blocked = names.filter(|name| name.starts_with("codex-auth-sdk-")).count();
+        assert_eq!((blocked, calls.try_iter().count()), (MOST_BLOCKED_THREADS, 0));
+        drop(release);
+        assert_eq!(
+            calls.iter().take(2000 - MOST_BLOCKED_THREADS).count(),
+            2000 - MOST_BLOCKED_THREADS
+        );
     }
 
     #[test]

@@ -61,7 +61,7 @@ impl<T> PerProcess<T> {
 
 impl<T: Default> PerProcess<T> {
     /// Returns the value of this process. If there is none yet, it is the default.
-    pub(crate) fn get_or_default(&self) -> Arc<T> {
+    pub fn get_or_default(&self) -> Arc<T> {
         let Ok(value) = self.get_or_try_make(|| Ok::<T, std::convert::Infallible>(T::default()));
         value
     }

@@ -2,17 +2,18 @@
 //! where another machine or program must answer, they are made on a thread of their own, and waited
 //! for no longer than that is worth.
 
+use std::collections::HashMap;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
-use super::lane::Lane;
 use super::mounts;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
+use crate::process::{Lane, PerProcess};
 
 /// How long a call may take that is waited for without stopping a thread.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -34,7 +35,7 @@ struct Shared {
     /// What is asked for in it: each may be a link to somewhere else.
     paths: [PathBuf; 2],
     environment: Environment,
-    lane: Lane,
+    lane: Arc<Lane>,
     known: ArcSwapOption<Known>,
 }
 
@@ -48,7 +49,7 @@ struct Known {
 impl FileCalls {
     /// Calls on `paths`, which are in `folder`, and on what is beside them.
     pub(super) fn on(folder: &Path, paths: [PathBuf; 2], environment: Environment) -> Self {
-        let (lane, known) = (Lane::default(), ArcSwapOption::empty());
+        let (lane, known) = (lane_of(folder), ArcSwapOption::empty());
         Self(Arc::new(Shared { folder: folder.to_owned(), paths, environment, lane, known }))
     }
 
@@ -129,6 +130,21 @@ impl FileCalls {
         let message = format!("{path} cannot be reached: {why}; check the mount, and try again");
         Error::new(ErrorKind::StoreUnavailable, message)
     }
+}
+
+/// The lane of `folder`. All managers of a process share it: a file system that hangs holds up one
+/// thread for a folder, and the calls in no other folder.
+fn lane_of(folder: &Path) -> Arc<Lane> {
+    static LANES: PerProcess<Mutex<HashMap<PathBuf, Weak<Lane>>>> = PerProcess::new();
+    let lanes = LANES.get_or_default();
+    let mut lanes = lanes.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(lane) = lanes.get(folder).and_then(Weak::upgrade) {
+        return lane;
+    }
+    lanes.retain(|_, lane| lane.strong_count() > 0);
+    let lane = Arc::default();
+    lanes.insert(folder.to_owned(), Arc::downgrade(&lane));
+    lane
 }
 
 /// Why a kept value is there.
@@ -212,7 +228,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_caller_that_cannot_wait_is_stopped_for_a_moment_and_one_that_lets_go_is_not() {
-        let folder = Path::new("/net/home");
+        let folder = Path::new("/net/held");
         let calls = FileCalls::far(folder, Environment::default());
         let end = hang(&calls).await;
         let (sender, dropped) = mpsc::channel();
@@ -228,6 +244,21 @@ mod tests {
         assert!(dropped.try_recv().is_err(), "not before the calls that it may be needed for");
         drop(end);
         assert_ne!(dropped.recv().expect("dropped"), thread::current().id());
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_hangs_holds_up_one_thread_and_no_other_folder() {
+        let calls = |folder| FileCalls::far(Path::new(folder), Environment::default());
+        let [hung, again, other] = ["/net/hung", "/net/hung", "/net/other"].map(calls);
+        let thread = || Ok(thread::current().id());
+        let end = hang(&hung).await;
+        let mut waiting = Box::pin(again.make(thread));
+        assert!(tokio::time::timeout(Duration::from_millis(20), &mut waiting).await.is_err());
+        let others = other.make(thread).await.expect("an answer");
+        drop(end);
+        let same = waiting.await.expect("an answer");
+        assert_ne!(others, same);
+        assert_eq!(hung.make(thread).await.expect("an answer"), same);
     }
 
     #[tokio::test]

@@ -1,69 +1,70 @@
-//! Gets notifications from the operating system when a file in a folder changes.
+//! The folders of a store that one task watches.
 
 use std::fs::Metadata;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
-
+use super::notifications;
 use crate::background::Signal;
 use crate::storage::Stamp;
 
-/// The watched folders, if the operating system can watch them.
-#[derive(Debug, Default)]
+/// The folders whose changes wake a task, until this is dropped.
+#[derive(Debug)]
 pub(super) struct FolderWatch {
     folders: Vec<Folder>,
-    watcher: Option<RecommendedWatcher>,
+    signal: Arc<Signal>,
 }
 
-/// A folder, and its identity: another one may replace it at its path.
-#[derive(Debug, PartialEq, Eq)]
+/// A folder as it was named, and which one that is: another one may take its place at any time.
+#[derive(Debug)]
 struct Folder {
     path: PathBuf,
+    real_path: PathBuf,
     identity: Stamp,
 }
 
 impl FolderWatch {
-    /// Watches the folders at `paths` that exist, and wakes `signal` at each change in one of them.
-    /// Returns whether these are other folders than before.
-    pub(super) fn renew(&mut self, paths: Vec<PathBuf>, signal: &Arc<Signal>) -> bool {
-        let found: Vec<_> = paths.into_iter().filter_map(Folder::at).collect();
-        if found == self.folders {
-            return false;
-        }
-        self.watcher = watch(&found, signal)
-            .inspect_err(|error| tracing::debug!(%error, "the store is polled, not watched"))
-            .ok();
-        self.folders = found;
-        true
+    /// Watches no folder yet. A change in a folder wakes `signal`.
+    pub(super) fn new(signal: &Arc<Signal>) -> Self {
+        Self { folders: Vec::new(), signal: Arc::clone(signal) }
     }
-}
 
-impl Folder {
-    fn at(path: PathBuf) -> Option<Self> {
+    /// Watches the folders at `paths` that exist, and no others any more. Returns whether one of
+    /// them was not watched before, so that its changes up to now are not known.
+    pub(super) fn renew(&mut self, paths: Vec<PathBuf>) -> bool {
+        let found = paths.into_iter().filter_map(|path| self.look_at(path)).collect();
+        let before = std::mem::replace(&mut self.folders, found);
+        for folder in before.iter().filter(|folder| !self.is_at(&folder.real_path)) {
+            notifications::leave(&folder.real_path, &self.signal);
+        }
+        let mut is_new = false;
+        for folder in &self.folders {
+            is_new |= notifications::join(&folder.real_path, folder.identity, &self.signal);
+        }
+        is_new
+    }
+
+    fn is_at(&self, real_path: &PathBuf) -> bool {
+        self.folders.iter().any(|folder| folder.real_path == *real_path)
+    }
+
+    /// Finds out which folder is at `path`, if there is one.
+    fn look_at(&self, path: PathBuf) -> Option<Folder> {
         let metadata = path.metadata().ok()?;
         let identity = Stamp::of((metadata.created().ok(), folder_id(&metadata)));
-        Some(Self { path, identity })
+        let known = self.folders.iter().find(|known| known.path == path);
+        let real_path = match known.filter(|known| known.identity == identity) {
+            Some(known) => known.real_path.clone(),
+            None => path.canonicalize().ok()?,
+        };
+        Some(Folder { path, real_path, identity })
     }
 }
 
-fn watch(folders: &[Folder], signal: &Arc<Signal>) -> notify::Result<RecommendedWatcher> {
-    let signal = Arc::clone(signal);
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-        if may_be_change(&event) {
-            signal.wake();
-        }
-    })?;
-    for folder in folders {
-        watcher.watch(&folder.path, RecursiveMode::NonRecursive)?;
+impl Drop for FolderWatch {
+    fn drop(&mut self) {
+        self.renew(Vec::new());
     }
-    Ok(watcher)
-}
-
-/// Returns whether `event` may be a change. An access is none: otherwise each read by this crate
-/// would lead to the next one. An error may hide a change.
-fn may_be_change(event: &notify::Result<Event>) -> bool {
-    !event.as_ref().is_ok_and(|event| event.kind.is_access())
 }
 
 #[cfg(unix)]
@@ -75,22 +76,4 @@ fn folder_id(folder: &Metadata) -> Option<(u64, u64)> {
 #[cfg(not(unix))]
 fn folder_id(_folder: &Metadata) -> Option<(u64, u64)> {
     None
-}
-
-#[cfg(test)]
-mod tests {
-    use notify::EventKind;
-    use notify::event::{AccessKind, AccessMode, ModifyKind};
-
-    use super::*;
-
-    #[test]
-    fn a_read_wakes_no_task() {
-        let event = |kind| Ok(Event::new(kind));
-        for access in [AccessKind::Read, AccessKind::Open(AccessMode::Any)] {
-            assert!(!may_be_change(&event(EventKind::Access(access))), "{access:?}");
-        }
-        assert!(may_be_change(&event(EventKind::Modify(ModifyKind::Any))));
-        assert!(may_be_change(&Err(notify::Error::generic("overflow"))));
-    }
 }

@@ -41,13 +41,13 @@ impl FollowStore {
 
 async fn follow(state: &State, signal: &Arc<Signal>) {
     let environment = &state.environment;
-    let mut folders = FolderWatch::default();
+    let mut folders = FolderWatch::new(signal);
     let mut watch = state.watch();
     let mut is_behind = true;
     while !signal.is_stopped() {
         // The watch begins before the store is read, so that no change in between is missed. The
         // stamp shows changes without a notification, as on a network file system.
-        is_behind |= folders.renew(state.storage.watched_folders(), signal);
+        is_behind |= folders.renew(state.storage.watched_folders());
         is_behind |= watch.has_changed();
         if is_behind {
             is_behind = !is_followed(state).await;

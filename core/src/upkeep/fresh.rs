@@ -24,13 +24,14 @@ impl Fresh {
     }
 
     /// Returns the snapshot if the caller need not wait for a refresh. A refresh that is due starts
-    /// in the background.
+    /// in the background, unless the process may end without it.
     pub(crate) fn auth_if_ready(&self) -> Option<CodexAuth> {
         let current = self.state.current.peek();
         let auth = current.auth.as_ref()?;
         if !current.is_fresh(self.state.now()) {
             match self.judge(&current, auth) {
                 Freshness::Fresh => {}
+                Freshness::Due if self.must_wait(auth) => return None,
                 Freshness::Due => self.refresh_in_background(auth),
                 Freshness::Expired => return None,
             }
@@ -56,6 +57,14 @@ impl Fresh {
         let wait = timing.due_in().unwrap_or(LONGEST_SPAN).clamp(TimeDelta::zero(), LONGEST_SPAN);
         current.keep_until(self.state.now() + wait);
         timing.freshness()
+    }
+
+    /// Returns whether a refresh that is due makes its caller wait: where the end of the process
+    /// waits for no background task, the new tokens of one could be lost.
+    fn must_wait(&self, auth: &CodexAuth) -> bool {
+        let state = &self.state;
+        let ends_unseen = !state.environment.spawner.waits_at_exit();
+        ends_unseen && state.options.may_refresh() && pause_left(state, auth).is_none()
     }
 
     /// Waits for a snapshot whose access token has not expired. If another program changes the

@@ -74,7 +74,7 @@ impl Run {
             self.write_store(store, false).await?;
         }
         if case.take("open") != json!(false) {
-            drop(self.open("main", Value::Null).await?);
+            drop(self.open("main", &mut Fields::of(json!({}))).await?);
         }
         Ok(())
     }
@@ -195,7 +195,7 @@ impl Run {
     async fn act_on_manager(&self, kind: &str, fields: &mut Fields) -> Observed {
         let name = fields.text_or("manager", "main");
         if kind == "open" {
-            return self.open(&name, fields.take("options")).await;
+            return self.open(&name, fields).await;
         }
         if kind == "request" {
             return self.request(self.auth(fields)?).await;
@@ -254,10 +254,11 @@ impl Run {
         }
     }
 
-    async fn open(&self, name: &str, added: Value) -> Observed {
+    async fn open(&self, name: &str, fields: &mut Fields) -> Observed {
         let mut options = self.names().options.clone();
-        options.extend(added.as_object().cloned().unwrap_or_default());
+        options.extend(fields.take("options").as_object().cloned().unwrap_or_default());
         let result = match self.builder(options) {
+            Ok(builder) if fields.take("unread") == json!(true) => builder.build_unread(),
             Ok(builder) => builder.build().await,
             Err(error) => Err(error),
         };

@@ -7,6 +7,8 @@ use tokio::time::timeout;
 
 use super::events::kinds;
 use super::world::World;
+#[cfg(target_os = "linux")]
+use crate::{AuthManager, storage::StoreKind};
 
 /// More than the time between two looks.
 const SOON: Duration = Duration::from_millis(1100);
@@ -74,4 +76,40 @@ async fn following_ends_with_its_handle() {
     following.stop();
     let end = timeout(Duration::from_secs(1), events.next()).await;
     assert!(end.expect("nothing keeps the manager any more").is_none());
+}
+
+/// How many watchers of the system this process has.
+#[cfg(target_os = "linux")]
+fn watchers() -> usize {
+    let open = std::fs::read_dir("/proc/self/fd").expect("Linux");
+    let links = open.flatten().filter_map(|file| std::fs::read_link(file.path()).ok());
+    links.filter(|link| link.as_os_str() == "anon_inode:inotify").count()
+}
+
+/// Linux grants a user 128 watchers by default, and each has a thread.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn managers_that_follow_share_one_watcher_which_ends_with_the_last_of_them() {
+    let mut followers = Vec::new();
+    for _ in 0..130 {
+        let home = tempfile::tempdir().expect("a folder");
+        let builder = AuthManager::builder().codex_home(home.path()).store(StoreKind::File);
+        let manager = builder.build().await.expect("a manager");
+        let (events, following) = (manager.subscribe(), manager.follow_store());
+        followers.push((home, manager, events, following));
+    }
+    for (home, _, events, _) in &mut followers {
+        let auth_json = home.path().join("auth.json");
+        std::fs::write(auth_json, r#"{"OPENAI_API_KEY": "sk-1"}"#).expect("written");
+        assert_eq!(events.next().await.expect("an event").kind(), "identity_changed");
+    }
+    assert_eq!(watchers(), 1);
+    drop(followers);
+    timeout(Duration::from_secs(60), async {
+        while watchers() > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("the last follower ends it");
 }

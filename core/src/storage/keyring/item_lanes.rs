@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::item::KeyringItem;
-use crate::process::PerProcess;
-use crate::storage::lane::Lane;
+use crate::process::{Lane, PerProcess};
 
 /// The lane of each item that was asked for.
 #[derive(Debug)]

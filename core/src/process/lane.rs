@@ -7,22 +7,28 @@ use std::thread;
 
 use tokio::sync::oneshot;
 
-use crate::process::PerProcess;
+use super::per_process::PerProcess;
 
 type Call = Box<dyn FnOnce() + Send>;
 
-/// One thread, which is started by the first call of a process and ends with this.
+/// One thread, which is started by the first call of a process and ends with this. However many
+/// calls wait, it is one.
 #[derive(Debug, Default)]
-pub(super) struct Lane(PerProcess<mpsc::Sender<Call>>);
+pub struct Lane(PerProcess<mpsc::Sender<Call>>);
 
 impl Lane {
+    /// A lane without a thread.
+    pub const fn new() -> Self {
+        Self(PerProcess::new())
+    }
+
     /// What `call` comes to, after all earlier ones. One that no caller waits for when its turn
     /// comes is not made.
     ///
     /// # Errors
     ///
     /// Where there is no thread for it.
-    pub(super) async fn run<T: Send + 'static>(
+    pub async fn run<T: Send + 'static>(
         &self,
         call: impl FnOnce() -> T + Send + 'static,
     ) -> io::Result<T> {
@@ -40,9 +46,13 @@ impl Lane {
     /// # Errors
     ///
     /// Where there is no thread for it.
-    pub(super) fn start(&self, call: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    pub fn start(&self, call: impl FnOnce() + Send + 'static) -> io::Result<()> {
         let thread = self.0.get_or_try_make(start_thread)?;
-        thread.send(Box::new(call)).map_err(|_| ended())
+        // A thread that a call has ended, by a panic, makes room for another.
+        thread.send(Box::new(call)).map_err(|_| {
+            self.0.clear();
+            ended()
+        })
     }
 }
 
@@ -95,5 +105,12 @@ mod tests {
         stuck.await.expect("an answer");
         call(None).await.expect("an answer");
         assert_eq!(calls.try_iter().collect::<Vec<_>>(), [thread], "one call, on the one thread");
+    }
+
+    #[tokio::test]
+    async fn a_call_that_panics_takes_no_later_one_along() {
+        let lane = Lane::new();
+        lane.run(|| panic!("on purpose")).await.expect_err("no answer");
+        while lane.run(|| ()).await.is_err() {}
     }
 }
