@@ -1,6 +1,6 @@
 //! The rule: whether an access token is fresh, due or expired.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::renewal::Renewal;
 use super::skew::NO_SKEW;
@@ -106,6 +106,12 @@ impl Timing {
         };
         let floor = self.floor().filter(|_| !self.contradicts(left));
         Some([floor, self.too_new()].into_iter().flatten().fold(due, TimeDelta::max))
+    }
+
+    /// Returns the time on the wall clock until which no refresh is due, and at most `longest` from
+    /// the moment that was judged: the thread may have stood still since.
+    pub(crate) fn fresh_until(&self, longest: TimeDelta) -> DateTime<Utc> {
+        self.now.wall() + self.due_in().unwrap_or(longest).clamp(TimeDelta::zero(), longest)
     }
 
     /// Returns how long before the token expires its refresh is due.

@@ -51,6 +51,11 @@ impl Moment {
         by_wall.saturating_sub(by_boot).saturating_abs() > STEP
     }
 
+    /// Returns what the wall clock said.
+    pub(crate) fn wall(&self) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(self.wall).unwrap_or_default()
+    }
+
     /// Returns how much later the wall clock is than `time`.
     pub(crate) fn after(&self, time: DateTime<Utc>) -> TimeDelta {
         TimeDelta::milliseconds(self.wall.saturating_sub(time.timestamp_millis()))

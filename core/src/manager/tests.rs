@@ -14,6 +14,7 @@ mod refusals;
 mod rejections;
 mod spans;
 mod stats;
+mod stopped;
 mod unsaved;
 mod unseen_exits;
 mod workspaces;

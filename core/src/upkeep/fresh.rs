@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::clock::Freshness;
 use crate::error::Result;
@@ -54,8 +54,7 @@ impl Fresh {
             return Freshness::Fresh;
         }
         let timing = self.state.timing(auth);
-        let wait = timing.due_in().unwrap_or(LONGEST_SPAN).clamp(TimeDelta::zero(), LONGEST_SPAN);
-        current.keep_until(self.state.now() + wait);
+        current.keep_until(timing.fresh_until(LONGEST_SPAN));
         timing.freshness()
     }
 
