@@ -101,6 +101,12 @@ impl SharedLogin {
         std::fs::read_to_string(self.home.path().join("auth.json")).ok()
     }
 
+    /// Whether what is stored is no record, although no program writes it.
+    #[must_use]
+    pub fn is_garbled(&self) -> bool {
+        self.stored().is_some_and(|text| serde_json::from_str::<Value>(&text).is_err())
+    }
+
     /// Whether the stored refresh token is good.
     #[must_use]
     pub fn is_live(&self) -> bool {

@@ -72,9 +72,16 @@ impl Waking<'_> {
                 login.sign_in_expired(&name, "acct-a");
             }
             login.realm().run("kill_access", &json!({}));
-            failed_turns += wake(&mut rivals, &mut contenders, &mut trial);
-            trial.check(login.is_live_in_the_end(), || format!("round {round}: the login is dead"));
+            let (failed, lost) = wake(&mut rivals, &mut contenders);
+            failed_turns += failed;
             trial.tried += 1;
+            // Two programs that write in place at once can leave what is no record. Ours replace it.
+            if each > 1 && login.is_garbled() {
+                trial.excepted += 1;
+                continue;
+            }
+            trial.lost.extend(lost);
+            trial.check(login.is_live_in_the_end(), || format!("round {round}: the login is dead"));
         }
         let stats = login.realm().stats();
         trial.check(stats["max_redemptions"] == 1, || format!("redeemed twice: {stats}"));
@@ -87,8 +94,8 @@ impl Waking<'_> {
     }
 }
 
-/// Lets everybody make one request; how many of the foreign ones failed.
-fn wake(rivals: &mut [Box<dyn Rival>], contenders: &mut [Contender], trial: &mut Trial) -> usize {
+/// Lets everybody make one request; how many of the foreign ones failed, and which of ours.
+fn wake(rivals: &mut [Box<dyn Rival>], contenders: &mut [Contender]) -> (usize, Vec<String>) {
     let start = Barrier::new(rivals.len() + 1);
     thread::scope(|scope| {
         let turn = |rival: &mut Box<dyn Rival>| {
@@ -99,13 +106,14 @@ fn wake(rivals: &mut [Box<dyn Rival>], contenders: &mut [Contender], trial: &mut
             rivals.iter_mut().map(|rival| scope.spawn(move || turn(rival))).collect();
         start.wait();
         contenders.iter_mut().for_each(Contender::go);
+        let mut lost = Vec::new();
         for contender in contenders {
             let answer = contender.answer();
-            trial.check(answer["status"] == 200, || {
-                format!("{}: {answer}", contender.language().name())
-            });
+            if answer["status"] != 200 {
+                lost.push(format!("{}: {answer}", contender.language().name()));
+            }
         }
         let ends = turns.into_iter().map(|turn| turn.join().expect("no panic"));
-        ends.filter(Result::is_err).count()
+        (ends.filter(Result::is_err).count(), lost)
     })
 }
