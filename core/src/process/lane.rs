@@ -111,6 +111,11 @@ mod tests {
     async fn a_call_that_panics_takes_no_later_one_along() {
         let lane = Lane::new();
         lane.run(|| panic!("on purpose")).await.expect_err("no answer");
-        while lane.run(|| ()).await.is_err() {}
+        // One call may still come to the thread that ends, and one notices that it has ended.
+        let mut failed = 0;
+        while lane.run(|| ()).await.is_err() {
+            failed += 1;
+            assert!(failed <= 2, "it has another thread");
+        }
     }
 }

@@ -27,6 +27,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// host.
 const MOST_BLOCKED_THREADS: usize = 32;
 
+/// The name of those threads. Linux shows 15 letters of a name.
+const POOL: &str = "codex-auth-pool";
+
 static WORKER: PerProcess<Worker> = PerProcess::new();
 
 /// Whether this process may end without [`finish_at_exit`]. Its forked children may too.
@@ -150,7 +153,7 @@ impl Worker {
             let runtime = Builder::new_current_thread()
                 .enable_all()
                 .max_blocking_threads(MOST_BLOCKED_THREADS)
-                .thread_name("codex-auth-sdk-blocked")
+                .thread_name(POOL)
                 .build();
             let handle = runtime.as_ref().map(|runtime| runtime.handle().clone());
             let alive = report.send(handle.map_err(|error| io::Error::other(error.to_string())));
@@ -207,11 +210,10 @@ mod tests {
         for _ in 0..MOST_BLOCKED_THREADS {
             calls.recv().expect("a call");
         }
-        // The thread name is cut by the system.
         let name = |task: std::path::PathBuf| std::fs::read_to_string(task.join("comm"));
         let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
         let names = tasks.flatten().filter_map(|task| name(task.path()).ok());
-        let blocked = names.filter(|name| name.starts_with("codex-auth-sdk-")).count();
+        let blocked = names.filter(|name| name.trim_end() == POOL).count();
         assert_eq!((blocked, calls.try_iter().count()), (MOST_BLOCKED_THREADS, 0));
         drop(release);
         assert_eq!(
