@@ -28,7 +28,7 @@ mod plain_file;
 mod replacement;
 pub(crate) mod store_kind;
 mod target;
-mod temp_file;
+pub(crate) mod temp_file;
 
 use std::collections::hash_map::DefaultHasher;
 use std::fmt;
