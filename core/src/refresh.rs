@@ -11,6 +11,7 @@ mod demand;
 mod exchange;
 mod flights;
 mod leftover;
+mod origin;
 mod pause;
 mod recovery;
 mod refusal;

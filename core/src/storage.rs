@@ -119,6 +119,16 @@ pub trait AuthStorage: Send + Sync + fmt::Debug {
         Vec::new()
     }
 
+    /// Returns a store of the place where the record is now, for a store that links lead to: it stays
+    /// there when one of them is moved. By default none: the record is always in one place.
+    ///
+    /// # Errors
+    ///
+    /// `store_unavailable` if the links cannot be followed.
+    fn resolved(&self) -> BoxFuture<'_, Result<Option<Arc<dyn AuthStorage>>>> {
+        Box::pin(async { Ok(None) })
+    }
+
     /// Replaces what is stored if it still has version `expected`, whole or not at all, and
     /// durable before it returns.
     ///

@@ -9,6 +9,8 @@ mod doubts;
 mod events;
 mod following;
 mod guardian;
+#[cfg(unix)]
+mod links;
 mod options;
 mod refusals;
 mod rejections;
