@@ -16,6 +16,7 @@ mod pause;
 mod recovery;
 mod refusal;
 mod rejection;
+mod repairs;
 mod reply;
 mod reply_owner;
 mod save;

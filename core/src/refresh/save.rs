@@ -105,7 +105,7 @@ async fn try_save(
 /// Stores the newer tokens in `view` again if the stored refresh token is spent. This takes no
 /// refresh lock: another process may hold it while it waits for this very save.
 pub(super) async fn repair(state: &State, view: &View) -> Result<()> {
-    let Some(auth) = view.auth.as_ref().filter(|_| view.is_spent) else { return Ok(()) };
+    let Some(auth) = &view.successor else { return Ok(()) };
     if !state.memory.has_unsaved() {
         tracing::warn!(
             store = %state.storage.location(),
