@@ -191,6 +191,22 @@ async fn g4_a_pinned_manager_puts_a_successor_back_into_the_record_of_another_wo
 }
 
 #[tokio::test(start_paused = true)]
+async fn g14_a_record_of_two_users_is_left_alone_with_a_warning() {
+    let (said, _guard) = Collector::start();
+    let world = World::new();
+    edit(&world, |tokens| {
+        tokens.id_token = token_of_user("user-1");
+        tokens.access_token = token_of_user("user-2");
+    });
+    let manager = world.manager().await;
+    manager.reload().await.expect("read");
+    let warning = "the stored login is not used: its id token and its access token name two users; \
+                   sign in again";
+    assert_eq!(said.text().matches(warning).count(), 1, "{}", said.text());
+    assert!(said.text().contains(&world.store.location()), "{}", said.text());
+}
+
+#[tokio::test(start_paused = true)]
 async fn g3_tokens_of_two_users_are_neither_used_nor_redeemed() {
     let world = World::new();
     edit(&world, |tokens| {
