@@ -317,9 +317,10 @@ export class AuthManager {
    *
    * Without it, the manager notices a new login, a logout or refreshed tokens of another program
    * only when a token has expired or was rejected. For a file the task gets notifications from the
-   * operating system; any store is read once a second as well. It runs until `stop` of the returned
-   * object is called, even if the program keeps no reference to that object or the manager. It does
-   * not keep the process alive.
+   * operating system; any store is read once a second as well. A spent refresh token that another
+   * program puts back gives way to its successor again, if the manager has that. The task runs until
+   * `stop` of the returned object is called, even if the program keeps no reference to that object
+   * or the manager. It does not keep the process alive.
    */
   followStore(): FollowStore {
     return new BackgroundTask(this.#native.followStore());

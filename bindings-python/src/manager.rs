@@ -230,8 +230,10 @@ impl AuthManager {
     ///
     /// Without it, the manager notices a new login, a logout or refreshed tokens of another program
     /// only when a token has expired or was rejected. For a file the task gets notifications from
-    /// the operating system; any store is read once a second as well. It runs until `stop` of the
-    /// returned object is called or the manager is garbage. A forked child must start its own.
+    /// the operating system; any store is read once a second as well. A spent refresh token that
+    /// another program puts back gives way to its successor again, if the manager has that. The
+    /// task runs until `stop` of the returned object is called or the manager is garbage. A forked
+    /// child must start its own.
     fn follow_store(&self) -> FollowStore {
         self.1.follow_store(&self.0)
     }

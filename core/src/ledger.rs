@@ -16,7 +16,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use self::bucket::Bucket;
+pub(crate) use self::bucket::Bucket;
 pub(crate) use self::declines::Declines;
 pub(crate) use self::knowledge::Knowledge;
 use self::lineage::{Fate, Lineage};

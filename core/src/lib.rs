@@ -6,6 +6,8 @@ mod background;
 #[doc(hidden)]
 pub mod bindings;
 mod bounds;
+#[cfg(all(test, unix))]
+mod child;
 mod claims;
 #[cfg(feature = "reqwest")]
 mod client;

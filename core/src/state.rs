@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use self::current::CurrentCell;
 pub(crate) use self::current::{Current, LONGEST_SPAN};
+use self::current::{CurrentCell, has_same_tokens, is_same_record};
 use self::effective::Effective;
 pub(crate) use self::effective::graft;
 use self::events::Announcer;
@@ -148,7 +148,7 @@ impl State {
         // Either the store cannot be read, or other threads published during every read. The
         // snapshot in memory is then as new as any.
         let auth = self.current.auth();
-        Ok(View { auth, is_foreign: false, is_spent: false, changed: false })
+        Ok(View { auth, is_foreign: false, successor: None, changed: false })
     }
 
     /// Publishes the login in `loaded`. Returns none if another snapshot was published since
@@ -156,25 +156,28 @@ impl State {
     pub(crate) fn adopt(&self, seen: &Arc<Current>, loaded: &Loaded) -> Option<View> {
         let effective =
             Effective { options: &self.options, memory: &self.memory, tokens: &self.tokens };
-        let (record, is_spent) = effective.record(seen.auth.as_ref(), loaded);
+        let (record, is_spent) = effective.record(seen.login(), loaded);
         let found = record.and_then(|record| self.received(seen, &record));
         self.notice.warn_once(found.as_ref(), &*self.storage);
-        let auth = found.clone().filter(|auth| self.may_publish(auth));
-        let is_foreign = found.is_some() && auth.is_none();
-        let same = |known: &CodexAuth, new: &CodexAuth| Arc::ptr_eq(known.record(), new.record());
-        let changed = match (&seen.auth, &auth) {
-            (Some(known), Some(new)) => !same(known, new),
-            (None, None) => false,
-            _ => true,
+        let login = found.clone().filter(is_one_users);
+        let next = match &login {
+            Some(auth) if self.is_pinned(auth) => Current::new(login.clone()),
+            _ => Current::hiding(login.clone()),
         };
-        let view = View { auth, is_foreign, is_spent, changed };
-        if !changed {
+        let auth = next.auth.clone();
+        let is_foreign = found.is_some() && auth.is_none();
+        let changed = !is_same_record(seen.auth.as_ref(), auth.as_ref());
+        let view =
+            View { auth, is_foreign, successor: login.clone().filter(|_| is_spent), changed };
+        if is_same_record(seen.login(), login.as_ref()) && !changed {
             return Some(view);
         }
-        let published = self.current.replace(seen, Current::new(view.auth.clone()));
+        let published = self.current.replace(seen, next);
         published.then(|| {
-            self.learn_descent(seen.auth.as_ref(), view.auth.as_ref());
-            self.announce_change(seen.auth.as_ref(), found.as_ref(), &view);
+            self.learn_descent(seen.login(), login.as_ref());
+            if changed {
+                self.announce_change(seen.auth.as_ref(), found.as_ref(), &view);
+            }
             view
         })
     }
@@ -286,12 +289,12 @@ impl State {
     /// Returns whether this manager may hand out `auth`: it is for the workspace that the options
     /// name, and its tokens do not name two users.
     fn may_publish(&self, auth: &CodexAuth) -> bool {
-        self.is_pinned(auth) && auth.oddity() != Some(Oddity::TwoUsers)
+        self.is_pinned(auth) && is_one_users(auth)
     }
 
     /// Returns the login in `record`, which is the snapshot in memory if their records are equal.
     fn received(&self, seen: &Current, record: &Arc<AuthDotJson>) -> Option<CodexAuth> {
-        match &seen.auth {
+        match seen.login() {
             Some(known) if Arc::ptr_eq(known.record(), record) || known.record() == record => {
                 Some(known.clone())
             }
@@ -340,7 +343,7 @@ impl State {
     }
 }
 
-fn has_same_tokens(known: &CodexAuth, new: &CodexAuth) -> bool {
-    known.access_token() == new.access_token()
-        && known.refresh_fingerprint() == new.refresh_fingerprint()
+/// Returns whether the tokens of `auth` do not name two users.
+fn is_one_users(auth: &CodexAuth) -> bool {
+    auth.oddity() != Some(Oddity::TwoUsers)
 }

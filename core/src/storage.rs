@@ -27,7 +27,7 @@ mod plain_file;
 mod replacement;
 pub(crate) mod store_kind;
 mod target;
-mod temp_file;
+pub(crate) mod temp_file;
 
 use std::collections::hash_map::DefaultHasher;
 use std::fmt;
@@ -116,6 +116,16 @@ pub trait AuthStorage: Send + Sync + fmt::Debug {
     /// Callers ask again and again: a link may lead to another folder by now.
     fn watched_folders(&self) -> Vec<PathBuf> {
         Vec::new()
+    }
+
+    /// Returns a store of the place where the record is now, for a store that links lead to: it stays
+    /// there when one of them is moved. By default none: the record is always in one place.
+    ///
+    /// # Errors
+    ///
+    /// `store_unavailable` if the links cannot be followed.
+    fn resolved(&self) -> BoxFuture<'_, Result<Option<Arc<dyn AuthStorage>>>> {
+        Box::pin(async { Ok(None) })
     }
 
     /// Replaces what is stored if it still has version `expected`, whole or not at all, and

@@ -223,6 +223,42 @@ async fn a_record_that_is_linked_to_somewhere_else_takes_the_lock_away() {
 }
 
 #[tokio::test]
+async fn what_a_link_led_to_is_found_and_written_after_the_link_was_moved() {
+    let record = |key: &str| {
+        let text = format!("{{\"OPENAI_API_KEY\": \"{key}\"}}");
+        Some(Arc::new(AuthDotJson::parse(text.as_bytes()).expect("a record")))
+    };
+    for kind in 0..5 {
+        let place = Place::new();
+        let lead_to = |name: &str| {
+            let (home, folder) = (place.by_link(), place.folder.path().join(name));
+            std::fs::create_dir_all(&folder).expect("made");
+            std::fs::remove_file(&home).unwrap_or_default();
+            symlink(folder, home).expect("linked");
+        };
+        lead_to("one");
+        let store = Arc::clone(&place.stores(&place.by_link())[kind]);
+        let put = async |store: &dyn AuthStorage, key| {
+            let version = store.load().await.expect("read").version;
+            let record = record(key).expect("a record");
+            assert_eq!(store.commit(&version, &record).await.expect("saved"), Swap::Done);
+        };
+        put(&*store, "sk-one").await;
+        let one = store.resolved().await.expect("found").expect("links lead there");
+        lead_to("other");
+        assert_eq!(one.load().await.expect("read").record, record("sk-one"), "kind {kind}");
+        let other = store.resolved().await.expect("found").expect("links lead there");
+        assert_ne!(one.location(), other.location(), "kind {kind}");
+        put(&*one, "sk-newer").await;
+        assert_eq!(store.load().await.expect("read").record, None, "kind {kind}");
+        lead_to("one");
+        assert_eq!(store.load().await.expect("read").record, record("sk-newer"), "kind {kind}");
+        let again = store.resolved().await.expect("found").expect("links lead there");
+        assert_eq!(one.location(), again.location(), "kind {kind}");
+    }
+}
+
+#[tokio::test]
 async fn what_the_holder_of_the_refresh_lock_has_prepared_is_left_to_it() {
     let place = Place::new();
     std::fs::create_dir(place.real()).expect("made");

@@ -1,16 +1,16 @@
-//! The bucket that limits the rotations which rejections of access tokens cause.
+//! A bucket that limits how often something is done: a few times in a burst, then once in a while.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// The most rotations in a burst.
+/// The most times in a burst.
 const SIZE: f64 = 4.0;
 
-/// The number of rotations that are left.
+/// The number of times that are left.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(super) struct Bucket {
+pub(crate) struct Bucket {
     level: f64,
     #[serde(with = "chrono::serde::ts_milliseconds")]
     at: DateTime<Utc>,
@@ -28,11 +28,11 @@ impl Bucket {
     }
 
     /// Returns whether one is left, if each `refill` brings one more.
-    pub(super) fn has_one(&self, now: DateTime<Utc>, refill: Duration) -> bool {
+    pub(crate) fn has_one(&self, now: DateTime<Utc>, refill: Duration) -> bool {
         self.level_at(now, refill) >= 1.0
     }
 
-    pub(super) fn take_one(&mut self, now: DateTime<Utc>, refill: Duration) {
+    pub(crate) fn take_one(&mut self, now: DateTime<Utc>, refill: Duration) {
         *self = Self { level: (self.level_at(now, refill) - 1.0).max(0.0), at: now };
     }
 

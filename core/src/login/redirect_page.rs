@@ -8,12 +8,14 @@
 use std::env;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::path::Path;
 
 use tempfile::{Builder, TempPath};
 use url::Url;
 use zeroize::Zeroizing;
 
 use crate::secret::Secret;
+use crate::storage::temp_file;
 
 /// The page. Dropping it removes it.
 #[derive(Debug)]
@@ -27,9 +29,10 @@ impl RedirectPage {
     /// be written.
     pub(super) fn create(url: &Secret) -> io::Result<Self> {
         let page = page(url);
+        let in_folder = |folder: &Path| temp_file::private(&named(), folder);
         let mut file = env::home_dir()
-            .and_then(|home| named().tempfile_in(home).ok())
-            .map_or_else(|| named().tempfile(), Ok)?;
+            .and_then(|home| in_folder(&home).ok())
+            .map_or_else(|| in_folder(&env::temp_dir()), Ok)?;
         file.write_all(page.as_bytes())?;
         file.flush()?;
         Ok(Self(file.into_temp_path()))
@@ -86,6 +89,19 @@ mod tests {
 
     #[test]
     fn only_its_owner_can_read_where_it_leads() {
+        #[cfg(unix)]
+        {
+            use crate::child;
+            const TEST: &str =
+                "login::redirect_page::tests::only_its_owner_can_read_where_it_leads";
+            match child::role() {
+                Some(umask) => child::set_umask(&umask),
+                None => {
+                    let output = child::play(&mut child::playing(TEST, "777"));
+                    assert!(output.status.success(), "{output:?}");
+                }
+            }
+        }
         let url = Secret::new("https://issuer.example/authorize?state=sesame&scope='a'".to_owned());
         let page = RedirectPage::create(&url).expect("a page");
         let address = page.address().expect("an address");

@@ -142,12 +142,13 @@ impl AuthManager {
     /// program only when a token has expired or was rejected. For a file the task gets
     /// notifications from the operating system. It also looks at every store once a second, since a
     /// keyring and most network file systems send no notifications. An [event](Self::subscribe)
-    /// tells of each adoption.
+    /// tells of each adoption. If another program puts a spent refresh token back, as from an older
+    /// copy of the file, and the manager has its successor, the task stores that again.
     ///
     /// The task runs until the returned value is stopped or dropped. The end of the process does
     /// not wait for it. A forked child must start its own.
     pub fn follow_store(&self) -> FollowStore {
-        FollowStore::start(&self.parts.state)
+        FollowStore::start(Arc::clone(&self.parts.state), Arc::clone(&self.parts.refresh))
     }
 
     /// Reads the store. Returns whether this replaced the snapshot in memory.

@@ -7,11 +7,18 @@ mod clocks;
 mod declines;
 mod doubts;
 mod events;
+#[cfg(unix)]
+mod exits;
 mod following;
 mod guardian;
+#[cfg(unix)]
+mod links;
+#[cfg(target_os = "linux")]
+mod mounts;
 mod options;
 mod refusals;
 mod rejections;
+mod sign_in;
 mod spans;
 mod stats;
 mod stopped;

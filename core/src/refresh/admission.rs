@@ -45,7 +45,9 @@ async fn wait_for_turn(state: &State, demand: &Demand, unsaved: &Unsaved) -> Res
             return Ok(Admission::Answered(outcome));
         }
         heed_others(state, &view, since).await?;
-        let lock = match unsaved.save().await? {
+        // A lock that was kept for tokens of another place is not the store's.
+        let kept = unsaved.save().await?.filter(|lock| lock.check().is_ok());
+        let lock = match kept {
             Some(lock) => Some(lock),
             None => state.storage.try_lock().await?,
         };

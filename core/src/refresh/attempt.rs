@@ -8,10 +8,11 @@ use super::decision::GiveUpReason;
 use super::demand::{Demand, Outcome, Purpose};
 use super::exchange::{Answer, Exchange};
 use super::leftover::save_leftover;
+use super::origin::Origin;
 use super::refusal::{Refusal, has_winner};
 use super::rejection::Rejection;
 use super::reply::Reply;
-use super::save::{SaveOutcome, repair, save};
+use super::save::{SaveOutcome, repair, save_from};
 use super::turn::Turn;
 use super::unsaved::Unsaved;
 use crate::auth_dot_json::AuthDotJson;
@@ -50,8 +51,8 @@ enum Round {
     Done(Outcome),
     /// The store or the snapshot has changed, and the store must be read again.
     Again,
-    /// The token was redeemed, and the new tokens could not be saved yet.
-    Unsaved,
+    /// The token, which was at this place, was redeemed, and the new tokens could not be saved yet.
+    Unsaved(Origin),
 }
 
 impl<'a> Attempt<'a> {
@@ -97,8 +98,8 @@ impl<'a> Attempt<'a> {
             match self.round(&auth, known).await? {
                 Round::Done(outcome) => return Ok(outcome),
                 Round::Again => {}
-                Round::Unsaved => {
-                    unsaved.keep(self.turn.lock).await;
+                Round::Unsaved(origin) => {
+                    unsaved.keep(self.turn.lock, origin).await;
                     let view = state.reload().await?;
                     let outcome = self.demand.answer_in(&view, state);
                     return Ok(outcome.unwrap_or_else(|| view.auth.ok_or(GiveUpReason::LoggedOut)));
@@ -134,13 +135,15 @@ impl<'a> Attempt<'a> {
         }
         let size = auth.record().to_json_pretty().expose().len() + GROWTH;
         let _ready = state.storage.ready(size).await?;
+        // The exchange reads the store once more, so that this is where the token is.
+        let origin = Origin::of(state).await?;
         let (turn, endpoint, token) = (&self.turn, self.endpoint, &tokens.refresh_token);
         let exchange = Exchange { turn, demand: self.demand, endpoint, auth, token };
         match exchange.run(known == Knowledge::InDoubt).await? {
             Answer::Granted(grant, asked_at) => {
                 state.counters.redemptions.count();
                 match Reply::merge(auth, grant, asked_at, state.now()) {
-                    Some(reply) => Ok(self.save(auth, reply, rejection).await),
+                    Some(reply) => Ok(self.save(auth, reply, origin, rejection).await),
                     None => self.refuse(auth, RefusalReason::OtherAccount.into()).await,
                 }
             }
@@ -165,12 +168,19 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Saves the new tokens in `reply` and publishes them.
-    async fn save(&self, auth: &CodexAuth, reply: Reply, rejection: Option<Rejection>) -> Round {
+    /// Saves the new tokens in `reply`, where `origin` is the place of the redeemed one, and publishes
+    /// them.
+    async fn save(
+        &self,
+        auth: &CodexAuth,
+        reply: Reply,
+        origin: Origin,
+        rejection: Option<Rejection>,
+    ) -> Round {
         let state = self.turn.state;
         self.remember(auth, &reply, rejection);
         let seen = state.current.seen();
-        let saved = save(state, &reply.record).await;
+        let saved = save_from(&origin, state, &reply.record).await;
         if let Ok(outcome) = &saved {
             outcome.note(state);
             state.share_saved_pair(&*self.turn.lock);
@@ -181,12 +191,12 @@ impl<'a> Attempt<'a> {
                 state.announce(Event::Refreshed);
                 auth.map_or(Round::Again, |auth| Round::Done(Ok(auth)))
             }
-            Ok(SaveOutcome::Superseded) => Round::Again,
+            Ok(SaveOutcome::SavedAtOrigin | SaveOutcome::Superseded) => Round::Again,
             Err(error) => {
                 state.publish(&seen, &reply.record);
                 state.announce(Event::Refreshed);
                 state.pair_is_unsaved(error);
-                Round::Unsaved
+                Round::Unsaved(origin)
             }
         }
     }

@@ -10,6 +10,7 @@ use super::admission::{Admission, admit, await_rotation};
 use super::attempt::Attempt;
 use super::demand::{Demand, Key, Outcome, Purpose};
 use super::pause::begin_pause;
+use super::repairs::Repairs;
 use super::unsaved::Unsaved;
 use crate::error::{Error, Result};
 use crate::process::PerProcess;
@@ -28,6 +29,7 @@ pub(crate) struct Refresh {
     pub(super) state: Arc<State>,
     endpoint: Arc<dyn TokenEndpoint>,
     unsaved: Arc<Unsaved>,
+    repairs: Repairs,
     /// A forked child has none of its parent's flights.
     flights: PerProcess<Flights>,
 }
@@ -56,7 +58,8 @@ impl Drop for Flight {
 impl Refresh {
     pub(crate) fn new(state: Arc<State>, endpoint: Arc<dyn TokenEndpoint>) -> Self {
         let unsaved = Arc::new(Unsaved::new(Arc::clone(&state)));
-        Self { state, endpoint, unsaved, flights: PerProcess::new() }
+        let (repairs, flights) = (Repairs::default(), PerProcess::new());
+        Self { state, endpoint, unsaved, repairs, flights }
     }
 
     /// Waits for the outcome of `demand`.
@@ -74,19 +77,29 @@ impl Refresh {
         self.board(demand).map(drop)
     }
 
-    /// Starts a flight that stores the successor of a spent refresh token again, which another
-    /// program may have put back. Without it, the next program would present the spent token.
-    pub(crate) fn start_repair(self: &Arc<Self>, auth: &CodexAuth) -> Result<()> {
-        self.start(Demand { auth: auth.clone(), purpose: Purpose::Repair })
+    /// Starts a flight that stores the successor of a spent refresh token again, if another program has
+    /// put that back in `view`: the next program would present it. Returns whether there is nothing
+    /// more to do.
+    pub(crate) fn put_right(self: &Arc<Self>, view: &View) -> bool {
+        let state = &self.state;
+        let Some(auth) = view.successor.as_ref().filter(|_| state.options.may_refresh()) else {
+            return true;
+        };
+        // Tokens that could not be saved are saved again without this.
+        if !state.memory.has_unsaved() && self.repairs.may_begin(state.now()) {
+            let repair = Demand { auth: auth.clone(), purpose: Purpose::Repair };
+            if let Err(error) = self.start(repair) {
+                tracing::debug!(%error, "a spent refresh token stays in the store for now");
+            }
+        }
+        false
     }
 
     /// Reads the store and returns how the stored login relates to `auth`. If the stored refresh
     /// token is spent, this starts a repair.
     pub(crate) async fn sync(self: &Arc<Self>, auth: &CodexAuth) -> Result<(View, SyncOutcome)> {
         let view = self.state.reload().await?;
-        if view.is_spent && self.state.options.may_refresh() {
-            self.start_repair(auth)?;
-        }
+        self.put_right(&view);
         let outcome = SyncOutcome::of(self.state.relation(auth, &view), view.changed);
         Ok((view, outcome))
     }

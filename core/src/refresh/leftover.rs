@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::save::save;
+use super::save::{SaveOutcome, save};
 use super::turn::Turn;
 use crate::auth_dot_json::AuthDotJson;
 use crate::error::Result;
@@ -20,7 +20,9 @@ pub(super) async fn save_leftover(turn: &Turn<'_>, auth: &CodexAuth) -> Result<b
         store = %turn.state.storage.location(),
         "another process died before it had saved new tokens; they are saved now"
     );
-    save(turn.state, &Arc::new(pair)).await?;
-    turn.note(|ledger| ledger.settle(successor));
-    Ok(true)
+    let is_saved = matches!(save(turn.state, &Arc::new(pair)).await?, SaveOutcome::Saved(_));
+    if is_saved {
+        turn.note(|ledger| ledger.settle(successor));
+    }
+    Ok(is_saved)
 }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use tracing::field::Empty;
 use tracing::info_span;
 
+use super::origin::Origin;
 use crate::auth_dot_json::AuthDotJson;
 use crate::error::{Error, ErrorKind, Result};
 use crate::state::{State, View, graft};
-use crate::storage::{Swap, Version};
+use crate::storage::{AuthStorage, Swap, Version};
 use crate::trace::{Code, TARGET, traced};
 
 /// How often a save is tried again because another program has written between its load and its
@@ -21,6 +22,8 @@ const MOST_CONFLICTS: usize = 20;
 pub(super) enum SaveOutcome {
     /// The store holds the tokens, in this record.
     Saved(Arc<AuthDotJson>),
+    /// The tokens are where the redeemed one was. The store leads to another place by now.
+    SavedAtOrigin,
     /// The store holds a newer login, or none: the tokens are useless.
     Superseded,
 }
@@ -29,7 +32,7 @@ impl SaveOutcome {
     /// Notes the fate of the tokens in memory.
     pub(super) fn note(&self, state: &State) {
         match self {
-            Self::Saved(_) => state.pair_is_saved(),
+            Self::Saved(_) | Self::SavedAtOrigin => state.pair_is_saved(),
             Self::Superseded => state.pair_is_superseded(),
         }
     }
@@ -39,19 +42,57 @@ impl SaveOutcome {
 /// the stored one or equals it. If it equals it, an earlier try may have failed after it had
 /// written, and only another write shows that the record is durable.
 pub(super) async fn save(state: &State, pair: &Arc<AuthDotJson>) -> Result<SaveOutcome> {
-    let span = info_span!(target: TARGET, "codex_auth.commit", outcome = Empty);
-    traced(span, try_save(state, pair)).await
+    save_in(&*state.storage, state, pair).await
 }
 
-async fn try_save(state: &State, pair: &Arc<AuthDotJson>) -> Result<SaveOutcome> {
+/// Saves the tokens of `pair`, whose refresh token was redeemed for one that was at `origin`: in the
+/// store, and at the origin too if a link was moved since, so that the store leads elsewhere.
+pub(super) async fn save_from(
+    origin: &Origin,
+    state: &State,
+    pair: &Arc<AuthDotJson>,
+) -> Result<SaveOutcome> {
+    let saved = save(state, pair).await;
+    let Some(origin) = origin.if_left(state).await else { return saved };
+    let at_origin = save_in(origin, state, pair).await;
+    match (saved, at_origin) {
+        (Ok(SaveOutcome::Saved(record)), _) => Ok(SaveOutcome::Saved(record)),
+        (_, Ok(SaveOutcome::Saved(_))) => {
+            tracing::debug!(
+                store = %state.storage.location(),
+                origin = %origin.location(),
+                "the login was moved or switched during a refresh; its new tokens are saved where \
+                 the old ones were"
+            );
+            Ok(SaveOutcome::SavedAtOrigin)
+        }
+        (Err(error), _) | (_, Err(error)) => Err(error),
+        (superseded, _) => superseded,
+    }
+}
+
+async fn save_in(
+    storage: &dyn AuthStorage,
+    state: &State,
+    pair: &Arc<AuthDotJson>,
+) -> Result<SaveOutcome> {
+    let span = info_span!(target: TARGET, "codex_auth.commit", outcome = Empty);
+    traced(span, try_save(storage, state, pair)).await
+}
+
+async fn try_save(
+    storage: &dyn AuthStorage,
+    state: &State,
+    pair: &Arc<AuthDotJson>,
+) -> Result<SaveOutcome> {
     for _ in 0..MOST_CONFLICTS {
-        let loaded = state.storage.load().await?;
+        let loaded = storage.load().await?;
         let stored = loaded.record.filter(|stored| state.is_replaceable(stored, pair));
         let Some(stored) = stored else {
             return superseded(&loaded.version);
         };
         let record = graft(&stored, pair);
-        if state.storage.commit(&loaded.version, &record).await? == Swap::Done {
+        if storage.commit(&loaded.version, &record).await? == Swap::Done {
             return Ok(SaveOutcome::Saved(Arc::new(record)));
         }
     }
@@ -64,7 +105,7 @@ async fn try_save(state: &State, pair: &Arc<AuthDotJson>) -> Result<SaveOutcome>
 /// Stores the newer tokens in `view` again if the stored refresh token is spent. This takes no
 /// refresh lock: another process may hold it while it waits for this very save.
 pub(super) async fn repair(state: &State, view: &View) -> Result<()> {
-    let Some(auth) = view.auth.as_ref().filter(|_| view.is_spent) else { return Ok(()) };
+    let Some(auth) = &view.successor else { return Ok(()) };
     if !state.memory.has_unsaved() {
         tracing::warn!(
             store = %state.storage.location(),
@@ -73,7 +114,9 @@ pub(super) async fn repair(state: &State, view: &View) -> Result<()> {
     }
     let outcome = save(state, auth.record()).await?;
     let token = auth.refresh_fingerprint();
-    if state.memory.pair().is_some_and(|own| own.record.refresh_fingerprint() == token) {
+    let is_own = state.memory.pair().is_some_and(|own| own.record.refresh_fingerprint() == token);
+    // Of tokens that this could not save, the retry that holds the lock knows more.
+    if is_own && matches!(outcome, SaveOutcome::Saved(_)) {
         outcome.note(state);
     }
     Ok(())
@@ -94,6 +137,7 @@ impl Code for SaveOutcome {
     fn code(&self) -> &'static str {
         match self {
             Self::Saved(_) => "saved",
+            Self::SavedAtOrigin => "saved_at_origin",
             Self::Superseded => "superseded",
         }
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
-use super::save::save;
+use super::origin::Origin;
+use super::save::save_from;
 use crate::error::Result;
 use crate::process::PerProcess;
 use crate::state::State;
@@ -22,8 +23,15 @@ const LONGEST_RETRY: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Unsaved {
     state: Arc<State>,
-    /// The refresh lock that is held until the new tokens are saved.
-    kept: PerProcess<Mutex<Option<Box<dyn RefreshLock>>>>,
+    kept: PerProcess<Mutex<Option<Kept>>>,
+}
+
+/// What is kept until the new tokens are saved.
+#[derive(Debug)]
+struct Kept {
+    lock: Box<dyn RefreshLock>,
+    /// Where the redeemed token was.
+    origin: Origin,
 }
 
 impl Unsaved {
@@ -37,8 +45,9 @@ impl Unsaved {
     }
 
     /// Holds `lock` until the tokens in memory are saved, and tries to save them in the background.
-    pub(super) async fn keep(self: &Arc<Self>, lock: Box<dyn RefreshLock>) {
-        *self.kept.get_or_default().lock().await = Some(lock);
+    /// The redeemed token was at `origin`.
+    pub(super) async fn keep(self: &Arc<Self>, lock: Box<dyn RefreshLock>, origin: Origin) {
+        *self.kept.get_or_default().lock().await = Some(Kept { lock, origin });
         let unsaved = Arc::clone(self);
         let retry = Box::pin(async move { unsaved.keep_saving().await });
         if let Err(error) = tasks::start(&self.state.environment, retry) {
@@ -55,13 +64,13 @@ impl Unsaved {
     pub(super) async fn save(&self) -> Result<Option<Box<dyn RefreshLock>>> {
         let kept = self.kept.get_or_default();
         let mut kept = kept.lock().await;
-        let Some(lock) = kept.as_ref() else { return Ok(None) };
+        let Some(Kept { lock, origin }) = kept.as_ref() else { return Ok(None) };
         if let Some(pair) = self.state.memory.unsaved() {
-            let outcome = save(&self.state, &pair.record).await?;
+            let outcome = save_from(origin, &self.state, &pair.record).await?;
             outcome.note(&self.state);
         }
         self.state.share_saved_pair(&**lock);
-        Ok(kept.take())
+        Ok(kept.take().map(|kept| kept.lock))
     }
 
     async fn keep_saving(&self) {

@@ -16,13 +16,25 @@ pub(crate) const LONGEST_SPAN: TimeDelta = TimeDelta::seconds(30);
 #[derive(Debug, Default)]
 pub(crate) struct Current {
     pub(crate) auth: Option<CodexAuth>,
+    /// The stored login that this manager must not hand out: it knows the newest tokens of that one
+    /// too.
+    hidden: Option<CodexAuth>,
     /// The end of a span of the wall clock in which no refresh is due, in milliseconds since 1970.
     fresh_until: AtomicI64,
 }
 
 impl Current {
     pub(crate) fn new(auth: Option<CodexAuth>) -> Self {
-        Self { auth, fresh_until: AtomicI64::default() }
+        Self { auth, ..Self::default() }
+    }
+
+    pub(super) fn hiding(hidden: Option<CodexAuth>) -> Self {
+        Self { hidden, ..Self::default() }
+    }
+
+    /// Returns the login that was stored when it was last read, whether it is handed out or not.
+    pub(super) fn login(&self) -> Option<&CodexAuth> {
+        self.auth.as_ref().or(self.hidden.as_ref())
     }
 
     /// Returns whether an earlier judgement says that no refresh is due at `now`.
@@ -86,6 +98,19 @@ impl CurrentCell {
         }
         is_replaced
     }
+}
+
+/// Returns whether two logins have one record, or there are none.
+pub(super) fn is_same_record(known: Option<&CodexAuth>, new: Option<&CodexAuth>) -> bool {
+    match (known, new) {
+        (Some(known), Some(new)) => Arc::ptr_eq(known.record(), new.record()),
+        (known, new) => known.is_none() && new.is_none(),
+    }
+}
+
+pub(super) fn has_same_tokens(known: &CodexAuth, new: &CodexAuth) -> bool {
+    known.access_token() == new.access_token()
+        && known.refresh_fingerprint() == new.refresh_fingerprint()
 }
 
 #[cfg(test)]

@@ -50,9 +50,9 @@ impl Effective<'_> {
     /// Returns the record in memory that is newer than a stored one with the refresh token
     /// `stored`.
     ///
-    /// That is the snapshot, or else the tokens of this manager's last redemption, if their refresh
-    /// token descends from `stored`. Unsaved tokens are newer also if the server has not rotated
-    /// the refresh token.
+    /// That is the login that was stored last, or else the tokens of this manager's last
+    /// redemption, if their refresh token descends from `stored`. Unsaved tokens are newer also if
+    /// the server has not rotated the refresh token.
     fn newer_in_memory(
         &self,
         known: Option<&CodexAuth>,

@@ -10,8 +10,9 @@ pub(crate) struct View {
     pub(crate) auth: Option<CodexAuth>,
     /// Whether the store holds a login that this manager must not hand out.
     pub(crate) is_foreign: bool,
-    /// Whether the store holds a spent refresh token, of which that in `auth` is the successor.
-    pub(crate) is_spent: bool,
+    /// The login with the successor of the stored refresh token, if that is spent; also one that this
+    /// manager must not hand out.
+    pub(crate) successor: Option<CodexAuth>,
     /// Whether the snapshot in memory was replaced.
     pub(crate) changed: bool,
 }

@@ -170,6 +170,16 @@ impl HomeStore for AutoStorage {
         &self.home
     }
 
+    fn at(&self, home: Home) -> Self {
+        Self {
+            keyring: self.keyring.at(&home),
+            file: self.file.at(home.clone()),
+            emptiness: Emptiness::in_home(home.clone()),
+            home,
+            holder: ArcSwapOption::empty(),
+        }
+    }
+
     fn place(&self) -> String {
         format!("{} or {}", self.keyring.store().location(), self.file.location())
     }

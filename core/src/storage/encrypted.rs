@@ -77,8 +77,14 @@ impl EncryptedStorage {
         keyring: Arc<dyn Keyring>,
         environment: Environment,
     ) -> Self {
-        let file = AgeFile::of(Home::of(codex_home.as_ref(), environment.clone()));
-        let items = Items::of(file.clone(), PatientKeyring::new(keyring, environment.clone()));
+        let home = Home::of(codex_home.as_ref(), environment.clone());
+        let keyring = PatientKeyring::new(keyring, environment.clone());
+        Self::in_home(home, keyring, environment)
+    }
+
+    fn in_home(home: Home, keyring: PatientKeyring, environment: Environment) -> Self {
+        let file = AgeFile::of(home);
+        let items = Items::of(file.clone(), keyring);
         Self {
             opener: Opener::new(file.clone(), items.clone()),
             file,
@@ -219,6 +225,15 @@ impl EncryptedStorage {
 impl HomeStore for EncryptedStorage {
     fn home(&self) -> &Home {
         self.file.home()
+    }
+
+    fn at(&self, home: Home) -> Self {
+        let (keyring, environment) = (self.items.keyring().clone(), self.environment.clone());
+        Self {
+            work_factor: self.work_factor,
+            was_there: AtomicBool::new(true),
+            ..Self::in_home(home, keyring, environment)
+        }
     }
 
     fn place(&self) -> String {

@@ -117,6 +117,11 @@ impl HomeStore for FileStorage {
         self.file.home()
     }
 
+    fn at(&self, home: Home) -> Self {
+        let file = Arc::new(AuthFile::with_record(home));
+        Self { file, environment: self.environment.clone() }
+    }
+
     fn place(&self) -> String {
         self.path().display().to_string()
     }
@@ -174,6 +179,31 @@ impl HomeStore for FileStorage {
 mod tests {
     use super::*;
     use crate::storage::AuthStorage;
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn g3_what_was_to_be_removed_behind_a_link_is_not_what_the_link_leads_to_by_then() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        let lead_to = |name: &str| {
+            std::os::unix::fs::symlink(at(name), at("new")).expect("linked");
+            std::fs::rename(at("new"), at("auth.json")).expect("renamed");
+        };
+        for name in ["one", "other"] {
+            let record = format!("{{\"OPENAI_API_KEY\": \"sk-{name}\"}}");
+            std::fs::write(at(name), record).expect("written");
+        }
+        lead_to("one");
+        let store = FileStorage::new(folder.path(), Environment::default());
+        let one = store.load().await.expect("read").version;
+        lead_to("other");
+        let removal = store.file.prepare(None).expect("prepared");
+        let locks = store.home().commit_locks(&removal.target).await.expect("free");
+        lead_to("one");
+        let swap = store.file.put(removal, &one, locks).expect("no error");
+        assert_eq!(swap, Swap::Conflict);
+        assert!(at("one").exists() && at("other").exists());
+    }
 
     #[tokio::test]
     async fn g9_the_temp_files_of_dead_programs_are_removed_unless_another_process_is_at_work() {

@@ -95,6 +95,23 @@ impl Home {
         found.unwrap_or_else(|_| self.path().to_owned())
     }
 
+    /// The home that all links lead to now, which stays the same when one of them is moved. It may go
+    /// without a word: what no link leads to any more was removed.
+    pub(super) async fn resolved(&self) -> Result<Self> {
+        let home = self.clone();
+        let resolve = move || {
+            Ok(Self(Arc::new(Shared {
+                path: home.real_path(),
+                auth_json: home.target()?.path,
+                environment: home.0.environment.clone(),
+                calls: home.calls().clone(),
+                was_there: AtomicBool::new(false),
+                lock: ArcSwapOption::empty(),
+            })))
+        };
+        self.calls().make(resolve).await
+    }
+
     /// Whether the folder is there, for a caller that cannot wait.
     pub(crate) fn is_there(&self) -> Result<bool> {
         let home = self.clone();

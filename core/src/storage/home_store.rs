@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::content::{folders_of, stamp_of};
 use super::home::Home;
@@ -25,6 +26,11 @@ pub(crate) trait HomeStore: Send + Sync + fmt::Debug {
     fn file(&self) -> Option<&Path> {
         None
     }
+
+    /// Returns the store of this kind for the record of another `home`, in which a record was.
+    fn at(&self, home: Home) -> Self
+    where
+        Self: Sized;
 
     /// Returns the folders in which something changes whenever the record does.
     fn folders(&self) -> Vec<PathBuf> {
@@ -73,7 +79,7 @@ fn near_file(store: &(impl HomeStore + ?Sized)) -> Option<&Path> {
     store.file().filter(|_| !store.home().calls().may_hang())
 }
 
-impl<S: HomeStore> AuthStorage for S {
+impl<S: HomeStore + 'static> AuthStorage for S {
     fn location(&self) -> String {
         self.place()
     }
@@ -96,6 +102,13 @@ impl<S: HomeStore> AuthStorage for S {
 
     fn watched_folders(&self) -> Vec<PathBuf> {
         self.folders()
+    }
+
+    fn resolved(&self) -> BoxFuture<'_, Result<Option<Arc<dyn AuthStorage>>>> {
+        Box::pin(async {
+            let home = self.home().resolved().await?;
+            Ok(Some(Arc::new(self.at(home)) as Arc<dyn AuthStorage>))
+        })
     }
 
     fn commit<'a>(

@@ -4,15 +4,15 @@
 //! A lock belongs to an open file, which a forked child shares: so we unlock explicitly rather than
 //! by closing, a child never unlocks its parent's lock, and closes its own copy of it.
 //!
-//! Each program that can open the file can hold the lock for as long as it likes, so the file is its
-//! owner's alone.
+//! Each program that can open the file can hold the lock for as long as it likes, so the file is open
+//! to its owner, and to a group that shares the login, alone.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::process::{self, OwnFile};
-use crate::storage::ownership;
+use crate::storage::ownership::{self, Sharing};
 use crate::storage::plain_file::{self, Links};
 
 /// How often an opening is repeated: another process has created the file meanwhile, or this one
@@ -27,10 +27,14 @@ pub(crate) struct LockFile {
 }
 
 impl LockFile {
-    /// Locks `path` if no other holder has it; creates the file, for its owner only, if it is not
-    /// there. One that is there keeps no permission beyond those of `widest`.
-    pub(crate) fn try_acquire(path: &Path, widest: u32, links: Links) -> io::Result<Option<Self>> {
-        Self::try_lock(path, || open(path, widest, links))
+    /// Locks `path` if no other holder has it; creates the file, for its owner and the group of
+    /// `sharing`, if it is not there. One that is there is closed to all others.
+    pub(crate) fn try_acquire(
+        path: &Path,
+        sharing: Sharing,
+        links: Links,
+    ) -> io::Result<Option<Self>> {
+        Self::try_lock(path, || open(path, sharing, links))
     }
 
     /// Locks the file at `path`, which is not created, if no other holder has. It is opened for
@@ -96,18 +100,18 @@ impl Drop for LockFile {
 }
 
 /// Opens a lock file, which is created if it is not there.
-fn open(path: &Path, widest: u32, links: Links) -> io::Result<File> {
+fn open(path: &Path, sharing: Sharing, links: Links) -> io::Result<File> {
     for _ in 0..MOST_OPENINGS {
         match open_existing(path, links) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Ok(file) => {
                 // Best effort: the lock works either way.
-                ownership::narrow(&file, path, widest).unwrap_or_default();
+                ownership::narrow(&file, path, sharing).unwrap_or_default();
                 return Ok(file);
             }
             refused => return refused,
         }
-        match create(path) {
+        match create(path, sharing) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             answer => return answer,
         }
@@ -127,19 +131,26 @@ fn open_existing(path: &Path, links: Links) -> io::Result<File> {
     }
 }
 
-/// Creates what is not there. A link that leads nowhere is there: where it leads, no file is made
-/// and given away.
-fn create(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path)?;
+/// Creates what is not there, and opens it to the group of `sharing` once it is that group's.
+fn create(path: &Path, sharing: Sharing) -> io::Result<File> {
+    let file = create_private(path)?;
+    ownership::set_mode(&file, 0o600);
     if let Some(folder) = path.parent() {
         // Best effort: the lock works for this process either way.
         ownership::copy(&file, &folder.metadata()?).unwrap_or_default();
     }
+    ownership::share(&file, sharing).unwrap_or_default();
     Ok(file)
+}
+
+/// Creates what is not there, for its owner only. A link that leads nowhere is there: where it leads,
+/// no file is made and given away.
+fn create_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 #[cfg(test)]
@@ -149,7 +160,7 @@ mod tests {
     use super::*;
 
     fn acquire(path: &Path) -> Option<LockFile> {
-        LockFile::try_acquire(path, 0o700, Links::Refused).expect("a lock")
+        LockFile::try_acquire(path, Sharing::default(), Links::Refused).expect("a lock")
     }
 
     #[test]
@@ -171,7 +182,7 @@ mod tests {
         let path = folder.path().join("a.lock");
         let (has_forked, inherited) = (Cell::new(false), Cell::new(None));
         let open_and_fork = || {
-            let file = open(&path, 0o700, Links::Refused)?;
+            let file = open(&path, Sharing::default(), Links::Refused)?;
             if !has_forked.replace(true) {
                 process::before_fork();
                 inherited.set(Some(file.try_clone()?));
@@ -187,42 +198,142 @@ mod tests {
     }
 
     #[cfg(unix)]
-    #[test]
-    fn g8_a_lock_file_is_its_owners_alone_from_the_first_and_again() {
+    mod unix {
+        use std::fs::{File, Permissions};
         use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
-        let folder = tempfile::tempdir().expect("a folder");
-        let at = |name: &str| folder.path().join(name);
-        let mode = |name: &str| at(name).metadata().expect("there").mode() & 0o777;
-        let make = |name: &str, mode| {
-            std::fs::write(at(name), "").expect("written");
-            std::fs::set_permissions(at(name), PermissionsExt::from_mode(mode)).expect("set");
-        };
-        let lock = |name: &str, widest| {
-            LockFile::try_acquire(&at(name), widest, Links::Followed)
-                .expect("a lock")
-                .expect("free")
-        };
-        drop(lock("new", 0o770));
-        assert_eq!(mode("new"), 0o600);
-        for (widest, expected) in [(0o700, 0o600), (0o770, 0o660)] {
-            make("wide", 0o666);
-            drop(lock("wide", widest));
-            assert_eq!(mode("wide"), expected, "{widest:o}");
+        use std::os::unix::process::CommandExt;
+
+        use tempfile::TempDir;
+
+        use super::*;
+        use crate::child;
+
+        /// A group that no other test is in.
+        const GROUP: u32 = 54321;
+
+        struct Place(TempDir);
+
+        impl Place {
+            fn new() -> Self {
+                Self(tempfile::tempdir().expect("a folder"))
+            }
+
+            fn at(&self, name: &str) -> PathBuf {
+                self.0.path().join(name)
+            }
+
+            fn make(&self, name: &str, mode: u32) -> File {
+                let file = File::create(self.at(name)).expect("created");
+                file.set_permissions(Permissions::from_mode(mode)).expect("set");
+                file
+            }
+
+            /// The sharing of a record with `mode`.
+            fn sharing(&self, mode: u32) -> Sharing {
+                Sharing::of(Some(&self.make("auth.json", mode).metadata().expect("there")))
+            }
+
+            fn lock(&self, name: &str, sharing: Sharing) {
+                let lock = LockFile::try_acquire(&self.at(name), sharing, Links::Followed);
+                drop(lock.expect("a lock").expect("free"));
+            }
+
+            fn mode(&self, name: &str) -> u32 {
+                self.at(name).metadata().expect("there").mode() & 0o777
+            }
         }
-        make("strict", 0o400);
-        drop(lock("strict", 0o770));
-        assert_eq!(mode("strict"), 0o400);
-        // What a link leads to may be anything.
-        make("page", 0o644);
-        symlink(at("page"), at("link")).expect("linked");
-        drop(lock("link", 0o700));
-        std::fs::hard_link(at("page"), at("hard")).expect("linked");
-        drop(lock("hard", 0o700));
-        assert_eq!(mode("page"), 0o644);
-        make("theirs", 0o644);
-        if chown(at("theirs"), Some(65534), None).is_ok() {
-            drop(lock("theirs", 0o700));
-            assert_eq!(mode("theirs"), 0o644, "another owner's");
+
+        #[test]
+        fn g8_a_new_lock_file_is_open_to_the_group_that_may_open_the_record_alone() {
+            let place = Place::new();
+            for (record, expected) in
+                [(0o600, 0o600), (0o640, 0o640), (0o660, 0o660), (0o666, 0o660), (0o604, 0o600)]
+            {
+                let name = format!("{record:o}");
+                place.lock(&name, place.sharing(record));
+                assert_eq!(place.mode(&name), expected, "{record:o}");
+            }
+            place.lock("first", Sharing::default());
+            assert_eq!(place.mode("first"), 0o600, "where there is no record yet");
+        }
+
+        #[test]
+        fn g8_a_lock_file_that_is_there_is_closed_to_strangers() {
+            let place = Place::new();
+            let (closed, shared) = (place.sharing(0o600), place.sharing(0o660));
+            for (sharing, expected) in [(closed, 0o600), (shared, 0o660)] {
+                place.make("wide", 0o666);
+                place.lock("wide", sharing);
+                assert_eq!(place.mode("wide"), expected, "{sharing:?}");
+            }
+            place.make("strict", 0o400);
+            place.lock("strict", shared);
+            assert_eq!(place.mode("strict"), 0o400);
+            // What a link leads to may be anything.
+            place.make("page", 0o644);
+            symlink(place.at("page"), place.at("link")).expect("linked");
+            place.lock("link", closed);
+            std::fs::hard_link(place.at("page"), place.at("hard")).expect("linked");
+            place.lock("hard", closed);
+            assert_eq!(place.mode("page"), 0o644);
+            place.make("theirs", 0o644);
+            if chown(place.at("theirs"), Some(65534), None).is_ok() {
+                place.lock("theirs", closed);
+                assert_eq!(place.mode("theirs"), 0o644, "another owner's");
+            }
+        }
+
+        #[test]
+        fn g8_a_lock_file_is_private_from_the_first_whatever_the_umask_is() {
+            const TEST: &str = "storage::lock_file::tests::unix::\
+                g8_a_lock_file_is_private_from_the_first_whatever_the_umask_is";
+            if let Some(umask) = child::role() {
+                let place = Place::new();
+                child::set_umask(&umask);
+                let made = create_private(&place.at("lock")).expect("created");
+                assert_eq!(made.metadata().expect("there").mode() & 0o177, 0, "from the first");
+                place.lock("own", Sharing::default());
+                assert_eq!(place.mode("own"), 0o600);
+                place.lock("shared", place.sharing(0o660));
+                assert_eq!(place.mode("shared"), 0o660);
+                return;
+            }
+            for umask in ["0", "777"] {
+                let output = child::play(&mut child::playing(TEST, umask));
+                assert!(output.status.success(), "{umask}: {output:?}");
+            }
+        }
+
+        #[test]
+        fn g8_all_members_of_a_group_that_shares_a_home_take_the_lock_and_strangers_do_not() {
+            const TEST: &str = "storage::lock_file::tests::unix::\
+                g8_all_members_of_a_group_that_shares_a_home_take_the_lock_and_strangers_do_not";
+            if let Some(folder) = child::role() {
+                let folder = Path::new(&folder);
+                let record = folder.join("auth.json").metadata().expect("there");
+                let (path, sharing) = (folder.join("lock"), Sharing::of(Some(&record)));
+                let lock = LockFile::try_acquire(&path, sharing, Links::Refused);
+                lock.expect("it may be opened").expect("free");
+                return;
+            }
+            let place = Place::new();
+            let record = place.make("auth.json", 0o660);
+            let folder = std::fs::set_permissions(place.0.path(), Permissions::from_mode(0o775));
+            folder.expect("set");
+            let given = chown(place.0.path(), None, Some(GROUP));
+            if given.and_then(|()| std::os::unix::fs::fchown(&record, None, Some(GROUP))).is_err() {
+                return child::skip("another user");
+            }
+            let role = place.0.path().to_str().expect("a text");
+            for (user, group, is_member) in
+                [(5001, GROUP, true), (5002, GROUP, true), (5003, 5003, false)]
+            {
+                let output = child::play(child::playing(TEST, role).uid(user).gid(group));
+                assert_eq!(output.status.success(), is_member, "{user}: {output:?}");
+                let said = String::from_utf8_lossy(&output.stderr);
+                assert_eq!(said.contains("PermissionDenied"), !is_member, "{said}");
+            }
+            assert_eq!(place.mode("lock"), 0o660);
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Whose a new file is: that of the file it replaces, else of its folder, so that a root container
-//! does not lock its host's user out. And how far a lock file is open to others.
+//! does not lock its host's user out. And what others may do with it, whatever the umask is.
 
 use std::fs::{DirBuilder, File, Metadata};
 use std::io;
@@ -7,6 +7,32 @@ use std::path::Path;
 
 #[cfg(unix)]
 use crate::process::file_id;
+
+/// The permissions that a group has for the record, which its lock files follow: so a home that a
+/// group shares goes on working.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Sharing {
+    #[cfg(unix)]
+    group: u32,
+    /// The bits of the group; without any the lock files are their owner's alone.
+    #[cfg(unix)]
+    bits: u32,
+}
+
+impl Sharing {
+    /// That of `record`; none without a record.
+    #[cfg(unix)]
+    pub(crate) fn of(record: Option<&Metadata>) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        let of = |record: &Metadata| Self { group: record.gid(), bits: record.mode() & 0o070 };
+        record.map(of).unwrap_or_default()
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) fn of(_record: Option<&Metadata>) -> Self {
+        Self {}
+    }
+}
 
 /// Gives `file` the owner of `model`, and its group where this process may: the file is its owner's
 /// alone, so that another group takes nothing from any user.
@@ -33,17 +59,54 @@ pub(crate) fn copy(_file: &File, _model: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes all permissions beyond `widest` from `file`, which is at `path`. A file of another owner is
-/// left alone, and so is one that has a second name or is behind a link: it may be no file of ours.
+/// Gives `file`, which this process has just made, the permissions `mode`, also those that the umask
+/// has taken away. A file system that refuses modes decides itself.
+#[cfg(unix)]
+pub(crate) fn set_mode(file: &File, mode: u32) {
+    use std::fs::Permissions;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    if file.metadata().is_ok_and(|found| found.mode() & 0o777 == mode) {
+        return;
+    }
+    file.set_permissions(Permissions::from_mode(mode)).unwrap_or_default();
+}
+
+#[cfg(not(unix))]
+pub(crate) fn set_mode(_file: &File, _mode: u32) {}
+
+/// Opens the new lock `file` to the group of `sharing`, if this process can give it to that group.
+#[cfg(unix)]
+pub(crate) fn share(file: &File, sharing: Sharing) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, fchown};
+
+    let Sharing { group, bits } = sharing;
+    if bits != 0 && file.metadata()?.gid() != group {
+        fchown(file, None, Some(group))?;
+    }
+    // No file is executed that only locks.
+    set_mode(file, 0o600 | (bits & 0o060));
+    Ok(())
+}
+
+#[cfg(not(unix))]
+pub(crate) fn share(_file: &File, _sharing: Sharing) -> io::Result<()> {
+    Ok(())
+}
+
+/// Takes the permissions for others from the lock `file`, which is at `path`, and those for the group
+/// where `sharing` has none. A file of another owner is left alone, and so is one that has a second
+/// name or is behind a link: it may be no file of ours.
 ///
 /// # Errors
 ///
 /// Where this process may not change them.
 #[cfg(unix)]
-pub(crate) fn narrow(file: &File, path: &Path, widest: u32) -> io::Result<()> {
+pub(crate) fn narrow(file: &File, path: &Path, sharing: Sharing) -> io::Result<()> {
     use std::fs::Permissions;
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
+    let widest = if sharing.bits == 0 { 0o700 } else { 0o770 };
     let found = file.metadata()?;
     let mode = found.mode() & 0o777;
     let is_ours = || found.uid() == rustix::process::geteuid().as_raw() && found.nlink() == 1;
@@ -54,7 +117,7 @@ pub(crate) fn narrow(file: &File, path: &Path, widest: u32) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-pub(crate) fn narrow(_file: &File, _path: &Path, _widest: u32) -> io::Result<()> {
+pub(crate) fn narrow(_file: &File, _path: &Path, _sharing: Sharing) -> io::Result<()> {
     Ok(())
 }
 
@@ -77,9 +140,80 @@ pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     match builder.create(folder) {
-        Ok(()) if cfg!(unix) => copy(&File::open(folder)?, &parent.metadata()?),
+        Ok(()) if cfg!(unix) => {
+            restore_owner_bits(folder)?;
+            copy(&File::open(folder)?, &parent.metadata()?)
+        }
         // Another program was faster.
         Err(_) if folder.is_dir() => Ok(()),
         made => made,
+    }
+}
+
+/// Gives the owner of the new `folder` what the umask has taken away.
+#[cfg(unix)]
+fn restore_owner_bits(folder: &Path) -> io::Result<()> {
+    use std::fs::Permissions;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    if folder.symlink_metadata()?.mode() & 0o700 == 0o700 {
+        return Ok(());
+    }
+    std::fs::set_permissions(folder, Permissions::from_mode(0o700))
+}
+
+#[cfg(not(unix))]
+fn restore_owner_bits(_folder: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+    use crate::auth_dot_json::AuthDotJson;
+    use crate::child;
+    use crate::environment::Environment;
+    use crate::storage::{AuthStorage, FileStorage, Swap};
+
+    /// Has a store make all that it makes in `folder`, which is not there yet.
+    async fn make_everything(folder: &Path) {
+        let store = FileStorage::new(folder, Environment::default());
+        let record = AuthDotJson::parse(br#"{"OPENAI_API_KEY": "sk-new"}"#).expect("a record");
+        let lock = store.try_lock().await.expect("a lock").expect("free");
+        lock.set_ledger(&lock.ledger()).expect("written");
+        drop(store.ready(100).await.expect("ready"));
+        let version = store.load().await.expect("read").version;
+        assert_eq!(store.commit(&version, &record).await.expect("saved"), Swap::Done);
+        std::fs::write(store.path(), "no login").expect("written");
+        let broken = store.load_to_replace().await.expect("read").version;
+        assert_eq!(store.commit(&broken, &record).await.expect("saved"), Swap::Done);
+        let _temp = store.ready(100).await.expect("ready");
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(folder).expect("listed").flatten() {
+            let name = entry.file_name();
+            assert_eq!(entry.metadata().expect("there").mode() & 0o777, 0o600, "{name:?}");
+            names.push(name);
+        }
+        assert_eq!(names.len(), 7, "{names:?}");
+        assert_eq!(folder.metadata().expect("made").mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn g7_all_files_are_their_owners_alone_and_usable_whatever_the_umask_is() {
+        const TEST: &str = "storage::ownership::tests::\
+            g7_all_files_are_their_owners_alone_and_usable_whatever_the_umask_is";
+        if let Some(umask) = child::role() {
+            let place = tempfile::tempdir().expect("a folder");
+            child::set_umask(&umask);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+            runtime.expect("a runtime").block_on(make_everything(&place.path().join("home")));
+            return;
+        }
+        for umask in ["0", "22", "777"] {
+            let output = child::play(&mut child::playing(TEST, umask));
+            assert!(output.status.success(), "{umask}: {output:?}");
+        }
     }
 }

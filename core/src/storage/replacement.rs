@@ -163,7 +163,8 @@ pub(super) fn keep_broken(target: &Target) -> Result<()> {
 
 fn copy_beside(target: &Target, existing: &Metadata, bytes: &[u8]) -> io::Result<PathBuf> {
     let name = target.path.file_name().unwrap_or_default().to_string_lossy();
-    let mut copy = Builder::new().prefix(&format!("{name}.broken-")).tempfile_in(&target.folder)?;
+    let prefix = format!("{name}.broken-");
+    let mut copy = temp_file::private(Builder::new().prefix(&prefix), &target.folder)?;
     // Best effort: the copy is there either way.
     ownership::copy(copy.as_file(), existing).unwrap_or_default();
     copy.write_all(bytes)?;

@@ -8,6 +8,7 @@ use super::file_error::{unreadable, unwritable};
 #[cfg(unix)]
 use super::link_trail;
 use super::mounts;
+use super::ownership::Sharing;
 use crate::error::{Error, ErrorKind, Result};
 
 /// As many links as Linux follows.
@@ -70,17 +71,9 @@ impl Target {
         Ok(())
     }
 
-    /// The permissions that a lock file of the record may have: its owner's, and those for the group
-    /// where the record has any, so that a home that a group shares goes on working.
-    #[cfg(unix)]
-    pub(super) fn widest_lock(&self) -> u32 {
-        let mode = self.existing.as_ref().map_or(0, std::os::unix::fs::MetadataExt::mode);
-        if mode & 0o070 == 0 { 0o700 } else { 0o770 }
-    }
-
-    #[cfg(not(unix))]
-    pub(super) fn widest_lock(&self) -> u32 {
-        0o700
+    /// What a group may do with the lock files of the record.
+    pub(super) fn sharing(&self) -> Sharing {
+        Sharing::of(self.existing.as_ref())
     }
 
     /// Whether something is mounted on the file itself, as containers do: it cannot be replaced,

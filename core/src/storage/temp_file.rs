@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::{Builder, NamedTempFile};
 
+use super::ownership;
+
 const PREFIX: &str = ".codex-auth-sdk-";
 const SUFFIX: &str = ".tmp";
 
@@ -20,7 +22,14 @@ pub(super) fn create(folder: &Path) -> io::Result<NamedTempFile> {
 }
 
 fn create_by_chance(folder: &Path, random: usize) -> io::Result<NamedTempFile> {
-    Builder::new().prefix(PREFIX).suffix(SUFFIX).rand_bytes(random).tempfile_in(folder)
+    private(Builder::new().prefix(PREFIX).suffix(SUFFIX).rand_bytes(random), folder)
+}
+
+/// A new file in `folder` as `builder` has it, of mode 0600.
+pub(crate) fn private(builder: &Builder<'_, '_>, folder: &Path) -> io::Result<NamedTempFile> {
+    let file = builder.tempfile_in(folder)?;
+    ownership::set_mode(file.as_file(), 0o600);
+    Ok(file)
 }
 
 /// Returns whether a temp file of this crate may have this name.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::folder_watch::FolderWatch;
 use crate::background::{Background, Signal};
 use crate::environment::Environment;
+use crate::refresh::Refresh;
 use crate::state::State;
 
 /// How often the store is looked at, at least, for a change without a notification.
@@ -26,10 +27,10 @@ pub struct FollowStore(Background);
 
 impl FollowStore {
     /// Starts the task that makes the snapshot in `state` follow the store.
-    pub(crate) fn start(state: &Arc<State>) -> Self {
-        let followed = Arc::clone(state);
-        Self(Background::start(&state.environment, |signal| async move {
-            follow(&followed, &signal).await;
+    pub(crate) fn start(state: Arc<State>, refresh: Arc<Refresh>) -> Self {
+        let environment = state.environment.clone();
+        Self(Background::start(&environment, |signal| async move {
+            follow(&state, &refresh, &signal).await;
         }))
     }
 
@@ -39,7 +40,7 @@ impl FollowStore {
     }
 }
 
-async fn follow(state: &State, signal: &Arc<Signal>) {
+async fn follow(state: &State, refresh: &Arc<Refresh>, signal: &Arc<Signal>) {
     let environment = &state.environment;
     let mut folders = FolderWatch::new(signal);
     let mut watch = state.watch();
@@ -50,7 +51,7 @@ async fn follow(state: &State, signal: &Arc<Signal>) {
         is_behind |= folders.renew(state.storage.watched_folders());
         is_behind |= watch.has_changed();
         if is_behind {
-            is_behind = !is_followed(state).await;
+            is_behind = !is_followed(state, refresh).await;
         }
         let poll = LONGEST_POLL / 2 + environment.jitter(LONGEST_POLL / 2);
         if signal.pause(poll, environment).await {
@@ -60,10 +61,12 @@ async fn follow(state: &State, signal: &Arc<Signal>) {
     }
 }
 
-/// Reads the store and returns whether the snapshot in memory now follows it.
-async fn is_followed(state: &State) -> bool {
+/// Reads the store and returns whether the snapshot in memory now follows it. A spent refresh token in
+/// the store is put right, and looked at once more.
+async fn is_followed(state: &State, refresh: &Arc<Refresh>) -> bool {
     let view = state.reload().await;
-    view.inspect_err(|error| tracing::debug!(%error, "the store is read again later")).is_ok()
+    let view = view.inspect_err(|error| tracing::debug!(%error, "the store is read again later"));
+    view.is_ok_and(|view| refresh.put_right(&view))
 }
 
 async fn let_settle(signal: &Signal, environment: &Environment) {

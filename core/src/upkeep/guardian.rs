@@ -77,13 +77,11 @@ impl Guardian {
                 return usual_pause(&self.state);
             }
         };
+        self.refresh.put_right(&view);
         let may_refresh = self.state.options.may_refresh();
         let Some(auth) = view.auth.as_ref().filter(|_| may_refresh) else {
             return LONGEST_LOOK;
         };
-        if view.is_spent {
-            drop(self.refresh.start_repair(auth));
-        }
         let pause = self.time_to_refresh(auth);
         if !pause.is_zero() {
             return pause;

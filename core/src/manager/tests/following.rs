@@ -6,7 +6,11 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::events::kinds;
+use super::spans::Collector;
 use super::world::World;
+use super::{recover, refresh_token};
+use crate::RefreshMode;
+use crate::auth_dot_json::AuthDotJson;
 #[cfg(target_os = "linux")]
 use crate::{AuthManager, storage::StoreKind};
 
@@ -112,4 +116,83 @@ async fn managers_that_follow_share_one_watcher_which_ends_with_the_last_of_them
     })
     .await
     .expect("the last follower ends it");
+}
+
+/// What another program stores that keeps a copy of the record, whose refresh token was redeemed since.
+async fn spent_copy(world: &World) -> Option<AuthDotJson> {
+    let manager = world.manager().await;
+    let auth = manager.auth().expect("signed in");
+    recover(&manager, &auth).await.expect("refreshed");
+    Some(AuthDotJson::clone(auth.record()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spent_token_that_another_program_puts_back_is_put_right_as_soon_as_it_is_seen() {
+    let world = World::new();
+    let spent = spent_copy(&world).await;
+    let manager = world.manager().await;
+    let auth = manager.auth().expect("signed in");
+    let mut events = manager.subscribe();
+    {
+        let _following = manager.follow_store();
+        world.pass(SOON).await;
+        world.store.memory.replace(spent.clone());
+        world.pass(SOON).await;
+        assert_eq!(world.stored().as_deref(), Some(refresh_token(&auth)));
+    }
+    {
+        let _guardian = manager.keep_fresh();
+        world.pass(SOON).await;
+        world.store.memory.replace(spent);
+        world.pass(Duration::from_secs(31)).await;
+        assert_eq!(world.stored().as_deref(), Some(refresh_token(&auth)));
+    }
+    assert_eq!(world.issuer.requests(), (1, 1), "without a request");
+    assert_eq!(kinds(&mut events).await, [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spent_token_is_put_right_once_the_store_can_be_written() {
+    let world = World::new();
+    let spent = spent_copy(&world).await;
+    let manager = world.manager().await;
+    let auth = manager.auth().expect("signed in");
+    let _following = manager.follow_store();
+    world.store.failing_commits.store(1, Ordering::SeqCst);
+    world.store.memory.replace(spent);
+    world.pass(2 * SOON).await;
+    assert_eq!(world.stored().as_deref(), Some(refresh_token(&auth)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn g11_a_program_that_puts_a_spent_token_back_again_and_again_is_not_fought_with() {
+    let (said, _guard) = Collector::start();
+    let world = World::new();
+    let spent = spent_copy(&world).await;
+    let manager = world.manager().await;
+    let auth = manager.auth().expect("signed in");
+    let _following = (manager.follow_store(), manager.keep_fresh());
+    let before = world.store.commits.load(Ordering::SeqCst);
+    for _ in 0..600 {
+        world.pass(Duration::from_secs(1)).await;
+        world.store.memory.replace(spent.clone());
+    }
+    let repairs = world.store.commits.load(Ordering::SeqCst) - before;
+    assert!((5..=15).contains(&repairs), "four at once and one a minute: {repairs}");
+    assert!(said.text().contains("keeps storing a spent refresh token"), "{}", said.text());
+    world.pass(Duration::from_secs(61)).await;
+    assert_eq!(world.stored().as_deref(), Some(refresh_token(&auth)), "the last word");
+    assert_eq!(world.issuer.requests(), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_manager_that_may_not_refresh_leaves_a_spent_token_to_others() {
+    let world = World::new();
+    let spent = spent_copy(&world).await;
+    let manager = world.builder().refresh(RefreshMode::Never).build().await.expect("a manager");
+    let before = world.store.commits.load(Ordering::SeqCst);
+    let _following = (manager.follow_store(), manager.keep_fresh());
+    world.store.memory.replace(spent);
+    world.pass(Duration::from_secs(60)).await;
+    assert_eq!(world.store.commits.load(Ordering::SeqCst), before);
 }

@@ -20,7 +20,7 @@ use crate::token_endpoint::RefusalReason;
 
 /// Keeps all that is recorded.
 #[derive(Clone, Default)]
-struct Collector {
+pub(super) struct Collector {
     spans: Arc<Mutex<Vec<Span>>>,
     /// The text of all fields of all spans and events.
     said: Arc<Mutex<String>>,
@@ -48,7 +48,7 @@ impl Visit for Fields {
 }
 
 impl Collector {
-    fn start() -> (Self, DefaultGuard) {
+    pub(super) fn start() -> (Self, DefaultGuard) {
         let collector = Self::default();
         let subscriber = Registry::default().with(collector.clone());
         (collector, tracing::subscriber::set_default(subscriber))
@@ -65,6 +65,11 @@ impl Collector {
         let mut spans = self.spans.lock().expect("no panic");
         // Registries use an id again once its span is over.
         change(spans.iter_mut().rev().find(|span| span.id == *id).expect("known"));
+    }
+
+    /// All that was said so far.
+    pub(super) fn text(&self) -> String {
+        self.said.lock().expect("no panic").clone()
     }
 
     /// The spans so far, in the order in which they began: name and fields.

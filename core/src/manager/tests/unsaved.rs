@@ -34,6 +34,23 @@ async fn g4_a_pair_that_cannot_be_saved_is_used_and_saved_later() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pair_that_a_late_caller_saves_is_known_to_be_saved_at_once() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let mut events = manager.subscribe();
+    let auth = manager.auth().expect("signed in");
+    world.store.failing_commits.store(1, Ordering::SeqCst);
+    assert_eq!(recover(&manager, &auth).await.expect("recovered"), RETRY);
+    assert!(manager.pending_save());
+    let unsaved = manager.auth();
+    assert!(manager.refresh_token(&auth).await.expect("no error") == unsaved);
+    assert!(!manager.pending_save(), "before the save that would be tried again next");
+    assert_eq!(kinds(&mut events).await, ["refreshed", "save_failed", "save_recovered"]);
+    world.pass(Duration::from_secs(60)).await;
+    assert_eq!(world.store.commits.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn g7_a_pair_that_was_written_but_not_synced_is_written_again() {
     let world = World::new();
     let manager = world.manager().await;

@@ -8,11 +8,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 
 use super::events::kinds;
+use super::spans::Collector;
 use super::world::World;
 use super::{RETRY, recover, refresh_token, start_recovery};
 use crate::auth_dot_json::{AuthDotJson, TokenData};
 use crate::secret::Secret;
 use crate::snapshot::CodexAuth;
+use crate::storage::AuthStorage;
 use crate::{GiveUpReason, LogoutOptions, SyncOutcome, UnauthorizedRecoveryDecision};
 
 const MISMATCH: UnauthorizedRecoveryDecision =
@@ -157,6 +159,51 @@ async fn g4_a_pin_does_not_keep_the_pair_of_a_switched_login_from_the_store() {
     switch(&world, "acct-a");
     manager.reload().await.expect("read");
     assert_eq!(manager.auth().expect("signed in").account_id(), Some("acct-a"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn g4_a_pinned_manager_puts_a_successor_back_into_the_record_of_another_workspace() {
+    for is_redeemer in [true, false] {
+        let world = World::new();
+        let manager = world.builder().account_id("acct-a").build().await.expect("a manager");
+        let auth = manager.auth().expect("signed in");
+        if !is_redeemer {
+            recover(&world.manager().await, &auth).await.expect("refreshed");
+        }
+        assert_eq!(recover(&manager, &auth).await.expect("recovered"), RETRY);
+        let renewed = manager.auth().expect("signed in");
+        // The second time it has had no snapshot any more.
+        for _ in 0..2 {
+            world.store.memory.replace(Some(AuthDotJson::clone(auth.record())));
+            switch(&world, "acct-b");
+            let outcome = manager.sync_from_storage(&renewed).await.expect("read");
+            assert_eq!(outcome, SyncOutcome::IdentityMismatch);
+            assert!(manager.close(Duration::from_secs(60)).await);
+            let stored = world.store.memory.record().expect("a record");
+            let tokens = stored.tokens.as_ref().expect("tokens");
+            assert_eq!(tokens.refresh_token.expose(), refresh_token(&renewed));
+            assert_eq!(tokens.access_token.expose(), "access-acct-b");
+            assert_eq!(tokens.account_id.as_deref(), Some("acct-b"));
+            assert!(manager.auth().is_none(), "and is not handed out");
+        }
+        assert_eq!(world.issuer.requests(), (1, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn g14_a_record_of_two_users_is_left_alone_with_a_warning() {
+    let (said, _guard) = Collector::start();
+    let world = World::new();
+    edit(&world, |tokens| {
+        tokens.id_token = token_of_user("user-1");
+        tokens.access_token = token_of_user("user-2");
+    });
+    let manager = world.manager().await;
+    manager.reload().await.expect("read");
+    let warning = "the stored login is not used: its id token and its access token name two users; \
+                   sign in again";
+    assert_eq!(said.text().matches(warning).count(), 1, "{}", said.text());
+    assert!(said.text().contains(&world.store.location()), "{}", said.text());
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,6 +5,8 @@ use crate::auth_dot_json::AuthDotJson;
 use crate::error::Result;
 #[cfg(feature = "encrypted")]
 use crate::storage::encrypted::{EncryptedStorage, Sealed};
+use crate::storage::home::Home;
+use crate::storage::home_store::HomeStore;
 use crate::storage::keyring::KeyringStorage;
 use crate::storage::store_kind::StoreKind;
 use crate::storage::{AuthStorage, Swap, Version};
@@ -29,6 +31,15 @@ impl Preferred {
             Self::Keyring(store) => store,
             #[cfg(feature = "encrypted")]
             Self::Encrypted(store) => store,
+        }
+    }
+
+    /// Returns the store of this kind for the record of another `home`.
+    pub(super) fn at(&self, home: &Home) -> Self {
+        match self {
+            Self::Keyring(store) => Self::Keyring(store.at(home.clone())),
+            #[cfg(feature = "encrypted")]
+            Self::Encrypted(store) => Self::Encrypted(store.at(home.clone())),
         }
     }
 

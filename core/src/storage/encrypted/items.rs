@@ -25,6 +25,10 @@ impl Items {
         Self { keyring, file }
     }
 
+    pub(super) const fn keyring(&self) -> &PatientKeyring {
+        &self.keyring
+    }
+
     /// Returns the item that holds the passphrase. Its name depends on where the folder is now.
     pub(super) async fn passphrase_item(&self) -> Result<KeyringItem> {
         Ok(KeyringItem::passphrase(&self.file.home().real_path_patiently().await?))

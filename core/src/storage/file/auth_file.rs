@@ -83,6 +83,11 @@ impl AuthFile {
         }
     }
 
+    /// The file of `home`, in which a record was.
+    pub(super) fn with_record(home: Home) -> Self {
+        Self { had_record: AtomicBool::new(true), ..Self::of(home) }
+    }
+
     pub(super) const fn home(&self) -> &Home {
         &self.home
     }
@@ -186,6 +191,10 @@ impl AuthFile {
     /// Puts `write` in the place of a record of version `expected`, under the commit `locks`.
     pub(super) fn put(&self, write: Write, expected: &Version, locks: CommitLocks) -> Result<Swap> {
         let target = write.target;
+        if self.home.target()?.path != target.path {
+            // A link was moved meanwhile: what is read now is another file than what is written.
+            return Ok(Swap::Conflict);
+        }
         let found = match self.read()? {
             Ok(found) if found.version == *expected => found,
             Err(broken) if broken.version == *expected => {

@@ -10,6 +10,7 @@ use crate::storage::file_calls::{FileCalls, Kept};
 use crate::storage::file_error::unwritable;
 use crate::storage::lock_file::LockFile;
 use crate::storage::lock_holder;
+use crate::storage::ownership::Sharing;
 use crate::storage::plain_file::Links;
 use crate::storage::target::Target;
 
@@ -26,8 +27,7 @@ pub(in crate::storage) type CommitLocks = Kept<[LockFile; 2]>;
 #[derive(Debug, Clone)]
 struct Wanted {
     path: PathBuf,
-    /// The permissions that its file may have.
-    widest: u32,
+    sharing: Sharing,
 }
 
 /// Takes the commit locks of `target` in `home`, in the CLI's order.
@@ -38,7 +38,7 @@ pub(super) async fn acquire(
     environment: &Environment,
 ) -> Result<CommitLocks> {
     let [first, second] = [home.join("auth.lock"), with_suffix(&target.path, ".lock")]
-        .map(|path| Wanted { path, widest: target.widest_lock() });
+        .map(|path| Wanted { path, sharing: target.sharing() });
     let clock = &environment.clock;
     let end = clock.elapsed() + LOCK_TIMEOUT;
     let left = || end.saturating_sub(clock.elapsed());
@@ -92,7 +92,7 @@ impl Wanted {
     }
 
     fn try_acquire(&self) -> Result<Option<LockFile>> {
-        LockFile::try_acquire(&self.path, self.widest, Links::Followed)
+        LockFile::try_acquire(&self.path, self.sharing, Links::Followed)
             .map_err(|error| unwritable("lock", &self.path, &error))
     }
 }

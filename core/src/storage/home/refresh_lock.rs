@@ -14,6 +14,7 @@ use crate::storage::RefreshLock;
 use crate::storage::file_calls::{FileCalls, Kept};
 use crate::storage::file_error::unwritable;
 use crate::storage::lock_file::LockFile;
+use crate::storage::ownership::Sharing;
 use crate::storage::plain_file::Links;
 use crate::storage::target::Target;
 
@@ -68,10 +69,10 @@ impl Locks {
     ) -> Result<Option<Self>> {
         let target = Target::resolve(auth_json)?;
         let places = Places::of(home, &target);
-        let widest = target.widest_lock();
-        let Some(in_home) = try_acquire(&places.in_home, widest)? else { return Ok(None) };
+        let sharing = target.sharing();
+        let Some(in_home) = try_acquire(&places.in_home, sharing)? else { return Ok(None) };
         let with_record = match &places.with_record {
-            Some(path) => match try_acquire(path, widest)? {
+            Some(path) => match try_acquire(path, sharing)? {
                 Some(lock) => Some(lock),
                 None => return Ok(None),
             },
@@ -125,8 +126,8 @@ fn lost(path: &Path, how: &str) -> Error {
     Error::new(ErrorKind::StoreUnavailable, message)
 }
 
-fn try_acquire(path: &Path, widest: u32) -> Result<Option<LockFile>> {
-    LockFile::try_acquire(path, widest, Links::Refused)
+fn try_acquire(path: &Path, sharing: Sharing) -> Result<Option<LockFile>> {
+    LockFile::try_acquire(path, sharing, Links::Refused)
         .map_err(|error| unwritable("lock", path, &error))
 }
 

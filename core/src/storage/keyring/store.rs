@@ -143,6 +143,10 @@ impl HomeStore for KeyringStorage {
         &self.home
     }
 
+    fn at(&self, home: Home) -> Self {
+        Self { home, ..self.clone() }
+    }
+
     fn place(&self) -> String {
         format!("the keyring's item {}", self.item())
     }
