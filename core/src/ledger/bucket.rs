@@ -27,9 +27,9 @@ impl Bucket {
         Self { level: self.level.clamp(0.0, SIZE), ..self }
     }
 
-    /// Returns whether one is left, if each `refill` brings one more.
-    pub(super) fn has_one(&self, now: DateTime<Utc>, refill: Duration) -> bool {
-        self.level_at(now, refill) >= 1.0
+    /// Returns how long to wait until one is left, if each `refill` brings one more.
+    pub(super) fn wait_for_one(&self, now: DateTime<Utc>, refill: Duration) -> Duration {
+        refill.mul_f64((1.0 - self.level_at(now, refill)).max(0.0))
     }
 
     pub(super) fn take_one(&mut self, now: DateTime<Utc>, refill: Duration) {

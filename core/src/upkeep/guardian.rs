@@ -77,8 +77,7 @@ impl Guardian {
                 return usual_pause(&self.state);
             }
         };
-        let may_refresh = self.state.options.may_refresh();
-        let Some(auth) = view.auth.as_ref().filter(|_| may_refresh) else {
+        let Some(auth) = view.auth.as_ref().filter(|auth| self.state.may_redeem(auth)) else {
             return LONGEST_LOOK;
         };
         if view.is_spent {

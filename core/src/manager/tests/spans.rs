@@ -20,7 +20,7 @@ use crate::token_endpoint::RefusalReason;
 
 /// Keeps all that is recorded.
 #[derive(Clone, Default)]
-struct Collector {
+pub(super) struct Collector {
     spans: Arc<Mutex<Vec<Span>>>,
     /// The text of all fields of all spans and events.
     said: Arc<Mutex<String>>,
@@ -48,7 +48,7 @@ impl Visit for Fields {
 }
 
 impl Collector {
-    fn start() -> (Self, DefaultGuard) {
+    pub(super) fn start() -> (Self, DefaultGuard) {
         let collector = Self::default();
         let subscriber = Registry::default().with(collector.clone());
         (collector, tracing::subscriber::set_default(subscriber))
@@ -59,6 +59,11 @@ impl Collector {
         record(&mut fields);
         self.said.lock().expect("no panic").push_str(&fields.0);
         fields.0
+    }
+
+    /// How often `text` was said so far.
+    pub(super) fn count(&self, text: &str) -> usize {
+        self.said.lock().expect("no panic").matches(text).count()
     }
 
     fn change(&self, id: &Id, change: impl FnOnce(&mut Span)) {
