@@ -8,6 +8,7 @@ use super::events::kinds;
 use super::recover;
 use super::world::World;
 use crate::auth_dot_json::AuthDotJson;
+use crate::secret::Secret;
 use crate::{AuthManager, GiveUpReason, SyncOutcome, UnauthorizedRecoveryDecision};
 
 const GIVE_UP: fn(GiveUpReason) -> UnauthorizedRecoveryDecision =
@@ -97,6 +98,6 @@ async fn g3_an_http_request_is_not_repeated_with_another_key() {
     store(&world, &json!({"OPENAI_API_KEY": "sk-2"}));
     assert!(refused.retry_auth(&auth, 401).await.expect("final").is_none());
     let auth = next.auth_if_ready().expect("allowed").expect("a key");
-    assert_eq!(auth.access_token().map(|key| key.expose()), Some("sk-2"));
+    assert_eq!(auth.access_token().map(Secret::expose), Some("sk-2"));
     assert_eq!(bearer(&manager).as_deref(), Some("sk-2"));
 }
