@@ -216,6 +216,8 @@ export class AuthManager {
    * If the token expires within `refreshWindowMs`, this starts a refresh in the background and
    * returns the current snapshot at once. Only if the token has expired does the caller wait for
    * the refresh, and always in a child process with a channel to its parent, which may kill it.
+   * A login without a refresh token is renewed by another program: then the caller
+   * waits for that one, for `winnerWaitMs` at most.
    *
    * @throws {CodexAuthError} The errors of {@link AuthManager.refreshToken}, and only if the token
    * has expired.
@@ -260,7 +262,9 @@ export class AuthManager {
    * If another process has refreshed the login already, this adopts its tokens; else it redeems the
    * stored refresh token. Any number of callers with one rejected token share one refresh. Returns
    * null if there is no such token for the login of `auth`: no login is stored any more, another
-   * account's login is stored, or the login may not be refreshed.
+   * account's login is stored, or the login may not be refreshed. A key is not replaced by another
+   * one, which may be another account's; but {@link AuthManager.auth} returns the stored one from
+   * then on.
    *
    * @throws {CodexAuthError} If the user must sign in again: `refresh_token_expired`,
    * `refresh_token_reused`, `refresh_token_invalidated` or `refresh_token_rejected`. If the caller
@@ -288,7 +292,8 @@ export class AuthManager {
    * program has stored, or refreshes if there are none; the second one refreshes unless the first
    * one did. So a request is repeated at most twice. A call that fails does not count. Two calls with one recovery run one after the other.
    *
-   * @throws {CodexAuthError} The errors of {@link AuthManager.refreshToken}.
+   * @throws {CodexAuthError} The errors of {@link AuthManager.refreshToken}; but
+   * `fresh_token_rejected` and `not_refreshable` are reasons to give up, and no errors.
    */
   async recoverFromUnauthorized(
     auth: CodexAuth,

@@ -53,8 +53,10 @@ export class CodexAuthError extends Error {
 
   /**
    * A more precise reason, or null. If the server rejected a refresh token, it is `expired`,
-   * `reused`, `invalidated`, `invalid_grant`, `unauthorized`, `uncoded`, `empty_refresh_token` or
-   * `outcome_unknown`. For `save_failed` at a sign-in, it is the code of the store's error.
+   * `reused`, `invalidated`, `invalid_grant`, `unauthorized`, `uncoded` or `outcome_unknown`. For
+   * `refresh_transient`, it is `fresh_token_rejected` if too many rejected access tokens were
+   * replaced lately, and `not_refreshable` if another program renews the login and has not done so
+   * yet. For `save_failed` at a sign-in, it is the code of the store's error.
    */
   readonly reason: string | null;
 

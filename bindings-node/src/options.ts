@@ -42,7 +42,8 @@ export interface AuthManagerOptions {
   refreshWindowMs?: number | undefined;
   /**
    * After the server has rejected a refresh token: how long the manager waits, in milliseconds, for
-   * the save of another program that may have redeemed the token. Default: 5 s.
+   * the save of another program that may have redeemed the token. Also how long it waits for the
+   * program that renews a login which this manager may not refresh. Default: 5 s.
    */
   winnerWaitMs?: number | undefined;
   /** How long one refresh may take once it has the refresh lock, in milliseconds. Default: 45 s. */

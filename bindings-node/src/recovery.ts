@@ -3,7 +3,10 @@ import { argumentError } from './error.js';
 
 /** Why a 401 response is final. */
 export type GiveUpReason =
-  /** This kind of credential has no refresh token. */
+  /**
+   * The manager cannot replace the credential: it is a key, or it came without a refresh token and
+   * the program that renews it has not done so.
+   */
   | 'not_refreshable'
   /** The manager has the option `refresh: 'never'`, and no other program has stored new tokens. */
   | 'refresh_disabled'
@@ -11,7 +14,7 @@ export type GiveUpReason =
   | 'exhausted'
   /** No login is stored any more. */
   | 'logged_out'
-  /** The stored login belongs to another user or workspace. */
+  /** The stored login belongs to another user or workspace, or is another key. */
   | 'identity_mismatch'
   /** The stored login does not say to which user it belongs. */
   | 'missing_identity'

@@ -17,12 +17,14 @@ pub(crate) struct UnauthorizedRecovery(pub(crate) codex_auth_sdk::UnauthorizedRe
 impl UnauthorizedRecovery {
     /// Why `recover_from_unauthorized` gave up. `None` as long as it did not.
     ///
-    /// - `not_refreshable`: this kind of credential has no refresh token.
+    /// - `not_refreshable`: the manager cannot replace the credential: it is a key, or it came
+    ///   without a refresh token and the program that renews it has not done so.
     /// - `refresh_disabled`: the manager has the option `refresh="never"`, and no other program has
     ///   stored new tokens.
     /// - `exhausted`: the request was already repeated with a refreshed token.
     /// - `logged_out`: no login is stored any more.
-    /// - `identity_mismatch`: the stored login belongs to another user or workspace.
+    /// - `identity_mismatch`: the stored login belongs to another user or workspace, or is another
+    ///   key.
     /// - `missing_identity`: the stored login does not say to which user it belongs.
     /// - `fresh_token_rejected`: the API rejects tokens that have not expired, and several of them
     ///   were replaced lately, so another refresh is pointless for some time.

@@ -75,9 +75,10 @@ impl AuthDotJson {
         record
     }
 
-    /// Returns the fingerprint of the refresh token.
+    /// Returns the fingerprint of the refresh token; none if there is no such token.
     pub(crate) fn refresh_fingerprint(&self) -> Option<Fingerprint> {
-        self.tokens.as_ref().map(|tokens| tokens.refresh_token.fingerprint())
+        let token = self.tokens.as_ref().map(|tokens| &tokens.refresh_token);
+        token.filter(|token| !token.is_empty()).map(Secret::fingerprint)
     }
 
     /// Reads a record from UTF-8 JSON. A byte order mark is skipped.

@@ -192,9 +192,12 @@ impl Error {
         self.kind.code()
     }
 
-    /// Returns a finer reason, if there is one. For a rejected refresh token it is `expired`,
-    /// `reused`, `invalidated`, `invalid_grant`, `unauthorized`, `uncoded`, `empty_refresh_token`,
-    /// `outcome_unknown` or `other_account`.
+    /// Returns a finer reason, if there is one.
+    ///
+    /// For a rejected refresh token it is `expired`, `reused`, `invalidated`, `invalid_grant`,
+    /// `unauthorized`, `uncoded`, `outcome_unknown` or `other_account`. For `refresh_transient` it
+    /// is `fresh_token_rejected` if too many rejected access tokens were replaced lately, and
+    /// `not_refreshable` if another program renews the login and has not done so yet.
     pub const fn reason(&self) -> Option<&'static str> {
         self.reason
     }

@@ -159,10 +159,10 @@ impl Ledger {
         self.lineage.is_settled(new)
     }
 
-    /// Returns whether the rejection of an access token may cause one more rotation. The rejections
-    /// of such a token may cause one more in each `refill`.
-    pub(crate) fn may_rotate_rejected(&self, now: DateTime<Utc>, refill: Duration) -> bool {
-        self.bucket.has_one(now, refill)
+    /// Returns how long to wait until the rejection of an access token may cause one more rotation.
+    /// The rejections of such a token may cause one more in each `refill`.
+    pub(crate) fn wait_to_rotate_rejected(&self, now: DateTime<Utc>, refill: Duration) -> Duration {
+        self.bucket.wait_for_one(now, refill)
     }
 
     /// Notes a rotation that the rejection of such an access token has caused.

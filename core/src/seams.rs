@@ -147,7 +147,7 @@ pub fn descends(ledger: &Ledger, token: Fingerprint, ancestor: Fingerprint) -> b
 /// Whether `ledger` allows at `now` one more rotation for a rejected access token, whose rejections
 /// may cause one in each `refill`.
 pub fn may_rotate_rejected(ledger: &Ledger, now: DateTime<Utc>, refill: Duration) -> bool {
-    ledger.may_rotate_rejected(now, refill)
+    ledger.wait_to_rotate_rejected(now, refill).is_zero()
 }
 
 /// What a manager notes in a stored ledger.

@@ -173,20 +173,30 @@ impl CodexAuth {
         &self.0.identity
     }
 
-    /// Returns what is odd about the tokens, if managers refresh this kind of login.
+    /// Returns what is odd about the tokens of a ChatGPT login.
     pub(crate) fn oddity(&self) -> Option<Oddity> {
-        self.identity().oddity().filter(|_| self.managed_tokens().is_some())
+        self.identity().oddity().filter(|_| self.tokens().is_some())
     }
 
-    /// Returns the tokens, if managers refresh this kind of login.
+    /// Returns the tokens of a ChatGPT login, whichever program renews them.
+    pub(crate) fn tokens(&self) -> Option<&TokenData> {
+        let is_chatgpt = matches!(self.0.mode, AuthMode::ChatGpt | AuthMode::ExternalTokens);
+        self.0.record.tokens.as_ref().filter(|_| is_chatgpt)
+    }
+
+    /// Returns the tokens, if a manager may redeem the refresh token. Else another program, which
+    /// has the refresh token, renews the access token.
     pub(crate) fn managed_tokens(&self) -> Option<&TokenData> {
-        self.0.record.tokens.as_ref().filter(|_| self.0.mode == AuthMode::ChatGpt)
+        let is_managed = |tokens: &&TokenData| !tokens.refresh_token.is_empty();
+        self.tokens().filter(is_managed).filter(|_| self.0.mode == AuthMode::ChatGpt)
     }
 
+    /// Returns the fingerprint of the access token of a ChatGPT login.
     pub(crate) fn access_fingerprint(&self) -> Option<Fingerprint> {
-        self.managed_tokens().map(|tokens| tokens.access_token.fingerprint())
+        self.tokens().map(|tokens| tokens.access_token.fingerprint())
     }
 
+    /// Returns the fingerprint of the refresh token, if a manager may redeem it.
     pub(crate) fn refresh_fingerprint(&self) -> Option<Fingerprint> {
         self.managed_tokens().map(|tokens| tokens.refresh_token.fingerprint())
     }

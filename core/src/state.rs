@@ -26,7 +26,7 @@ use self::notice::Notice;
 use self::reader::Reader;
 use self::stats::Counters;
 pub use self::stats::Stats;
-use self::store_watch::StoreWatch;
+pub(crate) use self::store_watch::StoreWatch;
 use self::tokens::Tokens;
 pub use self::view::SyncOutcome;
 pub(crate) use self::view::View;
@@ -158,7 +158,7 @@ impl State {
             Effective { options: &self.options, memory: &self.memory, tokens: &self.tokens };
         let (record, is_spent) = effective.record(seen.login(), loaded);
         let found = record.and_then(|record| self.received(seen, &record));
-        self.notice.warn_once(found.as_ref(), &*self.storage);
+        self.notice.warn_of_login(found.as_ref(), &*self.storage);
         let login = found.clone().filter(is_one_users);
         let next = match &login {
             Some(auth) if self.is_pinned(auth) => Current::new(login.clone()),
@@ -250,17 +250,31 @@ impl State {
         }
     }
 
-    /// Returns how the login `found` relates to `auth`. Logins that managers do not refresh are one
-    /// if they have one credential.
+    /// Returns how the login `found` relates to `auth`. A key has no identity, so two of them are
+    /// two logins.
     pub(crate) fn compare(&self, auth: &CodexAuth, found: &CodexAuth) -> Relation {
-        let (Some(old), Some(new)) = (auth.managed_tokens(), found.managed_tokens()) else {
-            let same = auth.mode() == found.mode() && auth.access_token() == found.access_token();
-            return if same { Relation::Same } else { Relation::OtherLogin };
+        let (Some(old), Some(new)) = (auth.tokens(), found.tokens()) else {
+            return if is_one_key(auth, found) { Relation::Same } else { Relation::OtherLogin };
         };
-        let (old, new) = (&old.refresh_token, &new.refresh_token);
-        let is_one_line =
-            || !old.is_empty() && self.tokens.are_one_line(old.fingerprint(), new.fingerprint());
+        let refresh_tokens =
+            auth.record().refresh_fingerprint().zip(found.record().refresh_fingerprint());
+        let is_one_line = || match refresh_tokens {
+            Some((old, new)) => self.tokens.are_one_line(old, new),
+            None => old.access_token == new.access_token,
+        };
         auth.identity().relation(found.identity(), is_one_line)
+    }
+
+    /// Returns whether this manager may redeem the refresh token of `auth`. If not, only another
+    /// program can renew the login.
+    pub(crate) fn may_redeem(&self, auth: &CodexAuth) -> bool {
+        self.options.may_refresh() && auth.managed_tokens().is_some()
+    }
+
+    /// Logs `error`, which is about the access token of `auth`, unless the last such warning was
+    /// about that token.
+    pub(crate) fn warn_once(&self, auth: &CodexAuth, error: &Error) {
+        self.notice.warn_of_token(auth.access_fingerprint(), error);
     }
 
     /// Returns whether the refresh token of `pair` may replace that of `stored`: it descends from
@@ -346,4 +360,12 @@ impl State {
 /// Returns whether the tokens of `auth` do not name two users.
 fn is_one_users(auth: &CodexAuth) -> bool {
     auth.oddity() != Some(Oddity::TwoUsers)
+}
+
+/// Returns whether both are one API key or personal access token, or one record of another kind.
+fn is_one_key(auth: &CodexAuth, found: &CodexAuth) -> bool {
+    let is_one_bearer = auth.access_token() == found.access_token();
+    let is_one =
+        is_one_bearer && (auth.access_token().is_some() || auth.record() == found.record());
+    is_one && auth.mode() == found.mode()
 }

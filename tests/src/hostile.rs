@@ -115,7 +115,7 @@ pub fn ledger(input: &[u8]) {
             note(Note::Doubt);
         }
         note(match index % 2 {
-            0 => Note::Refused(RefusalReason::EmptyRefreshToken),
+            0 => Note::Refused(RefusalReason::OutcomeUnknown),
             _ => Note::RestUntil(now + TimeDelta::minutes(5)),
         });
         note(Note::RotatedRejected(MINUTE));

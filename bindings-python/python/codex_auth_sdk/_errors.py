@@ -18,8 +18,10 @@ class CodexAuthError(Exception):
     """A more precise reason, or `None`.
 
     If the server rejected a refresh token, it is `expired`, `reused`, `invalidated`,
-    `invalid_grant`, `unauthorized`, `uncoded`, `empty_refresh_token` or `outcome_unknown`. For
-    `SaveFailed`, it is the `code` of the store's error.
+    `invalid_grant`, `unauthorized`, `uncoded` or `outcome_unknown`. For `RefreshTransient`, it is
+    `fresh_token_rejected` if too many rejected access tokens were replaced lately, and
+    `not_refreshable` if another program renews the login and has not done so yet. For `SaveFailed`,
+    it is the `code` of the store's error.
     """
 
     is_transient: bool = False

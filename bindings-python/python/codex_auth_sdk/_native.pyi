@@ -170,12 +170,14 @@ class UnauthorizedRecovery:
     ):
         """Why `recover_from_unauthorized` gave up. `None` as long as it did not.
 
-        - `not_refreshable`: this kind of credential has no refresh token.
+        - `not_refreshable`: the manager cannot replace the credential: it is a key, or it came
+          without a refresh token and the program that renews it has not done so.
         - `refresh_disabled`: the manager has the option `refresh="never"`, and no other program has
           stored new tokens.
         - `exhausted`: the request was already repeated with a refreshed token.
         - `logged_out`: no login is stored any more.
-        - `identity_mismatch`: the stored login belongs to another user or workspace.
+        - `identity_mismatch`: the stored login belongs to another user or workspace, or is another
+          key.
         - `missing_identity`: the stored login does not say to which user it belongs.
         - `fresh_token_rejected`: the API rejects tokens that have not expired, and several of them
           were replaced lately, so another refresh is pointless for some time.
@@ -292,7 +294,8 @@ class AuthManager:
     - `refresh_window`: how long before its expiry an access token is refreshed. Default: 10
       minutes, or half the token's lifetime if that is less.
     - `winner_wait`: after the server has rejected a refresh token, how long the manager waits for
-      the save of another program that may have redeemed the token. Default: 5 s.
+      the save of another program that may have redeemed the token; or how long for the program that
+      renews a login which this manager may not refresh. Default: 5 s.
     - `refresh_deadline`: how long one refresh may take once it has the refresh lock. Default: 45 s.
     - `request_timeout`: how long one request to the token endpoint may take. Default: 30 s.
     - `lock_timeout`: how long a refresh waits for the refresh lock while another process holds it.
@@ -389,6 +392,8 @@ class AuthManager:
         If the token expires within `refresh_window`, this starts a refresh in the background and
         returns the current snapshot at once. Only if the token has expired does the caller wait for
         the refresh, and always in a child of `multiprocessing` or celery, which may be killed.
+        A login without a refresh token is renewed by another program: then the caller
+        waits for that one, for `winner_wait` at most.
 
         Raises the errors of `refresh_token`, and only if the token has expired.
         """
@@ -416,7 +421,9 @@ class AuthManager:
         If another process has refreshed the login already, this adopts its tokens; else it redeems
         the stored refresh token. Any number of callers with one rejected token share one refresh.
         Returns `None` if there is no such token for the login of `auth`: no login is stored any
-        more, another account's login is stored, or the login may not be refreshed.
+        more, another account's login is stored, or the login may not be refreshed. A key is not
+        replaced by another one, which may be another account's; but `auth()` returns the stored one
+        from then on.
 
         Raises `RefreshTokenError` if the user must sign in again, `TransientError`
         (`RefreshTransient`, `LockTimeout`, `StoreUnavailable`, `KeyringUnavailable` or
@@ -446,7 +453,8 @@ class AuthManager:
         there are none; the second one refreshes unless the first one did. So a request is repeated
         at most twice. A call that raises does not count.
 
-        Raises the errors of `refresh_token`.
+        Raises the errors of `refresh_token`; but `fresh_token_rejected` and `not_refreshable` are
+        reasons to give up, and no errors.
         """
     def keep_fresh(self) -> KeepFresh:
         """Starts a background task that refreshes the login before it expires.

@@ -91,6 +91,8 @@ class AsyncAuthManager:
         If the token expires within `refresh_window`, this starts a refresh in the background and
         returns the current snapshot at once. Only if the token has expired does the caller wait for
         the refresh, and always in a child of `multiprocessing` or celery, which may be killed.
+        A login without a refresh token is renewed by another program: then the caller
+        waits for that one, for `winner_wait` at most.
 
         Raises the errors of `refresh_token`, and only if the token has expired.
         """
@@ -127,7 +129,9 @@ class AsyncAuthManager:
         If another process has refreshed the login already, this adopts its tokens; else it redeems
         the stored refresh token. Any number of callers with one rejected token share one refresh.
         Returns `None` if there is no such token for the login of `auth`: no login is stored any
-        more, another account's login is stored, or the login may not be refreshed.
+        more, another account's login is stored, or the login may not be refreshed. A key is not
+        replaced by another one, which may be another account's; but `auth()` returns the stored one
+        from then on.
 
         Raises `RefreshTokenError` if the user must sign in again, `TransientError`
         (`RefreshTransient`, `LockTimeout`, `StoreUnavailable`, `KeyringUnavailable` or
@@ -166,7 +170,8 @@ class AsyncAuthManager:
         there are none; the second one refreshes unless the first one did. So a request is repeated
         at most twice. A call that raises does not count.
 
-        Raises the errors of `refresh_token`.
+        Raises the errors of `refresh_token`; but `fresh_token_rejected` and `not_refreshable` are
+        reasons to give up, and no errors.
         """
         return await resolve(self._manager.recover_from_unauthorized(auth, recovery))
 

@@ -123,12 +123,18 @@ impl Timing {
 
     /// Returns whether the token is too new to be rejected for its age.
     pub(crate) fn is_young(&self) -> bool {
+        self.youth_left() > TimeDelta::zero()
+    }
+
+    /// Returns for how long the token is young; zero or less if it is not, or if its age is not
+    /// known.
+    pub(crate) fn youth_left(&self) -> TimeDelta {
         let by_server = || {
             let issued = self.now.after(self.times.issued_at?);
             Some(issued - self.ahead.unwrap_or_default())
         };
         let limit = self.life().map_or(YOUNG, |life| YOUNG.min(life / 2));
-        self.age().or_else(by_server).is_some_and(|age| age.abs() < limit)
+        self.age().or_else(by_server).map_or(TimeDelta::zero(), |age| limit - age.abs())
     }
 
     /// Returns whether the token says when it expires, and that makes sense.

@@ -29,7 +29,12 @@ impl Bucket {
 
     /// Returns whether one is left, if each `refill` brings one more.
     pub(crate) fn has_one(&self, now: DateTime<Utc>, refill: Duration) -> bool {
-        self.level_at(now, refill) >= 1.0
+        self.wait_for_one(now, refill).is_zero()
+    }
+
+    /// Returns how long to wait until one is left, if each `refill` brings one more.
+    pub(super) fn wait_for_one(&self, now: DateTime<Utc>, refill: Duration) -> Duration {
+        refill.mul_f64((1.0 - self.level_at(now, refill)).max(0.0))
     }
 
     pub(crate) fn take_one(&mut self, now: DateTime<Utc>, refill: Duration) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::auth_dot_json::AuthDotJson;
+use crate::snapshot::AuthMode;
 use crate::state::State;
 use crate::token_endpoint::{StoredToken, TokenEndpoint, TokenTypeHint};
 
@@ -33,7 +34,8 @@ impl Revocation {
     /// it. A failure is a warning, since the login is removed anyway.
     pub(super) async fn revoke(&self, record: &Arc<AuthDotJson>) -> bool {
         let Some(auth) = self.state.login_in(record) else { return false };
-        let Some(tokens) = auth.managed_tokens() else { return false };
+        let is_own = auth.mode() == AuthMode::ChatGpt;
+        let Some(tokens) = auth.tokens().filter(|_| is_own) else { return false };
         let (token, hint) = if tokens.refresh_token.is_empty() {
             (&tokens.access_token, TokenTypeHint::AccessToken)
         } else {

@@ -55,7 +55,7 @@ use crate::upkeep::{FollowStore, KeepFresh};
 /// |---|---|---|
 /// | `codex_auth.recovery` | a call of [`recover_from_unauthorized`](Self::recover_from_unauthorized) | `retry`, or a [`GiveUpReason`](crate::GiveUpReason) |
 /// | `codex_auth.refresh` | a refresh, one for all callers that wait for it; `purpose` is `rejected`, `proactive` or `repair`. It follows from the span of the caller that started it | `fresh`, or a [`GiveUpReason`](crate::GiveUpReason) |
-/// | `codex_auth.lock_wait` | in a refresh, the wait for the refresh lock | `locked`, or `answered` by the refresh of another manager |
+/// | `codex_auth.lock_wait` | in a refresh, the wait for the refresh lock, or for the program that renews the login | `locked`, or `answered` by the refresh of another manager or program |
 /// | `codex_auth.redemption` | one request to the token endpoint | `granted`, `declined`, `not_spent`, `in_doubt`, or why the server refused the token |
 /// | `codex_auth.commit` | a save of refreshed tokens | `saved`, `superseded` |
 ///
@@ -81,8 +81,11 @@ impl AuthManager {
     /// ([`waits_at_exit`](crate::environment::Spawner::waits_at_exit)), does the caller wait for the
     /// refresh. Dropping the future ends the waiting; the refresh goes on.
     ///
-    /// The token may have expired if this manager does not refresh it: with [`RefreshMode::Never`],
-    /// or for another kind of login than a ChatGPT login.
+    /// A ChatGPT login without a refresh token is renewed by another program. If its access token
+    /// has expired, the caller waits for that program, for
+    /// [`winner_wait`](crate::AuthManagerBuilder::winner_wait) at most. With
+    /// [`RefreshMode::Never`] the caller waits as long for any ChatGPT login, and gets the expired
+    /// token of one that has a refresh token.
     ///
     /// # Errors
     ///
@@ -125,8 +128,8 @@ impl AuthManager {
     /// than the Codex CLI would. It also adopts logins and logouts of other programs: it reads the
     /// store, and looks at the wall clock, at least every 30 seconds. After an error it tries again
     /// later; after a permanent one it waits until the store holds another credential. An
-    /// [event](Self::subscribe) tells of each. With [`RefreshMode::Never`] it only follows the
-    /// store.
+    /// [event](Self::subscribe) tells of each. With [`RefreshMode::Never`], and for a login without a
+    /// refresh token, it only follows the store.
     ///
     /// The task runs until the returned value is stopped or dropped. The end of the process waits
     /// for a refresh that is in flight, and not for this task. A forked child must start its own.
@@ -177,7 +180,11 @@ impl AuthManager {
     /// If another process has refreshed the login already, this adopts its tokens; else it redeems
     /// the stored refresh token. Any number of callers with one rejected token share one refresh.
     /// Returns none if there is no such token for the login of `auth`: no login is stored any more,
-    /// another account's login is stored, or the login may not be refreshed.
+    /// another account's login is stored, or the login may not be refreshed. An API key or a
+    /// personal access token is not replaced by another one, which may be another account's; but
+    /// [`auth`](Self::auth) returns the stored one from then on.
+    ///
+    /// A login without a refresh token is waited for as by [`fresh_auth`](Self::fresh_auth).
     ///
     /// Dropping the future ends the waiting; the refresh goes on.
     ///
@@ -188,6 +195,10 @@ impl AuthManager {
     /// `refresh_transient`, `lock_timeout`, `store_unavailable`, `keyring_unavailable`,
     /// `keyring_locked`. If the store cannot be used, and no token was redeemed: `store_read_only`,
     /// `store_corrupt`, `keyring_too_long`.
+    ///
+    /// `refresh_transient` has the [reason](crate::Error::reason) `fresh_token_rejected` if the API
+    /// rejects tokens that have not expired and several were replaced lately, and `not_refreshable`
+    /// if another program renews the login and has not done so yet.
     pub async fn refresh_token(&self, auth: &CodexAuth) -> Result<Option<CodexAuth>> {
         self.parts.refresh.replace(auth).await
     }
@@ -210,7 +221,8 @@ impl AuthManager {
     ///
     /// # Errors
     ///
-    /// Those of [`refresh_token`](Self::refresh_token).
+    /// Those of [`refresh_token`](Self::refresh_token); but `fresh_token_rejected` and
+    /// `not_refreshable` are reasons to give up, and no errors.
     pub async fn recover_from_unauthorized(
         &self,
         auth: &CodexAuth,

@@ -123,8 +123,8 @@ impl AuthManagerBuilder {
         /// for a window that is not shorter than the lifetime.
         refresh_window: Duration => options.refresh_window;
         /// Sets how long the manager waits, after the server has rejected a refresh token, for the
-        /// save of another program that may have redeemed the token; at most 24 hours. Default: 5
-        /// s.
+        /// save of another program that may have redeemed the token, or for the program that renews
+        /// a login which this manager may not refresh; at most 24 hours. Default: 5 s.
         winner_wait: Duration => options.winner_wait;
         /// Sets how long one refresh may take once it has the refresh lock, from 1 ms to 24 hours.
         /// A save that has begun goes on, and a refusal is doubted for

@@ -11,6 +11,7 @@ mod events;
 mod exits;
 mod following;
 mod guardian;
+mod keys;
 #[cfg(unix)]
 mod links;
 #[cfg(target_os = "linux")]
@@ -18,6 +19,7 @@ mod mounts;
 mod options;
 mod refusals;
 mod rejections;
+mod renewed_elsewhere;
 mod sign_in;
 mod spans;
 mod stats;

@@ -1,20 +1,22 @@
-//! Waits for the refresh lock, or for the answer of another process that holds it.
+//! Waits for the refresh lock, for the answer of another process that holds it, or for the program
+//! that renews a login which this manager may not refresh.
 
 use std::mem;
+use std::ops::ControlFlow;
 
 use chrono::{DateTime, Utc};
 use tracing::field::Empty;
 use tracing::info_span;
 
 use super::decision::GiveUpReason;
-use super::demand::{Demand, Outcome};
+use super::demand::{Demand, Outcome, Purpose};
 use super::save::repair;
 use super::turn::not_yet;
 use super::unsaved::Unsaved;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, transient};
 use crate::ledger::Knowledge;
 use crate::snapshot::CodexAuth;
-use crate::state::{State, View};
+use crate::state::{State, StoreWatch, View};
 use crate::storage::RefreshLock;
 use crate::trace::{Code, TARGET, traced};
 
@@ -29,6 +31,9 @@ pub(super) enum Admission {
 /// Takes the refresh lock. While another process holds it, this watches the store for new tokens,
 /// and the ledger for what that process has learnt of the refresh token. If this manager still
 /// holds the lock for unsaved tokens, it saves them first.
+///
+/// It takes no lock for a login that only another program can renew: it waits until that program
+/// has.
 pub(super) async fn admit(state: &State, demand: &Demand, unsaved: &Unsaved) -> Result<Admission> {
     let span = info_span!(target: TARGET, "codex_auth.lock_wait", outcome = Empty);
     traced(span, wait_for_turn(state, demand, unsaved)).await
@@ -38,7 +43,10 @@ async fn wait_for_turn(state: &State, demand: &Demand, unsaved: &Unsaved) -> Res
     let clock = &state.environment.clock;
     let (start, since) = (clock.elapsed(), clock.now());
     let mut watch = state.watch();
-    let mut view = look(state).await?;
+    let mut view = match follow(state, demand, &mut watch).await? {
+        ControlFlow::Continue(view) => view,
+        ControlFlow::Break(outcome) => return Ok(Admission::Answered(outcome)),
+    };
     let mut has_waited = false;
     loop {
         if let Some(outcome) = demand.answer_in(&view, state) {
@@ -87,29 +95,60 @@ async fn heed_others(state: &State, view: &View, since: DateTime<Utc>) -> Result
     if token == auth.refresh_fingerprint() { Err(error) } else { Ok(()) }
 }
 
-/// Waits, for `winner_wait` at most, until another program has stored new tokens: this manager may
-/// not redeem any.
-pub(super) async fn await_rotation(state: &State, demand: &Demand) -> Result<Outcome> {
+/// Reads the store until it has the answer to `demand`, or a login that this manager may redeem.
+///
+/// While it has neither, another program must renew the login, and gets `winner_wait` for that if
+/// the access token does not work any more.
+async fn follow(
+    state: &State,
+    demand: &Demand,
+    watch: &mut StoreWatch<'_>,
+) -> Result<ControlFlow<Outcome, View>> {
     let clock = &state.environment.clock;
     let end = clock.elapsed().saturating_add(state.options.winner_wait);
-    let mut watch = state.watch();
     let mut is_last = false;
     loop {
-        let view = state.reload().await?;
+        let view = look(state).await?;
         if let Some(outcome) = demand.answer_in(&view, state) {
-            return Ok(outcome);
+            return Ok(ControlFlow::Break(outcome));
         }
-        if is_last {
-            return Ok(Err(GiveUpReason::RefreshDisabled));
+        let Some(auth) = view.auth.as_ref().filter(|auth| !state.may_redeem(auth)) else {
+            return Ok(ControlFlow::Continue(view));
+        };
+        if is_last || demand.is_ahead_of_time(auth, state) {
+            return not_renewed(state, demand, auth).map(Err).map(ControlFlow::Break);
         }
         is_last = !watch.changes_within(end.saturating_sub(clock.elapsed())).await;
     }
 }
 
-/// Reads the store. If the stored refresh token is spent, this stores its successor again.
+/// Returns why there is no newer token than that of `auth`, which only another program can renew.
+/// Fails, and warns of it once, if that program should have done so.
+fn not_renewed(state: &State, demand: &Demand, auth: &CodexAuth) -> Result<GiveUpReason> {
+    if auth.managed_tokens().is_some() {
+        return Ok(GiveUpReason::RefreshDisabled);
+    }
+    if demand.is_ahead_of_time(auth, state) {
+        return Ok(GiveUpReason::NotRefreshable);
+    }
+    let store = state.storage.location();
+    let end = if demand.purpose == Purpose::Rejected { "was rejected" } else { "has expired" };
+    let error = transient(format!(
+        "the access token in {store} {end}, and the program that renews it there has not done so; \
+         see that it runs, or sign in"
+    ));
+    let error = error.with_reason(GiveUpReason::NotRefreshable.as_str());
+    state.warn_once(auth, &error);
+    Err(error)
+}
+
+/// Reads the store. If the stored refresh token is spent, this stores its successor again, unless
+/// this manager may not refresh.
 async fn look(state: &State) -> Result<View> {
     let view = state.reload().await?;
-    if let Err(error) = repair(state, &view).await {
+    if state.options.may_refresh()
+        && let Err(error) = repair(state, &view).await
+    {
         tracing::debug!(%error, "a spent refresh token stays in the store for now");
     }
     Ok(view)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::decision::GiveUpReason;
-use super::demand::{Demand, Outcome, Purpose};
+use super::demand::{Demand, Outcome};
 use super::exchange::{Answer, Exchange};
 use super::leftover::save_leftover;
 use super::origin::Origin;
@@ -86,7 +86,7 @@ impl<'a> Attempt<'a> {
                     state.watch().changes_within(rest).await;
                     continue;
                 }
-                Knowledge::InDoubt if self.is_ahead_of_time(&auth) => {
+                Knowledge::InDoubt if self.demand.is_ahead_of_time(&auth, state) => {
                     return Err(self.not_ahead_of_time(&auth));
                 }
                 Knowledge::Spent { .. } | Knowledge::InDoubt | Knowledge::Nothing => {}
@@ -116,10 +116,11 @@ impl<'a> Attempt<'a> {
         if let Some(outcome) = self.demand.answer_in(&view, self.turn.state) {
             return Ok(Look::Answered(outcome));
         }
-        Ok(match view.auth {
-            Some(auth) => Look::Redeem(auth),
-            None => Look::Answered(Err(GiveUpReason::LoggedOut)),
-        })
+        match view.auth {
+            Some(auth) if auth.managed_tokens().is_some() => Ok(Look::Redeem(auth)),
+            Some(_) => Err(self.is_renewed_elsewhere()),
+            None => Ok(Look::Answered(Err(GiveUpReason::LoggedOut))),
+        }
     }
 
     async fn round(&self, auth: &CodexAuth, known: Knowledge) -> Result<Round> {
@@ -130,8 +131,8 @@ impl<'a> Attempt<'a> {
         }
         let state = self.turn.state;
         let rejection = Rejection::of(auth, self.demand, state);
-        if rejection.is_some_and(|rejection| !rejection.may_rotate(&self.turn)) {
-            return Ok(Round::Done(Err(GiveUpReason::FreshTokenRejected)));
+        if let Some(rejection) = &rejection {
+            rejection.check(&self.turn, auth)?;
         }
         let size = auth.record().to_json_pretty().expose().len() + GROWTH;
         let _ready = state.storage.ready(size).await?;
@@ -239,12 +240,10 @@ impl<'a> Attempt<'a> {
         });
     }
 
-    /// Returns whether the access token of `auth` still works, so that the refresh can wait.
-    fn is_ahead_of_time(&self, auth: &CodexAuth) -> bool {
-        let is_rejected = |token| self.turn.state.memory.is_rejected(token);
-        self.demand.purpose == Purpose::Proactive
-            && !self.turn.state.timing(auth).is_expired()
-            && !auth.access_fingerprint().is_some_and(is_rejected)
+    /// Returns the error of a caller whose login has lost its refresh token after the lock was taken.
+    fn is_renewed_elsewhere(&self) -> Error {
+        let store = self.turn.state.storage.location();
+        transient(format!("another program renews the login in {store} by now; try again"))
     }
 
     /// Returns the error that puts off a refresh token in doubt. If an earlier request has spent

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::error::Error;
 use crate::identity::Relation;
 use crate::trace::Code;
 
@@ -30,7 +31,8 @@ impl UnauthorizedRecoveryDecision {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum GiveUpReason {
-    /// This kind of credential has no refresh token.
+    /// This manager cannot replace the credential: it is a key, or it came without a refresh token
+    /// and the program that renews it has not done so.
     NotRefreshable,
     /// The manager has [`RefreshMode::Never`](crate::RefreshMode::Never), and no other program has
     /// refreshed the login.
@@ -39,7 +41,7 @@ pub enum GiveUpReason {
     Exhausted,
     /// No login is stored any more.
     LoggedOut,
-    /// Another user, another workspace or an API key is stored now.
+    /// Another user, another workspace or another key is stored now.
     IdentityMismatch,
     /// The stored login does not say to which user it belongs.
     MissingIdentity,
@@ -70,6 +72,13 @@ impl fmt::Display for GiveUpReason {
 }
 
 impl GiveUpReason {
+    /// Returns the reason to give up a request for which `error` says that its token cannot be
+    /// replaced for now; none if the recovery itself has failed.
+    pub(super) fn in_error(error: &Error) -> Option<Self> {
+        let reasons = [Self::NotRefreshable, Self::FreshTokenRejected];
+        reasons.into_iter().find(|reason| error.reason() == Some(reason.as_str()))
+    }
+
     /// Fails with the reason why a stored login with this `relation` to the snapshot does not help
     /// the request; none: no login is stored.
     pub(crate) const fn of(relation: Option<Relation>) -> Result<(), Self> {

@@ -81,6 +81,14 @@ impl Demand {
             Purpose::Repair => true,
         }
     }
+
+    /// Returns whether the access token of `auth` still works, so that the refresh can wait.
+    pub(super) fn is_ahead_of_time(&self, auth: &CodexAuth, state: &State) -> bool {
+        let is_rejected = |token| state.memory.is_rejected(token);
+        self.purpose == Purpose::Proactive
+            && !state.timing(auth).is_expired()
+            && !auth.access_fingerprint().is_some_and(is_rejected)
+    }
 }
 
 impl Code for Outcome {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::admission::{Admission, admit, await_rotation};
+use super::admission::{Admission, admit};
 use super::attempt::Attempt;
 use super::demand::{Demand, Key, Outcome, Purpose};
 use super::pause::begin_pause;
@@ -165,12 +165,7 @@ impl Refresh {
 
     /// Meets `demand`. This runs on the crate's own thread.
     async fn fulfil(&self, demand: &Demand) -> Result<Outcome> {
-        let state = &self.state;
-        let result = if state.options.may_refresh() {
-            self.redeem(demand).await
-        } else {
-            await_rotation(state, demand).await
-        };
+        let (state, result) = (&self.state, self.renew(demand).await);
         if let Err(error) = &result {
             state.counters.failures.count();
             state.announce(Event::RefreshFailed(error.clone()));
@@ -182,7 +177,7 @@ impl Refresh {
         result
     }
 
-    async fn redeem(&self, demand: &Demand) -> Result<Outcome> {
+    async fn renew(&self, demand: &Demand) -> Result<Outcome> {
         match admit(&self.state, demand, &self.unsaved).await? {
             Admission::Answered(outcome) => Ok(outcome),
             Admission::Locked(lock) => {

@@ -75,7 +75,10 @@ impl Refresh {
     /// Gets a token in the place of that of `auth`, which is not taken again. None where there is
     /// nothing to get for this login.
     pub(crate) async fn replace(self: &Arc<Self>, auth: &CodexAuth) -> Result<Option<CodexAuth>> {
-        let Some(token) = auth.access_fingerprint() else { return Ok(None) };
+        let Some(token) = auth.access_fingerprint() else {
+            self.sync(auth).await?;
+            return Ok(None);
+        };
         self.state.memory.reject(token);
         let demand = Demand { auth: auth.clone(), purpose: Purpose::Rejected };
         Ok(self.wait_for(demand).await?.ok())
@@ -87,7 +90,7 @@ impl Refresh {
         progress: &Progress,
     ) -> Result<Result<(), GiveUpReason>> {
         let Some(rejected) = auth.access_fingerprint() else {
-            return Ok(Err(GiveUpReason::NotRefreshable));
+            return self.give_up_key(auth).await.map(Err);
         };
         self.state.memory.reject(rejected);
         if progress.refreshed.load(Ordering::SeqCst) {
@@ -104,8 +107,20 @@ impl Refresh {
                 return Ok(Ok(()));
             }
         }
-        let outcome = self.wait_for(demand).await?;
+        let outcome = match self.wait_for(demand).await {
+            Ok(outcome) => outcome,
+            Err(error) => Err(GiveUpReason::in_error(&error).ok_or(error)?),
+        };
         progress.refreshed.store(outcome.is_ok(), Ordering::SeqCst);
         Ok(outcome.map(drop))
+    }
+
+    /// Reads the store after the API has rejected the key `auth`, so that the next request is sent
+    /// with a key that has replaced it. Returns why the request is given up: another key may be
+    /// another account's, and does not say so.
+    async fn give_up_key(self: &Arc<Self>, auth: &CodexAuth) -> Result<GiveUpReason> {
+        let (view, _) = self.sync(auth).await?;
+        let mismatch = GiveUpReason::of(self.state.relation(auth, &view)).err();
+        Ok(mismatch.unwrap_or(GiveUpReason::NotRefreshable))
     }
 }

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::decision::GiveUpReason;
 use super::demand::{Demand, Purpose};
 use super::turn::Turn;
 use crate::clock::Timing;
+use crate::error::{Result, transient};
 use crate::ledger::Ledger;
 use crate::snapshot::CodexAuth;
 use crate::state::State;
@@ -29,7 +31,12 @@ const ASSUMED_LIFE: TimeDelta = TimeDelta::hours(1);
 /// The rejection of an access token that has not expired.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rejection {
+    /// In which time the rejections of such a token may cause one more rotation.
     refill: Duration,
+    /// How long it is until the token is no longer young.
+    youth_left: Duration,
+    /// The `refill` from then on.
+    later_refill: Duration,
 }
 
 impl Rejection {
@@ -41,27 +48,43 @@ impl Rejection {
             demand.auth.access_fingerprint() == Some(token) || state.memory.is_rejected(token);
         let timing = state.timing(auth);
         (demand.purpose == Purpose::Rejected && is_rejected && !timing.has_aged_out())
-            .then(|| Self { refill: refill(&timing) })
+            .then(|| Self::new(&timing))
     }
 
-    /// Returns whether this rejection may cause one more rotation.
-    pub(super) fn may_rotate(self, turn: &Turn<'_>) -> bool {
-        let now = turn.state.now();
-        let may_rotate = |ledger: &Ledger| ledger.may_rotate_rejected(now, self.refill);
-        may_rotate(&turn.state.tokens.known_here()) && may_rotate(&turn.lock.ledger())
+    fn new(timing: &Timing) -> Self {
+        let share = timing.life().unwrap_or(ASSUMED_LIFE) / LIFE_SHARE;
+        let later_refill =
+            share.to_std().unwrap_or_default().clamp(SHORTEST_REFILL, LONGEST_REFILL);
+        let refill = if timing.is_young() { SHORTEST_REFILL } else { later_refill };
+        let youth_left = timing.youth_left().to_std().unwrap_or_default();
+        Self { refill, youth_left, later_refill }
+    }
+
+    /// Fails, and warns of it once, if this rejection of the token of `auth` must not cause one more
+    /// rotation yet.
+    pub(super) fn check(&self, turn: &Turn<'_>, auth: &CodexAuth) -> Result<()> {
+        let (state, now) = (turn.state, turn.state.now());
+        let wait = |refill| {
+            let wait = |ledger: &Ledger| ledger.wait_to_rotate_rejected(now, refill);
+            wait(&state.tokens.known_here()).max(wait(&turn.lock.ledger()))
+        };
+        let soonest = wait(self.refill);
+        if soonest.is_zero() {
+            return Ok(());
+        }
+        let rest = if soonest < self.youth_left { soonest } else { wait(self.later_refill) };
+        let store = state.storage.location();
+        let error = transient(format!(
+            "the API rejects the access token in {store}, and has rejected several before it, so it \
+             is not replaced yet; check the address of the API and the workspace, or sign in again"
+        ));
+        let error = error.with_reason(GiveUpReason::FreshTokenRejected.as_str());
+        state.warn_once(auth, &error);
+        Err(error.with_retry_after(rest))
     }
 
     /// Notes the rotation that this rejection has caused.
     pub(super) fn take_rotation(self, ledger: &mut Ledger, now: DateTime<Utc>) {
         ledger.take_rejected_rotation(now, self.refill);
     }
-}
-
-/// Returns the time in which the rejections of such tokens may cause one more rotation.
-fn refill(timing: &Timing) -> Duration {
-    if timing.is_young() {
-        return SHORTEST_REFILL;
-    }
-    let share = timing.life().unwrap_or(ASSUMED_LIFE) / LIFE_SHARE;
-    share.to_std().unwrap_or_default().clamp(SHORTEST_REFILL, LONGEST_REFILL)
 }

@@ -6,7 +6,8 @@ use crate::auth_dot_json::AuthDotJson;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AuthMode {
-    /// A ChatGPT login, the only kind that managers refresh.
+    /// A ChatGPT login, the only kind that managers refresh. If its record has no refresh token,
+    /// they follow what another program stores.
     ChatGpt,
     /// An OpenAI API key.
     ApiKey,
@@ -14,7 +15,7 @@ pub enum AuthMode {
     PersonalAccessToken,
     /// The signing key of an agent; it is not a bearer token.
     AgentIdentity,
-    /// ChatGPT tokens that another program refreshes.
+    /// ChatGPT tokens that another program refreshes, and that managers follow.
     ExternalTokens,
     /// A credential of Amazon Bedrock.
     Bedrock,

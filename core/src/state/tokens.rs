@@ -16,7 +16,6 @@ use crate::ledger::{Knowledge, Ledger};
 use crate::secret::Fingerprint;
 use crate::snapshot::CodexAuth;
 use crate::storage::{AuthStorage, RefreshLock};
-use crate::token_endpoint::RefusalReason;
 
 /// The ledger in memory, and the store that keeps the other one.
 #[derive(Debug)]
@@ -63,9 +62,6 @@ impl Tokens {
 
     fn about_by(&self, auth: &CodexAuth, stored: &Ledger, now: DateTime<Utc>) -> Knowledge {
         let Some(tokens) = auth.managed_tokens() else { return Knowledge::Nothing };
-        if tokens.refresh_token.is_empty() {
-            return Knowledge::Refused(RefusalReason::EmptyRefreshToken);
-        }
         let token = tokens.refresh_token.fingerprint();
         self.own.load().about(token, now).or(stored.about(token, now))
     }

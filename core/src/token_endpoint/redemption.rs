@@ -168,8 +168,6 @@ pub enum RefusalReason {
     /// A 401 without a code. A proxy may have sent it, so it is believed only once it came twice, a
     /// minute apart.
     Uncoded,
-    /// The stored refresh token is empty, so no request was sent.
-    EmptyRefreshToken,
     /// An earlier request with the token was never answered, and the server rejects the token since
     /// then. Most likely that request spent it.
     OutcomeUnknown,
@@ -187,7 +185,6 @@ impl RefusalReason {
             Self::InvalidGrant => "invalid_grant",
             Self::Unauthorized => "unauthorized",
             Self::Uncoded => "uncoded",
-            Self::EmptyRefreshToken => "empty_refresh_token",
             Self::OutcomeUnknown => "outcome_unknown",
             Self::OtherAccount => "other_account",
         }
@@ -218,7 +215,6 @@ impl RefusalReason {
             Self::InvalidGrant | Self::Unauthorized | Self::Uncoded => {
                 (ErrorKind::RefreshTokenRejected, "was refused")
             }
-            Self::EmptyRefreshToken => (ErrorKind::RefreshTokenRejected, "is empty"),
             Self::OutcomeUnknown => (
                 ErrorKind::RefreshTokenRejected,
                 "is refused since a request that was never answered",

@@ -43,14 +43,14 @@ impl Fresh {
     /// none if it never needs to.
     pub(crate) fn span(&self) -> Option<Range<DateTime<Utc>>> {
         let current = self.state.current.peek();
-        let auth = current.auth.as_ref().filter(|auth| auth.managed_tokens().is_some())?;
+        let auth = current.auth.as_ref().filter(|auth| auth.tokens().is_some())?;
         self.judge(&current, auth);
         Some(current.span())
     }
 
     /// Judges the access token of `auth`, and notes how long that judgement holds.
     fn judge(&self, current: &Current, auth: &CodexAuth) -> Freshness {
-        if auth.managed_tokens().is_none() {
+        if auth.tokens().is_none() {
             return Freshness::Fresh;
         }
         let timing = self.state.timing(auth);

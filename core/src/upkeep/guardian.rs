@@ -78,8 +78,7 @@ impl Guardian {
             }
         };
         self.refresh.put_right(&view);
-        let may_refresh = self.state.options.may_refresh();
-        let Some(auth) = view.auth.as_ref().filter(|_| may_refresh) else {
+        let Some(auth) = view.auth.as_ref().filter(|auth| self.state.may_redeem(auth)) else {
             return LONGEST_LOOK;
         };
         let pause = self.time_to_refresh(auth);

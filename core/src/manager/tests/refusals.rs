@@ -115,18 +115,6 @@ async fn g2_a_refusal_of_a_token_that_the_store_has_no_more_is_not_heeded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_empty_refresh_token_needs_no_lock_either() {
-    let world = World::new();
-    let mut record = (*world.store.memory.record().expect("a record")).clone();
-    record.tokens.as_mut().expect("tokens").refresh_token = crate::Secret::default();
-    world.store.memory.replace(Some(record));
-    let manager = world.manager().await;
-    let _held = world.store.memory.try_lock().await.expect("a lock").expect("free");
-    let error = recover(&manager, &manager.auth().expect("signed in")).await.expect_err("refused");
-    assert_eq!(error.reason(), Some("empty_refresh_token"));
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_refusal_after_an_attempt_without_an_answer_has_an_unknown_outcome() {
     let world = World::new();
     let managers = [world.manager().await, world.manager().await];

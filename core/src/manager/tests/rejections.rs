@@ -3,10 +3,13 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::events::kinds;
+use super::spans::Collector;
 use super::world::{Claims, Fault, World};
 use super::{RETRY, recover};
 use crate::auth_dot_json::AuthDotJson;
 use crate::snapshot::CodexAuth;
+use crate::storage::AuthStorage;
 use crate::{AuthManager, GiveUpReason, RefreshMode, UnauthorizedRecoveryDecision};
 
 const GAVE_UP: UnauthorizedRecoveryDecision =
@@ -120,6 +123,39 @@ async fn g11_a_server_that_leaves_an_ended_token_in_place_makes_no_loop() {
     }
     let (_, redeemed) = world.issuer.requests();
     assert!(redeemed <= 5, "{redeemed} redemptions");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_is_one_too_many_says_so_and_when_the_next_may_be() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let (collector, _guard) = Collector::start();
+    let mut events = manager.subscribe();
+    for turn in 0..4 {
+        let new = manager.refresh_token(&auth(&manager)).await.expect("refreshed");
+        assert!(new.is_some(), "{turn}");
+    }
+    // The first is still young when the next rotation may be; the second is not.
+    for (rest, pause) in [(50..60, 2), (440..451, 0)] {
+        world.pass(SECOND * pause).await;
+        let last = auth(&manager);
+        let error = manager.refresh_token(&last).await.expect_err("too many");
+        assert_eq!((error.code(), error.is_transient()), ("refresh_transient", true));
+        assert_eq!(error.reason(), Some("fresh_token_rejected"));
+        assert!(error.to_string().contains(&world.store.location()), "{error}");
+        let wait = error.retry_after().expect("a time");
+        assert!(rest.contains(&wait.as_secs()), "{wait:?}");
+        world.pass(wait - SECOND).await;
+        manager.refresh_token(&last).await.expect_err("too early");
+        world.pass(SECOND).await;
+        assert!(manager.refresh_token(&last).await.expect("refreshed").is_some(), "{wait:?}");
+    }
+    assert_eq!(collector.count("has rejected several"), 2, "once for each token");
+    let told = ["refreshed", "refreshed", "refreshed", "refreshed", "refresh_failed"];
+    assert_eq!(kinds(&mut events).await[..5], told);
+    let last = auth(&manager);
+    world.store.memory.replace(None);
+    assert!(manager.refresh_token(&last).await.expect("an outcome").is_none(), "a logout");
 }
 
 #[tokio::test(start_paused = true)]

@@ -61,6 +61,11 @@ impl Collector {
         fields.0
     }
 
+    /// How often `text` was said so far.
+    pub(super) fn count(&self, text: &str) -> usize {
+        self.said.lock().expect("no panic").matches(text).count()
+    }
+
     fn change(&self, id: &Id, change: impl FnOnce(&mut Span)) {
         let mut spans = self.spans.lock().expect("no panic");
         // Registries use an id again once its span is over.

@@ -17,6 +17,7 @@ use crate::storage::{
 #[derive(Debug, Default)]
 pub(crate) struct FaultyStore {
     pub(crate) memory: EphemeralStorage,
+    pub(crate) reads: AtomicUsize,
     pub(crate) commits: AtomicUsize,
     pub(crate) failing_commits: AtomicUsize,
     /// Commits that fail although they have written.
@@ -83,6 +84,7 @@ impl AuthStorage for FaultyStore {
     }
 
     fn load_now(&self) -> Option<Result<Loaded>> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
         if self.is_unreadable.load(Ordering::SeqCst) {
             return Some(Err(Error::new(ErrorKind::StoreUnavailable, "unreadable")));
         }
