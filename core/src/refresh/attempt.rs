@@ -157,6 +157,9 @@ impl<'a> Attempt<'a> {
         if has_winner(&self.turn, auth, reason).await? {
             return Ok(Round::Again);
         }
+        // A record that others do not see any more, such as a mounted file that its host has
+        // replaced, cannot show the winner.
+        self.turn.lock.check()?;
         let Some(tokens) = auth.managed_tokens() else { return Ok(Round::Again) };
         let error = refusal.judge(&self.turn, &tokens.refresh_token);
         match reason {
