@@ -15,12 +15,12 @@ use super::save::{SaveOutcome, repair, save};
 use super::turn::Turn;
 use super::unsaved::Unsaved;
 use crate::auth_dot_json::AuthDotJson;
-use crate::error::{Error, Result, transient};
+use crate::error::{Error, ErrorKind, Result, transient};
 use crate::identity::Relation;
 use crate::ledger::{Knowledge, Ledger};
 use crate::snapshot::CodexAuth;
 use crate::state::{Current, Event, State};
-use crate::storage::RefreshLock;
+use crate::storage::{Readiness, RefreshLock};
 use crate::token_endpoint::{RefusalReason, TokenEndpoint};
 
 /// The most redemptions in one turn: the first, and one for each other refresh token that another
@@ -132,8 +132,7 @@ impl<'a> Attempt<'a> {
         if rejection.is_some_and(|rejection| !rejection.may_rotate(&self.turn)) {
             return Ok(Round::Done(Err(GiveUpReason::FreshTokenRejected)));
         }
-        let size = auth.record().to_json_pretty().expose().len() + GROWTH;
-        let _ready = state.storage.ready(size).await?;
+        let Some(_ready) = self.ready(auth).await? else { return Ok(Round::Again) };
         let (turn, endpoint, token) = (&self.turn, self.endpoint, &tokens.refresh_token);
         let exchange = Exchange { turn, demand: self.demand, endpoint, auth, token };
         match exchange.run(known == Knowledge::InDoubt).await? {
@@ -147,6 +146,28 @@ impl<'a> Attempt<'a> {
             Answer::PutOff(error) => Err(error),
             Answer::Superseded => Ok(Round::Again),
             Answer::Refused(refusal) => self.refuse(auth, refusal).await,
+        }
+    }
+
+    /// Proves that the store can be written. Returns none if it holds another refresh token than that
+    /// of `auth` by now: some programs hold a lock of the save over a whole refresh of their own.
+    async fn ready(&self, auth: &CodexAuth) -> Result<Option<Readiness>> {
+        let state = self.turn.state;
+        let size = auth.record().to_json_pretty().expose().len() + GROWTH;
+        let start = self.turn.left();
+        loop {
+            match state.storage.ready(size).await {
+                Err(error) if error.kind() == ErrorKind::LockTimeout => {
+                    if self.turn.has_changed(auth).await? {
+                        return Ok(None);
+                    }
+                    if !self.turn.is_time_after(Duration::ZERO) {
+                        return Err(error);
+                    }
+                    state.environment.poll_pause(start - self.turn.left()).await;
+                }
+                ready => return ready.map(Some),
+            }
         }
     }
 
