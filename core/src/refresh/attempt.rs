@@ -79,7 +79,9 @@ impl<'a> Attempt<'a> {
                 continue;
             }
             match known {
-                Knowledge::Refused(reason) => return Err(reason.into_error(None)),
+                Knowledge::Refused(reason) => {
+                    return Err(reason.into_error(&state.storage.location(), None));
+                }
                 Knowledge::RestUntil { until, declines, .. } => {
                     let rest = self.turn.affordable_rest(until, declines)?;
                     state.watch().changes_within(rest).await;

@@ -4,21 +4,54 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
+use crate::auth_dot_json::AuthDotJson;
+use crate::error::{Error, ErrorKind};
 use crate::identity::{Identity, Oddity};
 use crate::snapshot::CodexAuth;
 use crate::storage::AuthStorage;
 
-/// The odd login of which the user was told last.
+/// What the user was told of last.
 #[derive(Debug, Default)]
-pub(super) struct Notice(ArcSwapOption<Identity>);
+pub(super) struct Notice {
+    odd: ArcSwapOption<Identity>,
+    /// What the record looks like that is no login.
+    stranger: ArcSwapOption<&'static str>,
+}
 
 impl Notice {
+    /// Returns the error of a caller that needs a login: `storage` has none for the workspace `pin`,
+    /// if only that one is wanted.
+    pub(super) fn no_login(&self, pin: Option<&str>, storage: &dyn AuthStorage) -> Error {
+        let wanted = pin.map(|pin| format!(" for the workspace {pin}")).unwrap_or_default();
+        let stranger = self.stranger.load();
+        let stranger = stranger.as_deref();
+        let found = stranger.map(|what| format!(", which holds {what}")).unwrap_or_default();
+        let message = format!(
+            "no login{wanted} is stored in {}{found}; sign in, for instance by `codex login`",
+            storage.location()
+        );
+        Error::new(ErrorKind::LoginRequired, message)
+    }
+
+    /// Logs a warning if `record` in `storage`, in which no login was found, looks like the file of
+    /// another program, unless the last warning was about such a file.
+    pub(super) fn warn_of_stranger(&self, record: Option<&AuthDotJson>, storage: &dyn AuthStorage) {
+        let found = record.and_then(AuthDotJson::stranger);
+        let told = self.stranger.swap(found.map(Arc::new));
+        if let Some(found) = found
+            && told.as_deref() != Some(&found)
+        {
+            let store = storage.location();
+            tracing::warn!(%store, found, "there is no Codex login, but what looks like this");
+        }
+    }
+
     /// Logs a warning if the login `found` in `storage` is odd, unless the last warning was about
     /// it.
     pub(super) fn warn_once(&self, found: Option<&CodexAuth>, storage: &dyn AuthStorage) {
         let odd = found.and_then(|auth| Some((auth.identity(), auth.oddity()?)));
         let Some((identity, oddity)) = odd else { return };
-        let told = self.0.swap(Some(Arc::new(identity.clone())));
+        let told = self.odd.swap(Some(Arc::new(identity.clone())));
         if told.is_some_and(|told| *told == *identity) {
             return;
         }
