@@ -82,10 +82,11 @@ export interface AuthManagerOptions {
   /** The `User-Agent` of requests to the authorization server. Default: the originator. */
   userAgent?: string | undefined;
   /**
-   * The proxy for `https` requests to the authorization server, such as
-   * `http://user:password@host:port`. Default: the proxy that the environment or the system names
-   * (`$HTTPS_PROXY`, `$ALL_PROXY`), except for hosts in `$NO_PROXY` and on loopback. A proxy that
-   * is given here is used for all hosts.
+   * The proxy for `https` requests to the authorization server, by HTTP or SOCKS5, such as
+   * `http://user:password@host:port` or `socks5h://host:port`. Default: the proxy that the
+   * environment or the system names (`$HTTPS_PROXY`, `$ALL_PROXY`), except for hosts in `$NO_PROXY`
+   * and on loopback; one that cannot be used is an error. A proxy that is given here is used for
+   * all hosts.
    */
   proxy?: string | undefined;
   /**

@@ -57,10 +57,11 @@ use crate::{calls, login_options, options};
 ///   `originator`. Default: `$CODEX_INTERNAL_ORIGINATOR_OVERRIDE`, else `codex_auth_sdk`.
 /// - `user_agent`: the `User-Agent` of requests to the authorization server. Default: the
 ///   originator.
-/// - `proxy`: the proxy for `https` requests to the authorization server, such as
-///   `http://user:password@host:port`. Default: the proxy that the environment or the system names
-///   (`$HTTPS_PROXY`, `$ALL_PROXY`), except for hosts in `$NO_PROXY` and on loopback. A proxy that
-///   is given here is used for all hosts.
+/// - `proxy`: the proxy for `https` requests to the authorization server, by HTTP or SOCKS5, such
+///   as `http://user:password@host:port` or `socks5h://host:port`. Default: the proxy that the
+///   environment or the system names (`$HTTPS_PROXY`, `$ALL_PROXY`), except for hosts in
+///   `$NO_PROXY` and on loopback; one that cannot be used is an error. A proxy that is given here
+///   is used for all hosts.
 /// - `token_encoding`: the encoding of token requests, `json` (default) or `form`.
 /// - `enable_codex_api_key_env`: whether `$CODEX_API_KEY`, if it is set, replaces the stored login.
 ///   This needs the store `codex`. Default: `False`.

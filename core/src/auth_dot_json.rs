@@ -5,6 +5,7 @@
 
 mod extra_fields;
 mod invalid_record;
+mod stranger;
 
 use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 use serde::ser::SerializeMap;
@@ -166,7 +167,7 @@ impl TokenData {
             id_token: fields.take("id_token", "tokens.id_token")?.unwrap_or_default(),
             access_token: fields
                 .take("access_token", "tokens.access_token")?
-                .ok_or_else(|| InvalidRecord::new("`tokens.access_token` is missing"))?,
+                .ok_or_else(|| without_access_token(&fields))?,
             refresh_token: fields
                 .take("refresh_token", "tokens.refresh_token")?
                 .unwrap_or_default(),
@@ -213,6 +214,14 @@ impl Serialize for TokenData {
         self.extra.serialize_into(&mut map, |name| !is_login_field(name))?;
         map.end()
     }
+}
+
+fn without_access_token(fields: &ExtraFields) -> InvalidRecord {
+    let missing = "`tokens.access_token` is missing";
+    InvalidRecord::new(match stranger::has_camel_case(fields) {
+        true => format!("{missing}, and another program's tokens are there, in camel case"),
+        false => missing.to_owned(),
+    })
 }
 
 fn into_secret(json: &[u8]) -> Secret {

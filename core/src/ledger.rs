@@ -43,9 +43,9 @@ pub struct Ledger {
     lineage: Lineage,
     bucket: Bucket,
     time: Timekeeping,
-    /// Whether the keyring held no login at the last read, if the store has a keyring.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    is_keyring_empty: bool,
+    /// Whether the keyring held no login at the last read; none if no keyring was ever reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    is_keyring_empty: Option<bool>,
 }
 
 impl Ledger {
@@ -190,14 +190,15 @@ impl Ledger {
         self.time.learn(&other.time, now);
     }
 
-    /// Returns whether the keyring held no login when a holder of the lock last read it.
-    pub(crate) fn is_keyring_empty(&self) -> bool {
+    /// Returns whether the keyring held no login when a holder of the lock last read it; none if none
+    /// has ever reached a keyring.
+    pub(crate) fn is_keyring_empty(&self) -> Option<bool> {
         self.is_keyring_empty
     }
 
     /// Notes whether the keyring holds no login.
     pub(crate) fn set_keyring_empty(&mut self, is_empty: bool) {
-        self.is_keyring_empty = is_empty;
+        self.is_keyring_empty = Some(is_empty);
     }
 
     /// Returns the fingerprints of all tokens in this ledger.

@@ -41,6 +41,7 @@ pub mod token_endpoint;
 mod trace;
 mod transport;
 mod upkeep;
+mod variable;
 
 #[cfg(feature = "reqwest")]
 pub use reqwest;

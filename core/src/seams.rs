@@ -37,7 +37,7 @@ pub fn classify(
 
 /// The error that callers get if the server refuses a refresh token for `reason`.
 pub fn error_of(reason: RefusalReason) -> Error {
-    reason.into_error(None)
+    reason.into_error("the store", None)
 }
 
 /// Whether `token` is a JWT with claims in it.

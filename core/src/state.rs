@@ -157,7 +157,9 @@ impl State {
         let effective =
             Effective { options: &self.options, memory: &self.memory, tokens: &self.tokens };
         let (record, is_spent) = effective.record(seen.login(), loaded);
-        let found = record.and_then(|record| self.received(seen, &record));
+        let found = record.as_ref().and_then(|record| self.received(seen, record));
+        let stranger = record.as_deref().filter(|_| found.is_none());
+        self.notice.warn_of_stranger(stranger, &*self.storage);
         self.notice.warn_of_login(found.as_ref(), &*self.storage);
         let login = found.clone().filter(is_one_users);
         let next = match &login {
@@ -291,6 +293,11 @@ impl State {
         let tokens = pair.refresh_fingerprint().zip(stored.refresh_fingerprint());
         tokens.is_some_and(|(token, stored)| self.tokens.descends(token, stored))
             && stored.identity().relation(pair.identity(), || true) != Relation::OtherLogin
+    }
+
+    /// Returns the error of a caller that needs a login where there is none.
+    pub(crate) fn no_login(&self) -> Error {
+        self.notice.no_login(self.options.account_id.as_deref(), &*self.storage)
     }
 
     /// Returns whether `auth` is for the workspace that the option `account_id` names, if it names

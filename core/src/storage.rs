@@ -49,7 +49,7 @@ pub use custom::{CustomStorage, CustomStore, StoreAnswer, StoreFailure, Stored};
 pub use encrypted::EncryptedStorage;
 pub use ephemeral::EphemeralStorage;
 pub use file::FileStorage;
-pub use keyring::{Keyring, KeyringItem, KeyringStorage, Prompts, system_keyring};
+pub use keyring::{Attendance, Keyring, KeyringItem, KeyringStorage, system_keyring};
 
 /// What names decide, for tests that give files hostile ones.
 #[cfg(all(unix, feature = "test-util"))]

@@ -1,6 +1,7 @@
 // What the package does, as a listener of its log hears it.
 
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 
@@ -53,7 +54,7 @@ test('a recovery is logged step by step, until that is stopped', async () => {
 });
 
 test('what goes wrong is a warning, and no record shows a token', async () => {
-  const { issuer, options, stored } = await signedIn();
+  const { issuer, home, options, stored } = await signedIn();
   const { logging, until } = log();
   const tokens = [stored()];
   const manager = new AuthManager(options);
@@ -66,7 +67,8 @@ test('what goes wrong is a warning, and no record shows a token', async () => {
   const warning = records.find(({ level }) => level === 'warn');
   assert.equal(warning.message, 'the refresh token is refused; sign in again');
   const answer = '127.0.0.1 answered the error refresh_token_invalidated (HTTP 401)';
-  assert.deepEqual(warning.fields, { answer, reason: 'invalidated' });
+  const store = join(home, 'auth.json');
+  assert.deepEqual(warning.fields, { answer, reason: 'invalidated', store });
   assert.equal(warning.durationMs, null);
   assert.equal(records.at(-1).fields.outcome, 'refresh_token_invalidated');
   const text = inspect(records, { depth: null });

@@ -7,10 +7,11 @@ use std::time::Duration;
 use chrono::DateTime;
 use codex_auth_sdk::environment::{BoxFuture, Environment};
 use codex_auth_sdk::storage::{
-    AuthDotJson, AuthStorage, AutoStorage, Keyring, KeyringItem, KeyringStorage, Prompts, Swap,
+    Attendance, AuthDotJson, AuthStorage, AutoStorage, Keyring, KeyringItem, KeyringStorage, Swap,
 };
 use codex_auth_sdk::{AuthManager, CodexAuth, Secret};
 use codex_auth_tests::issuer::{Issuer, Realm};
+use codex_auth_tests::log::Log;
 use codex_auth_tests::memory_keyring::Condition;
 use codex_auth_tests::memory_keyring::MemoryKeyring;
 use codex_auth_tests::paused::simulated;
@@ -241,8 +242,8 @@ impl Keyring for MovedInto {
         self.keyring.unlock(item)
     }
 
-    fn prompts(&self) -> &Prompts {
-        self.keyring.prompts()
+    fn attendance(&self) -> &Attendance {
+        self.keyring.attendance()
     }
 }
 
@@ -275,5 +276,65 @@ async fn a_keyring_that_may_still_get_a_login_is_not_known_to_be_empty() {
         store.load().await.expect("reads the file");
         let error = store.ready(100).await.expect_err("the keyring may hold a newer one");
         assert_eq!(error.code(), "keyring_unavailable");
+    }
+}
+
+#[tokio::test]
+async fn a_login_is_refreshed_in_the_file_where_there_was_never_a_keyring_and_it_is_said_once() {
+    let log = Log::of_everything();
+    let machine = Machine::new();
+    let issuer = Issuer::start().expect("an issuer");
+    let realm = issuer.realm("");
+    machine.keyring.set_condition(Condition::Missing);
+    machine.put_in_file(&sign_in(&realm).await);
+    let manager = machine.manager(&realm).await;
+    let auth = manager.auth().expect("signed in");
+    let new = manager.refresh_token(&auth).await.expect("refreshed").expect("signed in");
+    assert_eq!(machine.tokens(), both(None, Some(access_token(&new))));
+    // It stays so for the programs that come after.
+    let manager = machine.manager(&realm).await;
+    let newer = manager.refresh_token(&new).await.expect("refreshed").expect("signed in");
+    assert_eq!(machine.tokens(), both(None, Some(access_token(&newer))));
+    let text = log.text();
+    let place = machine.path().display().to_string();
+    let is_told = |line: &&str| line.contains("no keyring was ever reached");
+    let told = text.lines().filter(is_told).filter(|line| line.contains(&place));
+    assert_eq!(told.count(), 2, "once each: {text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_without_a_keyring_signs_in_and_out_in_the_file() {
+    let machine = Machine::new();
+    machine.keyring.set_condition(Condition::Missing);
+    let store = machine.store();
+    assert!(store.load().await.expect("there is no login").record.is_none());
+    assert_eq!(commit(&store, &login("a", "new", 0)).await, Swap::Done);
+    assert_eq!(machine.tokens(), both(None, Some("new")));
+    let version = store.load().await.expect("loads").version;
+    assert_eq!(store.delete(&version).await.expect("deletes"), Swap::Done);
+    assert_eq!(machine.tokens(), both(None, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn g2_a_keyring_that_was_reached_once_is_not_thought_to_be_missing() {
+    for has_login in [false, true] {
+        let machine = Machine::new();
+        machine.put_in_file(&login("a", "f", 0));
+        if has_login {
+            machine.put_in_keyring(&login("a", "k", 5));
+        }
+        machine.store().load().await.expect("a desktop session reads it");
+        machine.keyring.set_condition(Condition::Missing);
+        // A program outside of the session.
+        let store = machine.store();
+        store.load().await.expect("reads the file");
+        match store.ready(100).await {
+            Ok(_) => assert!(!has_login, "the keyring was seen empty"),
+            Err(error) => {
+                assert!(has_login && error.code() == "keyring_unavailable", "{error}");
+                let text = error.to_string();
+                assert!(text.contains("may hold a newer login") && text.contains("auth.json"));
+            }
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! What a user can get wrong: each a clear error that says what, where and what to do, with
 //! nothing overwritten and no token spent.
 
+use std::ffi::OsStr;
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -17,6 +19,7 @@ use codex_auth_sdk::token_endpoint::{
 };
 use codex_auth_sdk::{AuthManager, AuthManagerBuilder, Error, LogoutOptions, Secret, StoreKind};
 use codex_auth_tests::issuer::{Issuer, Realm};
+use codex_auth_tests::log::Log;
 use codex_auth_tests::paused::simulated;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -119,6 +122,84 @@ async fn a_file_that_is_not_a_login() {
         let stored = std::fs::read_to_string(home.path().join("auth.json")).expect("there");
         assert_eq!(stored, content);
     }
+}
+
+#[tokio::test]
+async fn a_file_of_another_program_is_named_as_such_in_a_warning_and_in_the_error() {
+    let log = Log::of_everything();
+    for (content, looks_like) in [
+        (r#"{"openai": {"type": "oauth", "refresh": "secret", "access": "secret"}}"#, "opencode"),
+        (r#"{"accessToken": "secret", "refreshToken": "secret"}"#, "camel case"),
+        (r#"{"openai_api_key": "secret"}"#, "OPENAI_API_KEY"),
+    ] {
+        let home = home_with(content);
+        let manager = AuthManager::builder().codex_home(home.path()).build().await.expect("none");
+        manager.reload().await.expect("readable");
+        assert!(manager.auth().is_none());
+        let place = home.path().join("auth.json").display().to_string();
+        let authorization = manager.authorize("https://chatgpt.com/", None).expect("authorized");
+        let error = authorization.auth().await.expect_err("no login");
+        assert_clear(&error, "login_required", &[&place, looks_like, "sign in"]);
+        assert!(!error.to_string().contains("secret"));
+        let text = log.text();
+        let warnings: Vec<_> =
+            text.lines().filter(|line| line.contains("WARN") && line.contains(&place)).collect();
+        assert!(warnings.len() == 1 && warnings[0].contains(looks_like), "{warnings:?}");
+        assert!(!text.contains("secret"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn who_needs_a_login_is_told_where_it_was_looked_for() {
+    let home = home_with("{}");
+    let place = home.path().join("auth.json").display().to_string();
+    for (builder, wanted) in [
+        (AuthManager::builder(), "no login is stored"),
+        (AuthManager::builder().account_id("acct-1"), "no login for the workspace acct-1"),
+    ] {
+        let manager = builder.codex_home(home.path()).build().await.expect("a manager");
+        let authorization = manager.authorize("https://chatgpt.com/", None).expect("authorized");
+        let error = authorization.auth().await.expect_err("no login");
+        assert_clear(&error, "login_required", &[wanted, &place, "sign in"]);
+    }
+}
+
+#[test]
+fn a_home_or_a_secret_in_the_environment_that_is_no_text_is_not_passed_over() {
+    let home = tempfile::tempdir().expect("a folder");
+    let odd = home.path().join(OsStr::from_bytes(b"caf\xe9"));
+    std::fs::create_dir(&odd).expect("made");
+    std::fs::write(odd.join("auth.json"), r#"{"OPENAI_API_KEY": "sk-1"}"#).expect("written");
+    for (test, token) in [("in_an_odd_home", &b""[..]), ("with_an_odd_token", b"sec\xffret")] {
+        let mut command = Command::new(std::env::current_exe().expect("a path"));
+        command.args(["--exact", test, "--ignored", "--nocapture"]);
+        command.env("CODEX_HOME", &odd).env("CODEX_ACCESS_TOKEN", OsStr::from_bytes(token));
+        let output = command.output().expect("started");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{output:?}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "run by a_home_or_a_secret_in_the_environment_that_is_no_text_is_not_passed_over"]
+async fn in_an_odd_home() {
+    let manager = AuthManager::builder().build().await.expect("a manager");
+    let auth = manager.auth().expect("signed in");
+    assert_eq!(auth.access_token().expect("a key").expose(), "sk-1");
+}
+
+#[tokio::test]
+#[ignore = "run by a_home_or_a_secret_in_the_environment_that_is_no_text_is_not_passed_over"]
+async fn with_an_odd_token() {
+    let error = AuthManager::builder().build().await.expect_err("no text");
+    assert_clear(&error, "invalid_option", &["$CODEX_ACCESS_TOKEN", "UTF-8"]);
+    assert!(!error.to_string().contains("sec"), "{error}");
+}
+
+#[tokio::test]
+async fn a_tilde_that_no_shell_has_replaced() {
+    let builder = AuthManager::builder().codex_home("~/.codex");
+    refused(builder, "invalid_option", &["codex_home", "~/.codex", "only a shell"]).await;
 }
 
 #[tokio::test]

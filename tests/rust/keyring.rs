@@ -17,6 +17,7 @@ use codex_auth_tests::memory_keyring::MemoryKeyring;
 use codex_auth_tests::paused::simulated;
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 struct Machine {
     home: TempDir,
@@ -161,7 +162,7 @@ async fn a_question_that_nobody_answers_is_the_only_one_and_waited_for_once() {
     machine.keyring.set_condition(Condition::Unattended);
     let store = machine.keyring_store();
     load_locked(&store).await;
-    let start = tokio::time::Instant::now();
+    let start = Instant::now();
     for _ in 0..6 {
         load_locked(&store).await;
     }
@@ -200,7 +201,7 @@ async fn g8_a_stuck_keyring_is_given_up_and_the_clis_locks_with_it() {
     assert_eq!(error.code(), "keyring_unavailable");
     let lock = std::fs::File::open(machine.home.path().join("auth.lock")).expect("there");
     lock.try_lock().expect("free for the CLI");
-    let start = tokio::time::Instant::now();
+    let start = Instant::now();
     assert_eq!(store.load().await.expect_err("stuck").code(), "keyring_unavailable");
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }
@@ -478,4 +479,34 @@ async fn auto_keeps_a_login_that_is_too_long_for_the_keyring_in_the_file() {
     assert_eq!(store.holder().expect("a choice").kind, StoreKind::File);
     assert_eq!(commit(&store, &login("a", "new", 2)).await, Swap::Done);
     assert_eq!(machine.file(), None, "one that is short enough moves");
+}
+
+#[tokio::test(start_paused = true)]
+async fn g11_a_keyring_that_does_not_answer_is_waited_for_once_then_left_alone_and_looked_at_again()
+{
+    let machine = Machine::new();
+    machine.put_in_keyring(&login("a", "k", 1));
+    machine.put_in_file(&login("a", "f", 0));
+    machine.keyring.set_condition(Condition::Stuck);
+    let (first, second) = (machine.auto_store(), machine.keyring_store());
+    let auto = async || {
+        let start = Instant::now();
+        let loaded = first.load().await.expect("reads one of them");
+        (token(&loaded).to_owned(), start.elapsed().as_secs())
+    };
+    assert_eq!(auto().await, ("f".to_owned(), 15), "the first one waits");
+    assert_eq!(auto().await, ("f".to_owned(), 0));
+    let start = Instant::now();
+    let error = second.load().await.expect_err("another store of the process");
+    assert_eq!((error.code(), start.elapsed().as_secs()), ("keyring_unavailable", 0), "{error}");
+    assert!(error.to_string().contains("use the store `file`"), "{error}");
+
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(auto().await, ("f".to_owned(), 1), "a look");
+    assert_eq!(auto().await, ("f".to_owned(), 0));
+    machine.keyring.set_condition(Condition::Works);
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(auto().await, ("k".to_owned(), 0), "it is back");
+    machine.keyring.set_condition(Condition::Stuck);
+    assert_eq!(auto().await, ("f".to_owned(), 15), "and is waited for again");
 }

@@ -3,15 +3,20 @@
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
+use codex_auth_sdk::AuthManager;
 use codex_auth_tests::issuer::{Issuer, Realm};
-use codex_auth_tests::privilege::{are_mounts_denied, is_fuse_denied, unshared};
+use codex_auth_tests::log::Log;
+use codex_auth_tests::privilege::{Namespace, are_mounts_denied, is_fuse_denied, unshared};
 use serde_json::{Value, json};
 use tempfile::{Builder, TempDir};
 
 /// Mounts the host's file in a home.
 const BIND: &str = "mount --bind \"$1/auth.json\" \"$2/auth.json\";";
+
+/// The host puts another file in the place of its own.
+const REPLACE: &str = "cp \"$1/auth.json\" \"$1/new\"; mv \"$1/new\" \"$1/auth.json\";";
 
 struct Container {
     realm: Realm,
@@ -54,16 +59,21 @@ impl Container {
         command.args(["sh", "-ec", &script, "sh"]);
         command.args([self.host.path(), home, Path::new(env!("CARGO_BIN_EXE_contender"))]);
         command.args([self.realm.url(), options.to_string()]);
-        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut child = child.expect("started");
-        // A contender that could not start does not listen any more.
-        drop(writeln!(child.stdin.take().expect("piped"), "go"));
-        child
+        started(command)
     }
 
     fn on_host(&self) -> PathBuf {
         self.host.path().join("auth.json")
     }
+}
+
+/// A contender that `command` starts, once it was told to make a request.
+fn started(mut command: Command) -> Child {
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let mut child = child.expect("started");
+    // A contender that could not start does not listen any more.
+    drop(writeln!(child.stdin.take().expect("piped"), "go"));
+    child
 }
 
 /// The last thing that `child` said.
@@ -114,9 +124,77 @@ fn g5_a_mounted_file_that_its_host_has_replaced_spends_nothing() {
         return;
     }
     let container = Container::new();
-    let replace = "cp \"$1/auth.json\" \"$1/new\"; mv \"$1/new\" \"$1/auth.json\";";
-    assert_eq!(container.request(replace)["error"], "store_unavailable");
+    // A copy of the old one that has its content by another name does not make it the host's.
+    for keep in ["true;", "ln \"$1/auth.json\" \"$1/kept\";"] {
+        let answer = container.request(&format!("{keep} {REPLACE}"));
+        assert_eq!(answer["error"], "store_unavailable", "{answer}");
+        let message = answer["message"].as_str().expect("a text");
+        let place = container.home.path().join("auth.json").display().to_string();
+        assert!(message.contains(&place) && message.contains("mount its folder"), "{message}");
+    }
     assert_eq!(container.realm.stats()["requests"], 0);
+}
+
+#[test]
+fn g2_a_refusal_is_not_believed_where_the_host_has_replaced_the_mounted_file_meanwhile() {
+    if are_mounts_denied() {
+        return;
+    }
+    let container = Container::new();
+    let inside = container.home.path().display().to_string();
+    let namespace = Namespace::new(
+        "mount --bind \"$1/auth.json\" \"$2/auth.json\"",
+        &[container.host.path(), container.home.path()],
+    );
+    container.realm.run("hold", &json!({"at": "arrival"}));
+    let mut program = Command::new(env!("CARGO_BIN_EXE_contender"));
+    program.args([&inside, &container.realm.url(), "mounted", r#"{"winner_wait": 0.1}"#]);
+    let child = started(namespace.enter(&program));
+    drop(container.realm.wait(&json!({"held": 1})));
+    // A program of the host that takes no lock.
+    let rotated = container.realm.call("rotate", &json!({"token": "a0"}));
+    let new = container.host.path().join("new");
+    std::fs::write(&new, rotated["text"].as_str().expect("a record")).expect("written");
+    std::fs::rename(new, container.on_host()).expect("replaced");
+    container.realm.run("release", &json!({}));
+    let answer = ended(child);
+    assert_eq!(answer["error"], "store_unavailable", "{answer}");
+    assert!(answer["message"].as_str().expect("a text").contains("mount its folder"), "{answer}");
+    assert_eq!(container.realm.stats()["refused"], 1);
+}
+
+#[test]
+fn a_mounted_file_that_its_host_has_replaced_is_said_once_and_used_while_it_works() {
+    if are_mounts_denied() {
+        return;
+    }
+    let container = Container::new();
+    let login = container.realm.call("login", &json!({"name": "b"}));
+    std::fs::write(container.on_host(), login["text"].as_str().expect("a record"))
+        .expect("written");
+    let script = format!("{BIND} {REPLACE} exec \"$3\" --exact \"$4\" --ignored --nocapture");
+    let mut command = unshared();
+    command.args(["sh", "-ec", &script, "sh"]);
+    command.args([container.host.path(), container.home.path()]);
+    command.arg(std::env::current_exe().expect("a path")).arg("reads_of_a_replaced_file");
+    let output = command.env("TEST_HOME", container.home.path()).output().expect("started");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{output:?}");
+}
+
+#[tokio::test]
+#[ignore = "run by a_mounted_file_that_its_host_has_replaced_is_said_once_and_used_while_it_works"]
+async fn reads_of_a_replaced_file() {
+    let log = Log::of_everything();
+    let home = std::env::var_os("TEST_HOME").expect("set");
+    let manager = AuthManager::builder().codex_home(home).build().await.expect("a manager");
+    for _ in 0..2 {
+        manager.reload().await.expect("readable");
+        assert!(manager.fresh_auth().await.expect("it works").is_some());
+    }
+    let text = log.text();
+    assert_eq!(text.matches("WARN").count(), 1, "{text}");
+    assert!(text.contains("cannot be refreshed here") && text.contains("mount its folder"));
 }
 
 #[test]

@@ -154,7 +154,7 @@ fn without_a_session_auto_uses_the_file_and_the_keyring_fails_clearly() {
     let realm = issuer.realm("");
     for language in LANGUAGES {
         let home = tempfile::tempdir().expect("a folder");
-        let login = realm.call("login", &json!({"name": language.name()}));
+        let login = realm.call("login", &json!({"name": language.name(), "access_age_s": 7200}));
         let text = login["text"].as_str().expect("a record");
         std::fs::write(home.path().join("auth.json"), text).expect("written");
         for (store, expected) in [
@@ -163,9 +163,7 @@ fn without_a_session_auto_uses_the_file_and_the_keyring_fails_clearly() {
             ("keyring", json!([null, "keyring_unavailable"])),
         ] {
             let mut command = language.command();
-            for name in ["DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR"] {
-                command.env_remove(name);
-            }
+            command.env_remove("DBUS_SESSION_BUS_ADDRESS").env("XDG_RUNTIME_DIR", home.path());
             let options = json!({"store": store});
             let start = Instant::now();
             let mut contender =
@@ -173,6 +171,11 @@ fn without_a_session_auto_uses_the_file_and_the_keyring_fails_clearly() {
             let answer = contender.answer();
             eprintln!("{language:?} answers after {:?} with the store {store}", start.elapsed());
             assert_eq!(json!([answer["ready"], answer["error"]]), expected, "{language:?}");
+            if answer["ready"] == true {
+                contender.go();
+                assert_eq!(contender.answer()["status"], 200, "{language:?} with {store}");
+                realm.run("kill_access", &json!({}));
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use codex_auth_sdk::environment::BoxFuture;
-use codex_auth_sdk::storage::{Keyring, KeyringItem, Prompts};
+use codex_auth_sdk::storage::{Attendance, Keyring, KeyringItem};
 use codex_auth_sdk::{Error, ErrorKind, Result, Secret};
 
 /// A keyring in memory. Clones share its items.
@@ -18,7 +18,7 @@ pub struct MemoryKeyring(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
-    prompts: Prompts,
+    attendance: Attendance,
 }
 
 #[derive(Debug, Default)]
@@ -41,6 +41,8 @@ pub enum Condition {
     Sealed,
     /// It cannot be reached.
     Gone,
+    /// There is none, and the machine knows that.
+    Missing,
     /// It never answers.
     Stuck,
     /// It is locked, and its user does not answer when asked.
@@ -99,7 +101,9 @@ impl MemoryKeyring {
             Condition::Locked | Condition::Sealed | Condition::Unattended => {
                 fail(ErrorKind::KeyringLocked, "the keyring is locked")
             }
-            Condition::Gone => fail(ErrorKind::KeyringUnavailable, "there is no keyring"),
+            Condition::Gone | Condition::Missing => {
+                fail(ErrorKind::KeyringUnavailable, "there is no keyring")
+            }
             Condition::Stuck => pending().await,
         }
     }
@@ -151,8 +155,12 @@ impl Keyring for MemoryKeyring {
         })
     }
 
-    fn prompts(&self) -> &Prompts {
-        &self.0.prompts
+    fn attendance(&self) -> &Attendance {
+        &self.0.attendance
+    }
+
+    fn is_missing(&self) -> bool {
+        *self.state().condition.borrow() == Condition::Missing
     }
 
     fn ready<'a>(&'a self, item: &'a KeyringItem) -> BoxFuture<'a, Result<()>> {

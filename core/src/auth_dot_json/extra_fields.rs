@@ -22,6 +22,11 @@ impl ExtraFields {
         self.0.iter().any(|(known, raw)| known == name && raw.expose() != "null")
     }
 
+    /// Returns the names of the fields with a value other than `null`.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(|(_, raw)| raw.expose() != "null").map(|(name, _)| &**name)
+    }
+
     /// Returns the field `name` as text; none if it is absent or not a string.
     pub fn text(&self, name: &str) -> Option<Secret> {
         self.get(name)

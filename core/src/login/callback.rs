@@ -84,9 +84,9 @@ fn refusal(error: &str, description: &str) -> Error {
         .with_reason("access_denied")
 }
 
-/// Returns `error` if it is a code of a specification.
+/// Returns `error` if it is a known code.
 pub(crate) fn known_error(error: &str) -> Option<&'static str> {
-    const KNOWN: [&str; 14] = [
+    const KNOWN: [&str; 15] = [
         // RFC 6749, sections 4.1.2.1 and 5.2.
         "access_denied",
         "invalid_client",
@@ -104,6 +104,8 @@ pub(crate) fn known_error(error: &str) -> Option<&'static str> {
         "slow_down",
         // OpenID Connect Core, section 3.1.2.6.
         "login_required",
+        // OpenAI's.
+        "unsupported_country_region_territory",
     ];
     KNOWN.into_iter().find(|known| *known == error)
 }

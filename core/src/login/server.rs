@@ -247,7 +247,7 @@ impl AuthorizationServer {
                 .header(ACCEPT_ENCODING, "identity")
                 .send()
                 .await
-                .map_err(|error| no_answer(describe(url, &error.without_url())))?;
+                .map_err(|error| no_answer(describe(&self.config, url, error)))?;
             let status = response.status().as_u16();
             if status == 429 || status >= 500 {
                 return Err(no_answer(format!("{host} answered HTTP {status}; try again later")));

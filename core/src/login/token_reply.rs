@@ -7,6 +7,7 @@ use super::callback::known_error;
 use crate::claims::IdTokenClaims;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
+use crate::token_endpoint::advice;
 
 /// The tokens of a new login.
 #[derive(Debug, Deserialize)]
@@ -48,11 +49,13 @@ impl Tokens {
 }
 
 fn refused(status: u16, body: &[u8]) -> Error {
-    let what = match error_in(body) {
+    let error = error_in(body);
+    let what = match error {
         Some(error) => format!("{error} (HTTP {status})"),
         None => format!("HTTP {status}"),
     };
-    Error::new(ErrorKind::LoginFailed, format!("the token endpoint answered {what}; sign in again"))
+    let advice = error.and_then(advice).unwrap_or("sign in again");
+    Error::new(ErrorKind::LoginFailed, format!("the token endpoint answered {what}; {advice}"))
 }
 
 /// Returns the error code in a reply: `error` (RFC 6749), or Codex's `error.code`. Returns only

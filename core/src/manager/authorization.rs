@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use super::auth_manager::AuthManager;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::identity::Relation;
 use crate::origin::Destination;
 use crate::refresh::{UnauthorizedRecovery, UnauthorizedRecoveryDecision};
@@ -107,10 +107,7 @@ impl RequestAuthorization {
     }
 
     fn allowed(&self, auth: Option<CodexAuth>) -> Result<CodexAuth> {
-        let auth = auth.ok_or_else(|| {
-            let message = "no login is stored; sign in, for instance by `codex login`";
-            Error::new(ErrorKind::LoginRequired, message)
-        })?;
+        let auth = auth.ok_or_else(|| self.manager.parts.state.no_login())?;
         self.destination.check(auth.mode())?;
         Ok(auth)
     }

@@ -1,11 +1,11 @@
 //! Creates a manager from options, the environment and defaults.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::auth_manager::AuthManager;
-use super::named::{Named, variable};
+use super::named::Named;
 use super::parts::Parts;
 use super::server_options::ServerOptions;
 use super::store_choice::StoreChoice;
@@ -20,6 +20,7 @@ use crate::storage::AuthStorage;
 use crate::storage::home::Home;
 use crate::storage::store_kind::StoreKind;
 use crate::token_endpoint::{HttpTokenEndpoint, TokenEncoding, TokenEndpoint};
+use crate::variable;
 
 /// The options of an [`AuthManager`].
 ///
@@ -139,10 +140,11 @@ impl AuthManagerBuilder {
         lock_timeout: Duration => options.lock_timeout;
     }
 
-    /// Sets the proxy for `https` requests to the authorization server, such as
-    /// `http://user:password@host:port`. Default: the proxy that the environment or the system
-    /// names (`$HTTPS_PROXY`, `$ALL_PROXY`), except for hosts in `$NO_PROXY` and on loopback. A
-    /// proxy that is set here is used for all hosts.
+    /// Sets the proxy for `https` requests to the authorization server, by HTTP or SOCKS5, such as
+    /// `http://user:password@host:port` or `socks5h://host:port`. Default: the proxy that the
+    /// environment or the system names (`$HTTPS_PROXY`, `$ALL_PROXY`), except for hosts in
+    /// `$NO_PROXY` and on loopback; one that cannot be used is an error. A proxy that is set here
+    /// is used for all hosts.
     #[must_use]
     pub fn proxy(mut self, proxy: impl Into<String>) -> Self {
         self.server.proxy = Some(Secret::new(proxy));
@@ -203,7 +205,7 @@ impl AuthManagerBuilder {
     fn assemble(mut self) -> Result<AuthManager> {
         self.options.check()?;
         let override_ = "CODEX_INTERNAL_ORIGINATOR_OVERRIDE";
-        if let Some(originator) = Named::find("originator", self.originator.as_ref(), override_) {
+        if let Some(originator) = Named::find("originator", self.originator.as_ref(), override_)? {
             self.options.originator = originator.text()?.into();
         }
         self.options.allowed_origins = AllowedOrigins::with(&self.allowed_origins)?;
@@ -233,22 +235,28 @@ impl AuthManagerBuilder {
 
     fn home(&self) -> Result<PathBuf> {
         let named = self.codex_home.clone().map(|home| ("codex_home", home));
-        let set = || variable("CODEX_HOME").map(|home| ("$CODEX_HOME", home.into()));
+        let set = || variable::path("CODEX_HOME").map(|home| ("$CODEX_HOME", home));
         let Some((option, home)) = named.or_else(set) else {
             let user = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
             let problem = "and the user's home folder is not known";
             let unknown = || invalid("codex_home", "not set", problem, "set it");
             return Ok(user.ok_or_else(unknown)?.join(".codex"));
         };
-        let refuse = |problem| {
-            invalid(option, format_args!("{home:?}"), problem, "create it, or name another")
-        };
         if !Home::of(&home, self.environment.clone()).is_there()? {
-            return Err(refuse("which is not a folder"));
+            let (problem, fix) = match has_tilde(&home) {
+                true => ("whose ~ only a shell replaces", "name the path of the user's folder"),
+                false => ("which is not a folder", "create it, or name another"),
+            };
+            return Err(invalid(option, format_args!("{home:?}"), problem, fix));
         }
         // Not resolved: a link on the way may lead elsewhere tomorrow.
         Ok(home)
     }
+}
+
+/// Returns whether a shell would take `path` for one in a user's folder.
+fn has_tilde(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().starts_with(b"~")
 }
 
 #[cfg(all(test, feature = "encrypted"))]

@@ -1,15 +1,14 @@
 //! The options that say which authorization server a login is of, and how it is reached.
 
-use std::path::PathBuf;
-
 use url::Url;
 
-use super::named::{Named, variable};
+use super::named::Named;
 use crate::error::Result;
 use crate::login::AuthorizationServer;
 use crate::option_value::{check_text, endpoint_url, issuer_url};
 use crate::secret::Secret;
-use crate::token_endpoint::{HttpTokenEndpointConfig, TokenEncoding};
+use crate::token_endpoint::{HttpTokenEndpointConfig, TokenEncoding, check_environment};
+use crate::variable;
 
 const ISSUER: &str = "https://auth.openai.com";
 const CLIENT_ID: &str = "app_EMoamEEZ73f0CkXaXp7hrann";
@@ -51,8 +50,8 @@ impl ServerOptions {
         issuer_url("issuer", self.issuer())?;
         let (token_url, revoke_url) = self.endpoint_urls()?;
         let client = self.client_id.as_ref();
-        let client = Named::find("client_id", client, "CODEX_APP_SERVER_LOGIN_CLIENT_ID");
-        Ok(HttpTokenEndpointConfig {
+        let client = Named::find("client_id", client, "CODEX_APP_SERVER_LOGIN_CLIENT_ID")?;
+        let config = HttpTokenEndpointConfig {
             token_url,
             revoke_url,
             client_id: client.map_or_else(|| Ok(CLIENT_ID.to_owned()), Named::text)?,
@@ -60,19 +59,21 @@ impl ServerOptions {
             user_agent: self.user_agent.clone(),
             encoding: self.token_encoding,
             proxy: self.proxy.as_ref().map(|proxy| proxy.expose().parse()).transpose()?,
-            ca_certificate: variable("CODEX_CA_CERTIFICATE")
-                .or_else(|| variable("SSL_CERT_FILE"))
-                .map(PathBuf::from),
-        })
+            ca_certificate: variable::path("CODEX_CA_CERTIFICATE")
+                .or_else(|| variable::path("SSL_CERT_FILE")),
+        };
+        check_environment(&config)?;
+        Ok(config)
     }
 
     /// Returns the token endpoint of refreshes, and the revocation endpoint. A revocation endpoint
     /// that is not named is beside a token endpoint that is.
     fn endpoint_urls(&self) -> Result<(Url, Url)> {
         let (issuer, find) = (self.issuer(), Named::find);
-        let redeem = find("token_url", self.token_url.as_ref(), "CODEX_REFRESH_TOKEN_URL_OVERRIDE");
+        let redeem =
+            find("token_url", self.token_url.as_ref(), "CODEX_REFRESH_TOKEN_URL_OVERRIDE")?;
         let revoke =
-            find("revoke_url", self.revoke_url.as_ref(), "CODEX_REVOKE_TOKEN_URL_OVERRIDE");
+            find("revoke_url", self.revoke_url.as_ref(), "CODEX_REVOKE_TOKEN_URL_OVERRIDE")?;
         let token_url = match &redeem {
             Some(named) => named.url()?,
             None => endpoint_url("issuer", &format!("{issuer}/oauth/token"))?,

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::named::variable;
 use crate::environment::Environment;
 use crate::error::Result;
 #[cfg(not(feature = "encrypted"))]
@@ -17,6 +16,7 @@ use crate::storage::store_kind::StoreKind;
 use crate::storage::{
     AuthStorage, AutoStorage, EphemeralStorage, FileStorage, KeyringStorage, keyring,
 };
+use crate::variable;
 
 /// What the store of a login is chosen by.
 pub(super) struct StoreChoice<'a> {
@@ -31,21 +31,21 @@ impl StoreChoice<'_> {
     ///
     /// # Errors
     ///
-    /// `invalid_option` if the CLI's configuration or the kind makes no sense.
+    /// `invalid_option` if the CLI's configuration, the kind or a variable makes no sense.
     pub(super) fn open(&self) -> Result<Arc<dyn AuthStorage>> {
         let home = self.home;
         if self.kind != StoreKind::Codex {
             return self.open_store(CodexStore { kind: self.kind, is_encrypted: false });
         }
         // The Codex CLI looks in this order.
-        if let Some(key) = self.api_key_of_environment() {
+        if let Some(key) = self.api_key_of_environment()? {
             return Ok(Arc::new(key));
         }
         let ephemeral = EphemeralStorage::shared(home);
         if ephemeral.record().is_some() {
             return Ok(Arc::new(ephemeral));
         }
-        match access_token_of_environment() {
+        match access_token_of_environment()? {
             Some(token) => Ok(Arc::new(token)),
             None => self.open_store(CodexStore::configured(home, self.environment)?),
         }
@@ -70,10 +70,13 @@ impl StoreChoice<'_> {
         }
     }
 
-    fn api_key_of_environment(&self) -> Option<EnvironmentVariable> {
+    fn api_key_of_environment(&self) -> Result<Option<EnvironmentVariable>> {
+        if !self.enable_codex_api_key_env {
+            return Ok(None);
+        }
         let name = "CODEX_API_KEY";
-        let key = variable(name).filter(|_| self.enable_codex_api_key_env)?;
-        Some(EnvironmentVariable::api_key(name, &Secret::new(key)))
+        let key = variable::text(name)?;
+        Ok(key.map(|key| EnvironmentVariable::api_key(name, &Secret::new(key))))
     }
 
     #[cfg(feature = "encrypted")]
@@ -97,7 +100,8 @@ impl StoreChoice<'_> {
     }
 }
 
-fn access_token_of_environment() -> Option<EnvironmentVariable> {
+fn access_token_of_environment() -> Result<Option<EnvironmentVariable>> {
     let name = "CODEX_ACCESS_TOKEN";
-    Some(EnvironmentVariable::access_token(name, &Secret::new(variable(name)?)))
+    let token = variable::text(name)?;
+    Ok(token.map(|token| EnvironmentVariable::access_token(name, &Secret::new(token))))
 }

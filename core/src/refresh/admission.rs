@@ -84,7 +84,7 @@ async fn heed_others(state: &State, view: &View, since: DateTime<Utc>) -> Result
     let Some(auth) = &view.auth else { return Ok(()) };
     let now = state.now();
     let error = match state.tokens.about(auth, now) {
-        Knowledge::Refused(reason) => reason.into_error(None),
+        Knowledge::Refused(reason) => reason.into_error(&state.storage.location(), None),
         Knowledge::RestUntil { until, noted_at, declines } if noted_at > since => {
             not_yet(until - now, declines)
         }

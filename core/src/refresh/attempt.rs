@@ -16,12 +16,12 @@ use super::save::{SaveOutcome, repair, save_from};
 use super::turn::Turn;
 use super::unsaved::Unsaved;
 use crate::auth_dot_json::AuthDotJson;
-use crate::error::{Error, Result, transient};
+use crate::error::{Error, ErrorKind, Result, transient};
 use crate::identity::Relation;
 use crate::ledger::{Knowledge, Ledger};
 use crate::snapshot::CodexAuth;
 use crate::state::{Current, Event, State};
-use crate::storage::RefreshLock;
+use crate::storage::{Readiness, RefreshLock};
 use crate::token_endpoint::{RefusalReason, TokenEndpoint};
 
 /// The most redemptions in one turn: the first, and one for each other refresh token that another
@@ -80,7 +80,9 @@ impl<'a> Attempt<'a> {
                 continue;
             }
             match known {
-                Knowledge::Refused(reason) => return Err(reason.into_error(None)),
+                Knowledge::Refused(reason) => {
+                    return Err(reason.into_error(&state.storage.location(), None));
+                }
                 Knowledge::RestUntil { until, declines, .. } => {
                     let rest = self.turn.affordable_rest(until, declines)?;
                     state.watch().changes_within(rest).await;
@@ -134,8 +136,7 @@ impl<'a> Attempt<'a> {
         if let Some(rejection) = &rejection {
             rejection.check(&self.turn, auth)?;
         }
-        let size = auth.record().to_json_pretty().expose().len() + GROWTH;
-        let _ready = state.storage.ready(size).await?;
+        let Some(_ready) = self.ready(auth).await? else { return Ok(Round::Again) };
         // The exchange reads the store once more, so that this is where the token is.
         let origin = Origin::of(state).await?;
         let (turn, endpoint, token) = (&self.turn, self.endpoint, &tokens.refresh_token);
@@ -154,6 +155,28 @@ impl<'a> Attempt<'a> {
         }
     }
 
+    /// Proves that the store can be written. Returns none if it holds another refresh token than that
+    /// of `auth` by now: some programs hold a lock of the save over a whole refresh of their own.
+    async fn ready(&self, auth: &CodexAuth) -> Result<Option<Readiness>> {
+        let state = self.turn.state;
+        let size = auth.record().to_json_pretty().expose().len() + GROWTH;
+        let start = self.turn.left();
+        loop {
+            match state.storage.ready(size).await {
+                Err(error) if error.kind() == ErrorKind::LockTimeout => {
+                    if self.turn.has_changed(auth).await? {
+                        return Ok(None);
+                    }
+                    if !self.turn.is_time_after(Duration::ZERO) {
+                        return Err(error);
+                    }
+                    state.environment.poll_pause(start - self.turn.left()).await;
+                }
+                ready => return ready.map(Some),
+            }
+        }
+    }
+
     /// Remembers that the server refuses the refresh token of `auth`, unless the store holds
     /// another one by now.
     async fn refuse(&self, auth: &CodexAuth, refusal: Refusal) -> Result<Round> {
@@ -161,6 +184,9 @@ impl<'a> Attempt<'a> {
         if has_winner(&self.turn, auth, reason).await? {
             return Ok(Round::Again);
         }
+        // A record that others do not see any more, such as a mounted file that its host has
+        // replaced, cannot show the winner.
+        self.turn.lock.check()?;
         let Some(tokens) = auth.managed_tokens() else { return Ok(Round::Again) };
         let error = refusal.judge(&self.turn, &tokens.refresh_token);
         match reason {

@@ -34,8 +34,8 @@ pub(super) fn decline(turn: &Turn<'_>, token: &Secret, no_answer: NoAnswer) -> E
     let rest = no_answer.retry_after.unwrap_or_else(usual);
     let wait = TimeDelta::from_std(rest).unwrap_or(LONGEST_REST).min(LONGEST_REST);
     turn.note(|ledger| ledger.decline(token, now, now + wait));
-    let mut text = no_answer.detail;
-    if row.are_many() {
+    let mut text = no_answer.text();
+    if row.are_many() && no_answer.advice.is_none() {
         let times = row.times;
         text.push_str(&format!(", {times} times in a row; a new sign-in may be needed"));
     }

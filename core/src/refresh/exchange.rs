@@ -191,7 +191,7 @@ impl Exchange<'_> {
         let wait = TimeDelta::from_std(rest).unwrap_or(LONGEST_REST).min(LONGEST_REST);
         self.turn.note(|ledger| ledger.rest(token, now, now + wait));
         let rest = wait.to_std().unwrap_or_default();
-        Answer::PutOff(transient(no_answer.detail).with_retry_after(rest))
+        Answer::PutOff(transient(no_answer.text()).with_retry_after(rest))
     }
 }
 

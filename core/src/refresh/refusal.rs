@@ -52,13 +52,15 @@ impl Refusal {
             return decline(turn, token, NoAnswer::new(answer));
         }
         let (reason, answer) = (self.explained(), self.answer.as_deref());
+        let store = turn.state.storage.location();
         tracing::warn!(
+            %store,
             reason = reason.as_str(),
             answer,
             "the refresh token is refused; sign in again"
         );
         believe(turn, token, self.reason, reason);
-        reason.into_error(answer)
+        reason.into_error(&store, answer)
     }
 }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
-use crate::error::Error;
+use crate::auth_dot_json::AuthDotJson;
+use crate::error::{Error, ErrorKind};
 use crate::identity::{Identity, Oddity};
 use crate::secret::Fingerprint;
 use crate::snapshot::CodexAuth;
@@ -15,9 +16,38 @@ use crate::storage::AuthStorage;
 pub(super) struct Notice {
     odd: ArcSwapOption<Identity>,
     access_token: ArcSwapOption<Fingerprint>,
+    /// What the record looks like that is no login.
+    stranger: ArcSwapOption<&'static str>,
 }
 
 impl Notice {
+    /// Returns the error of a caller that needs a login: `storage` has none for the workspace `pin`,
+    /// if only that one is wanted.
+    pub(super) fn no_login(&self, pin: Option<&str>, storage: &dyn AuthStorage) -> Error {
+        let wanted = pin.map(|pin| format!(" for the workspace {pin}")).unwrap_or_default();
+        let stranger = self.stranger.load();
+        let stranger = stranger.as_deref();
+        let found = stranger.map(|what| format!(", which holds {what}")).unwrap_or_default();
+        let message = format!(
+            "no login{wanted} is stored in {}{found}; sign in, for instance by `codex login`",
+            storage.location()
+        );
+        Error::new(ErrorKind::LoginRequired, message)
+    }
+
+    /// Logs a warning if `record` in `storage`, in which no login was found, looks like the file of
+    /// another program, unless the last warning was about such a file.
+    pub(super) fn warn_of_stranger(&self, record: Option<&AuthDotJson>, storage: &dyn AuthStorage) {
+        let found = record.and_then(AuthDotJson::stranger);
+        let told = self.stranger.swap(found.map(Arc::new));
+        if let Some(found) = found
+            && told.as_deref() != Some(&found)
+        {
+            let store = storage.location();
+            tracing::warn!(%store, found, "there is no Codex login, but what looks like this");
+        }
+    }
+
     /// Logs a warning if the login `found` in `storage` is odd, unless the last warning was about
     /// it.
     pub(super) fn warn_of_login(&self, found: Option<&CodexAuth>, storage: &dyn AuthStorage) {

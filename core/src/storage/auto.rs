@@ -7,6 +7,7 @@ mod preferred;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
 
@@ -30,14 +31,18 @@ use crate::error::{Error, ErrorKind, Result};
 /// last counts; if they hold two logins, the keyring's counts, as with the Codex CLI. A save writes
 /// the keyring and removes the file, unless the file holds another login. While the keyring cannot
 /// be reached, the record in the file is used, and its refresh token is redeemed only if the
-/// keyring is known to hold no login: else a newer login may be in the keyring. A login that the
-/// keyring does not take is kept in the file, as long as the keyring holds none.
+/// keyring is known to hold no login: else a newer login may be in the keyring. Where no keyring was
+/// ever reached from this folder, and the machine has no session that one could be in, the file is
+/// all that there is. A login that the keyring does not take is kept in the file, as long as the
+/// keyring holds none.
 #[derive(Debug)]
 pub struct AutoStorage {
     home: Home,
     keyring: Preferred,
     file: FileStorage,
     emptiness: Emptiness,
+    /// Whether the user was told that there is only the file.
+    told_of_file: AtomicBool,
     holder: ArcSwapOption<StoreHolder>,
 }
 
@@ -68,6 +73,7 @@ impl AutoStorage {
             emptiness: Emptiness::in_home(home.clone()),
             home,
             keyring,
+            told_of_file: AtomicBool::new(false),
             holder: ArcSwapOption::empty(),
         }
     }
@@ -78,9 +84,17 @@ impl AutoStorage {
         let places = Places { keyring: self.keyring.store().load().await, file };
         if let Ok(keyring) = &places.keyring {
             self.emptiness.learn(keyring.record.is_none());
+            self.note_keyring().await;
         }
         self.holder.store(Some(Arc::new(places.holder(self.keyring.kind()))));
-        match (places.keyring, places.file) {
+        let keyring = match places.keyring {
+            Err(error) if self.has_no_keyring() => {
+                self.tell_of_file(&error);
+                Ok(Loaded::nothing())
+            }
+            keyring => keyring,
+        };
+        match (keyring, places.file) {
             (Ok(keyring), Ok(file)) => {
                 let version = Version::pair(Some(&keyring.version), &file.version);
                 Ok(Loaded { record: newest(keyring.record, file.record), version })
@@ -101,6 +115,39 @@ impl AutoStorage {
                 format!("nothing shows whether there is a login: {error}"),
             )
             .with_source(error)),
+        }
+    }
+
+    /// Returns whether the file is all that there is: no keyring was ever reached from this home, and
+    /// the machine has none.
+    fn has_no_keyring(&self) -> bool {
+        self.keyring.is_missing() && !self.emptiness.was_reached()
+    }
+
+    fn tell_of_file(&self, error: &Error) {
+        if !self.told_of_file.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                file = %self.file.path().display(),
+                %error,
+                "the login is kept in the file: no keyring was ever reached from its folder, and \
+                 there is no session bus; name the store `file` if that is to stay so"
+            );
+        }
+    }
+
+    /// Notes that there is a keyring, where that was never noted, for programs that cannot reach it.
+    /// Another holder of the refresh lock notes it at its own next note.
+    async fn note_keyring(&self) {
+        // What only reads makes no folder.
+        if !self.emptiness.is_to_be_noted() || !self.home.is_there().unwrap_or_default() {
+            return;
+        }
+        let noted = self
+            .lock()
+            .await
+            .and_then(|lock| lock.map_or(Ok(()), |lock| lock.set_ledger(&lock.ledger())));
+        if let Err(error) = noted {
+            tracing::debug!(%error, "other programs are not told that there is a keyring");
         }
     }
 
@@ -150,7 +197,8 @@ impl AutoStorage {
     /// no login: only then is the file all that there is.
     async fn refuse_unless_empty(&self, error: &Error) -> Result<()> {
         let is_seen_empty = self.keyring.is_seen_empty().await;
-        if is_seen_empty.unwrap_or_else(|| self.emptiness.is_known()) {
+        let is_known_empty = || self.emptiness.is_known() || self.has_no_keyring();
+        if is_seen_empty.unwrap_or_else(is_known_empty) {
             return Ok(());
         }
         if error.kind() == ErrorKind::KeyringTooLong {
@@ -177,6 +225,7 @@ impl HomeStore for AutoStorage {
             emptiness: Emptiness::in_home(home.clone()),
             home,
             holder: ArcSwapOption::empty(),
+            told_of_file: AtomicBool::new(self.told_of_file.load(Ordering::Relaxed)),
         }
     }
 
@@ -206,7 +255,9 @@ impl HomeStore for AutoStorage {
         let locks = self.home.commit_locks(&target).await?;
         let keyring = self.keyring.version_under_locks().await;
         let file = self.file.version_now().await?;
-        if Version::pair(keyring.as_ref().ok(), &file) != *expected {
+        let absent = Version::absent();
+        let seen = keyring.as_ref().ok().or_else(|| self.has_no_keyring().then_some(&absent));
+        if Version::pair(seen, &file) != *expected {
             return Ok(Swap::Conflict);
         }
         let is_absent = || keyring.as_ref().is_ok_and(|version| *version == Version::absent());

@@ -1,12 +1,12 @@
 //! The login in the keyring of the operating system, where the Codex CLI keeps it too.
 
+mod attendance;
 mod item;
 #[cfg(any(test, target_os = "macos", windows))]
 mod item_lanes;
 #[cfg(any(target_os = "macos", windows))]
 mod native;
 mod patient;
-mod prompts;
 mod provider;
 #[cfg(all(unix, not(target_os = "macos")))]
 mod secret_service;
@@ -15,10 +15,10 @@ mod writing;
 
 use std::sync::Arc;
 
+pub use self::attendance::Attendance;
 pub use self::item::KeyringItem;
 #[cfg(feature = "encrypted")]
 pub(super) use self::patient::PatientKeyring;
-pub use self::prompts::Prompts;
 pub use self::provider::Keyring;
 pub use self::store::KeyringStorage;
 

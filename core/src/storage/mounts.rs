@@ -16,6 +16,21 @@ pub(crate) fn is_mounted(table: &[u8], path: &[u8]) -> bool {
     mounts(table).any(|mount| mount.point == path)
 }
 
+/// Whether what is mounted on `path` was removed where it was mounted from, as by a program there that
+/// put another file in its place. Only of a file system of this machine: by a network, the system
+/// may say so of what is still there.
+#[cfg(target_os = "linux")]
+pub(super) fn is_of_removed(path: &Path) -> bool {
+    let table = table();
+    let mount = mounts(&table).rev().find(|mount| mount.point == path.as_os_str().as_bytes());
+    mount.is_some_and(|mount| mount.root.ends_with(b"//deleted") && !is_far(mount.kind))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn is_of_removed(_path: &Path) -> bool {
+    false
+}
+
 /// Whether one of `paths` is on a file system behind a network or another program, where a call
 /// lasts for as long as that does not answer. No call is made on such a one to find out.
 #[cfg(target_os = "linux")]
@@ -57,6 +72,9 @@ fn table() -> Vec<u8> {
 
 struct Mount<'a> {
     point: Vec<u8>,
+    /// What of its file system is mounted.
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux has the table"))]
+    root: &'a [u8],
     #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux has the table"))]
     kind: &'a [u8],
 }
@@ -64,9 +82,10 @@ struct Mount<'a> {
 /// The mounts of `table`, an older one before one that hides it.
 fn mounts(table: &[u8]) -> impl DoubleEndedIterator<Item = Mount<'_>> {
     table.split(|byte| *byte == b'\n').filter_map(|line| {
-        let point = line.split(|byte| *byte == b' ').nth(4).map(unescaped)?;
+        let mut fields = line.split(|byte| *byte == b' ').skip(3);
+        let (root, point) = (fields.next()?, unescaped(fields.next()?));
         let mut after_dash = line.split(|byte| *byte == b' ').skip_while(|field| *field != b"-");
-        Some(Mount { point, kind: after_dash.nth(1).unwrap_or_default() })
+        Some(Mount { point, root, kind: after_dash.nth(1).unwrap_or_default() })
     })
 }
 

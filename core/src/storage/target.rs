@@ -62,13 +62,28 @@ impl Target {
                 "is marked read-only; make it writable (chmod u+w)",
             );
         }
-        if is_unlinked(existing) {
-            return refuse(
-                ErrorKind::StoreUnavailable,
-                "was replaced outside this mount, so a save would be lost; mount the folder instead",
-            );
+        self.check_mount()
+    }
+
+    /// Fails if this is a mounted file that its host has replaced. Other programs have redeemed what
+    /// is in it, or soon will, and a save would reach this container alone.
+    pub(super) fn check_mount(&self) -> Result<()> {
+        if !self.is_replaced() {
+            return Ok(());
         }
-        Ok(())
+        let message = format!(
+            "{} is a mounted file that was replaced on the host, so it does not get the host's new \
+             tokens, and the host would not get those of a refresh; mount its folder instead",
+            self.path.display()
+        );
+        Err(Error::new(ErrorKind::StoreUnavailable, message))
+    }
+
+    /// Whether this is a mounted file that its host has replaced. One without a name that is not a
+    /// mount point has just given way to a save.
+    fn is_replaced(&self) -> bool {
+        let is_unlinked = self.existing.as_ref().is_some_and(is_unlinked);
+        is_unlinked && self.is_mount_point() || mounts::is_of_removed(&self.path)
     }
 
     /// What a group may do with the lock files of the record.
@@ -103,8 +118,9 @@ fn owner_may_write(file: &Metadata) -> bool {
     std::os::unix::fs::MetadataExt::mode(file) & 0o200 != 0
 }
 
+/// Whether `file` has no name any more, in any folder.
 #[cfg(unix)]
-fn is_unlinked(file: &Metadata) -> bool {
+pub(super) fn is_unlinked(file: &Metadata) -> bool {
     std::os::unix::fs::MetadataExt::nlink(file) == 0
 }
 
@@ -114,6 +130,6 @@ fn owner_may_write(file: &Metadata) -> bool {
 }
 
 #[cfg(not(unix))]
-fn is_unlinked(_file: &Metadata) -> bool {
+pub(super) fn is_unlinked(_file: &Metadata) -> bool {
     false
 }

@@ -47,7 +47,10 @@ pub(crate) fn classify(reply: &Reply<'_>) -> (Redemption, String) {
         Some(code) if reply.may_show(code) => reply.answer(&format!("the error {code}")),
         Some(_) => reply.answer("an error with a code that is not shown"),
     };
-    let no_answer = || reply.no_answer(answer.clone());
+    let no_answer = || NoAnswer {
+        advice: code.as_deref().and_then(advice).map(str::to_owned),
+        ..reply.no_answer(answer.clone())
+    };
     let redemption = match (refusal(reply.status, code.as_deref()), reply.status) {
         (Some(reason), _) => Redemption::Refused(reason),
         (None, 408 | 429 | 503) => Redemption::NotSpent(no_answer()),
@@ -55,6 +58,14 @@ pub(crate) fn classify(reply: &Reply<'_>) -> (Redemption, String) {
         (None, _) => Redemption::Declined(no_answer()),
     };
     (redemption, answer)
+}
+
+/// Returns what the user can do about the error `code`, if that is known.
+pub(crate) fn advice(code: &str) -> Option<&'static str> {
+    (code == "unsupported_country_region_territory").then_some(
+        "the server does not serve the country that the request seems to come from; check the VPN, \
+         and that this program uses the same proxy as the browser (HTTPS_PROXY, or the option proxy)",
+    )
 }
 
 fn refusal(status: u16, code: Option<&str>) -> Option<RefusalReason> {
@@ -82,7 +93,8 @@ impl Reply<'_> {
 
     fn no_answer(&self, detail: String) -> NoAnswer {
         // Zero seconds tell nothing, so the caller's own back-off applies.
-        NoAnswer { detail, retry_after: self.retry_after.filter(|after| !after.is_zero()) }
+        let retry_after = self.retry_after.filter(|after| !after.is_zero());
+        NoAnswer { retry_after, ..NoAnswer::new(detail) }
     }
 
     /// Returns whether the text of an error may contain `code`, which is in lower case.
@@ -205,6 +217,9 @@ mod tests {
         ] {
             assert_eq!(said(status, body), format!("issuer.example answered {expected}"));
         }
+        let region = r#"{"error":{"code":"unsupported_country_region_territory"}}"#;
+        let Redemption::Declined(declined) = answer(403, region) else { panic!("declined") };
+        assert!(declined.text().contains("does not serve the country"), "{declined:?}");
         let long = "x".repeat(65);
         for odd in ["rt_Sesame", "sesame", "a b", "\u{1b}[2J", "caf\u{e9}", &long] {
             let said = said(400, &serde_json::json!({"error": odd}).to_string());

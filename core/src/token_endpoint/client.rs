@@ -14,7 +14,7 @@ use rustls_platform_verifier::Verifier;
 use url::Url;
 
 use super::config::HttpTokenEndpointConfig;
-use crate::transport::is_loopback;
+use super::proxy;
 
 type Result<T> = std::result::Result<T, String>;
 
@@ -40,8 +40,7 @@ pub(crate) fn http_client(config: &HttpTokenEndpointConfig, more: &[&Url]) -> Re
         // For https only: a proxy could read the tokens in the plain http that is allowed on
         // loopback.
         builder = builder.proxy(Proxy::https(proxy.expose()).map_err(failed)?);
-    } else if urls.iter().any(|url| is_loopback(url)) {
-        // The environment's proxy may run on another machine, which cannot reach this loopback.
+    } else if !proxy::is_environments(config, &urls) {
         builder = builder.no_proxy();
     }
     builder.build().map_err(failed)

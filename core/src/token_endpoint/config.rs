@@ -36,7 +36,7 @@ pub struct HttpTokenEndpointConfig {
     pub user_agent: Option<String>,
     /// The encoding of token requests.
     pub encoding: TokenEncoding,
-    /// The proxy for `https` requests. Default: the proxy that the environment or the system names.
+    /// The proxy for `https` requests, by HTTP or SOCKS5. Default: the proxy that the environment or the system names.
     pub proxy: Option<ProxyUrl>,
     /// A PEM file of certificate authorities to trust besides those of the system.
     pub ca_certificate: Option<PathBuf>,
@@ -73,13 +73,16 @@ impl FromStr for ProxyUrl {
 
     fn from_str(text: &str) -> Result<Self> {
         let is_proxy = |url: Url| {
-            let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-            matches!(url.scheme(), "http" | "https") && is_bare
+            // Only the path of a special scheme is never empty.
+            let is_bare =
+                matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
+            let is_known = matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h");
+            is_known && is_bare && url.has_host()
         };
         if Url::parse(text).is_ok_and(is_proxy) {
             return Ok(Self(Secret::new(text)));
         }
-        let problem = "which is not the http or https URL of a proxy";
+        let problem = "which is not the URL of an http, https, socks5 or socks5h proxy";
         let fix = "name one, http://host:port or http://user:password@host:port";
         Err(option_value::invalid("proxy", "a text (not shown)", problem, fix))
     }

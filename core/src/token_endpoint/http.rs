@@ -15,6 +15,7 @@ use super::body::read_body;
 use super::classify::{self, Reply, classify, http_date};
 use super::client::http_client;
 use super::config::{HttpTokenEndpointConfig, TokenEncoding};
+use super::failure::describe;
 use super::redemption::{
     NoAnswer, Redemption, StoredToken, TokenEndpoint, TokenReply, TokenTypeHint,
 };
@@ -54,7 +55,7 @@ impl HttpTokenEndpoint {
             None => Posted::Unanswered(format!("no answer from {} in time", host(url))),
             Some(Err(error)) => {
                 let unwritten = error.is_connect() || error.is_builder();
-                let detail = describe(url, &error.without_url());
+                let detail = describe(&self.config, url, error);
                 if unwritten { Posted::NotWritten(detail) } else { Posted::Unanswered(detail) }
             }
         }
@@ -190,17 +191,4 @@ fn header(name: &str, value: &str) -> std::result::Result<HeaderValue, String> {
 
 fn host(url: &Url) -> &str {
     url.host_str().unwrap_or_default()
-}
-
-/// Returns one line about a failed request, with the causes of the failure.
-pub(crate) fn describe(url: &Url, error: &reqwest::Error) -> String {
-    use std::error::Error as _;
-    let mut text = format!("no answer from {}: {error}", host(url));
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -141,12 +141,22 @@ pub struct NoAnswer {
     pub detail: String,
     /// The server's `Retry-After`.
     pub retry_after: Option<Duration>,
+    /// What the user can do about it, if more than to try again later. It must not contain a secret.
+    pub advice: Option<String>,
 }
 
 impl NoAnswer {
     /// Creates the reason `detail` without a time before which the server wants no other request.
     pub fn new(detail: impl Into<String>) -> Self {
-        Self { detail: detail.into(), retry_after: None }
+        Self { detail: detail.into(), retry_after: None, advice: None }
+    }
+
+    /// Returns the text of an error: what happened, and what to do.
+    pub(crate) fn text(&self) -> String {
+        match &self.advice {
+            Some(advice) => format!("{}; {advice}", self.detail),
+            None => self.detail.clone(),
+        }
     }
 }
 
@@ -203,8 +213,9 @@ impl RefusalReason {
         )
     }
 
-    /// Returns the error of a caller, with what the server answered, if that is known.
-    pub(crate) fn into_error(self, answer: Option<&str>) -> Error {
+    /// Returns the error of a caller whose refresh token is stored in the place `store`, with what the
+    /// server answered, if that is known.
+    pub(crate) fn into_error(self, store: &str, answer: Option<&str>) -> Error {
         let (kind, what) = match self {
             Self::Expired => (ErrorKind::RefreshTokenExpired, "has expired"),
             Self::Reused => (
@@ -224,7 +235,7 @@ impl RefusalReason {
             }
         };
         let answer = answer.map(|answer| format!(": {answer}")).unwrap_or_default();
-        Error::new(kind, format!("the refresh token {what}{answer}; sign in again"))
+        Error::new(kind, format!("the refresh token in {store} {what}{answer}; sign in again"))
             .with_reason(self.as_str())
     }
 }

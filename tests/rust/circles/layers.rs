@@ -19,6 +19,7 @@ const LAYERS: [&[&str]; 13] = [
     &[
         "token_endpoint",
         "option_value",
+        "variable",
         "origin",
         "snapshot",
         "identity",

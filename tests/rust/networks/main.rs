@@ -5,6 +5,7 @@
 mod clients;
 mod proxy;
 mod server;
+mod socks;
 
 use std::fs;
 use std::process::Command;
@@ -26,6 +27,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use self::proxy::{PASSWORD, Proxy, USER, is_proxy_denied};
 use self::server::{Greeting, Server};
+use self::socks::Socks;
 
 /// Where nobody listens: the port is reserved.
 const NOWHERE: &str = "http://127.0.0.1:1";
@@ -85,6 +87,19 @@ impl Machine {
     /// What a request comes to that needs a refresh first, by a program with these options and
     /// environment variables.
     fn request(&self, language: Language, options: &Value, variables: &[(&str, &str)]) -> Value {
+        let mut contender = self.contender(language, options, variables);
+        contender.wait_until_ready();
+        contender.go();
+        contender.answer()
+    }
+
+    /// A program with these options and environment variables, whose access token has expired.
+    fn contender(
+        &self,
+        language: Language,
+        options: &Value,
+        variables: &[(&str, &str)],
+    ) -> Contender {
         self.sign_in(&expired());
         let mut command = language.command();
         for name in ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"] {
@@ -95,10 +110,7 @@ impl Machine {
             .env_remove("SSL_CERT_FILE")
             .envs(variables.iter().copied());
         let home = self.home.path();
-        let mut contender = Contender::start_by(command, language, home, &self.realm, options);
-        contender.wait_until_ready();
-        contender.go();
-        contender.answer()
+        Contender::start_by(command, language, home, &self.realm, options)
     }
 
     /// The same for one that must succeed, and trusts the server.
@@ -121,7 +133,10 @@ async fn an_authority_is_trusted_if_the_environment_names_it() {
     let options = json!({"token_url": machine.at("localhost")});
     let stranger = machine.request(Language::Rust, &options, &[]);
     assert_eq!(stranger["error"], "refresh_transient", "{stranger}");
-    assert!(stranger["message"].as_str().expect("text").contains("certificate"), "{stranger}");
+    let message = stranger["message"].as_str().expect("text");
+    for part in ["no answer from localhost", "does not trust its certificate", "SSL_CERT_FILE"] {
+        assert!(message.contains(part), "{part:?} in {message:?}");
+    }
     assert_eq!(machine.realm.stats()["requests"], 0, "no token was sent");
 
     let authority = machine.path("ca.pem");
@@ -216,6 +231,81 @@ async fn the_environments_proxy_carries_what_it_is_for() {
             assert_eq!(through(&options, name, &[]), nothing, "{name} {options}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socks_proxy_carries_what_it_is_for() {
+    let machine = Machine::new().await;
+    let proxy = Socks::start().await;
+    let url = format!("socks5h://{}", proxy.address);
+    let elsewhere = machine.at("0.0.0.0");
+    machine.succeed(Language::Rust, &json!({"token_url": elsewhere}), &[("ALL_PROXY", &*url)]);
+    assert_eq!(proxy.asked(), ["0.0.0.0"]);
+    for &language in LANGUAGES {
+        machine.succeed(
+            language,
+            &json!({"token_url": machine.at("localhost"), "proxy": url}),
+            &[],
+        );
+        assert_eq!(proxy.asked(), ["localhost"], "{language:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_cannot_be_used_is_never_passed_over() {
+    let machine = Machine::new().await;
+    let elsewhere = json!({"token_url": machine.at("0.0.0.0")});
+    for &language in LANGUAGES {
+        for (name, value) in [
+            ("ALL_PROXY", "socks://secret-host:1080"),
+            ("HTTPS_PROXY", "ftp://secret-host"),
+            ("https_proxy", "secret host"),
+        ] {
+            let answer = machine.contender(language, &elsewhere, &[(name, value)]).answer();
+            assert_eq!(answer["error"], "invalid_option", "{language:?} {answer}");
+            let message = answer["message"].as_str().expect("a text");
+            assert!(message.starts_with(&format!("${name} is")), "{message}");
+            assert!(message.contains("socks5") && !message.contains("secret"), "{message}");
+        }
+    }
+    let exempt = [("ALL_PROXY", "socks://secret-host:1080"), ("NO_PROXY", "0.0.0.0")];
+    machine.succeed(Language::Rust, &elsewhere, &exempt);
+    let here = json!({"token_url": machine.at("localhost")});
+    machine.succeed(Language::Rust, &here, &exempt[..1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_on_the_way_says_where_and_what_to_do() {
+    let machine = Machine::new().await;
+    let elsewhere = machine.at("0.0.0.0");
+    let unknown = "https://nowhere.invalid/token".to_owned();
+    for (url, variables, parts) in [
+        (
+            &elsewhere,
+            &[("HTTPS_PROXY", NOWHERE)][..],
+            ["no answer from 0.0.0.0 through the proxy of $HTTPS_PROXY", "check $HTTPS_PROXY"],
+        ),
+        (
+            &elsewhere,
+            &[("ALL_PROXY", "socks5://127.0.0.1:1")],
+            ["through the proxy of $ALL_PROXY", "check $ALL_PROXY"],
+        ),
+        (&unknown, &[], [".invalid: ", "check the network and its DNS"]),
+    ] {
+        let answer = machine.request(Language::Rust, &json!({"token_url": url}), variables);
+        assert_eq!(answer["error"], "refresh_transient", "{answer}");
+        let message = answer["message"].as_str().expect("a text");
+        for part in parts {
+            assert!(message.contains(part), "{part:?} in {message:?}");
+        }
+    }
+    let proxied = json!({"token_url": elsewhere, "proxy": NOWHERE});
+    let answer = machine.request(Language::Rust, &proxied, &[]);
+    assert!(
+        answer["message"].as_str().expect("text").ends_with("check the option `proxy`"),
+        "{answer}"
+    );
+    assert_eq!(machine.realm.stats()["requests"], 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

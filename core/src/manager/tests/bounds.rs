@@ -195,3 +195,29 @@ async fn an_unclassified_refusal_is_believed_for_five_minutes_only() {
     world.pass(Duration::from_secs(61)).await;
     assert_eq!(recover(&manager, &auth).await.expect("recovered"), RETRY);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_program_that_holds_the_lock_of_a_save_for_long_fails_no_refresh() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let auth = manager.auth().expect("signed in");
+    world.store.busy_proofs.store(3, Ordering::SeqCst);
+    assert_eq!(recover(&manager, &auth).await.expect("recovered"), RETRY);
+    assert_eq!(world.issuer.requests(), (1, 1));
+
+    // One that refreshes itself meanwhile, and then another that is stuck.
+    world.store.busy_proofs.store(usize::MAX, Ordering::SeqCst);
+    let auth = manager.auth().expect("signed in");
+    let waiting = start_recovery(&manager, &auth);
+    world.pass(Duration::from_secs(5)).await;
+    assert!(!waiting.is_finished(), "it waits");
+    let stored = world.store.memory.record().expect("a login");
+    world.store.memory.replace(Some(world.issuer.rotate(&stored)));
+    assert_eq!(waiting.await.expect("no panic").expect("adopted"), RETRY);
+    let requests = world.issuer.requests();
+    let (start, auth) = (Instant::now(), manager.auth().expect("signed in"));
+    let error = recover(&manager, &auth).await.expect_err("held for ever");
+    assert_eq!(error.code(), "lock_timeout");
+    assert!(start.elapsed() <= Duration::from_secs(45), "{:?}", start.elapsed());
+    assert_eq!(world.issuer.requests(), requests, "nothing is spent");
+}

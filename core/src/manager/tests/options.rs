@@ -55,7 +55,7 @@ async fn an_option_that_makes_no_sense_is_refused_with_its_name_its_value_and_wh
         (|it| it.issuer("https://a.example#part"), "issuer", "\"https"),
         (|it| it.issuer("http://a.example"), "issuer", "\"http"),
         (|it| it.proxy(""), "proxy", "a text (not shown)"),
-        (|it| it.proxy("socks5://proxy:1080"), "proxy", "a text (not shown)"),
+        (|it| it.proxy("socks://proxy:1080"), "proxy", "a text (not shown)"),
         (|it| it.proxy("user:secret@proxy:1"), "proxy", "a text (not shown)"),
         (|it| it.proxy("http://user:secret@proxy:1/path"), "proxy", "a text (not shown)"),
         (|it| it.proxy("http://proxy:1#part"), "proxy", "a text (not shown)"),
@@ -84,10 +84,11 @@ async fn an_option_that_makes_no_sense_is_refused_with_its_name_its_value_and_wh
 #[tokio::test]
 async fn a_home_that_is_no_folder_is_refused() {
     let missing = tempfile::tempdir().expect("a folder").path().join("gone");
-    for home in ["".into(), missing] {
+    for home in ["".into(), missing, "~/.codex".into()] {
         let error =
             crate::AuthManager::builder().codex_home(&home).build().await.expect_err("none");
         assert_clear(&error, "codex_home", &format!("{home:?}"));
+        assert_eq!(error.to_string().contains("only a shell"), home.starts_with("~"), "{error}");
     }
 }
 
@@ -99,6 +100,7 @@ async fn what_is_at_the_border_makes_sense() {
         |it| it.winner_wait(Duration::ZERO).refresh_window(Duration::ZERO),
         |it| it.winner_wait(DAY).refresh_window(366 * DAY),
         |it| it.token_url("https://a.example/token?tenant=1").proxy("http://proxy:3128/"),
+        |it| it.proxy("socks5h://user:password@proxy:1080"),
         |it| it.issuer("https://a.example/realm/").token_url("http://127.0.0.1:1/token"),
     ];
     for change in cases {

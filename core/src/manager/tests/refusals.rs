@@ -33,6 +33,7 @@ async fn g11_of_32_programs_with_a_dead_login_one_asks_and_one_waits() {
     for waiting in waiting {
         let error = waiting.await.expect("no panic").expect_err("refused");
         assert_eq!((error.code(), error.reason()), ("refresh_token_reused", Some("reused")));
+        assert!(error.to_string().contains(&world.store.location()), "{error}");
     }
     assert_eq!(world.issuer.requests(), (1, 1));
     let taken = world.store.locks_taken.load(Ordering::SeqCst);

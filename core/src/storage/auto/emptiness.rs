@@ -1,6 +1,7 @@
 //! Whether the keyring holds no login. A login in the file may be used without asking the keyring
 //! only if that is so: else a newer login may be in the keyring.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwapOption;
@@ -16,6 +17,8 @@ use crate::storage::home::Home;
 pub(super) struct Emptiness {
     home: Home,
     seen: Arc<Seen>,
+    /// Whether it was looked whether the ledger tells that a keyring was reached.
+    is_noted: AtomicBool,
     /// The refresh lock, while it is held through this store.
     lock: ArcSwapOption<Weak<dyn RefreshLock>>,
 }
@@ -32,7 +35,12 @@ impl Seen {
 
 impl Emptiness {
     pub(super) fn in_home(home: Home) -> Self {
-        Self { home, seen: Arc::default(), lock: ArcSwapOption::empty() }
+        Self {
+            home,
+            seen: Arc::default(),
+            is_noted: AtomicBool::new(false),
+            lock: ArcSwapOption::empty(),
+        }
     }
 
     /// Notes that this process has seen whether the keyring `is_empty`.
@@ -42,7 +50,23 @@ impl Emptiness {
 
     /// Returns whether the keyring is known to hold no login.
     pub(super) fn is_known(&self) -> bool {
-        self.seen.get().unwrap_or_else(|| self.home.ledger().is_keyring_empty())
+        self.last_seen() == Some(true)
+    }
+
+    /// Returns whether a program of this home is known to have reached a keyring.
+    pub(super) fn was_reached(&self) -> bool {
+        self.last_seen().is_some()
+    }
+
+    fn last_seen(&self) -> Option<bool> {
+        self.seen.get().or_else(|| self.home.ledger().is_keyring_empty())
+    }
+
+    /// Returns whether the ledger is still to be told that a keyring was reached. Only the first call
+    /// looks.
+    pub(super) fn is_to_be_noted(&self) -> bool {
+        let is_first = !self.is_noted.swap(true, Ordering::Relaxed);
+        is_first && self.home.ledger().is_keyring_empty().is_none()
     }
 
     /// Notes, for other processes too, that the keyring gets a login: it may get it even if it does

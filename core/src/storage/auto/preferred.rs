@@ -51,6 +51,16 @@ impl Preferred {
         }
     }
 
+    /// Returns whether the store is in a keyring, and this machine is known to have none now.
+    pub(super) fn is_missing(&self) -> bool {
+        match self {
+            Self::Keyring(store) => store.is_keyring_missing(),
+            // Its file shows whether it holds a login.
+            #[cfg(feature = "encrypted")]
+            Self::Encrypted(_) => false,
+        }
+    }
+
     /// Returns whether the store holds no login; none if only the keyring could tell.
     pub(super) async fn is_seen_empty(&self) -> Option<bool> {
         match self {

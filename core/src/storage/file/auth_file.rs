@@ -12,7 +12,7 @@ use crate::secret::Secret;
 use crate::storage::content::{self, version_at, version_of};
 use crate::storage::home::{CommitLocks, Home};
 use crate::storage::replacement::{self, Replacement};
-use crate::storage::target::Target;
+use crate::storage::target::{Target, is_unlinked};
 use crate::storage::{Loaded, Swap, Version, in_place};
 
 /// What the file holds, or what is there instead of a login.
@@ -44,6 +44,8 @@ pub(super) struct AuthFile {
     prepared: ArcSwapOption<Replacement>,
     /// A write that did not get the commit locks.
     put_off: ArcSwapOption<PutOff>,
+    /// Whether the user was told that the host has replaced the mounted file.
+    told_of_replacement: AtomicBool,
     /// Our own torn write: until another one gets through, the store holds what it held before.
     torn: ArcSwapOption<Torn>,
 }
@@ -79,6 +81,7 @@ impl AuthFile {
             had_record: AtomicBool::new(false),
             prepared: ArcSwapOption::empty(),
             put_off: ArcSwapOption::empty(),
+            told_of_replacement: AtomicBool::new(false),
             torn: ArcSwapOption::empty(),
         }
     }
@@ -136,6 +139,7 @@ impl AuthFile {
             return Ok(Ok(Loaded::nothing()));
         };
         self.home.note_presence();
+        self.warn_if_replaced();
         let version = version_of(&bytes);
         self.forget_put_off(&version);
         if let Some(torn) = self.torn.load().as_deref().filter(|torn| torn.left == version) {
@@ -154,6 +158,19 @@ impl AuthFile {
             }
             Err(why) => Err(Broken { why, version }),
         })
+    }
+
+    /// Warns, once, if this is a mounted file that its host has replaced: the login in it works until
+    /// its access token ends.
+    fn warn_if_replaced(&self) {
+        let is_told = self.told_of_replacement.load(Ordering::Relaxed);
+        if is_told || !self.path().metadata().is_ok_and(|file| is_unlinked(&file)) {
+            return;
+        }
+        if let Err(error) = self.home.target().and_then(|target| target.check_mount()) {
+            self.told_of_replacement.store(true, Ordering::Relaxed);
+            tracing::warn!(%error, "the login cannot be refreshed here");
+        }
     }
 
     /// Does whatever a slow disk can hold up, before the commit locks are taken.

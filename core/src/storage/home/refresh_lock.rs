@@ -110,9 +110,11 @@ impl Locks {
             let how = "ceased to be the lock of auth.json, which was moved,";
             return Err(lost(&self.places.in_home, how));
         }
-        if let Some(record) = &self.record
-            && !record.follow(&target.path)?
-        {
+        if let Some(record) = &self.record {
+            target.check_mount()?;
+            if record.follow(&target.path)? {
+                return Ok(());
+            }
             let how = "was replaced by a file that another program has locked,";
             return Err(lost(&target.path, how));
         }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use keyring_core::api::CredentialStore;
 use keyring_core::{Entry, Error as KeyringError};
 
+use super::attendance::Attendance;
 use super::item::KeyringItem;
 use super::item_lanes::ItemLanes;
-use super::prompts::Prompts;
 use super::provider::Keyring;
 use crate::environment::BoxFuture;
 use crate::error::{Error, ErrorKind, Result};
@@ -48,9 +48,9 @@ impl Keyring for NativeKeyring {
         Box::pin(async { Err(locked(&"the system's question was not answered")) })
     }
 
-    fn prompts(&self) -> &Prompts {
-        static PROMPTS: Prompts = Prompts::new();
-        &PROMPTS
+    fn attendance(&self) -> &Attendance {
+        static ATTENDANCE: Attendance = Attendance::new();
+        &ATTENDANCE
     }
 
     #[cfg(windows)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::attendance::{PATIENCE, Turn};
 use super::item::KeyringItem;
-use super::prompts::{PATIENCE, Turn};
 use super::provider::Keyring;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
@@ -32,10 +32,14 @@ impl PatientKeyring {
         Self { keyring, environment }
     }
 
+    /// Whether this machine is known to have none now.
+    pub(super) fn is_missing(&self) -> bool {
+        self.keyring.is_missing()
+    }
+
     /// What `item` holds, once its user has unlocked the keyring if need be.
     pub(in crate::storage) async fn get(&self, item: &KeyringItem) -> Result<Option<Secret>> {
-        let found = self.within(PATIENCE, self.keyring.get(item)).await;
-        match found {
+        match self.get_attended(item).await {
             Err(error) if error.kind() == ErrorKind::KeyringLocked => {
                 let unlocked = self.get_unlocked(item, &error);
                 let found = self.environment.within(PATIENCE, unlocked).await;
@@ -43,16 +47,35 @@ impl PatientKeyring {
             }
             found => {
                 if matches!(found, Ok(Some(_))) {
-                    self.keyring.prompts().forget();
+                    self.keyring.attendance().forget();
                 }
                 found
             }
         }
     }
 
+    /// What `item` holds. A keyring that does not answer is waited for by the first that asks it, and
+    /// then left alone for a while: the next ones fail at once.
+    async fn get_attended(&self, item: &KeyringItem) -> Result<Option<Secret>> {
+        let (attendance, clock) = (self.keyring.attendance(), &self.environment.clock);
+        let patience = attendance.patience(clock.now());
+        let patience = patience.ok_or_else(|| {
+            silent("has not answered when it was asked a moment ago; it is asked again soon")
+        })?;
+        let Some(answer) = self.environment.within(patience, self.keyring.get(item)).await else {
+            let error = silent(&format!("has not answered for {patience:?}"));
+            if attendance.was_silent(clock.now()) {
+                tracing::warn!(%error, "the keyring is left alone for now, and asked again later");
+            }
+            return Err(error);
+        };
+        attendance.answered();
+        answer
+    }
+
     /// Asks the user, unless a question was refused a short while ago; else fails with `locked`.
     async fn get_unlocked(&self, item: &KeyringItem, locked: &Error) -> Result<Option<Secret>> {
-        let turn = self.keyring.prompts().turn(self.environment.clock.now()).await;
+        let turn = self.keyring.attendance().turn(self.environment.clock.now()).await;
         let (sender, answer) = oneshot::channel();
         let question = self.clone().ask(item.clone(), turn.ok_or_else(|| locked.clone())?);
         let question = async move { drop(sender.send(question.await)) };
@@ -133,11 +156,13 @@ impl PatientKeyring {
         call: impl Future<Output = Result<T>> + Send,
     ) -> Result<T> {
         let answer = self.environment.within(patience, call).await;
-        answer.unwrap_or_else(|| {
-            Err(Error::new(
-                ErrorKind::KeyringUnavailable,
-                format!("the keyring has not answered for {patience:?}; try again"),
-            ))
-        })
+        answer.unwrap_or_else(|| Err(silent(&format!("has not answered for {patience:?}"))))
     }
+}
+
+fn silent(what: &str) -> Error {
+    let message = format!(
+        "the keyring {what}; check the desktop session and its keyring, or use the store `file`"
+    );
+    Error::new(ErrorKind::KeyringUnavailable, message)
 }

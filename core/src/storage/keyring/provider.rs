@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use super::attendance::Attendance;
 use super::item::KeyringItem;
-use super::prompts::Prompts;
 use crate::environment::BoxFuture;
 use crate::error::Result;
 use crate::secret::Secret;
@@ -45,9 +45,15 @@ pub trait Keyring: Send + Sync + fmt::Debug {
     /// `keyring_unavailable`; `keyring_locked` if the user does not unlock it.
     fn unlock<'a>(&'a self, item: &'a KeyringItem) -> BoxFuture<'a, Result<()>>;
 
-    /// Returns when the user was asked last. Values that are one keyring to the user return one and
-    /// the same [`Prompts`].
-    fn prompts(&self) -> &Prompts;
+    /// Returns when it did not answer, and when its user was asked. Values that are one keyring to
+    /// the user return one and the same [`Attendance`].
+    fn attendance(&self) -> &Attendance;
+
+    /// Returns whether this machine is known to have no such keyring now, without a call. The default
+    /// is that it may have one.
+    fn is_missing(&self) -> bool {
+        false
+    }
 
     /// Shows that `item` can be set: that the item, or else the collection that a new item goes to,
     /// is there and unlocked. The default only shows that the item can be read.

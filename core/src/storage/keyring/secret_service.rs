@@ -6,14 +6,15 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use secret_service::{Collection, EncryptionType, Error as ServiceError, Item, SecretService};
 
+use super::attendance::Attendance;
 use super::item::KeyringItem;
 use super::patient::PATIENCE_UNDER_LOCKS;
-use super::prompts::Prompts;
 use super::provider::Keyring;
 use crate::environment::BoxFuture;
 use crate::error::{Error, ErrorKind, Result};
@@ -116,9 +117,17 @@ impl Keyring for SecretServiceKeyring {
         Box::pin(async { self.call(item, Call::Unlock).await.map(drop) })
     }
 
-    fn prompts(&self) -> &Prompts {
-        static PROMPTS: Prompts = Prompts::new();
-        &PROMPTS
+    fn attendance(&self) -> &Attendance {
+        static ATTENDANCE: Attendance = Attendance::new();
+        &ATTENDANCE
+    }
+
+    /// It is reached by the bus of a session, which is where the client looks for it.
+    fn is_missing(&self) -> bool {
+        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        let folder = || format!("/run/user/{}", rustix::process::geteuid().as_raw()).into();
+        let bus = Path::new(&variable("XDG_RUNTIME_DIR").unwrap_or_else(folder)).join("bus");
+        variable("DBUS_SESSION_BUS_ADDRESS").is_none() && !bus.exists()
     }
 
     fn ready<'a>(&'a self, item: &'a KeyringItem) -> BoxFuture<'a, Result<()>> {

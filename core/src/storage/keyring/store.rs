@@ -78,6 +78,11 @@ impl KeyringStorage {
         Ok(Loaded { record: Some(Arc::new(record)), version: version_of(bytes) })
     }
 
+    /// Returns whether this machine is known to have no keyring now.
+    pub(in crate::storage) fn is_keyring_missing(&self) -> bool {
+        self.keyring.is_missing()
+    }
+
     /// Fails with `keyring_too_long` if the keyring would not take `record`.
     pub(in crate::storage) fn check_length(&self, record: &AuthDotJson) -> Result<()> {
         self.keyring.check_length(record.to_json().expose().len())

@@ -25,6 +25,8 @@ pub(crate) struct FaultyStore {
     pub(crate) is_unreadable: AtomicBool,
     pub(crate) commit_takes: Delays,
     pub(crate) ready_takes: Delays,
+    /// Proofs that fail since another program holds a lock of the save.
+    pub(crate) busy_proofs: AtomicUsize,
     pub(crate) locks_tried: AtomicUsize,
     pub(crate) locks_taken: AtomicUsize,
     pub(crate) is_unstamped: AtomicBool,
@@ -107,9 +109,9 @@ impl AuthStorage for FaultyStore {
                 *self.left.lock().expect("no panic") = Some(record.clone());
             }
             self.may_hang(0).await;
-            take_failure(&self.failing_commits)?;
+            take(&self.failing_commits, ErrorKind::StoreUnavailable, "disk full")?;
             let swap = self.memory.commit(expected, record).await;
-            take_failure(&self.failing_syncs)?;
+            take(&self.failing_syncs, ErrorKind::StoreUnavailable, "disk full")?;
             self.may_hang(1).await;
             self.commit_takes.wait(1).await;
             swap
@@ -123,6 +125,7 @@ impl AuthStorage for FaultyStore {
     fn ready(&self, size: usize) -> BoxFuture<'_, Result<Readiness>> {
         Box::pin(async move {
             self.ready_takes.wait(0).await;
+            take(&self.busy_proofs, ErrorKind::LockTimeout, "the lock is held")?;
             let ready = self.memory.ready(size).await;
             self.ready_takes.wait(1).await;
             ready
@@ -162,10 +165,11 @@ impl AuthStorage for FaultyStore {
     }
 }
 
-fn take_failure(left: &AtomicUsize) -> Result<()> {
+/// Fails with `kind` if a failure is `left`, which is one less then.
+fn take(left: &AtomicUsize, kind: ErrorKind, message: &str) -> Result<()> {
     let taken = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
     match taken {
-        Ok(_) => Err(Error::new(ErrorKind::StoreUnavailable, "disk full")),
+        Ok(_) => Err(Error::new(kind, message)),
         Err(_) => Ok(()),
     }
 }

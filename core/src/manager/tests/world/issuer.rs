@@ -245,7 +245,7 @@ impl Issuer {
     }
 
     fn answer(&self, token: &str) -> Redemption {
-        let no_answer = || NoAnswer { detail: "a fault".to_owned(), retry_after: None };
+        let no_answer = || NoAnswer::new("a fault");
         let mut state = self.state.lock().expect("no panic");
         state.presented.push(token.to_owned());
         state.arrivals.push(self.machine.boot_time());

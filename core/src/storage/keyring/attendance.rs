@@ -1,4 +1,4 @@
-//! How often the user of a keyring is asked to unlock it.
+//! Whether a keyring and its user are there to answer, and how often they are asked if they do not.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,16 +14,25 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 /// How long a user who has not unlocked the keyring is left in peace.
 const PEACE: TimeDelta = TimeDelta::minutes(1);
 
-/// When the user of a keyring was asked to unlock it and did not, for all that read it in this
-/// process: a login that is waited for is read every few moments.
+/// How long a keyring that has not answered is left alone.
+const REST: TimeDelta = TimeDelta::seconds(30);
+
+/// How long a keyring that has not answered is waited for after that: one that is slower than this
+/// could not be written anyway.
+const PATIENCE_OF_A_LOOK: Duration = Duration::from_secs(1);
+
+/// When a keyring did not answer, and when its user was asked to unlock it and did not, for all that
+/// read it in this process: a login that is waited for is read every few moments.
 #[derive(Debug, Default)]
-pub struct Prompts(PerProcess<State>);
+pub struct Attendance(PerProcess<State>);
 
 #[derive(Debug, Default)]
 struct State {
     turn: Arc<tokio::sync::Mutex<()>>,
     /// When the last question began, or was refused. By the wall clock, which all readers share.
     asked: Mutex<Option<DateTime<Utc>>>,
+    /// When the keyring was last waited for in vain, unless it has answered since.
+    silent: Mutex<Option<DateTime<Utc>>>,
 }
 
 /// The turn to ask: there is one question at a time.
@@ -33,10 +42,35 @@ pub(super) struct Turn {
     _turn: OwnedMutexGuard<()>,
 }
 
-impl Prompts {
-    /// No user has been asked.
+impl Attendance {
+    /// Nothing has been asked.
     pub const fn new() -> Self {
         Self(PerProcess::new())
+    }
+
+    /// Returns how long the keyring is waited for, `now`; none while it is left alone.
+    pub(super) fn patience(&self, now: DateTime<Utc>) -> Option<Duration> {
+        let state = self.0.get_or_default();
+        let mut silent = state.silent();
+        match *silent {
+            None => Some(PATIENCE),
+            Some(since) if (now - since).abs() < REST => None,
+            Some(_) => {
+                // The others leave it alone while this one looks.
+                *silent = Some(now);
+                Some(PATIENCE_OF_A_LOOK)
+            }
+        }
+    }
+
+    /// The keyring has answered.
+    pub(super) fn answered(&self) {
+        *self.0.get_or_default().silent() = None;
+    }
+
+    /// The keyring has not answered, `now`. Returns whether it did the last time.
+    pub(super) fn was_silent(&self, now: DateTime<Utc>) -> bool {
+        self.0.get_or_default().silent().replace(now).is_none()
     }
 
     /// Returns the turn to ask `now`, once no other caller asks; none while the user is to be left in
@@ -75,5 +109,9 @@ impl Turn {
 impl State {
     fn asked(&self) -> MutexGuard<'_, Option<DateTime<Utc>>> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn silent(&self) -> MutexGuard<'_, Option<DateTime<Utc>>> {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
