@@ -217,6 +217,15 @@ pub enum TokenState {
 }
 
 impl Description {
+    /// Returns this description without the ids of accounts and users, for the log.
+    pub(crate) fn without_account(mut self) -> Self {
+        self.pinned_account_id = None;
+        if let Some(login) = &mut self.login {
+            (login.account_id, login.user_id) = (None, None);
+        }
+        self
+    }
+
     /// Returns this description as JSON. Its names are those of the fields, times are RFC 3339
     /// texts, and what is unknown is null.
     pub fn to_json(&self) -> String {

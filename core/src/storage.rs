@@ -189,7 +189,8 @@ pub trait AuthStorage: Send + Sync + fmt::Debug {
     }
 
     /// Describes where the login is and which locks guard it, for a bug report. It has no secret,
-    /// changes nothing, asks the user nothing, and soon ends. By default it is empty, and the
+    /// changes nothing, asks the user nothing, and soon ends; at once where
+    /// [`load_now`](Self::load_now) does. By default it is empty, and the
     /// [`location`](Self::location) is all that is told.
     fn describe(&self) -> BoxFuture<'_, StorePlaces> {
         Box::pin(async { StorePlaces::default() })

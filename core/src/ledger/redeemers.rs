@@ -7,8 +7,8 @@ use crate::bounds::keep_last;
 use crate::process::Program;
 use crate::secret::Fingerprint;
 
-/// The most redemptions that are kept.
-const MOST: usize = 4;
+/// The most redemptions that are kept: all of a ledger must fit into 16 KiB.
+const MOST: usize = 2;
 
 /// The last redemptions, one for each refresh token that they brought.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

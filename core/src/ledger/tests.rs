@@ -76,11 +76,11 @@ fn keeps_the_last_32_rotations_of_each_of_the_last_8_logins() {
 }
 
 #[test]
-fn knows_the_programs_that_got_the_last_4_tokens_and_believes_no_odd_name() {
+fn knows_the_programs_that_got_the_last_2_tokens_and_believes_no_odd_name() {
     let ledger = full();
     let known = |name| ledger.redeemer(token(name)).map(|redeemer| redeemer.by.to_string());
     assert_eq!(known(8), Some(format!("process {} ({})", u32::MAX, "p".repeat(32))));
-    assert!(known(5).is_some() && known(4).is_none());
+    assert!(known(7).is_some() && known(6).is_none());
     let program = r#"{"pid":7,"name":"a\u001b[31m b\n"}"#;
     let hex = token(1).to_string();
     let odd = read(&format!(r#"{{"redeemers":[{{"token":"{hex}","at":0,"by":{program}}}]}}"#));

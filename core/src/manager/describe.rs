@@ -1,5 +1,8 @@
 //! What a manager says of itself, for a bug report.
 
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
 use tracing::instrument::WithSubscriber;
 
 use super::auth_manager::AuthManager;
@@ -17,7 +20,8 @@ impl AuthManager {
     ///
     /// It has no token, no key and no email address. It reads no login and changes nothing, and never
     /// asks the user to unlock a keyring. What cannot be told within seconds is left out, and the
-    /// description says why. Each new manager logs its description at `DEBUG`.
+    /// description says why. Each new manager logs its description at `DEBUG`, without the ids of
+    /// account and user.
     ///
     /// ```
     /// # use codex_auth_sdk::storage::EphemeralStorage;
@@ -33,8 +37,6 @@ impl AuthManager {
     pub async fn describe(&self) -> Description {
         let places = self.places().await;
         let state = &self.parts.state;
-        let moment = state.environment.moment();
-        let ahead = state.tokens.known_here().time().ahead(&moment);
         Description {
             version: FORM,
             library: env!("CARGO_PKG_VERSION"),
@@ -44,30 +46,36 @@ impl AuthManager {
             login: self.auth().map(|auth| self.describe_login(&auth)),
             refresh: state.options.refresh.as_str(),
             pinned_account_id: state.options.account_id.clone(),
-            clock_ahead_seconds: ahead.map(|ahead| ahead.num_seconds()),
+            clock_ahead_seconds: state.tokens.ahead().map(|ahead| ahead.num_seconds()),
             pending_save: self.pending_save(),
         }
     }
 
-    /// Logs the description of this manager, which was just opened. Its caller does not wait for
-    /// that.
+    /// Logs the description of this manager, which was just opened: at once if its store can be read
+    /// at once, else later, so that the caller does not wait.
     pub(super) fn log_description(&self) {
         if !tracing::enabled!(tracing::Level::DEBUG) {
             return;
         }
         let manager = self.clone();
         let log = async move {
-            let description = manager.describe().await.to_json();
+            let description = manager.describe().await.without_account().to_json();
             tracing::debug!(description, "a manager was opened");
         };
-        let log = Box::pin(log.with_current_subscriber());
-        // Without a thread for it there is no such line.
-        self.parts.state.environment.spawner.spawn_read(log).unwrap_or_default();
+        let mut log = Box::pin(log.with_current_subscriber());
+        let mut context = Context::from_waker(Waker::noop());
+        if log.as_mut().poll(&mut context).is_pending() {
+            // Without a thread there is no such line.
+            self.parts.state.environment.spawner.spawn_read(log).unwrap_or_default();
+        }
     }
 
     async fn places(&self) -> StorePlaces {
         let state = &self.parts.state;
-        let storage = std::sync::Arc::clone(&state.storage);
+        let storage = Arc::clone(&state.storage);
+        if storage.load_now().is_some() {
+            return storage.describe().await;
+        }
         let places = tasks::run_read(&state.environment, async move { storage.describe().await });
         places.await.unwrap_or_else(|error| StorePlaces {
             problem: Some(error.to_string()),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::environment::Environment;
 use crate::ledger::{Knowledge, Ledger, Redeemer};
@@ -44,6 +44,14 @@ impl Tokens {
         let known = self.own.load_full();
         self.note_here(|ledger| ledger.learn_time(&stored, &now));
         self.own.load().time() != known.time()
+    }
+
+    /// Returns by how much the wall clock is ahead of the authorization server's, if this manager or
+    /// another one has measured that.
+    pub(crate) fn ahead(&self) -> Option<TimeDelta> {
+        let now = self.environment.moment();
+        let known = self.own.load().time().ahead(&now);
+        known.or_else(|| self.storage.ledger().time().ahead(&now))
     }
 
     /// Returns what is known at `now` of the refresh token of `auth`.
