@@ -67,6 +67,8 @@ export declare class NativeAuthManager {
   subscribe(deliver: (event: NativeEvent) => void): NativeSubscription
   /** Returns the counters of this manager. */
   stats(): NativeStats
+  /** Describes this manager for a bug report, as JSON. */
+  describe(): Outcome<string> | Promise<Outcome<string>>
   /** Starts a sign-in with a browser. */
   loginWithBrowser(options: NativeLoginOptions): Outcome<NativeBrowserLogin> | Promise<Outcome<NativeBrowserLogin>>
   /** Starts a sign-in with a device code. */

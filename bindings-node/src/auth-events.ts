@@ -29,6 +29,11 @@ export interface AuthEventMap {
   /** Another kind of store holds the login than before. Only the store `auto` chooses a kind. */
   store_changed: [holder: StoreHolder];
   /**
+   * A request is sent without the credential, since its origin may not get that. The error names
+   * the origin. Sent once for each origin, for 16 at most.
+   */
+  credential_left_out: [error: CodexAuthError];
+  /**
    * This manager has stored a new login. If it is another one than the last, the event
    * `identity_changed` is sent as well, and `workspace_changed` if only its workspace is another.
    */

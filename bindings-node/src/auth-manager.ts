@@ -9,6 +9,8 @@ import type { FollowStore, KeepFresh } from './background.js';
 import { nativeAuth } from './codex-auth.js';
 import type { CodexAuth } from './codex-auth.js';
 import { installExitHook } from './custom-store.js';
+import { description } from './description.js';
+import type { Description } from './description.js';
 import { argumentError, unwrap } from './error.js';
 import { beginLogin, browserLogin, deviceLogin } from './login.js';
 import type { BrowserLogin, DeviceLogin, LoginOptions } from './login.js';
@@ -339,6 +341,21 @@ export class AuthManager {
   /** Returns the counters of this manager. */
   stats(): Stats {
     return this.#native.stats();
+  }
+
+  /**
+   * Describes this manager for a bug report, as an object that `JSON.stringify` takes.
+   *
+   * It says which store keeps the login and why, where its files are, which processes hold its
+   * locks, what the login in memory is, and what is known of its refresh token. It has no token, no
+   * key and no email address. It reads no login, changes nothing, and never asks the user to unlock
+   * a keyring. What cannot be told within seconds is left out. {@link enableLogging} gets the
+   * description of each new manager as a record of the level `debug`, without the ids of account
+   * and user.
+   */
+  async describe(options: WaitOptions = {}): Promise<Description> {
+    const { signal } = checkOptions(options, WAIT_OPTIONS);
+    return description(unwrap(await wait(signal, () => this.#native.describe())));
   }
 
   /**

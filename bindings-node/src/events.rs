@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use codex_auth_sdk::bindings::{Subscription, deliver_events};
+use codex_auth_sdk::bindings::{EventParts, Subscription, deliver_events};
 use codex_auth_sdk::environment::BoxFuture;
 use codex_auth_sdk::{AuthManager, Event};
 use napi::Status;
@@ -54,16 +54,12 @@ pub(crate) fn subscribe(manager: &AuthManager, deliver: Deliver) -> NativeSubscr
 
 impl From<Event> for NativeEvent {
     fn from(event: Event) -> Self {
-        let mut converted =
-            Self { kind: event.kind(), error: None, store_holder: None, missed: None };
-        match event {
-            Event::RefreshFailed(error) | Event::SaveFailed(error) | Event::LoginFailed(error) => {
-                converted.error = Some(error.into());
-            }
-            Event::StoreChanged(holder) => converted.store_holder = Some(holder.into()),
-            Event::Missed(missed) => converted.missed = Some(number(missed)),
-            _ => {}
+        let EventParts { kind, error, store_holder, missed } = event.into();
+        Self {
+            kind,
+            error: error.map(Failure::from),
+            store_holder: store_holder.map(NativeStoreHolder::from),
+            missed: missed.map(number),
         }
-        converted
     }
 }

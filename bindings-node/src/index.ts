@@ -27,6 +27,7 @@ export { CodexAuth } from './codex-auth.js';
 export type { AuthMode } from './codex-auth.js';
 export { checkStore } from './custom-store.js';
 export type { CustomStore, StoredLogin } from './custom-store.js';
+export type { Description } from './description.js';
 export { EphemeralStorage } from './ephemeral-storage.js';
 export { CodexAuthError } from './error.js';
 export type { ErrorCode } from './error.js';

@@ -2,6 +2,7 @@ import { NativeLog } from '../native.js';
 import type { NativeLogRecord } from '../native.js';
 import { installExitHook } from './custom-store.js';
 import { argumentError } from './error.js';
+import { inOwnSpelling } from './option-names.js';
 
 /** A record of what this package did, or of a failure. It contains no secret and no account. */
 export interface LogRecord {
@@ -101,8 +102,9 @@ function deliverRest(): void {
 }
 
 function record(native: NativeLogRecord): LogRecord {
-  const { target, message, durationMs = null } = native;
+  const { target, durationMs = null } = native;
+  const message = inOwnSpelling(native.message);
   const level = native.level as LogRecord['level'];
-  const fields = Object.fromEntries(native.fields.map(({ name, value }) => [name, value]));
-  return { level, target, message, fields, durationMs };
+  const fields = native.fields.map(({ name, value }) => [name, inOwnSpelling(value)]);
+  return { level, target, message, fields: Object.fromEntries(fields), durationMs };
 }

@@ -226,6 +226,13 @@ impl NativeAuthManager {
         self.0.stats().into()
     }
 
+    /// Describes this manager for a bug report, as JSON.
+    #[napi(ts_return_type = "Outcome<string> | Promise<Outcome<string>>")]
+    pub fn describe<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
+        let manager = self.0.clone();
+        answer_or_promise(env, async move { Ok(manager.describe().await.to_json()) })
+    }
+
     /// Starts a sign-in with a browser.
     #[napi(ts_return_type = "Outcome<NativeBrowserLogin> | Promise<Outcome<NativeBrowserLogin>>")]
     pub fn login_with_browser<'env>(

@@ -22,7 +22,7 @@ const SPELLED: Record<string, string> = {
 /** Text between quotes, which is a value, or a word that may be the name of an option. */
 const VALUE_OR_WORD = /"(?:[^"\\]|\\.)*"|\b[a-z]+(?:_[a-z]+)+\b/g;
 
-/** Returns the message of an error about options with their names as programs write them. */
+/** Returns a message about options with their names as programs write them. */
 export function inOwnSpelling(message: string): string {
   return message.replace(VALUE_OR_WORD, (found) => SPELLED[found] ?? found);
 }

@@ -105,6 +105,10 @@ impl AsyncManager {
         self.0.stats().into()
     }
 
+    fn describe(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        begin(py, calls::describe(self.0.clone()))
+    }
+
     #[pyo3(signature = (**options))]
     fn login_with_browser(
         &self,

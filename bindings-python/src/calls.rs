@@ -90,6 +90,11 @@ pub(crate) async fn logout(manager: AuthManager, options: LogoutOptions) -> Resu
     manager.logout(options).await.map(LogoutOutcome::from)
 }
 
+/// Answers with JSON, which `json` of Python reads.
+pub(crate) async fn describe(manager: AuthManager) -> Result<String> {
+    Ok(manager.describe().await.to_json())
+}
+
 pub(crate) async fn close(manager: AuthManager, timeout: Duration) -> Result<bool> {
     Ok(manager.close(timeout).await)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use codex_auth_sdk::bindings::deliver_events;
+use codex_auth_sdk::bindings::{EventParts, deliver_events};
 use codex_auth_sdk::environment::BoxFuture;
 use codex_auth_sdk::{AuthManager, Error};
 use pyo3::prelude::*;
@@ -30,6 +30,8 @@ pub(crate) struct Event {
     ///   tries again, and sends no second event for that.
     /// - `save_recovered`: the tokens of the last `save_failed` are saved.
     /// - `store_changed`: another kind of store holds the login than before; see `store_holder`.
+    /// - `credential_left_out`: a request is sent without the credential, since its origin may not
+    ///   get that; `error` names the origin. Sent once for each origin, for 16 at most.
     /// - `logged_in`: this manager has stored a new login.
     /// - `login_pending`: a sign-in with a device code has asked the server, and its user has not
     ///   typed the code in yet.
@@ -48,7 +50,7 @@ pub(crate) struct Event {
 
 #[pymethods]
 impl Event {
-    /// The error of `refresh_failed`, `save_failed` or `login_failed`; else `None`.
+    /// The error that `kind` is about, for a kind that has one; else `None`.
     #[getter]
     fn error(&self, py: Python<'_>) -> Option<PyErr> {
         self.error.as_ref().map(|error| to_py(py, error))
@@ -64,17 +66,9 @@ impl Event {
 
 impl From<codex_auth_sdk::Event> for Event {
     fn from(event: codex_auth_sdk::Event) -> Self {
-        use codex_auth_sdk::Event as Core;
-        let mut converted = Self { kind: event.kind(), error: None, store_holder: None, missed: 0 };
-        match event {
-            Core::RefreshFailed(error) | Core::SaveFailed(error) | Core::LoginFailed(error) => {
-                converted.error = Some(error);
-            }
-            Core::StoreChanged(holder) => converted.store_holder = Some(holder.into()),
-            Core::Missed(missed) => converted.missed = missed,
-            _ => {}
-        }
-        converted
+        let EventParts { kind, error, store_holder, missed } = event.into();
+        let store_holder = store_holder.map(StoreHolder::from);
+        Self { kind, error, store_holder, missed: missed.unwrap_or_default() }
     }
 }
 

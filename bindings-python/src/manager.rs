@@ -262,6 +262,18 @@ impl AuthManager {
         self.0.stats().into()
     }
 
+    /// Describes this manager for a bug report, as a dict that `json.dumps` takes.
+    ///
+    /// It says which store keeps the login and why, where its files are, which processes hold its
+    /// locks, what the login in memory is, and what is known of its refresh token. It has no token,
+    /// no key and no email address. It reads no login, changes nothing, and never asks the user to
+    /// unlock a keyring. What cannot be told within seconds is left out. `enable_logging` logs the
+    /// description of each new manager at DEBUG, without the ids of account and user.
+    fn describe<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let json = wait(py, calls::describe(self.0.clone()))?;
+        py.import("json")?.call_method1("loads", (json,))
+    }
+
     /// Starts a sign-in with a browser: an authorization code with PKCE (RFC 8252, RFC 7636).
     ///
     /// The user opens `authorization_url` of the returned object, whose `wait` returns once the

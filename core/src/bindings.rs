@@ -15,7 +15,7 @@ pub use crate::process::{
     finish, handle, hold_forks, spawn, spawn_read,
 };
 use crate::state::Event;
-pub use crate::state::Subscription;
+pub use crate::state::{EventParts, Subscription};
 #[cfg(feature = "conformance")]
 use crate::storage::{AuthStorage, conformance};
 

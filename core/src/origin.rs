@@ -101,6 +101,20 @@ impl Destination {
         matches!(self, Self::Named | Self::ChatGpt | Self::Api)
     }
 
+    /// Returns why a request is sent there without the credential.
+    pub(crate) fn left_out(&self) -> Error {
+        match self {
+            Self::Other(origin) => refused(&format!(
+                "a request to {origin} is sent without the credential; add that to allowed_origins \
+                 if it may get the credential"
+            )),
+            _ => refused(
+                "a request is sent without the credential, since its URL cannot be parsed; correct \
+                 it",
+            ),
+        }
+    }
+
     /// Fails if a credential of `mode` must not be sent there.
     pub(crate) fn check(&self, mode: AuthMode) -> Result<()> {
         let own = if mode == AuthMode::ApiKey { API } else { CHATGPT };

@@ -10,6 +10,7 @@ mod lane;
 mod own_file;
 mod own_thread;
 mod per_process;
+mod program;
 
 pub(crate) use self::fork::forks;
 pub use self::fork::{ForkHold, after_fork, after_fork_in_parent, before_fork, hold_forks};
@@ -20,3 +21,4 @@ pub(crate) use self::own_thread::waits_at_exit;
 pub use self::own_thread::{expect_unseen_exit, finish, handle, spawn, spawn_read};
 pub(crate) use self::per_process::NotInherited;
 pub use self::per_process::PerProcess;
+pub use self::program::Program;

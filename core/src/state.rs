@@ -3,6 +3,7 @@
 mod current;
 mod effective;
 mod events;
+mod left_out;
 mod memory;
 mod notice;
 mod reader;
@@ -20,7 +21,8 @@ use self::current::{CurrentCell, has_same_tokens, is_same_record};
 use self::effective::Effective;
 pub(crate) use self::effective::graft;
 use self::events::Announcer;
-pub use self::events::{Event, Events, Subscription};
+pub use self::events::{Event, EventParts, Events, Subscription};
+use self::left_out::LeftOut;
 use self::memory::Memory;
 use self::notice::Notice;
 use self::reader::Reader;
@@ -53,6 +55,7 @@ pub(crate) struct State {
     pub(crate) memory: Memory,
     pub(crate) tokens: Tokens,
     pub(crate) counters: Counters,
+    pub(crate) left_out: LeftOut,
     reader: Reader,
     announcer: Announcer,
     notice: Notice,
@@ -75,6 +78,7 @@ impl State {
             counters: Counters::default(),
             announcer: Announcer::new(),
             notice: Notice::default(),
+            left_out: LeftOut::default(),
         }
     }
 

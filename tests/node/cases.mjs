@@ -8,13 +8,11 @@ import { inspect } from 'node:util';
 
 import { AuthManager, CodexAuthError, enableLogging } from '../../bindings-node/dist/index.mjs';
 import { nodeOptions } from './options.mjs';
-import { Store, enterSession, realm, within } from './support.mjs';
+import { EVENT_KINDS, Store, enterSession, realm, within } from './support.mjs';
 
 const CASES = new URL('../cases/', import.meta.url);
 const FIELDS = fields('name doc stores needs options issuer logins faults store open steps expect');
 const LONGEST = 60_000;
-const EVENTS = fields('adopted refreshed logged_out identity_changed workspace_changed ' +
-  'refresh_failed save_failed save_recovered store_changed logged_in login_pending login_failed missed');
 
 /** What all cases have logged. */
 const logged = [];
@@ -38,6 +36,7 @@ const STEPS = {
   request: ['auth', (run, step) => run.request(run.named(step.auth))],
   logout: ['manager revoke', (run, step) =>
     run.manager(step).logout('revoke' in step ? { revoke: step.revoke } : {})],
+  describe: ['manager', async (run, step) => run.described(await run.manager(step).describe())],
   close: ['manager', async (run, step) => (await run.manager(step).close({ timeoutMs: 30_000 }), {})],
   write_store: ['store in_place heal_after_ms', (run, step) => run.writeStore(step)],
   edit_store: ['set remove', async (run, { set, remove }) => {
@@ -111,7 +110,7 @@ class Run {
     const manager = unread ? AuthManager.openUnread(options) : await AuthManager.open(options);
     this.managers.set(name, manager);
     const events = manager.subscribe();
-    for (const kind of EVENTS) events.on(kind, (detail) => this.output.push(inspect(detail)));
+    for (const kind of EVENT_KINDS) events.on(kind, (detail) => this.output.push(inspect(detail)));
     return this.keep({}, manager.auth());
   }
 
@@ -137,6 +136,11 @@ class Run {
     return { auth: { mode, access_token: auth.accessToken, ...ids, is_fedramp: isFedramp, ...times } };
   }
 
+  described(description) {
+    this.output.push(inspect(description, { depth: 9 }), JSON.stringify(description));
+    return JSON.parse(JSON.stringify(description), (_, value) => inSnakeCase(value));
+  }
+
   async recover(step) {
     const [auth, recovery] = [this.named(step.auth), this.named(step.recovery)];
     const decision = await this.manager(step).recoverFromUnauthorized(auth, recovery);
@@ -157,6 +161,12 @@ class Run {
     }
     return {};
   }
+}
+
+function inSnakeCase(value) {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  const name = (key) => key.replace(/[A-Z]/g, (found) => `_${found.toLowerCase()}`);
+  return Object.fromEntries(Object.entries(value).map(([key, part]) => [name(key), part]));
 }
 
 function fields(text) {

@@ -12,14 +12,8 @@ import {
   AuthEvents, AuthManager, CodexAuthError, EphemeralStorage,
 } from '../../bindings-node/dist/index.mjs';
 import {
-  KeyringItem, child, codexHome, collected, enterSession, realm, refreshToken, signedIn, within,
+  EVENT_KINDS, KeyringItem, child, codexHome, collected, enterSession, realm, refreshToken, signedIn, within,
 } from './support.mjs';
-
-const KINDS = [
-  'adopted', 'refreshed', 'logged_out', 'identity_changed', 'workspace_changed', 'refresh_failed',
-  'save_failed', 'save_recovered', 'store_changed', 'logged_in', 'login_pending', 'login_failed',
-  'missed',
-];
 
 const refresh = (manager) => manager.refreshToken(manager.auth());
 
@@ -28,7 +22,7 @@ const next = (events, kind) => within(20_000, kind, once(events, kind));
 /** The kinds that are emitted, in order. */
 function heard(events) {
   const kinds = [];
-  for (const kind of KINDS) events.on(kind, () => kinds.push(kind));
+  for (const kind of EVENT_KINDS) events.on(kind, () => kinds.push(kind));
   return kinds;
 }
 

@@ -1,11 +1,13 @@
 // What the package does, as a listener of its log hears it.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { inspect } from 'node:util';
 
-import { AuthManager, enableLogging } from '../../bindings-node/dist/index.mjs';
+import { AuthManager, createAuthFetch, enableLogging } from '../../bindings-node/dist/index.mjs';
 import { child, signedIn, within } from './support.mjs';
 
 const STEPS = ['lock_wait', 'redemption', 'commit', 'refresh', 'recovery'];
@@ -18,7 +20,7 @@ function log() {
   const records = [];
   let arrived = () => {};
   const logging = enableLogging((record) => {
-    records.push(record);
+    if (record.level !== 'debug') records.push(record);
     arrived();
   });
   const until = async (message) => {
@@ -76,6 +78,51 @@ test('what goes wrong is a warning, and no record shows a token', async () => {
   assert.doesNotMatch(text, /acct-a/);
   const { leaks } = await issuer.call('leaks', { text: tokens.join('\n') });
   assert.equal(leaks.length, 6);
+});
+
+test('each manager is described when it is opened', async () => {
+  const { issuer, options } = await signedIn();
+  const records = [];
+  const logging = enableLogging((record) => records.push(record));
+  const manager = new AuthManager(options);
+  const described = await manager.describe();
+  await within(20_000, 'the record', (async () => {
+    while (records.length === 0) await setImmediate();
+  })());
+  logging.stop();
+  const [{ level, message, fields }] = records;
+  assert.deepEqual([level, message], ['debug', 'a manager was opened']);
+  const logged = JSON.parse(fields.description);
+  assert.equal(logged.places.home.path, described.places.home.path);
+  assert.equal(described.login.accountId, 'acct-a');
+  assert.equal(logged.login.account_id, null, 'the log names no account');
+  const text = inspect([records, described], { depth: null });
+  assert.deepEqual(await issuer.call('leaks', { text }), { leaks: [] });
+  assert.doesNotMatch(text, /example\.com/);
+});
+
+test('an origin that gets no credential is told of once, with the name of the option', async () => {
+  const { issuer, options } = await signedIn();
+  const { logging, until } = log();
+  const manager = new AuthManager(options);
+  const events = manager.subscribe();
+  const told = [];
+  events.on('credential_left_out', (error) => told.push(error));
+  const fetch = createAuthFetch(manager);
+  for (let count = 0; count < 2; count += 1) {
+    assert.equal((await fetch(`${issuer.url}/api/me`)).status, 401);
+  }
+  const refreshed = once(events, 'refreshed');
+  await recover(manager);
+  await within(20_000, 'the event', refreshed);
+  const records = await until('codex_auth.recovery');
+  logging.stop();
+  events.stop();
+  assert.deepEqual(told.map(({ code }) => code), ['origin_not_allowed']);
+  const [{ message }] = told;
+  const warnings = records.filter(({ level }) => level === 'warn');
+  assert.deepEqual(warnings.map((warning) => warning.message), [message]);
+  assert.ok(message.includes(`${issuer.origin} is`) && message.includes('allowedOrigins'), message);
 });
 
 test('a listener is a function', () => {

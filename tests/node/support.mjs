@@ -30,6 +30,13 @@ export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
 export const PACKAGE = join(ROOT, 'bindings-node');
 
+/** The kinds of events, of which `rust/lists.rs` checks that none is missing. */
+export const EVENT_KINDS = [
+  'adopted', 'refreshed', 'logged_out', 'identity_changed', 'workspace_changed', 'refresh_failed',
+  'save_failed', 'save_recovered', 'store_changed', 'credential_left_out', 'logged_in',
+  'login_pending', 'login_failed', 'missed',
+];
+
 // No test depends on the login of whoever runs it.
 for (const name of Object.keys(process.env).filter((name) => name.startsWith('CODEX_'))) {
   delete process.env[name];

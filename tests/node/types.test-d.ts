@@ -20,6 +20,7 @@ import {
   type AuthManagerOptions,
   type AuthMode,
   type CustomStore,
+  type Description,
   type ErrorCode,
   type FollowStore,
   type GiveUpReason,
@@ -109,6 +110,8 @@ same<ReturnType<AuthManager['followStore']>, FollowStore>();
 same<ReturnType<AuthManager['subscribe']>, AuthEvents>();
 same<ReturnType<AuthManager['stats']>, Stats>();
 same<Stats['lockWaitMs'], number>();
+same<ReturnType<AuthManager['describe']>, Promise<Description>>();
+same<Description['places']['locks'][number]['purpose'], 'refresh' | 'save'>();
 same<ReturnType<typeof enableLogging>, Logging>();
 same<LogRecord['fields'], Record<string, string>>();
 same<LogRecord['durationMs'], number | null>();
@@ -160,6 +163,7 @@ export async function watch(): Promise<void> {
   const events = manager.subscribe();
   events.on('refreshed', () => {});
   events.on('store_changed', (holder) => same<typeof holder, StoreHolder>());
+  events.on('credential_left_out', ({ code }) => same<typeof code, ErrorCode>());
   events.once('save_failed', ({ code }) => same<typeof code, ErrorCode>());
   events.off('missed', (count) => same<typeof count, number>());
   await once(events, 'adopted', { signal });

@@ -197,6 +197,11 @@ class Runner:
         outcome = _answer(self.managers[manager].logout(revoke=revoke))
         return {"removed": outcome.removed, "revoked": outcome.revoked}
 
+    def do_describe(self, *, manager: str = "main") -> Any:
+        description = _answer(self.managers[manager].describe())
+        self.output.append(repr(description))
+        return description
+
     def do_close(self, *, manager: str = "main") -> Any:
         _answer(getattr(self.managers[manager], self._close)(30))
         return {}

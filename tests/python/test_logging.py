@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import queue
 import subprocess
@@ -10,11 +11,15 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
 
 from codex_auth_sdk import (
     AuthManager,
     EphemeralStorage,
+    Event,
+    OriginNotAllowed,
     RefreshTokenInvalidated,
+    RequestsAuth,
     enable_logging,
 )
 from support import WATCHDOG_S, Child, Realm, script
@@ -65,7 +70,7 @@ def log() -> Iterator[Log]:
     logger = logging.getLogger("codex_auth_sdk")
     handler = Log()
     logger.addHandler(handler)
-    logger.setLevel(logging.DEBUG)
+    logger.setLevel(logging.INFO)
     # What pytest catches logs with is not made for children of a fork.
     logger.propagate = False
     enable_logging()
@@ -126,6 +131,46 @@ def test_what_goes_wrong_is_a_warning_and_the_level_of_the_logger_counts(
     warning, *others = log.until("the refresh token is refused")
     assert (warning.levelno, said(warning)["reason"]) == (logging.WARNING, "invalidated")
     assert others == []
+
+
+def test_each_manager_is_described_when_it_is_opened(realm: Realm, home: Path, log: Log) -> None:
+    logging.getLogger("codex_auth_sdk").setLevel(logging.DEBUG)
+    with AuthManager(**realm.options(codex_home=home)) as manager:
+        described = manager.describe()
+    (record,) = log.until("a manager was opened")
+    assert record.levelno == logging.DEBUG
+    logged = json.loads(said(record)["description"])
+    assert logged["places"] == described["places"]
+    assert described["login"] is not None
+    assert described["login"]["account_id"] == "acct-a"
+    assert logged["login"]["account_id"] is None, "the log names no account"
+    assert realm.call("leaks", text=f"{described}{vars(record)}") == {"leaks": []}
+    assert "example.com" not in f"{described}{vars(record)}"
+
+
+def test_an_origin_that_gets_no_credential_is_told_of_once(
+    realm: Realm, home: Path, log: Log
+) -> None:
+    heard: queue.Queue[Event] = queue.Queue()
+    with AuthManager(**realm.options(codex_home=home)) as manager:
+        subscription = manager.subscribe(heard.put)
+        for _ in range(2):
+            response = requests.get(f"{realm.url}/api/me", auth=RequestsAuth(manager), timeout=60)
+            assert response.status_code == 401
+        event = heard.get(timeout=WATCHDOG_S)
+        recover(manager)
+        after = heard.get(timeout=WATCHDOG_S)
+        subscription.stop()
+    assert [event.kind, after.kind] == ["credential_left_out", "refreshed"]
+    assert isinstance(event.error, OriginNotAllowed)
+    warnings = [
+        record.getMessage()
+        for record in log.until("codex_auth.recovery")
+        if record.levelno == logging.WARNING
+    ]
+    assert warnings == [str(event.error)]
+    assert f"{realm.origin} is" in warnings[0]
+    assert "allowed_origins" in warnings[0]
 
 
 def test_no_record_shows_a_token(realm: Realm, home: Path, log: Log) -> None:

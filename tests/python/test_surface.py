@@ -46,6 +46,7 @@ MEMBERS = [getattr(codex_auth_sdk, name) for name in codex_auth_sdk.__all__]
 CLASSES: list[type[object]] = [member for member in MEMBERS if isinstance(member, type)]
 
 BOTH = {
+    "describe",
     "follow_store",
     "keep_fresh",
     "stats",
@@ -77,7 +78,14 @@ def public(of: object) -> set[str]:
 def test_the_managers_have_the_same_methods() -> None:
     assert public(AuthManager) == BOTH | {"close"}
     assert public(AsyncAuthManager) == BOTH | {"open", "aclose"}
-    awaited = {"fresh_auth", "logout", "recover_from_unauthorized", "refresh_token", "reload"}
+    awaited = {
+        "describe",
+        "fresh_auth",
+        "logout",
+        "recover_from_unauthorized",
+        "refresh_token",
+        "reload",
+    }
     awaited |= {"sync_from_storage", "open", "aclose"}
     awaited |= {name for name in BOTH if name.startswith("login_with_")}
     assert {

@@ -9,7 +9,7 @@ use codex_auth_tests::issuer::Issuer;
 use serde_json::{Value, json};
 
 /// What the runners know. They fail on anything else, and so does this test, earlier.
-const STEPS: [(&str, &[&str]); 19] = [
+const STEPS: [(&str, &[&str]); 20] = [
     ("open", &["options", "unread"]),
     ("auth", &["as"]),
     ("fresh_auth", &["as"]),
@@ -20,6 +20,7 @@ const STEPS: [(&str, &[&str]); 19] = [
     ("refresh", &["auth", "as"]),
     ("request", &["auth"]),
     ("logout", &["revoke"]),
+    ("describe", &[]),
     ("close", &[]),
     ("store", &[]),
     ("write_store", &["store", "in_place", "heal_after_ms"]),

@@ -86,6 +86,7 @@ from codex_auth_sdk._native import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from codex_auth_sdk._async_login import AsyncBrowserLogin, AsyncDeviceLogin
+    from codex_auth_sdk._description import Description
     from codex_auth_sdk._httpx import HttpxAuth
     from codex_auth_sdk._logging import enable_logging
     from codex_auth_sdk._requests import RequestsAuth
@@ -103,6 +104,7 @@ __all__ = [
     "CodexAuth",
     "CodexAuthError",
     "CustomStore",
+    "Description",
     "DeviceLogin",
     "EphemeralStorage",
     "Event",
@@ -170,6 +172,7 @@ _LAZY_EXPORTS = {
     "AsyncDeviceLogin": "codex_auth_sdk._async_login",
     "AsyncRequestAuthorization": "codex_auth_sdk.aio",
     "CustomStore": "codex_auth_sdk._store",
+    "Description": "codex_auth_sdk._description",
     "Events": "codex_auth_sdk.aio",
     "HttpxAuth": "codex_auth_sdk._httpx",
     "RequestsAuth": "codex_auth_sdk._requests",

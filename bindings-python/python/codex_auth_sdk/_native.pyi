@@ -11,6 +11,7 @@ from typing import Any, Generic, Literal, NoReturn, TypeVar, final
 from typing_extensions import Self, Unpack
 
 from codex_auth_sdk._decision import UnauthorizedRecoveryDecision
+from codex_auth_sdk._description import Description
 from codex_auth_sdk._errors import CodexAuthError
 from codex_auth_sdk._options import ManagerOptions
 from codex_auth_sdk._store import CustomStore
@@ -487,6 +488,15 @@ class AuthManager:
         """
     def stats(self) -> Stats:
         """Returns the counters of this manager."""
+    def describe(self) -> Description:
+        """Describes this manager for a bug report, as a dict that `json.dumps` takes.
+
+        It says which store keeps the login and why, where its files are, which processes hold its
+        locks, what the login in memory is, and what is known of its refresh token. It has no token,
+        no key and no email address. It reads no login, changes nothing, and never asks the user to
+        unlock a keyring. What cannot be told within seconds is left out. `enable_logging` logs the
+        description of each new manager at DEBUG, without the ids of account and user.
+        """
     def login_with_browser(
         self,
         *,
@@ -624,6 +634,7 @@ class AsyncManager:
     def follow_store(self) -> FollowStore: ...
     def subscribe(self, deliver: Callable[[Event], object]) -> Subscription: ...
     def stats(self) -> Stats: ...
+    def describe(self) -> str | Pending[str]: ...
     def login_with_browser(self, **options: object) -> BrowserLogin | Pending[BrowserLogin]: ...
     def login_with_device_code(self, **options: object) -> DeviceLogin | Pending[DeviceLogin]: ...
     def login_with_api_key(self, api_key: str) -> CodexAuth | Pending[CodexAuth]: ...
@@ -764,6 +775,7 @@ class Event:
         "save_failed",
         "save_recovered",
         "store_changed",
+        "credential_left_out",
         "logged_in",
         "login_pending",
         "login_failed",
@@ -781,6 +793,8 @@ class Event:
           tries again, and sends no second event for that.
         - `save_recovered`: the tokens of the last `save_failed` are saved.
         - `store_changed`: another kind of store holds the login than before; see `store_holder`.
+        - `credential_left_out`: a request is sent without the credential, since its origin may not
+          get that; `error` names the origin. Sent once for each origin, for 16 at most.
         - `logged_in`: this manager has stored a new login.
         - `login_pending`: a sign-in with a device code has asked the server, and its user has not
           typed the code in yet.
@@ -789,7 +803,7 @@ class Event:
         """
     @property
     def error(self) -> CodexAuthError | None:
-        """The error of `refresh_failed`, `save_failed` or `login_failed`; else `None`."""
+        """The error that `kind` is about, for a kind that has one; else `None`."""
     @property
     def store_holder(self) -> StoreHolder | None:
         """The store that holds the login now, for `store_changed`. `None` for other kinds."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from codex_auth_sdk._async_login import AsyncBrowserLogin, AsyncDeviceLogin
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from codex_auth_sdk._decision import UnauthorizedRecoveryDecision
+    from codex_auth_sdk._description import Description
     from codex_auth_sdk._native import (
         CodexAuth,
         Event,
@@ -204,6 +206,19 @@ class AsyncAuthManager:
     def stats(self) -> Stats:
         """Returns the counters of this manager."""
         return self._manager.stats()
+
+    async def describe(self) -> Description:
+        """Describes this manager for a bug report, as a dict that `json.dumps` takes.
+
+        It says which store keeps the login and why, where its files are, which processes hold its
+        locks, what the login in memory is, and what is known of its refresh token. It has no token,
+        no key and no email address. It reads no login, changes nothing, and never asks the user to
+        unlock a keyring. What cannot be told within seconds is left out. `enable_logging` logs the
+        description of each new manager at DEBUG, without the ids of account and user.
+        """
+        text: str = await resolve(self._manager.describe())
+        description: Description = json.loads(text)
+        return description
 
     async def login_with_browser(self, **options: Unpack[BrowserLoginOptions]) -> AsyncBrowserLogin:
         """Starts a sign-in with a browser: an authorization code with PKCE (RFC 8252, RFC 7636).

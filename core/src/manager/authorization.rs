@@ -10,6 +10,7 @@ use crate::identity::Relation;
 use crate::origin::Destination;
 use crate::refresh::{UnauthorizedRecovery, UnauthorizedRecoveryDecision};
 use crate::snapshot::CodexAuth;
+use crate::state::Event;
 
 /// A placeholder for a client that requires an API key although a manager authorizes its requests.
 ///
@@ -120,7 +121,8 @@ impl AuthManager {
     /// `authorization` is the request's own `Authorization` header, if it has one. Returns none if
     /// the manager must leave the request alone: it has such a header, or its origin is neither
     /// that of the ChatGPT backend or the OpenAI API nor one of
-    /// [`allowed_origins`](crate::AuthManagerBuilder::allowed_origins). A request whose header
+    /// [`allowed_origins`](crate::AuthManagerBuilder::allowed_origins). A warning and an
+    /// [event](Event::CredentialLeftOut) tell once of each such origin. A request whose header
     /// contains [`MANAGED_API_KEY`] always gets an authorization, which fails with
     /// `origin_not_allowed` if need be.
     pub fn authorize(
@@ -133,11 +135,24 @@ impl AuthManager {
             Some(own) => is_placeholder(own),
             None => destination.is_allowed(),
         };
+        if authorization.is_none() && !is_ours {
+            self.tell_left_out(&destination);
+        }
         is_ours.then(|| RequestAuthorization {
             manager: self.clone(),
             destination,
             recovery: OnceLock::new(),
         })
+    }
+
+    /// Says once that a request to `destination`, which is not allowed, is sent without the
+    /// credential.
+    fn tell_left_out(&self, destination: &Destination) {
+        let state = &self.parts.state;
+        if let Some(error) = state.left_out.news(destination) {
+            tracing::warn!("{error}");
+            state.announce(Event::CredentialLeftOut(error));
+        }
     }
 }
 

@@ -46,6 +46,9 @@ pub enum Event {
     /// Another kind of store holds the login than at the last read, or for another reason. Only the
     /// store `auto` chooses between two.
     StoreChanged(StoreHolder),
+    /// A request is sent without the credential, since its origin may not get that. The error names
+    /// the origin. Sent once for each origin, for 16 origins at most.
+    CredentialLeftOut(Error),
     /// This manager has stored a new login. If that is another login than before,
     /// [`IdentityChanged`](Self::IdentityChanged) is sent as well, and
     /// [`WorkspaceChanged`](Self::WorkspaceChanged) if only its workspace is another.
@@ -59,23 +62,73 @@ pub enum Event {
     Missed(u64),
 }
 
-impl Event {
-    /// Returns the name of this event, which is the same in every language.
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::Adopted => "adopted",
-            Self::Refreshed => "refreshed",
-            Self::LoggedOut => "logged_out",
-            Self::IdentityChanged => "identity_changed",
-            Self::WorkspaceChanged => "workspace_changed",
-            Self::RefreshFailed(_) => "refresh_failed",
-            Self::SaveFailed(_) => "save_failed",
-            Self::SaveRecovered => "save_recovered",
-            Self::StoreChanged(_) => "store_changed",
-            Self::LoggedIn => "logged_in",
-            Self::LoginPending => "login_pending",
-            Self::LoginFailed(_) => "login_failed",
-            Self::Missed(_) => "missed",
+/// Gives events their names, so that the list of all names misses none.
+macro_rules! kinds {
+    ($($event:pat => $kind:literal,)*) => {
+        impl Event {
+            /// The names of all events. Tests compare the lists of other languages with it.
+            #[doc(hidden)]
+            pub const KINDS: &[&str] = &[$($kind),*];
+
+            /// Returns the name of this event, which is the same in every language.
+            pub const fn kind(&self) -> &'static str {
+                match self {
+                    $($event => $kind,)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    Self::Adopted => "adopted",
+    Self::Refreshed => "refreshed",
+    Self::LoggedOut => "logged_out",
+    Self::IdentityChanged => "identity_changed",
+    Self::WorkspaceChanged => "workspace_changed",
+    Self::RefreshFailed(_) => "refresh_failed",
+    Self::SaveFailed(_) => "save_failed",
+    Self::SaveRecovered => "save_recovered",
+    Self::StoreChanged(_) => "store_changed",
+    Self::CredentialLeftOut(_) => "credential_left_out",
+    Self::LoggedIn => "logged_in",
+    Self::LoginPending => "login_pending",
+    Self::LoginFailed(_) => "login_failed",
+    Self::Missed(_) => "missed",
+}
+
+/// An event as its name and what may come with one, for the bindings to other languages: they take
+/// it apart by its fields, so that a new one is not passed over.
+#[derive(Debug)]
+pub struct EventParts {
+    /// [`Event::kind`].
+    pub kind: &'static str,
+    /// The error, of an event that has one.
+    pub error: Option<Error>,
+    /// The store that holds the login now, of [`Event::StoreChanged`].
+    pub store_holder: Option<StoreHolder>,
+    /// How many events were dropped, of [`Event::Missed`].
+    pub missed: Option<u64>,
+}
+
+impl From<Event> for EventParts {
+    fn from(event: Event) -> Self {
+        let none = Self { kind: event.kind(), error: None, store_holder: None, missed: None };
+        match event {
+            Event::RefreshFailed(error)
+            | Event::SaveFailed(error)
+            | Event::CredentialLeftOut(error)
+            | Event::LoginFailed(error) => Self { error: Some(error), ..none },
+            Event::StoreChanged(holder) => Self { store_holder: Some(holder), ..none },
+            Event::Missed(missed) => Self { missed: Some(missed), ..none },
+            Event::Adopted
+            | Event::Refreshed
+            | Event::LoggedOut
+            | Event::IdentityChanged
+            | Event::WorkspaceChanged
+            | Event::SaveRecovered
+            | Event::LoggedIn
+            | Event::LoginPending => none,
         }
     }
 }

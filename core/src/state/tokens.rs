@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::environment::Environment;
-use crate::ledger::{Knowledge, Ledger};
+use crate::ledger::{Knowledge, Ledger, Redeemer};
 use crate::secret::Fingerprint;
 use crate::snapshot::CodexAuth;
 use crate::storage::{AuthStorage, RefreshLock};
@@ -45,6 +45,14 @@ impl Tokens {
         self.own.load().time() != known.time()
     }
 
+    /// Returns by how much the wall clock is ahead of the authorization server's, if this manager or
+    /// another one has measured that.
+    pub(crate) fn ahead(&self) -> Option<TimeDelta> {
+        let now = self.environment.moment();
+        let known = self.own.load().time().ahead(&now);
+        known.or_else(|| self.storage.ledger().time().ahead(&now))
+    }
+
     /// Returns what is known at `now` of the refresh token of `auth`.
     pub(crate) fn about(&self, auth: &CodexAuth, now: DateTime<Utc>) -> Knowledge {
         self.about_by(auth, &self.storage.ledger(), now)
@@ -64,6 +72,13 @@ impl Tokens {
         let Some(tokens) = auth.managed_tokens() else { return Knowledge::Nothing };
         let token = tokens.refresh_token.fingerprint();
         self.own.load().about(token, now).or(stored.about(token, now))
+    }
+
+    /// Returns which program got the refresh token of `auth`, and when, if that is known.
+    pub(crate) fn redeemer(&self, auth: &CodexAuth) -> Option<Redeemer> {
+        let token = auth.refresh_fingerprint()?;
+        let known = self.own.load().redeemer(token).cloned();
+        known.or_else(|| self.storage.ledger().redeemer(token).cloned())
     }
 
     /// Returns whether the refresh token `token` descends from `ancestor` or equals it.

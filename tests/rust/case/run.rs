@@ -7,14 +7,16 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use codex_auth_sdk::bindings::EventParts;
 use codex_auth_sdk::{
-    AuthManager, AuthManagerBuilder, CodexAuth, Error, LogoutOptions, UnauthorizedRecovery,
+    AuthManager, AuthManagerBuilder, CodexAuth, Error, Events, LogoutOptions, UnauthorizedRecovery,
 };
 use codex_auth_tests::issuer::{Issuer, Realm};
 use codex_auth_tests::options::with;
 use codex_auth_tests::options::with_option;
 use serde_json::{Map, Value, json};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::fields::Fields;
 use super::store::{Store, StoreKind};
@@ -41,6 +43,7 @@ struct Names {
     auths: HashMap<String, CodexAuth>,
     recoveries: HashMap<String, UnauthorizedRecovery>,
     background: HashMap<String, JoinHandle<Observed>>,
+    events: Vec<Events>,
     output: String,
 }
 
@@ -104,6 +107,7 @@ impl Run {
             self.note(&manager);
             manager.close(Duration::from_secs(30)).await;
         }
+        self.note_events().await;
         let output = format!("{}{log}", self.names().output);
         let arguments =
             json!({"text": self.0.store.read(), "output": output, "expect": object(expect)});
@@ -246,6 +250,12 @@ impl Run {
                     |done| json!({"removed": done.removed, "revoked": done.revoked}),
                 ))
             }
+            "describe" => {
+                let description = manager.describe().await;
+                self.note(&description);
+                self.note(&description.to_string());
+                serde_json::from_str(&description.to_json()).map_err(|error| error.to_string())
+            }
             "close" => {
                 let is_done = manager.close(Duration::from_secs(30)).await;
                 is_done.then(|| json!({})).ok_or_else(|| "still busy".to_owned())
@@ -264,6 +274,7 @@ impl Run {
         };
         Ok(self.result(result, |manager| {
             let auth = manager.auth();
+            self.names().events.push(manager.subscribe());
             self.names().managers.insert(name.to_owned(), manager);
             json!({"auth": snapshot(auth.as_ref())})
         }))
@@ -346,6 +357,17 @@ impl Run {
                     "is_transient": error.is_transient(),
                     "retry_after": error.retry_after().map(|after| after.as_secs_f64()),
                 }})
+            }
+        }
+    }
+
+    /// Notes the events that all managers have sent.
+    async fn note_events(&self) {
+        let subscribed = std::mem::take(&mut self.names().events);
+        for mut events in subscribed {
+            while let Ok(Some(event)) = timeout(Duration::ZERO, events.next()).await {
+                self.note(&event);
+                self.note(&EventParts::from(event).error.map(|error| error.to_string()));
             }
         }
     }

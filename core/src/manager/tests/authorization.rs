@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::events::{kinds, told};
 use super::world::{Fault, LIFE, World};
 use crate::auth_dot_json::AuthDotJson;
 use crate::snapshot::CodexAuth;
 use crate::storage::EphemeralStorage;
 use crate::token_endpoint::RefusalReason;
-use crate::{AuthManager, MANAGED_API_KEY};
+use crate::{AuthManager, Error, Event, MANAGED_API_KEY};
 
 const CODEX: &str = "https://chatgpt.com/backend-api/codex/responses";
 
@@ -134,4 +135,38 @@ async fn a_dead_login_is_an_error_and_an_api_keys_401_is_final() {
     let authorization = manager.authorize("https://api.openai.com/v1/x", None).expect("known");
     let auth = authorization.auth().await.expect("signed in");
     assert!(authorization.retry_auth(&auth, 401).await.expect("final").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_credential_that_is_left_out_is_told_once_for_each_origin() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let mut events = manager.subscribe();
+    for url in ["https://gateway.example/v1", "https://gateway.example/v2", "", "%", CODEX] {
+        assert_eq!(manager.authorize(url, None).is_some(), url == CODEX);
+        assert!(
+            manager.authorize(url, Some(b"Bearer own")).is_none(),
+            "an own header is left alone"
+        );
+    }
+    let told: Vec<_> = told(&mut events).await;
+    let [Event::CredentialLeftOut(gateway), Event::CredentialLeftOut(unparsed)] = &told[..] else {
+        panic!("{told:?}")
+    };
+    assert_eq!([gateway, unparsed].map(Error::code), ["origin_not_allowed"; 2]);
+    let gateway = gateway.to_string();
+    assert!(gateway.contains("https://gateway.example is"), "{gateway}");
+    assert!(gateway.contains("allowed_origins"), "{gateway}");
+    assert!(unparsed.to_string().contains("cannot be parsed"), "{unparsed}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_program_that_asks_many_hosts_is_told_of_16() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let mut events = manager.subscribe();
+    for host in 0..40 {
+        assert!(manager.authorize(&format!("https://host-{host}.example/"), None).is_none());
+    }
+    assert_eq!(kinds(&mut events).await, ["credential_left_out"; 16]);
 }

@@ -13,7 +13,7 @@ use crate::token_endpoint::RefusalReason;
 use crate::{Event, Events};
 
 /// What was sent and not read yet.
-async fn told(events: &mut Events) -> Vec<Event> {
+pub(super) async fn told(events: &mut Events) -> Vec<Event> {
     let mut told = Vec::new();
     while let Ok(Some(event)) = timeout(Duration::ZERO, events.next()).await {
         told.push(event);
