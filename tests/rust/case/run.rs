@@ -125,7 +125,7 @@ impl Run {
             drop(fields.take("expect"));
             let kind = fields.text("do")?;
             let step = self.act(&kind, &mut fields);
-            let observed = tokio::time::timeout(LONGEST_STEP, step).await;
+            let observed = timeout(LONGEST_STEP, step).await;
             let observed = observed.map_err(|_| "the step takes too long".to_owned())??;
             fields.end()?;
             Ok(observed)
