@@ -15,7 +15,7 @@ const BEGUN: &str = "the child plays ";
 /// The role that this process plays for the test that has started it; none in the test itself.
 #[expect(clippy::print_stdout, reason = "the test reads it")]
 pub(crate) fn role() -> Option<String> {
-    let role = env::var(ROLE).ok()?;
+    let role = env::var_os(ROLE)?.into_string().ok()?;
     println!("{BEGUN}{role}");
     Some(role)
 }
@@ -48,7 +48,7 @@ fn with_role(mut command: Command, test: &str, role: &str) -> Command {
 /// Says that a test is skipped for want of `what`, which is no choice where `CI` is `true`.
 #[expect(clippy::print_stderr, reason = "a skip is said")]
 pub(crate) fn skip(what: &str) {
-    let is_ci = env::var("CI").is_ok_and(|value| value == "true");
+    let is_ci = env::var_os("CI").is_some_and(|value| value == "true");
     assert!(!is_ci, "{what} must work here, where nothing is skipped");
     eprintln!("skipped: {what} cannot be had here; run the tests as root");
 }

@@ -3,6 +3,7 @@
 mod current;
 mod effective;
 mod events;
+mod kinship;
 mod left_out;
 mod memory;
 mod notice;
@@ -22,6 +23,7 @@ use self::effective::Effective;
 pub(crate) use self::effective::graft;
 use self::events::Announcer;
 pub use self::events::{Event, EventParts, Events, Subscription};
+use self::kinship::{compare, is_one_users};
 use self::left_out::LeftOut;
 use self::memory::Memory;
 use self::notice::Notice;
@@ -36,7 +38,7 @@ use crate::auth_dot_json::AuthDotJson;
 use crate::clock::{Skew, Timing};
 use crate::environment::{BoxFuture, Environment};
 use crate::error::{Error, Result};
-use crate::identity::{Oddity, Relation};
+use crate::identity::Relation;
 use crate::options::Options;
 use crate::secret::Fingerprint;
 use crate::snapshot::CodexAuth;
@@ -256,19 +258,9 @@ impl State {
         }
     }
 
-    /// Returns how the login `found` relates to `auth`. A key has no identity, so two of them are
-    /// two logins.
+    /// Returns how the login `found` relates to `auth`.
     pub(crate) fn compare(&self, auth: &CodexAuth, found: &CodexAuth) -> Relation {
-        let (Some(old), Some(new)) = (auth.tokens(), found.tokens()) else {
-            return if is_one_key(auth, found) { Relation::Same } else { Relation::OtherLogin };
-        };
-        let refresh_tokens =
-            auth.record().refresh_fingerprint().zip(found.record().refresh_fingerprint());
-        let is_one_line = || match refresh_tokens {
-            Some((old, new)) => self.tokens.are_one_line(old, new),
-            None => old.access_token == new.access_token,
-        };
-        auth.identity().relation(found.identity(), is_one_line)
+        compare(&self.tokens, auth, found)
     }
 
     /// Returns whether this manager may redeem the refresh token of `auth`. If not, only another
@@ -366,17 +358,4 @@ impl State {
         let own = self.memory.pair().and_then(|pair| self.login_in(&pair.record));
         own.is_some_and(|own| has_same_tokens(&own, auth))
     }
-}
-
-/// Returns whether the tokens of `auth` do not name two users.
-fn is_one_users(auth: &CodexAuth) -> bool {
-    auth.oddity() != Some(Oddity::TwoUsers)
-}
-
-/// Returns whether both are one API key or personal access token, or one record of another kind.
-fn is_one_key(auth: &CodexAuth, found: &CodexAuth) -> bool {
-    let is_one_bearer = auth.access_token() == found.access_token();
-    let is_one =
-        is_one_bearer && (auth.access_token().is_some() || auth.record() == found.record());
-    is_one && auth.mode() == found.mode()
 }

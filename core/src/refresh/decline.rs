@@ -25,7 +25,7 @@ const APART: TimeDelta = TimeDelta::minutes(1);
 /// Lets `token` rest after the server has declined a request with it: no process presents it for
 /// that time. Returns the error of the caller. It tells of a sign-in once the server has declined
 /// many requests in a row.
-pub(super) fn decline(turn: &Turn<'_>, token: &Secret, no_answer: NoAnswer) -> Error {
+pub(super) fn decline(turn: &Turn<'_>, token: &Secret, no_answer: &NoAnswer) -> Error {
     let (token, now) = (token.fingerprint(), turn.state.now());
     let row = Declines::and_one_more(turn.declines(token), now);
     let doublings = row.times.saturating_sub(1).min(4);

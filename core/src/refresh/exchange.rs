@@ -112,7 +112,7 @@ impl Exchange<'_> {
                 }
                 Redemption::Declined(no_answer) => {
                     self.clear_doubt(&tally);
-                    return Ok(Answer::PutOff(decline(self.turn, self.token, no_answer)));
+                    return Ok(Answer::PutOff(decline(self.turn, self.token, &no_answer)));
                 }
                 Redemption::NotSpent(no_answer) => {
                     tally.unspent += 1;
@@ -132,7 +132,7 @@ impl Exchange<'_> {
             let jitter = || environment.jitter(tally.longest_pause());
             let pause = no_answer.retry_after.unwrap_or_else(jitter);
             if !tally.may_ask_again() || !self.turn.is_time_after(pause) {
-                return Ok(self.put_off(no_answer));
+                return Ok(self.put_off(&no_answer));
             }
             environment.clock.sleep(pause).await;
         }
@@ -182,7 +182,7 @@ impl Exchange<'_> {
 
     /// Lets the token rest after a request without a clear answer: no process presents it for that
     /// time.
-    fn put_off(&self, no_answer: NoAnswer) -> Answer {
+    fn put_off(&self, no_answer: &NoAnswer) -> Answer {
         let state = self.turn.state;
         let rest = no_answer
             .retry_after

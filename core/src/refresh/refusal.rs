@@ -49,7 +49,7 @@ impl Refusal {
     pub(super) fn judge(self, turn: &Turn<'_>, token: &Secret) -> Error {
         if self.reason == RefusalReason::Uncoded && !was_declined_before(turn, token) {
             let answer = self.answer.unwrap_or_else(|| "the server answered HTTP 401".to_owned());
-            return decline(turn, token, NoAnswer::new(answer));
+            return decline(turn, token, &NoAnswer::new(answer));
         }
         let (reason, answer) = (self.explained(), self.answer.as_deref());
         let store = turn.state.storage.location();
