@@ -76,6 +76,11 @@ impl AuthDotJson {
         record
     }
 
+    /// Returns what this record looks like, if it looks like the file of another program.
+    pub(crate) fn stranger(&self) -> Option<&'static str> {
+        stranger::stranger_with(&self.extra)
+    }
+
     /// Returns the fingerprint of the refresh token; none if there is no such token.
     pub(crate) fn refresh_fingerprint(&self) -> Option<Fingerprint> {
         let token = self.tokens.as_ref().map(|tokens| &tokens.refresh_token);

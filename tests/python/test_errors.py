@@ -289,7 +289,7 @@ def test_a_transient_error_says_when_to_try_again(realm: Realm, home: Path) -> N
         ({"token_url": "http://example.com/token"}, ["token_url", "https"]),
         ({"issuer": "ftp://example.com"}, ["https"]),
         ({"user_agent": "a\nb"}, ["user_agent"]),
-        ({"proxy": "socks5://proxy"}, ["proxy", "http"]),
+        ({"proxy": "ftp://proxy"}, ["proxy", "http"]),
     ],
 )
 def test_bad_values_are_named(options: dict[str, Any], words: list[str], home: Path) -> None:

@@ -8,12 +8,11 @@ from datetime import datetime, timedelta
 from os import PathLike
 from typing import Any, Generic, Literal, NoReturn, TypeVar, final
 
-from typing_extensions import Self, Unpack
+from typing_extensions import Self
 
 from codex_auth_sdk._decision import UnauthorizedRecoveryDecision
 from codex_auth_sdk._description import Description
 from codex_auth_sdk._errors import CodexAuthError
-from codex_auth_sdk._options import ManagerOptions
 from codex_auth_sdk._store import CustomStore
 
 __all__ = [
@@ -369,7 +368,7 @@ class AuthManager:
         allowed_origins: Sequence[str] | None = None,
     ) -> Self: ...
     @staticmethod
-    def open_unread(**options: Unpack[ManagerOptions]) -> AuthManager:
+    def open_unread(**options: Any) -> AuthManager:
         """Creates a manager that does not read its store.
 
         It is for a program that signs in or out over a file that holds no login, for which the

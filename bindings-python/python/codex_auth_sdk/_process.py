@@ -29,7 +29,9 @@ def register() -> None:
         # This process is a worker, and imports the package after it was started.
         _start_worker(_finish_worker)
     elif getattr(process.current_process(), "_inheriting", False):
-        # This process becomes a worker of the method `spawn` or `forkserver`.
+        # This process becomes a worker of the method `spawn`, or forks those of `forkserver`. One that
+        # was spawned runs no hooks after a fork, and ends like any other unless it is killed.
+        _native.expect_unseen_exit()
         _expect_worker()
 
 

@@ -3,7 +3,6 @@
 
 use serde::Deserialize;
 
-use super::AuthDotJson;
 use super::extra_fields::ExtraFields;
 
 /// The kinds of logins that opencode stores, one for each provider.
@@ -15,29 +14,24 @@ struct Provider {
     kind: String,
 }
 
-impl AuthDotJson {
-    /// Returns what this record looks like, if it is no login and looks like the file of another
-    /// program.
-    pub(crate) fn stranger(&self) -> Option<&'static str> {
-        let fields = &self.extra;
-        let is_provider = |name| {
-            let found: Option<Provider> = fields.get(name);
-            found.is_some_and(|provider| KINDS.contains(&&*provider.kind))
-        };
-        let is_key = |name: &str| {
-            ["openai_api_key", "api_key", "apikey"].contains(&&*name.to_ascii_lowercase())
-        };
-        if fields.names().any(is_provider) {
-            Some("a file of opencode, with a login for each provider")
-        } else if has_camel_case(fields) {
-            Some("another program's tokens, whose names are in camel case")
-        } else if ["access_token", "refresh_token"].iter().any(|name| fields.contains(name)) {
-            Some("another program's tokens, which are not below `tokens`")
-        } else if fields.names().any(is_key) {
-            Some("an API key, but not by the name `OPENAI_API_KEY`")
-        } else {
-            None
-        }
+/// Returns what a record with these fields looks like, if it looks like the file of another program.
+pub(super) fn stranger_with(fields: &ExtraFields) -> Option<&'static str> {
+    let is_provider = |name| {
+        let found: Option<Provider> = fields.get(name);
+        found.is_some_and(|provider| KINDS.contains(&&*provider.kind))
+    };
+    let is_key =
+        |name: &str| ["openai_api_key", "api_key", "apikey"].contains(&&*name.to_ascii_lowercase());
+    if fields.names().any(is_provider) {
+        Some("a file of opencode, with a login for each provider")
+    } else if has_camel_case(fields) {
+        Some("another program's tokens, whose names are in camel case")
+    } else if ["access_token", "refresh_token"].iter().any(|name| fields.contains(name)) {
+        Some("another program's tokens, which are not below `tokens`")
+    } else if fields.names().any(is_key) {
+        Some("an API key, but not by the name `OPENAI_API_KEY`")
+    } else {
+        None
     }
 }
 
@@ -48,6 +42,7 @@ pub(super) fn has_camel_case(fields: &ExtraFields) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::AuthDotJson;
     use super::*;
 
     #[test]

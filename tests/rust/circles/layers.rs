@@ -32,6 +32,7 @@ const LAYERS: [&[&str]; 13] = [
     &[
         "background",
         "bounds",
+        "child",
         "tasks",
         "trace",
         "log_hook",

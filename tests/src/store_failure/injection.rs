@@ -159,12 +159,17 @@ struct Refresh {
 }
 
 impl Injection {
-    /// One that has saved once, so that its lock files are there and its thread runs.
+    /// One that has saved twice, so that its thread runs, its lock files are there, and as open as
+    /// the record that a sign-in has stored.
     fn new(scene: Scene) -> Self {
         let mut contender = scene.contender(Language::Rust);
-        contender.go();
-        let answer = contender.answer();
-        assert_eq!(answer["status"], 200, "{answer}");
+        for _ in 0..2 {
+            contender.go();
+            let answer = contender.answer();
+            assert_eq!(answer["status"], 200, "{answer}");
+            scene.realm.run("kill_access", &json!({}));
+            scene.sign_in();
+        }
         let thread = own_thread(contender.process().id());
         Self { scene, contender, thread }
     }
