@@ -29,8 +29,8 @@ def register() -> None:
         # This process is a worker, and imports the package after it was started.
         _start_worker(_finish_worker)
     elif getattr(process.current_process(), "_inheriting", False):
-        # This process becomes a worker of the method `spawn`, or forks those of `forkserver`. One that
-        # was spawned runs no hooks after a fork, and ends like any other unless it is killed.
+        # This process becomes a worker of the method `spawn`, or forks those of `forkserver`. A
+        # spawned one runs no hooks after a fork, and ends like any other process if it is not killed.
         _native.expect_unseen_exit()
         _expect_worker()
 

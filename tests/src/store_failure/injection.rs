@@ -161,7 +161,7 @@ struct Refresh {
 impl Injection {
     /// One that has saved twice, so that its thread runs, its lock files are there, and as open as
     /// the record that a sign-in has stored.
-    fn new(scene: Scene) -> Self {
+    fn new(mut scene: Scene) -> Self {
         let mut contender = scene.contender(Language::Rust);
         for _ in 0..2 {
             contender.go();
