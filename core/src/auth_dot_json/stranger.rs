@@ -43,7 +43,6 @@ pub(super) fn has_camel_case(fields: &ExtraFields) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::AuthDotJson;
-    use super::*;
 
     #[test]
     fn a_file_of_another_program_is_known_by_its_names() {
