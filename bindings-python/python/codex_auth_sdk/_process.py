@@ -30,7 +30,7 @@ def register() -> None:
         _start_worker(_finish_worker)
     elif getattr(process.current_process(), "_inheriting", False):
         # This process becomes a worker of the method `spawn`, or forks those of `forkserver`. A
-        # spawned one runs no hooks after a fork, and ends like any other process if it is not killed.
+        # spawned one runs no hooks after a fork, and ends like any process unless it is killed.
         _native.expect_unseen_exit()
         _expect_worker()
 
