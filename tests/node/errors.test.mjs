@@ -179,7 +179,7 @@ test('values that cannot be used', async () => {
     [{ issuer: 'http://example.com' }, /use https/],
     [{ tokenUrl: 'http://example.com/token' }, /use https, or http on loopback/],
     [{ userAgent: 'a\nb' }, /userAgent/],
-    [{ proxy: 'ftp://proxy' }, /proxy .*http or https/],
+    [{ proxy: 'ftp://proxy' }, /proxy .*http, https/],
     [{ allowedOrigins: ['https://x/v1'] }, /^allowedOrigins is "https:..x.v1"/],
     [{ winnerWaitMs: -1 }, /winnerWaitMs is -1, .*; name zero or a positive number/],
     [{ refreshWindowMs: NaN }, /refreshWindowMs/],
