@@ -159,11 +159,11 @@ struct Refresh {
 }
 
 impl Injection {
-    /// One that has saved twice, so that its thread runs, its lock files are there, and as open as
-    /// the record that a sign-in has stored.
+    /// One that has saved for many logins, so that its thread runs, its lock files are there, and as
+    /// open as the record that a sign-in has stored, and its ledger is as long as it gets.
     fn new(mut scene: Scene) -> Self {
         let mut contender = scene.contender(Language::Rust);
-        for _ in 0..2 {
+        for _ in 0..10 {
             contender.go();
             let answer = contender.answer();
             assert_eq!(answer["status"], 200, "{answer}");
