@@ -31,6 +31,9 @@ enum Span {
 /// What is broken this often need not be tried on: each try may wait for a save in vain.
 const ENOUGH_LOST: usize = 3;
 
+/// The file of the ledger.
+const LEDGER: &str = ".codex-auth-sdk.json";
+
 /// Refreshes until a fault strikes where it is to.
 const MOST_TRIES: usize = 4;
 
@@ -147,6 +150,8 @@ struct Injection {
     scene: Scene,
     contender: Contender,
     thread: String,
+    /// What each refresh begins with: a longer one would take more calls to read.
+    ledger: Vec<u8>,
 }
 
 /// A refresh with one of them failing.
@@ -159,11 +164,11 @@ struct Refresh {
 }
 
 impl Injection {
-    /// One that has saved for many logins, so that its thread runs, its lock files are there, and as
-    /// open as the record that a sign-in has stored, and its ledger is as long as it gets.
+    /// One that has saved twice, so that its thread runs, its lock files are there, and as open as
+    /// the record that a sign-in has stored.
     fn new(mut scene: Scene) -> Self {
         let mut contender = scene.contender(Language::Rust);
-        for _ in 0..10 {
+        for _ in 0..2 {
             contender.go();
             let answer = contender.answer();
             assert_eq!(answer["status"], 200, "{answer}");
@@ -171,7 +176,8 @@ impl Injection {
             scene.sign_in();
         }
         let thread = own_thread(contender.process().id());
-        Self { scene, contender, thread }
+        let ledger = std::fs::read(scene.home().join(LEDGER)).expect("a ledger");
+        Self { scene, contender, thread, ledger }
     }
 
     /// The calls on files of the home that one good refresh makes in `phase`.
@@ -274,6 +280,7 @@ impl Injection {
         let realm = self.scene.realm.clone();
         realm.run("kill_access", &json!({}));
         self.scene.sign_in();
+        std::fs::write(self.scene.home().join(LEDGER), &self.ledger).expect("written");
         let mut tracer = None;
         let answer = if phase == Phase::Readiness {
             tracer = Some(Tracer::attach(&self.thread, fault));
