@@ -30,7 +30,7 @@ pub fn auth_file(content: &[u8]) {
         Ok(record) => record,
         Err(error) => {
             let text = error.to_string();
-            assert!(text.len() < 80 && text.is_ascii(), "{text} is more than a place");
+            assert!(text.len() < 100 && text.is_ascii(), "{text} is more than a place");
             return;
         }
     };

@@ -17,10 +17,11 @@ impl Origin {
         Ok(Self(state.storage.resolved().await?))
     }
 
-    /// Returns the store of this place, if the links do not lead there any more.
+    /// Returns the store of this place, if the links do not lead there any more. None where that cannot
+    /// be found out for now.
     pub(super) async fn if_left(&self, state: &State) -> Option<&dyn AuthStorage> {
         let origin = self.0.as_deref()?;
-        let now = state.storage.resolved().await.ok().flatten();
+        let now = state.storage.resolved().await.ok()?;
         let is_there = now.is_some_and(|now| now.location() == origin.location());
         (!is_there).then_some(origin)
     }
