@@ -8,8 +8,8 @@ use std::path::Path;
 #[cfg(unix)]
 use crate::process::file_id;
 
-/// The permissions that a group has for the record, which its lock files follow: so a home that a
-/// group shares goes on working.
+/// The permissions that a group has for the record, which its lock files follow. A save by this crate
+/// closes the record to its group.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Sharing {
     #[cfg(unix)]
