@@ -348,10 +348,10 @@ export class AuthManager {
    *
    * It says which store keeps the login and why, where its files are, which processes hold its
    * locks, what the login in memory is, and what is known of its refresh token. It has no token, no
-   * key and no email address. It reads no login, changes nothing, and never asks the user to unlock
-   * a keyring. What cannot be told within seconds is left out. {@link enableLogging} gets the
-   * description of each new manager as a record of the level `debug`, without the ids of account
-   * and user.
+   * key and no email address. The call changes no login, and does not have the user unlock a
+   * keyring; macOS may ask the user by itself. What cannot be told within seconds is left out.
+   * {@link enableLogging} gets the description of each new manager as a record of the level `debug`,
+   * without the ids of account and user.
    */
   async describe(options: WaitOptions = {}): Promise<Description> {
     const { signal } = checkOptions(options, WAIT_OPTIONS);

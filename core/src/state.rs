@@ -223,7 +223,8 @@ impl State {
         self.announce(Event::SaveFailed(error));
     }
 
-    /// Notes that the tokens in memory are useless: the store holds a newer login, or none.
+    /// Notes that the tokens in memory are useless: the store holds a newer login, none, or one whose
+    /// refresh token another program keeps.
     pub(crate) fn pair_is_superseded(&self) {
         tracing::warn!(
             store = %self.storage.location(),

@@ -212,9 +212,10 @@ class AsyncAuthManager:
 
         It says which store keeps the login and why, where its files are, which processes hold its
         locks, what the login in memory is, and what is known of its refresh token. It has no token,
-        no key and no email address. It reads no login, changes nothing, and never asks the user to
-        unlock a keyring. What cannot be told within seconds is left out. `enable_logging` logs the
-        description of each new manager at DEBUG, without the ids of account and user.
+        no key and no email address. The call changes no login, and does not have the user unlock a
+        keyring; macOS may ask the user by itself. What cannot be told within seconds is left out.
+        `enable_logging` logs the description of each new manager at DEBUG, without the ids of account
+        and user.
         """
         text: str = await resolve(self._manager.describe())
         description: Description = json.loads(text)

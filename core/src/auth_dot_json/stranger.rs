@@ -1,5 +1,5 @@
-//! What a record without a login looks like: the files of other programs have the same name, or are
-//! copied to its place. Only the names of their fields are looked at.
+//! Recognizes a file of another program in the place of a login: some have its name, and users copy
+//! others there. Only the names of the fields are looked at.
 
 use serde::Deserialize;
 

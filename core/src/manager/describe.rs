@@ -18,10 +18,10 @@ impl AuthManager {
     /// Describes this manager for a bug report: its store, the files and locks of the login and which
     /// processes hold these locks, the login in memory, and what is known of its refresh token.
     ///
-    /// It has no token, no key and no email address. It reads no login and changes nothing, and never
-    /// asks the user to unlock a keyring. What cannot be told within seconds is left out, and the
-    /// description says why. Each new manager logs its description at `DEBUG`, without the ids of
-    /// account and user.
+    /// It has no token, no key and no email address. The call changes no login, and does not have the
+    /// user unlock a keyring; macOS may ask the user by itself. What cannot be told within seconds is
+    /// left out, and the description says why. Each new manager logs its description at `DEBUG`,
+    /// without the ids of account and user.
     ///
     /// ```
     /// # use codex_auth_sdk::storage::EphemeralStorage;

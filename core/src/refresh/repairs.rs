@@ -24,8 +24,9 @@ impl Repairs {
             bucket.take_one(now, REFILL);
             if !bucket.has_one(now, REFILL) {
                 tracing::warn!(
-                    "another program keeps storing a spent refresh token, so its successor is \
-                     stored again once a minute only; have that program keep no copy of the login"
+                    "another program keeps storing a spent refresh token, or its successor cannot be \
+                     stored, so that is tried once a minute only; have no program keep a copy of \
+                     the login"
                 );
             }
             self.0.store(bucket.into());

@@ -109,7 +109,7 @@ pub(super) async fn repair(state: &State, view: &View) -> Result<()> {
     if !state.memory.has_unsaved() {
         tracing::warn!(
             store = %state.storage.location(),
-            "another program has stored a spent refresh token; its successor is stored again"
+            "the store holds a spent refresh token again; its successor is about to be stored"
         );
     }
     let outcome = save(state, auth.record()).await?;

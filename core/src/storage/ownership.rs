@@ -96,7 +96,7 @@ pub(crate) fn share(_file: &File, _sharing: Sharing) -> io::Result<()> {
 
 /// Takes the permissions for others from the lock `file`, which is at `path`, and those for the group
 /// where `sharing` has none. A file of another owner is left alone, and so is one that has a second
-/// name or is behind a link: it may be no file of ours.
+/// name or is behind a link, since another program may have made it.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! The proxy that the environment names. The HTTP client reads the same variables, and passes over
+//! The proxy that the environment names. The HTTP client reads the same variables, and ignores
 //! one that it cannot use.
 
 use hyper_util::client::proxy::matcher::Matcher;

@@ -94,7 +94,7 @@ impl Waking<'_> {
     }
 }
 
-/// Lets everybody make one request; how many of the foreign ones failed, and which of ours.
+/// Has each program make one request. Returns how many foreign programs failed, and which of ours.
 fn wake(rivals: &mut [Box<dyn Rival>], contenders: &mut [Contender]) -> (usize, Vec<String>) {
     let start = Barrier::new(rivals.len() + 1);
     thread::scope(|scope| {

@@ -11,7 +11,8 @@ use crate::secret::Secret;
 /// The keyring of the operating system.
 ///
 /// A call may take any time, or never return: its caller gives up in time, and drops the future at
-/// any moment. Only [`unlock`](Self::unlock) asks the user for something.
+/// any moment. Only [`unlock`](Self::unlock) asks the user for something, but on macOS, where the
+/// system may ask at any call.
 ///
 /// A call fails with `keyring_unavailable` if there is no keyring or it does not work, and with
 /// `keyring_locked` if the user must unlock the keyring first.
@@ -45,8 +46,8 @@ pub trait Keyring: Send + Sync + fmt::Debug {
     /// `keyring_unavailable`; `keyring_locked` if the user does not unlock it.
     fn unlock<'a>(&'a self, item: &'a KeyringItem) -> BoxFuture<'a, Result<()>>;
 
-    /// Returns when it did not answer, and when its user was asked. Values that are one keyring to
-    /// the user return one and the same [`Attendance`].
+    /// Returns when it did not answer, and when its user was asked. Two values for one
+    /// keyring of the user return the same [`Attendance`].
     fn attendance(&self) -> &Attendance;
 
     /// Returns whether this machine is known to have no such keyring now, without a call. The default
