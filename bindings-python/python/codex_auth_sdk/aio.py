@@ -214,8 +214,8 @@ class AsyncAuthManager:
         locks, what the login in memory is, and what is known of its refresh token. It has no token,
         no key and no email address. The call changes no login, and does not have the user unlock a
         keyring; macOS may ask the user by itself. What cannot be told within seconds is left out.
-        `enable_logging` logs the description of each new manager at DEBUG, without the ids of account
-        and user.
+        `enable_logging` logs the description of each new manager at DEBUG, without the ids of
+        account and user.
         """
         text: str = await resolve(self._manager.describe())
         description: Description = json.loads(text)
