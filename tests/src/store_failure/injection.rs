@@ -182,10 +182,15 @@ impl Injection {
 
     /// The calls on files of the home that one good refresh makes in `phase`.
     fn calls(&mut self, phase: Phase) -> Vec<Call> {
-        // The second one is like all that follow: the mount table was looked at as long ago.
-        drop(self.refresh(phase, None, Span::Once));
-        let refresh = self.refresh(phase, None, Span::Once);
-        assert_eq!(refresh.answer["status"], 200, "{refresh:#?}");
+        let mut refresh = || {
+            let refresh = self.refresh(phase, None, Span::Once);
+            assert_eq!(refresh.answer["status"], 200, "{refresh:#?}");
+            refresh
+        };
+        // One of the two may look at the mount table again, since its last look is too old by then.
+        let opened =
+            |refresh: &Refresh| refresh.calls.iter().filter(|call| call.name == "openat").count();
+        let refresh = [refresh(), refresh()].into_iter().min_by_key(opened).expect("two");
         let is_request = |call: &Call| matches!(&*call.name, "socket" | "writev" | "sendto");
         let is_early = |call: &Call| phase == Phase::Commit || !is_request(call);
         // Debug builds ask for flags before they close.
