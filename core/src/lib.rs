@@ -7,6 +7,9 @@ mod background;
 pub mod bindings;
 mod bounds;
 mod claims;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod cli;
 #[cfg(feature = "reqwest")]
 mod client;
 mod clock;
