@@ -1,7 +1,7 @@
 //! The ledger: what is known of refresh tokens. It names them by fingerprint and has no secret.
 //!
 //! It records refusals, rests, requests that were never answered, and which token replaced which,
-//! and also how wrong the clock is. A manager has one ledger in memory. A store keeps another one,
+//! and also how wrong the clock is and which program got a token. A manager has one ledger in memory. A store keeps another one,
 //! which the holders of its refresh lock write for each other. [`Ledger::about`] asks either of
 //! them about a token.
 
@@ -10,6 +10,7 @@ mod declines;
 mod knowledge;
 mod lineage;
 mod notes;
+mod redeemers;
 
 use std::time::Duration;
 
@@ -22,8 +23,11 @@ pub(crate) use self::knowledge::Knowledge;
 use self::lineage::{Fate, Lineage};
 use self::notes::Notes;
 pub(crate) use self::notes::{LONGEST_REST, SHARED_REFUSAL};
+pub(crate) use self::redeemers::Redeemer;
+use self::redeemers::Redeemers;
 use crate::clock::{Renewal, Skew, Timekeeping};
 use crate::environment::Moment;
+use crate::process::Program;
 use crate::secret::Fingerprint;
 use crate::token_endpoint::RefusalReason;
 
@@ -41,6 +45,7 @@ pub(crate) const LARGEST_LEDGER: usize = 16 * 1024;
 pub struct Ledger {
     notes: Notes,
     lineage: Lineage,
+    redeemers: Redeemers,
     bucket: Bucket,
     time: Timekeeping,
     /// Whether the keyring held no login at the last read, if the store has a keyring.
@@ -65,6 +70,7 @@ impl Ledger {
         Self {
             notes: self.notes.believable(),
             lineage: self.lineage.within_bounds(),
+            redeemers: self.redeemers.believable(),
             bucket: self.bucket.within_bounds(),
             time: self.time.within_bounds(),
             is_keyring_empty: self.is_keyring_empty,
@@ -159,6 +165,16 @@ impl Ledger {
         self.lineage.is_settled(new)
     }
 
+    /// Notes that the program `by` got the refresh token `new` at `at`.
+    pub(crate) fn redeemed(&mut self, new: Fingerprint, at: DateTime<Utc>, by: Program) {
+        self.redeemers.add(new, at, by);
+    }
+
+    /// Returns which program got the refresh token `token`, and when, if that is known.
+    pub(crate) fn redeemer(&self, token: Fingerprint) -> Option<&Redeemer> {
+        self.redeemers.find(token)
+    }
+
     /// Returns whether the rejection of an access token may cause one more rotation. The rejections
     /// of such a token may cause one more in each `refill`.
     pub(crate) fn may_rotate_rejected(&self, now: DateTime<Utc>, refill: Duration) -> bool {
@@ -203,7 +219,7 @@ impl Ledger {
     /// Returns the fingerprints of all tokens in this ledger.
     #[cfg(feature = "test-util")]
     pub(crate) fn tokens(&self) -> impl Iterator<Item = Fingerprint> {
-        self.notes.tokens().chain(self.lineage.tokens())
+        self.notes.tokens().chain(self.lineage.tokens()).chain(self.redeemers.tokens())
     }
 }
 

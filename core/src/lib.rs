@@ -13,6 +13,7 @@ pub mod cli;
 #[cfg(feature = "reqwest")]
 mod client;
 mod clock;
+pub mod description;
 pub mod environment;
 mod error;
 mod identity;
@@ -50,6 +51,7 @@ pub use reqwest;
 pub use client::AuthMiddleware;
 #[cfg(feature = "reqwest")]
 pub use client::{AuthClient, RequestError, redirect_policy};
+pub use description::Description;
 pub use error::{Error, ErrorKind, Result};
 pub use login::{
     BrowserLogin, DeviceLogin, IdTokenValidation, LoginOptions, LoginProtocol, LogoutOptions,

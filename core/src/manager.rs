@@ -4,6 +4,7 @@
 mod auth_manager;
 mod authorization;
 mod builder;
+mod describe;
 mod login;
 mod named;
 mod parts;

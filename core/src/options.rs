@@ -25,6 +25,16 @@ pub enum RefreshMode {
     Never,
 }
 
+impl RefreshMode {
+    /// Returns the name of this mode, which is the same in every language.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Never => "never",
+        }
+    }
+}
+
 impl FromStr for RefreshMode {
     type Err = Error;
 

@@ -9,6 +9,7 @@ mod id;
 mod own_file;
 mod own_thread;
 mod per_process;
+mod program;
 
 pub(crate) use self::fork::forks;
 pub use self::fork::{ForkHold, after_fork, after_fork_in_parent, before_fork, hold_forks};
@@ -17,3 +18,4 @@ pub(crate) use self::own_file::{OwnFile, file_id};
 pub use self::own_thread::{finish, handle, spawn, spawn_read};
 pub(crate) use self::per_process::NotInherited;
 pub use self::per_process::PerProcess;
+pub use self::program::Program;

@@ -40,6 +40,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use crate::auth_dot_json::{AuthDotJson, ExtraFields, InvalidRecord, TokenData};
+use crate::description::StorePlaces;
 use crate::environment::BoxFuture;
 use crate::error::Result;
 pub use crate::ledger::Ledger;
@@ -187,6 +188,13 @@ pub trait AuthStorage: Send + Sync + fmt::Debug {
     /// Which kind of store held the login when it was last read; none for a store of one kind.
     fn holder(&self) -> Option<StoreHolder> {
         None
+    }
+
+    /// Describes where the login is and which locks guard it, for a bug report. It has no secret,
+    /// changes nothing, asks the user nothing, and soon ends. By default it is empty, and the
+    /// [`location`](Self::location) is all that is told.
+    fn describe(&self) -> BoxFuture<'_, StorePlaces> {
+        Box::pin(async { StorePlaces::default() })
     }
 }
 

@@ -8,6 +8,7 @@ use super::{Knowledge, LARGEST_LEDGER, LONGEST_REST, Ledger, SHARED_REFUSAL};
 use crate::claims::AccessTokenTimes;
 use crate::clock::{Renewal, Skew, TokenTimes};
 use crate::environment::{BootId, Moment};
+use crate::process::Program;
 use crate::secret::Fingerprint;
 use crate::token_endpoint::RefusalReason;
 
@@ -45,6 +46,7 @@ fn full() -> Ledger {
         ledger.measure(Skew::measured(DateTime::UNIX_EPOCH, &moment, &moment));
         let claims = AccessTokenTimes { issued_at: Some(0), expires_at: Some(365 * 86_400) };
         ledger.renew(Renewal::new(token(name), &TokenTimes::new(claims, None), None, &moment));
+        ledger.redeemed(token(name), now(), Program::named(u32::MAX, &"p".repeat(99)));
     }
     ledger.set_keyring_empty(true);
     ledger
@@ -71,6 +73,19 @@ fn keeps_the_last_32_rotations_of_each_of_the_last_8_logins() {
         assert!(is_known(login, 1) && !is_known(login, 0), "{login}");
     }
     assert!(!is_known(0, 32), "the oldest login is forgotten");
+}
+
+#[test]
+fn knows_the_programs_that_got_the_last_4_tokens_and_believes_no_odd_name() {
+    let ledger = full();
+    let known = |name| ledger.redeemer(token(name)).map(|redeemer| redeemer.by.to_string());
+    assert_eq!(known(8), Some(format!("process {} ({})", u32::MAX, "p".repeat(32))));
+    assert!(known(5).is_some() && known(4).is_none());
+    let program = r#"{"pid":7,"name":"a\u001b[31m b\n"}"#;
+    let hex = token(1).to_string();
+    let odd = read(&format!(r#"{{"redeemers":[{{"token":"{hex}","at":0,"by":{program}}}]}}"#));
+    let by = odd.redeemer(token(1)).map(|redeemer| redeemer.by.to_string());
+    assert_eq!(by.as_deref(), Some("process 7 (a[31mb)"));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::auth_manager::AuthManager;
 use super::named::{Named, variable};
 use super::parts::Parts;
 use super::server_options::ServerOptions;
-use super::store_choice::StoreChoice;
+use super::store_choice::{StoreChoice, StoreOrigin};
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::option_value::invalid;
@@ -158,6 +158,7 @@ impl AuthManagerBuilder {
     pub async fn build(self) -> Result<AuthManager> {
         let manager = self.assemble()?;
         manager.parts.state.reload().await?;
+        manager.log_description();
         Ok(manager)
     }
 
@@ -186,6 +187,7 @@ impl AuthManagerBuilder {
         })?;
         // No other code knows this manager yet, so no other snapshot can have been published.
         drop(state.adopt(&seen, &loaded));
+        manager.log_description();
         Ok(manager)
     }
 
@@ -197,7 +199,9 @@ impl AuthManagerBuilder {
     ///
     /// `invalid_option`.
     pub fn build_unread(self) -> Result<AuthManager> {
-        self.assemble()
+        let manager = self.assemble()?;
+        manager.log_description();
+        Ok(manager)
     }
 
     fn assemble(mut self) -> Result<AuthManager> {
@@ -207,8 +211,8 @@ impl AuthManagerBuilder {
             self.options.originator = originator.text()?.into();
         }
         self.options.allowed_origins = AllowedOrigins::with(&self.allowed_origins)?;
-        let storage = match self.storage.take() {
-            Some(storage) => storage,
+        let (storage, origin) = match self.storage.take() {
+            Some(storage) => (storage, StoreOrigin::CUSTOM),
             None => self.open_store()?,
         };
         let config = self.server.endpoint_config(&self.options.originator)?;
@@ -218,10 +222,10 @@ impl AuthManagerBuilder {
             .take()
             .unwrap_or_else(|| Arc::new(HttpTokenEndpoint::new(config, self.environment.clone())));
         let state = Arc::new(State::new(self.options, storage, self.environment));
-        Ok(AuthManager { parts: Arc::new(Parts::new(&state, &endpoint, server)) })
+        Ok(AuthManager { parts: Arc::new(Parts::new(&state, origin, &endpoint, server)) })
     }
 
-    fn open_store(&self) -> Result<Arc<dyn AuthStorage>> {
+    fn open_store(&self) -> Result<(Arc<dyn AuthStorage>, StoreOrigin)> {
         let choice = StoreChoice {
             home: &self.home()?,
             kind: self.store,
@@ -254,6 +258,7 @@ impl AuthManagerBuilder {
 #[cfg(all(test, feature = "encrypted"))]
 mod tests {
     use super::*;
+    use crate::description::ChosenBy;
     use crate::storage::EphemeralStorage;
 
     #[test]
@@ -262,7 +267,7 @@ mod tests {
         let location = |config: &str, kind| {
             std::fs::write(home.path().join("config.toml"), config).expect("written");
             let builder = AuthManager::builder().codex_home(home.path()).store(kind);
-            builder.open_store().expect("a store").location()
+            builder.open_store().expect("a store").0.location()
         };
         let switch = |is_on| format!("[features]\nsecret_auth_storage = {is_on}");
         let keyring = format!("cli_auth_credentials_store = \"keyring\"\n{}", switch(true));
@@ -282,11 +287,32 @@ mod tests {
     }
 
     #[test]
+    fn a_description_says_what_has_chosen_the_store() {
+        let home = tempfile::tempdir().expect("a folder");
+        let origin = |kind| {
+            let builder = AuthManager::builder().codex_home(home.path()).store(kind);
+            let origin = builder.open_store().expect("a store").1;
+            (origin.kind, origin.by)
+        };
+        assert_eq!(origin(StoreKind::Codex), ("file", ChosenBy::Default));
+        assert_eq!(origin(StoreKind::File), ("file", ChosenBy::Option));
+        let configure = |config: &str| std::fs::write(home.path().join("config.toml"), config);
+        configure("cli_auth_credentials_store = \"file\"").expect("written");
+        assert_eq!(origin(StoreKind::Codex), ("file", ChosenBy::Config));
+        let encrypted = "cli_auth_credentials_store = \"keyring\"\n\
+                         features.secret_auth_storage = true";
+        configure(encrypted).expect("written");
+        assert_eq!(origin(StoreKind::Codex), ("encrypted", ChosenBy::Config));
+        EphemeralStorage::shared(home.path()).replace(Some(crate::storage::AuthDotJson::default()));
+        assert_eq!(origin(StoreKind::Codex), ("ephemeral", ChosenBy::Memory));
+    }
+
+    #[test]
     fn a_login_in_memory_takes_the_place_of_the_configured_store() {
         let home = tempfile::tempdir().expect("a folder");
         let location = |kind| {
             let builder = AuthManager::builder().codex_home(home.path()).store(kind);
-            builder.open_store().expect("a store").location()
+            builder.open_store().expect("a store").0.location()
         };
         assert!(location(StoreKind::Codex).contains("auth.json"));
         let home = AuthManager::builder().codex_home(home.path()).home().expect("a home");

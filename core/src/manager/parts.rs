@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::store_choice::StoreOrigin;
 use crate::login::{AuthorizationServer, Revocation, SignIn, SignOut};
 use crate::refresh::Refresh;
 use crate::state::State;
@@ -11,6 +12,7 @@ use crate::upkeep::Fresh;
 /// The parts that all clones of a manager share.
 pub(super) struct Parts {
     pub(super) state: Arc<State>,
+    pub(super) origin: StoreOrigin,
     pub(super) refresh: Arc<Refresh>,
     pub(super) fresh: Fresh,
     pub(super) sign_in: Arc<SignIn>,
@@ -20,6 +22,7 @@ pub(super) struct Parts {
 impl Parts {
     pub(super) fn new(
         state: &Arc<State>,
+        origin: StoreOrigin,
         endpoint: &Arc<dyn TokenEndpoint>,
         server: AuthorizationServer,
     ) -> Self {
@@ -27,6 +30,7 @@ impl Parts {
         let revocation = Arc::new(Revocation::new(Arc::clone(state), Arc::clone(endpoint)));
         Self {
             state: Arc::clone(state),
+            origin,
             fresh: Fresh::new(Arc::clone(state), Arc::clone(&refresh)),
             refresh,
             sign_in: Arc::new(SignIn::new(Arc::clone(state), server, Arc::clone(&revocation))),

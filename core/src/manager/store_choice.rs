@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::named::variable;
+use crate::description::ChosenBy;
 use crate::environment::Environment;
 use crate::error::Result;
 #[cfg(not(feature = "encrypted"))]
@@ -26,37 +27,58 @@ pub(super) struct StoreChoice<'a> {
     pub(super) environment: &'a Environment,
 }
 
+/// Which store a manager has, and why it is this one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StoreOrigin {
+    pub(super) kind: &'static str,
+    pub(super) by: ChosenBy,
+}
+
+impl StoreOrigin {
+    /// A store that the program has made.
+    pub(super) const CUSTOM: Self = Self { kind: "custom", by: ChosenBy::Option };
+}
+
 impl StoreChoice<'_> {
     /// Opens the store of the kind that is asked for, or the one that the Codex CLI uses.
     ///
     /// # Errors
     ///
     /// `invalid_option` if the CLI's configuration or the kind makes no sense.
-    pub(super) fn open(&self) -> Result<Arc<dyn AuthStorage>> {
+    pub(super) fn open(&self) -> Result<(Arc<dyn AuthStorage>, StoreOrigin)> {
         let home = self.home;
         if self.kind != StoreKind::Codex {
-            return self.open_store(CodexStore { kind: self.kind, is_encrypted: false });
+            let origin = StoreOrigin { kind: self.kind.name(), by: ChosenBy::Option };
+            return Ok((self.open_store(self.kind, false)?, origin));
         }
         // The Codex CLI looks in this order.
+        let environment = StoreOrigin { kind: "environment", by: ChosenBy::Environment };
         if let Some(key) = self.api_key_of_environment() {
-            return Ok(Arc::new(key));
+            return Ok((Arc::new(key), environment));
         }
         let ephemeral = EphemeralStorage::shared(home);
         if ephemeral.record().is_some() {
-            return Ok(Arc::new(ephemeral));
+            let origin = StoreOrigin { kind: StoreKind::Ephemeral.name(), by: ChosenBy::Memory };
+            return Ok((Arc::new(ephemeral), origin));
         }
-        match access_token_of_environment() {
-            Some(token) => Ok(Arc::new(token)),
-            None => self.open_store(CodexStore::configured(home, self.environment)?),
+        if let Some(token) = access_token_of_environment() {
+            return Ok((Arc::new(token), environment));
         }
+        let configured = CodexStore::configured(home, self.environment)?;
+        let CodexStore { kind, is_named, is_encrypted } = configured;
+        let by = if is_named { ChosenBy::Config } else { ChosenBy::Default };
+        let storage = self.open_store(kind, is_encrypted)?;
+        let is_sealed = is_encrypted && kind == StoreKind::Keyring;
+        let kind = if is_sealed { StoreKind::Encrypted } else { kind };
+        Ok((storage, StoreOrigin { kind: kind.name(), by }))
     }
 
-    fn open_store(&self, store: CodexStore) -> Result<Arc<dyn AuthStorage>> {
+    fn open_store(&self, kind: StoreKind, is_encrypted: bool) -> Result<Arc<dyn AuthStorage>> {
         let (home, environment) = (self.home, || self.environment.clone());
-        match (store.kind, store.is_encrypted) {
+        match (kind, is_encrypted) {
             (StoreKind::Ephemeral, _) => Ok(Arc::new(EphemeralStorage::shared(home))),
             (StoreKind::Encrypted, _) | (StoreKind::Keyring | StoreKind::Auto, true) => {
-                self.open_encrypted(store.kind == StoreKind::Auto)
+                self.open_encrypted(kind == StoreKind::Auto)
             }
             (StoreKind::Keyring, false) => {
                 Ok(Arc::new(KeyringStorage::new(home, keyring::system_keyring(), environment())))

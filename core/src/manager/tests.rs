@@ -5,6 +5,7 @@ mod authorization;
 mod bounds;
 mod clocks;
 mod declines;
+mod description;
 mod doubts;
 mod events;
 mod following;

@@ -11,6 +11,11 @@ impl ProcessId {
         Self(std::process::id())
     }
 
+    /// Returns the number by which the system names the process.
+    pub(crate) const fn number(self) -> u32 {
+        self.0
+    }
+
     /// Returns whether this is the id of the calling process.
     pub(crate) fn is_current(self) -> bool {
         self.0 == std::process::id()

@@ -18,6 +18,7 @@ use crate::auth_dot_json::AuthDotJson;
 use crate::error::{Error, Result, transient};
 use crate::identity::Relation;
 use crate::ledger::{Knowledge, Ledger};
+use crate::process::Program;
 use crate::snapshot::CodexAuth;
 use crate::state::{Current, Event, State};
 use crate::storage::RefreshLock;
@@ -204,8 +205,10 @@ impl<'a> Attempt<'a> {
     /// order no process learns of tokens that this one does not have.
     fn remember(&self, auth: &CodexAuth, reply: &Reply, rejection: Option<Rejection>) {
         let (state, now) = (self.turn.state, self.turn.state.now());
+        let program = Program::current();
         let note = |ledger: &mut Ledger| {
             ledger.rotate(reply.redeemed, reply.granted);
+            ledger.redeemed(reply.granted, now, program.clone());
             if let Some(rejection) = rejection {
                 rejection.take_rotation(ledger, now);
             }

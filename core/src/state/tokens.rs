@@ -12,7 +12,7 @@ use arc_swap::{ArcSwap, Guard};
 use chrono::{DateTime, Utc};
 
 use crate::environment::Environment;
-use crate::ledger::{Knowledge, Ledger};
+use crate::ledger::{Knowledge, Ledger, Redeemer};
 use crate::secret::Fingerprint;
 use crate::snapshot::CodexAuth;
 use crate::storage::{AuthStorage, RefreshLock};
@@ -68,6 +68,13 @@ impl Tokens {
         }
         let token = tokens.refresh_token.fingerprint();
         self.own.load().about(token, now).or(stored.about(token, now))
+    }
+
+    /// Returns which program got the refresh token of `auth`, and when, if that is known.
+    pub(crate) fn redeemer(&self, auth: &CodexAuth) -> Option<Redeemer> {
+        let token = auth.refresh_fingerprint()?;
+        let known = self.own.load().redeemer(token).cloned();
+        known.or_else(|| self.storage.ledger().redeemer(token).cloned())
     }
 
     /// Returns whether the refresh token `token` descends from `ancestor` or equals it.

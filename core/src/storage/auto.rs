@@ -21,6 +21,7 @@ use super::keyring::{Keyring, KeyringStorage};
 use super::target::Target;
 use super::{AuthStorage, FileStorage, Loaded, Readiness, RefreshLock, StoreHolder, Swap, Version};
 use crate::auth_dot_json::AuthDotJson;
+use crate::description::StorePlaces;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -246,6 +247,11 @@ impl HomeStore for AutoStorage {
     async fn lock(&self) -> Result<Option<Box<dyn RefreshLock>>> {
         let lock = self.home.try_lock_with_auth_json().await?;
         Ok(lock.map(|lock| self.emptiness.noted_by(lock)))
+    }
+
+    async fn places(&self) -> StorePlaces {
+        let StorePlaces { keyring, encrypted_file, .. } = self.keyring.store().describe().await;
+        StorePlaces { keyring, encrypted_file, ..self.file.places().await }
     }
 
     fn last_holder(&self) -> Option<StoreHolder> {

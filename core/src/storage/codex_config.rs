@@ -20,6 +20,8 @@ const LARGEST_CONFIG: u64 = 4 * 1024 * 1024;
 pub(crate) struct CodexStore {
     /// What the CLI's setting says.
     pub(crate) kind: StoreKind,
+    /// Whether that setting is there; else it is the CLI's default.
+    pub(crate) is_named: bool,
     /// Whether the CLI encrypts a file instead of giving the login to the keyring.
     pub(crate) is_encrypted: bool,
 }
@@ -49,6 +51,7 @@ impl CodexStore {
             .map_err(|error| invalid(format!("not valid TOML: {}", error.message())))?;
         Ok(Self {
             kind: config.kind().map_err(|what| invalid(what.to_owned()))?,
+            is_named: config.cli_auth_credentials_store.is_some(),
             is_encrypted: config.is_encrypted().map_err(|what| invalid(what.to_owned()))?,
         })
     }
@@ -98,7 +101,7 @@ mod tests {
         let default = configured("model = \"x\"").expect("default");
         assert_eq!(
             default,
-            CodexStore { kind: StoreKind::File, is_encrypted: cfg!(windows) },
+            CodexStore { kind: StoreKind::File, is_named: false, is_encrypted: cfg!(windows) },
             "the CLI's defaults"
         );
         let keyring = "cli_auth_credentials_store = \"keyring\"\n[features]\n";
@@ -108,7 +111,8 @@ mod tests {
             ("secret_auth_storage = false", false),
         ] {
             let found = configured(&format!("{keyring}{switch}")).expect("named");
-            assert_eq!(found, CodexStore { kind: StoreKind::Keyring, is_encrypted });
+            let kind = StoreKind::Keyring;
+            assert_eq!(found, CodexStore { kind, is_named: true, is_encrypted });
         }
         for bad in [
             "cli_auth_credentials_store = \"vault\"",

@@ -26,6 +26,7 @@ use super::home_store::HomeStore;
 use super::keyring::{Keyring, PatientKeyring};
 use super::{Loaded, Readiness, Swap, Version};
 use crate::auth_dot_json::AuthDotJson;
+use crate::description::StorePlaces;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
@@ -288,5 +289,11 @@ impl HomeStore for EncryptedStorage {
         let temp = self.file.prove(target, locks, FAR_MORE * size).await?;
         let discard = self.prepared.keep(Material { temp: Some(temp), ..material });
         Ok(Readiness::kept_by(self.home().calls().keep(discard)))
+    }
+
+    async fn places(&self) -> StorePlaces {
+        let encrypted_file = self.home().describe_file(self.path()).await;
+        let places = StorePlaces { encrypted_file, ..self.home().describe().await };
+        self.items.describe_in(places).await
     }
 }

@@ -12,6 +12,7 @@ use super::home_store::HomeStore;
 use super::target::Target;
 use super::{Loaded, Readiness, RefreshLock, Swap, Version};
 use crate::auth_dot_json::AuthDotJson;
+use crate::description::StorePlaces;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -167,6 +168,10 @@ impl HomeStore for FileStorage {
 
     async fn lock(&self) -> Result<Option<Box<dyn RefreshLock>>> {
         self.home().try_lock_with_auth_json().await
+    }
+
+    async fn places(&self) -> StorePlaces {
+        self.home().describe_with_auth_json().await
     }
 }
 

@@ -5,6 +5,7 @@ mod commit_locks;
 mod ledger_file;
 mod record_lock;
 mod refresh_lock;
+mod surroundings;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,9 @@ use super::replacement::Replacement;
 use super::target::Target;
 use super::{RefreshLock, content, in_place, ownership, temp_file};
 use crate::auth_dot_json::AuthDotJson;
+#[cfg(feature = "encrypted")]
+use crate::description::Place;
+use crate::description::StorePlaces;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Ledger;
@@ -155,7 +159,38 @@ impl Home {
     /// is locked too. Not on Windows, where others could not read it then, nor by a network,
     /// where such a lock is of another kind.
     pub(super) async fn try_lock_with_auth_json(&self) -> Result<Option<Box<dyn RefreshLock>>> {
-        self.try_locks(cfg!(unix) && !self.calls().may_hang()).await
+        self.try_locks(self.locks_auth_json()).await
+    }
+
+    fn locks_auth_json(&self) -> bool {
+        cfg!(unix) && !self.calls().may_hang()
+    }
+
+    /// Describes what is in the folder, for a store that keeps no login in `auth.json`.
+    pub(super) async fn describe(&self) -> StorePlaces {
+        self.surroundings(false).await
+    }
+
+    /// Describes what is in the folder, for a store that may keep a login in `auth.json`.
+    pub(super) async fn describe_with_auth_json(&self) -> StorePlaces {
+        self.surroundings(self.locks_auth_json()).await
+    }
+
+    async fn surroundings(&self, with_auth_json: bool) -> StorePlaces {
+        let home = self.clone();
+        let look =
+            move || Ok(surroundings::describe(home.path(), home.auth_json(), with_auth_json));
+        self.calls().make(look).await.unwrap_or_else(|error| StorePlaces {
+            problem: Some(error.to_string()),
+            ..StorePlaces::default()
+        })
+    }
+
+    /// Describes the file at `path` in the folder; none if it cannot be looked at.
+    #[cfg(feature = "encrypted")]
+    pub(super) async fn describe_file(&self, path: &Path) -> Option<Place> {
+        let path = path.to_owned();
+        self.calls().make(move || Ok(surroundings::place(&path, &path))).await.ok()
     }
 
     async fn try_locks(&self, with_auth_json: bool) -> Result<Option<Box<dyn RefreshLock>>> {

@@ -8,6 +8,7 @@ use super::content::{folders_of, stamp_of};
 use super::home::Home;
 use super::{AuthStorage, Loaded, Readiness, RefreshLock, Stamp, StoreHolder, Swap, Version};
 use crate::auth_dot_json::AuthDotJson;
+use crate::description::StorePlaces;
 use crate::environment::BoxFuture;
 use crate::error::Result;
 use crate::ledger::Ledger;
@@ -60,6 +61,11 @@ pub(crate) trait HomeStore: Send + Sync + fmt::Debug {
     /// Takes the refresh lock of the home, if it is free.
     fn lock(&self) -> impl Future<Output = Result<Option<Box<dyn RefreshLock>>>> + Send {
         self.home().try_lock()
+    }
+
+    /// Describes where the record is, and what guards it.
+    fn places(&self) -> impl Future<Output = StorePlaces> + Send {
+        self.home().describe()
     }
 
     /// Returns where the record was at the last read, for a store that chooses between two places.
@@ -138,5 +144,9 @@ impl<S: HomeStore> AuthStorage for S {
 
     fn holder(&self) -> Option<StoreHolder> {
         self.last_holder()
+    }
+
+    fn describe(&self) -> BoxFuture<'_, StorePlaces> {
+        Box::pin(self.places())
     }
 }

@@ -2,14 +2,18 @@
 
 use std::path::Path;
 
+use crate::process::Program;
+
 /// Returns what to call the holder of the lock on the file at `path`: by its number and name where
 /// those are known.
-pub(super) fn of(path: &Path) -> String {
-    find(path).unwrap_or_else(|| "another program".to_owned())
+pub(super) fn name(path: &Path) -> String {
+    find(path).map_or_else(|| "another program".to_owned(), |holder| holder.to_string())
 }
 
+/// Returns the holder of the lock on the file at `path`; none if there is none, or if the system does
+/// not tell.
 #[cfg(target_os = "linux")]
-fn find(path: &Path) -> Option<String> {
+pub(super) fn find(path: &Path) -> Option<Program> {
     use std::os::unix::fs::MetadataExt;
 
     let found = path.metadata().ok()?;
@@ -17,16 +21,11 @@ fn find(path: &Path) -> Option<String> {
     let file = format!("{major:02x}:{minor:02x}:{}", found.ino());
     let process = holder_in(&std::fs::read_to_string("/proc/locks").ok()?, &file)?;
     let name = std::fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
-    // Its program chose the name.
-    let name: String = name.trim_end().chars().filter(char::is_ascii_graphic).collect();
-    Some(match &*name {
-        "" => format!("process {process}"),
-        name => format!("process {process} ({name})"),
-    })
+    Some(Program::named(process, &name))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn find(_path: &Path) -> Option<String> {
+pub(super) fn find(_path: &Path) -> Option<Program> {
     None
 }
 
@@ -56,6 +55,6 @@ mod tests {
             assert_eq!(holder_in(table, file), expected, "{file}");
         }
         assert_eq!(holder_in("3: FLOCK", "08:01:42"), None);
-        assert_eq!(of(Path::new("/not/there")), "another program");
+        assert_eq!(name(Path::new("/not/there")), "another program");
     }
 }

@@ -17,6 +17,7 @@ const LAYERS: [&[&str]; 13] = [
     &["storage"],
     &["ledger"],
     &[
+        "description",
         "token_endpoint",
         "option_value",
         "origin",

@@ -170,6 +170,17 @@ async fn what_fails_has_the_code_of_its_error() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn each_opened_manager_is_described() {
+    let world = World::new();
+    let (collector, _guard) = Collector::start();
+    drop((world.manager().await, world.builder().build_now().expect("a manager")));
+    world.pass(Duration::from_secs(1)).await;
+    let said = collector.said.lock().expect("no panic").clone();
+    assert_eq!(said.matches("a manager was opened").count(), 2, "{said}");
+    assert_eq!(said.matches("\"chosen_by\":\"option\"").count(), 2, "{said}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_workspace_that_no_token_names_is_told_of_once() {
     let world = World::new();
     let mut record = AuthDotJson::clone(&world.store.memory.record().expect("a record"));

@@ -9,6 +9,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
 use super::age_file::AgeFile;
+use crate::description::StorePlaces;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 use crate::storage::keyring::{KeyringItem, PatientKeyring};
@@ -28,6 +29,11 @@ impl Items {
     /// Returns the item that holds the passphrase. Its name depends on where the folder is now.
     pub(super) async fn passphrase_item(&self) -> Result<KeyringItem> {
         Ok(KeyringItem::passphrase(&self.file.home().real_path_patiently().await?))
+    }
+
+    /// Adds to `places` whether the keyring answers and has the passphrase.
+    pub(super) async fn describe_in(&self, places: StorePlaces) -> StorePlaces {
+        self.keyring.describe_in(places, self.passphrase_item().await).await
     }
 
     /// Returns the passphrase in `item`, by which the file may open.

@@ -30,6 +30,11 @@ struct Wanted {
     widest: u32,
 }
 
+/// Returns the files of the commit locks of `target` in `home`, in the CLI's order.
+pub(super) fn files(home: &Path, target: &Target) -> [PathBuf; 2] {
+    [home.join("auth.lock"), with_suffix(&target.path, ".lock")]
+}
+
 /// Takes the commit locks of `target` in `home`, in the CLI's order.
 pub(super) async fn acquire(
     home: &Path,
@@ -37,8 +42,8 @@ pub(super) async fn acquire(
     calls: &FileCalls,
     environment: &Environment,
 ) -> Result<CommitLocks> {
-    let [first, second] = [home.join("auth.lock"), with_suffix(&target.path, ".lock")]
-        .map(|path| Wanted { path, widest: target.widest_lock() });
+    let [first, second] =
+        files(home, target).map(|path| Wanted { path, widest: target.widest_lock() });
     let clock = &environment.clock;
     let end = clock.elapsed() + LOCK_TIMEOUT;
     let left = || end.saturating_sub(clock.elapsed());
@@ -60,7 +65,7 @@ pub(super) async fn acquire(
 }
 
 fn held_too_long(path: &Path) -> Error {
-    let (holder, path) = (lock_holder::of(path), path.display());
+    let (holder, path) = (lock_holder::name(path), path.display());
     let message = format!(
         "{holder} has held the lock {path} for over {LOCK_TIMEOUT:?}; end it, or find out what it \
          waits for"

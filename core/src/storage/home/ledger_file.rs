@@ -31,11 +31,14 @@ impl LedgerFile {
         &self.folder
     }
 
+    pub(super) fn path(&self) -> PathBuf {
+        self.folder.join(NAME)
+    }
+
     /// What the last holder left. What cannot be read is empty: everything in it can be learned
     /// again.
     pub(super) fn read(&self) -> Ledger {
-        let bytes =
-            plain_file::read(&self.folder.join(NAME), LARGEST_LEDGER as u64, Links::Refused).ok();
+        let bytes = plain_file::read(&self.path(), LARGEST_LEDGER as u64, Links::Refused).ok();
         bytes.and_then(|bytes| Ledger::from_bytes(&bytes)).unwrap_or_default()
     }
 
@@ -44,7 +47,7 @@ impl LedgerFile {
     pub(super) fn write(&self, ledger: &Ledger) -> Result<()> {
         let bytes = ledger.to_bytes();
         let written = self.replace(&bytes).or_else(|_| self.replace(&bytes));
-        written.map_err(|error| unwritable("write", &self.folder.join(NAME), &error))
+        written.map_err(|error| unwritable("write", &self.path(), &error))
     }
 
     fn replace(&self, bytes: &[u8]) -> io::Result<()> {
@@ -53,7 +56,7 @@ impl LedgerFile {
         ownership::copy(temp.as_file(), &self.folder.metadata()?).unwrap_or_default();
         temp.write_all(bytes)?;
         temp.as_file().sync_all()?;
-        temp.persist(self.folder.join(NAME))?;
+        temp.persist(self.path())?;
         temp_file::sync_folder(&self.folder)
     }
 }

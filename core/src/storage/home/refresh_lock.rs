@@ -38,6 +38,12 @@ impl Places {
     }
 }
 
+/// Returns the files of the lock in `home`, but for `auth.json` itself.
+pub(super) fn files(home: &Path, target: &Target) -> impl Iterator<Item = PathBuf> {
+    let places = Places::of(home, target);
+    [Some(places.in_home), places.with_record].into_iter().flatten()
+}
+
 /// Whether two paths lead to one folder: by a link, a mount, or another way to write them. A lock
 /// that is taken by both would be waited for by its own holder.
 fn is_same_folder(one: &Path, other: &Path) -> bool {

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use super::item::KeyringItem;
 use super::prompts::{PATIENCE, Turn};
 use super::provider::Keyring;
+use crate::description::{KeyringPlace, StorePlaces};
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
@@ -77,6 +78,25 @@ impl PatientKeyring {
         item: &KeyringItem,
     ) -> Result<Option<Secret>> {
         self.within_locks(self.keyring.get(item)).await
+    }
+
+    /// Adds to `places` whether the keyring answers and has `item`, without a question to the user.
+    pub(in crate::storage) async fn describe_in(
+        &self,
+        places: StorePlaces,
+        item: Result<KeyringItem>,
+    ) -> StorePlaces {
+        // Without the folder's real path the item has no name, and `places` says why.
+        let Ok(item) = item else { return places };
+        let found = self.get_under_locks(&item).await;
+        let keyring = KeyringPlace {
+            service: item.service().to_owned(),
+            account: item.account().to_owned(),
+            is_reached: found.is_ok(),
+            is_there: matches!(found, Ok(Some(_))),
+            problem: found.err().map(|error| error.to_string()),
+        };
+        StorePlaces { keyring: Some(keyring), ..places }
     }
 
     /// Fails where `item` could not be set.

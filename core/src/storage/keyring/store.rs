@@ -10,6 +10,7 @@ use super::patient::PatientKeyring;
 use super::provider::Keyring;
 use super::writing::{UnderWay, Writing, version};
 use crate::auth_dot_json::AuthDotJson;
+use crate::description::StorePlaces;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
@@ -169,6 +170,11 @@ impl HomeStore for KeyringStorage {
         self.version_under_locks().await?;
         self.keyring.prove_ready(&self.item_patiently().await?).await?;
         Ok(Readiness::default())
+    }
+
+    async fn places(&self) -> StorePlaces {
+        let places = self.home.describe().await;
+        self.keyring.describe_in(places, self.item_patiently().await).await
     }
 }
 
