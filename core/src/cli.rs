@@ -15,6 +15,7 @@ mod refresh;
 mod settling;
 mod sign_in;
 mod signals;
+mod status;
 mod summary;
 mod token;
 mod watch;
@@ -89,6 +90,7 @@ fn perform(arguments: Arguments) -> std::result::Result<Exit, Signal> {
 
 async fn perform_subcommand(builder: AuthManagerBuilder, command: Command) -> Result {
     match command {
+        Command::Status(arguments) => status::status(builder, &arguments).await,
         Command::Token(arguments) => token::print(builder, &arguments).await,
         Command::Login(arguments) => sign_in::log_in(builder, arguments).await,
         Command::Logout(arguments) => sign_in::log_out(builder, &arguments).await,

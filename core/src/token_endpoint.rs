@@ -15,6 +15,8 @@ pub(crate) use self::client::http_client;
 pub(crate) use self::client::tls;
 pub use self::config::{HttpTokenEndpointConfig, ProxyUrl, TokenEncoding};
 pub use self::http::HttpTokenEndpoint;
+#[cfg(feature = "cli")]
+pub(crate) use self::http::date;
 pub(crate) use self::http::describe;
 pub use self::redemption::{
     Grant, NoAnswer, Redemption, RefusalReason, StoredToken, TokenEndpoint, TokenReply,

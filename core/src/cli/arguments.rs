@@ -136,6 +136,9 @@ pub(super) struct Which {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Says what the login is, and what is not as it should be
+    #[command(after_help = STATUS_EXAMPLES)]
+    Status(Status),
     /// Prints a fresh access token, which is refreshed first if it soon ends
     #[command(after_help = TOKEN_EXAMPLES)]
     Token(Token),
@@ -167,6 +170,16 @@ pub(super) enum Command {
         #[arg(value_parser = subcommand_names())]
         subcommand: Option<String>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Status {
+    /// Also asks the authorization server for its time. No token is sent
+    #[arg(long)]
+    pub(super) check: bool,
+    /// Prints a JSON object
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -259,7 +272,12 @@ impl Which {
 impl Command {
     /// Returns whether a program reads the output.
     pub(super) const fn is_json(&self) -> bool {
-        matches!(self, Self::Token(Token { json: true, .. }) | Self::Watch(Watch { json: true }))
+        matches!(
+            self,
+            Self::Status(Status { json: true, .. })
+                | Self::Token(Token { json: true, .. })
+                | Self::Watch(Watch { json: true })
+        )
     }
 }
 
@@ -270,6 +288,7 @@ fn store() -> impl clap::builder::TypedValueParser<Value = StoreKind> {
 /// Returns the names of the subcommands, in the order of the help.
 fn subcommand_names() -> PossibleValuesParser {
     PossibleValuesParser::new([
+        "status",
         "token",
         "login",
         "logout",

@@ -29,6 +29,8 @@ pub(super) enum Failure {
     Library(Error),
     /// There is no new token for the login.
     GivenUp(GiveUpReason),
+    /// What is wrong is the result, which is printed.
+    Reported(Exit),
     /// The result could not be printed.
     Output(io::Error),
 }
@@ -93,6 +95,7 @@ impl Failure {
                 Exit::TryAgainLater
             }
             Self::GivenUp(_) => Exit::Failed,
+            Self::Reported(exit) => *exit,
             // The program that reads the result has heard enough, say `head`.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Output(_) => Exit::Failed,
@@ -102,10 +105,7 @@ impl Failure {
     /// Tells the user, and with `is_json` also the program that reads the output.
     pub(super) fn show(&self, is_json: bool) {
         let exit = self.exit();
-        if exit == Exit::Done {
-            return;
-        }
-        let details = self.details();
+        let Some(details) = self.details().filter(|_| exit != Exit::Done) else { return };
         console::complain(&details.message);
         if exit == Exit::SignInNeeded {
             console::tell("To sign in: codex-auth-sdk login");
@@ -116,9 +116,11 @@ impl Failure {
         }
     }
 
-    fn details(&self) -> Details {
-        match self {
+    /// Returns what there is to tell.
+    fn details(&self) -> Option<Details> {
+        let details = match self {
             Self::Library(error) => Details::from(error),
+            Self::Reported(_) => return None,
             Self::GivenUp(reason) => Details {
                 code: reason.as_str(),
                 message: given_up(*reason).to_owned(),
@@ -133,11 +135,13 @@ impl Failure {
                 is_transient: false,
                 retry_after_seconds: None,
             },
-        }
+        };
+        Some(details)
     }
 }
 
-const fn exit_for(kind: ErrorKind) -> Exit {
+/// Returns the exit code that tells of an error of this kind.
+pub(super) const fn exit_for(kind: ErrorKind) -> Exit {
     match kind {
         ErrorKind::InvalidOption => Exit::WrongUsage,
         ErrorKind::LoginRequired

@@ -4,31 +4,28 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
+use tracing::Level;
 
 use super::console;
 use crate::bindings::{LogRecord, LogRecords};
 
-/// The levels, from the most important one.
-const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
-
-/// The levels that are shown without being asked for.
-const ALWAYS: usize = 2;
+/// The least important level that is shown, by how often that was asked for.
+const LEVELS: [Level; 4] = [Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE];
 
 /// The records of this process.
 #[derive(Debug)]
 pub(super) struct Log {
     records: LogRecords,
     woken: Arc<Notify>,
-    shown: &'static [&'static str],
 }
 
 impl Log {
-    /// Collects what the library says from now on. Each step of `verbosity` shows one more level.
+    /// Collects what the library says from now on. Each step of `verbosity` adds a level.
     pub(super) fn start(verbosity: u8) -> Self {
         let woken = Arc::new(Notify::new());
         let wake = Arc::clone(&woken);
-        let shown = &LEVELS[..LEVELS.len().min(ALWAYS + usize::from(verbosity))];
-        Self { records: LogRecords::start(move || wake.notify_one()), woken, shown }
+        let least = LEVELS[usize::from(verbosity).min(LEVELS.len() - 1)];
+        Self { records: LogRecords::start_up_to(least, move || wake.notify_one()), woken }
     }
 
     /// Shows what the library says while `work` is done.
@@ -48,9 +45,7 @@ impl Log {
 
     fn show(&self) {
         while let Some(record) = self.records.take() {
-            if self.shown.contains(&record.level) {
-                show(&record);
-            }
+            show(&record);
         }
     }
 }

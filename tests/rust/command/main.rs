@@ -6,5 +6,6 @@ mod launch;
 mod manual;
 mod scene;
 mod sign_in;
+mod status;
 mod token;
 mod watch;
