@@ -320,6 +320,18 @@ mod tests {
         assert_eq!(take_own(&records), []);
     }
 
+    #[test]
+    fn a_reader_gets_no_levels_that_it_has_not_asked_for() {
+        let records = LogRecords::start_up_to(Level::WARN, || ());
+        let target = "codex_auth_sdk::another_test";
+        drop(info_span!(target: "codex_auth_sdk::another_test", "work"));
+        tracing::info!(target: "codex_auth_sdk::another_test", "a step");
+        tracing::warn!(target: "codex_auth_sdk::another_test", "a warning");
+        let taken = std::iter::from_fn(|| records.take());
+        let own = taken.filter(|record| record.target == target);
+        assert_eq!(own.map(|record| record.message).collect::<Vec<_>>(), ["a warning"]);
+    }
+
     fn numbered(number: usize) -> LogRecord {
         let (message, fields) = (number.to_string(), Vec::new());
         LogRecord { level: "info", target: CRATE, message, fields, duration: None }

@@ -104,11 +104,11 @@ Examples:
 #[command(name = NAME, bin_name = NAME, version, disable_help_subcommand = true)]
 #[command(after_help = format!("{EXIT_CODES}\n\n{EXAMPLES}"))]
 pub(super) struct Arguments {
-    #[command(flatten)]
-    pub(super) which: Which,
     /// Prints what the command does to stderr; twice: in detail. Warnings are always printed
     #[arg(short, long, action = ArgAction::Count, global = true)]
     pub(super) verbose: u8,
+    #[command(flatten)]
+    pub(super) which: Which,
     #[command(subcommand)]
     pub(super) command: Command,
 }

@@ -6,8 +6,8 @@ use super::console;
 use super::failure::{Failure, Result};
 use crate::{AuthManagerBuilder, CodexAuth, Event};
 
-/// More than a refresh takes, with the wait for its lock.
-const LONGEST_REFRESH: Duration = Duration::from_secs(120);
+/// How often it is looked whether a refresh in the background is done.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Returns the login. A refresh that is due comes first: this process ends before it would need the
 /// token that a refresh in the background brings.
@@ -20,7 +20,8 @@ pub(super) async fn fresh_login(builder: AuthManagerBuilder) -> Result<CodexAuth
     let manager = builder.build().await?;
     let mut events = manager.subscribe();
     manager.fresh_auth().await?;
-    manager.close(LONGEST_REFRESH).await;
+    // New tokens that cannot be saved yet are good all the same.
+    while !manager.close(PAUSE).await && !manager.pending_save() {}
     let auth = manager.auth();
     drop(manager);
     while let Some(event) = events.next().await {

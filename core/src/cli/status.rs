@@ -42,7 +42,8 @@ pub(super) async fn status(builder: AuthManagerBuilder, arguments: &Status) -> R
     let unread = manager.reload().await.err();
     let (description, codex_cli, server) =
         tokio::join!(manager.describe(), codex_cli::version(), ask(&manager, arguments));
-    let problems = problem::all(&description, unread.as_ref(), codex_cli.as_deref(), &server);
+    let problems =
+        problem::all(&description, unread.as_ref(), codex_cli.as_deref(), server.as_ref());
     let email = manager.auth().and_then(|auth| auth.email().map(str::to_owned));
     let report = Report { description, codex_cli, server, problems, email };
     if arguments.json {

@@ -41,7 +41,8 @@ fn warn_of_a_short_life(login: &Summary, arguments: &Token) {
     let left = login.expires_at.map(|end| end - Utc::now());
     if let Some((left, asked)) = left.zip(asked).filter(|(left, asked)| left < asked) {
         console::warn(&format!(
-            "the token ends in {}, and not in {} or later; no longer one can be had now",
+            "the token ends in {}, sooner than the {} that --min-valid asks for; no token that lasts \
+             longer can be had now",
             moment::length(left),
             moment::length(asked)
         ));

@@ -29,7 +29,6 @@ fn launch(launcher: fn() -> Command) {
     prints_and_exits(launcher);
     a_signal_ends_it(launcher);
     a_signal_does_not_end_it_over_an_unsaved_pair(launcher);
-    an_ignored_signal_stays_ignored(launcher);
 }
 
 fn prints_and_exits(launcher: fn() -> Command) {
@@ -85,9 +84,10 @@ fn a_signal_does_not_end_it_over_an_unsaved_pair(launcher: fn() -> Command) {
 }
 
 /// What `nohup` has started goes on after its terminal is gone.
-fn an_ignored_signal_stays_ignored(launcher: fn() -> Command) {
+#[test]
+fn an_ignored_signal_stays_ignored() {
     let scene = Scene::new();
-    let started = scene.launched(launcher(), &["watch"]);
+    let started = scene.command(&["watch"]);
     let mut command = Command::new("sh");
     command.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(started.get_program());
     command.args(started.get_args()).env("CODEX_HOME", scene.path(""));

@@ -2,6 +2,7 @@
 
 use std::fs::DirEntry;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Output, Stdio};
 
@@ -68,6 +69,8 @@ impl Scene {
     /// Writes `auth.json` as a foreign program.
     pub(crate) fn store(&self, text: &str) {
         std::fs::write(self.path("new"), text).expect("written");
+        let private = PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(self.path("new"), private).expect("changed");
         std::fs::rename(self.path("new"), self.path("auth.json")).expect("renamed");
     }
 
@@ -220,6 +223,13 @@ impl Drop for Running {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// A client for what is not the command.
+pub(crate) fn http() -> reqwest::Client {
+    // Fails where another test of this process was faster.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    reqwest::Client::builder().no_proxy().build().expect("a client")
 }
 
 fn record(text: &str) -> Value {

@@ -1,10 +1,10 @@
 //! `login` and `logout`.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::PermissionsExt;
 
 use serde_json::json;
 
-use crate::scene::Scene;
+use crate::scene::{Scene, http};
 
 #[test]
 fn an_api_key_and_an_access_token_come_by_stdin() {
@@ -68,11 +68,9 @@ fn visit(scene: &Scene) -> u16 {
     let address = page.split("0;url=").nth(1).and_then(|rest| rest.split('"').next());
     let address = address.expect("an address").replace("&amp;", "&");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.expect("a runtime").block_on(async {
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let browser = reqwest::Client::builder().no_proxy().build().expect("a client");
-        browser.get(address).send().await.expect("a page").status().as_u16()
-    })
+    runtime
+        .expect("a runtime")
+        .block_on(async { http().get(address).send().await.expect("a page").status().as_u16() })
 }
 
 #[test]
@@ -80,7 +78,7 @@ fn a_sign_in_of_another_workspace_changes_nothing() {
     let scene = Scene::signed_in();
     let before = scene.stored();
     let ended = scene.run(&["login", "--device", "--workspace", "acct-other"]);
-    ended.assert_failed(1, "acct-");
+    ended.assert_failed(1, "workspace");
     assert_eq!(scene.stored(), before);
 }
 

@@ -1,7 +1,7 @@
 //! `status`: each thing that is not as it should be is named, with what to do.
 
 use std::fs::File;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use codex_auth_tests::privilege::{are_mounts_denied, unshared};

@@ -44,7 +44,7 @@ pub(super) fn all(
     description: &Description,
     unread: Option<&Error>,
     codex_cli: Option<&str>,
-    server: &Option<Server>,
+    server: Option<&Server>,
 ) -> Vec<Problem> {
     let mut problems = Vec::new();
     let now = description.described_at;
@@ -62,9 +62,9 @@ pub(super) fn all(
         let fix = "nothing, if that is meant to be so";
         problems.push(Problem::new("store_not_preferred", Exit::Done, what, fix));
     }
-    let measured = server.as_ref().and_then(|server| server.clock_ahead_seconds);
+    let measured = server.and_then(|server| server.clock_ahead_seconds);
     problems.extend(of_clock(measured.or(description.clock_ahead_seconds)));
-    if let Some(error) = server.as_ref().and_then(|server| server.error.as_ref()) {
+    if let Some(error) = server.and_then(|server| server.error.as_ref()) {
         let fix = "check the network, the proxy (HTTPS_PROXY, NO_PROXY), and for a private authority \
                    CODEX_CA_CERTIFICATE";
         let what = format!("the token endpoint cannot be reached: {error}");
