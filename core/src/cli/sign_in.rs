@@ -21,8 +21,7 @@ pub(super) async fn log_in(builder: AuthManagerBuilder, arguments: Login) -> Res
     // A file that holds no login must not keep the user from signing in.
     let manager = builder.build_unread()?;
     let Login { way, workspace, port } = arguments;
-    let mut options = LoginOptions::default();
-    options.allowed_workspaces = workspace;
+    let mut options = LoginOptions { allowed_workspaces: workspace, ..LoginOptions::default() };
     if let Some(port) = port {
         options.ports = vec![port];
     }
@@ -76,8 +75,7 @@ async fn from_stdin(what: &'static str) -> Result<Secret> {
 }
 
 pub(super) async fn log_out(builder: AuthManagerBuilder, arguments: &Logout) -> Result {
-    let mut options = LogoutOptions::default();
-    options.revoke = !arguments.no_revoke;
+    let options = LogoutOptions { revoke: !arguments.no_revoke, ..LogoutOptions::default() };
     let outcome = builder.build_unread()?.logout(options).await?;
     let text = match (outcome.removed, outcome.revoked) {
         (false, _) => "There was no login to remove.",

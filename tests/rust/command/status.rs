@@ -127,6 +127,7 @@ fn what_others_may_read_or_write_is_a_problem() {
 
 #[cfg(target_os = "linux")]
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a test never forks between two looks")]
 fn the_holder_of_a_lock_is_named() {
     let scene = Scene::signed_in();
     scene.run(&["refresh"]).assert_done();

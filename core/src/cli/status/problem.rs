@@ -3,8 +3,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
-use super::Server;
 use super::codex_cli::is_too_old;
+use super::server::Server;
 use crate::cli::failure::{Exit, exit_for};
 use crate::cli::moment;
 use crate::description::{LoginDescription, Place, StorePlaces, TokenState};

@@ -1,13 +1,13 @@
 //! The report as text for people.
 
 use std::fmt::{self, Display};
-use std::io;
 
 use anstyle::{AnsiColor, Style};
 use chrono::{DateTime, Utc};
 
-use super::{Report, Server};
-use crate::cli::console::{self, printable};
+use super::report::Report;
+use super::server::Server;
+use crate::cli::console::printable;
 use crate::cli::moment;
 use crate::description::{LockPurpose, LoginDescription, StorePlaces, TokenState};
 
@@ -15,10 +15,6 @@ const HEADING: Style = Style::new().bold();
 const GOOD: Style = AnsiColor::Green.on_default().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 const NOTE: Style = AnsiColor::Yellow.on_default().bold();
-
-pub(super) fn print(report: &Report) -> io::Result<()> {
-    console::print(report)
-}
 
 impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
