@@ -30,7 +30,8 @@ pub(super) async fn settle(signals: &mut Signals) -> std::result::Result<Result,
     while !finish(Duration::ZERO) {
         let waited = start.elapsed();
         if waited > LONGEST {
-            let message = "the refreshed tokens could not be saved, and are lost; sign in again";
+            let message = "the refreshed tokens could not be saved, and may be lost; see to what the \
+                           warning names, then run: codex-auth-sdk status";
             return Ok(Err(Error::new(ErrorKind::SaveFailed, message).into()));
         }
         if waited > UNNOTICED && !is_told {
