@@ -3,8 +3,8 @@
 
 use std::io;
 
-/// The signals that this process does not ignore. Whoever starts a program in the background, or by
-/// `nohup`, has it ignore some.
+/// The signals that this process does not ignore. A program that is started in the background of a
+/// script, or by `nohup`, ignores some.
 #[derive(Debug)]
 pub(super) struct Signals {
     #[cfg(unix)]
