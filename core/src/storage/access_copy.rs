@@ -207,7 +207,7 @@ mod tests {
         };
         copy.write(&path).expect("where there is nothing");
         let earlier = std::fs::read_to_string(&path).expect("there");
-        for found in [&*earlier.replace("access", "older"), "", "\n", "{}"] {
+        for found in [&*earlier.replace("\"access\"", "\"older\""), "", "\n", "{}"] {
             assert_eq!(write_over(found), Ok(()), "{found}");
         }
         let access_only = r#"{"tokens": {"access_token": "a"}, "OPENAI_API_KEY": "sk-1"}"#;
