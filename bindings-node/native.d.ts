@@ -397,3 +397,11 @@ export interface NativeSync {
 
 /** A value, or the error in its place. */
 export type Outcome<T> = T | Failure
+
+/**
+ * Runs the command `codex-auth-sdk` with `argv`, whose first item is its name. Returns its exit code.
+ *
+ * Signals that end a process by default do so here, once what is in flight is saved; then this does
+ * not return.
+ */
+export declare function runCommand(argv: Array<string>): number

@@ -8,6 +8,7 @@
 
 mod authorization;
 mod background;
+mod command;
 mod custom_store;
 mod events;
 mod exit;
@@ -27,6 +28,7 @@ mod thrown;
 
 pub use self::authorization::{MANAGED_API_KEY, NativeRequestAuthorization};
 pub use self::background::{NativeFollowStore, NativeKeepFresh};
+pub use self::command::run_command;
 pub use self::custom_store::{
     NativeConnection, NativeCustomStore, NativeStoreCall, NativeStoreReply, broken_by,
 };

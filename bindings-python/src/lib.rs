@@ -8,6 +8,7 @@ mod authorization;
 mod background;
 mod bridge;
 mod calls;
+mod command;
 mod custom_store;
 mod duration;
 mod errors;
@@ -53,6 +54,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<snapshot::CodexAuth>()?;
     module.add_class::<stats::Stats>()?;
     module.add_class::<storage::EphemeralStorage>()?;
+    module.add_function(wrap_pyfunction!(command::run_command, module)?)?;
     module.add_function(wrap_pyfunction!(custom_store::broken_by, module)?)?;
     module.add_function(wrap_pyfunction!(exit::after_fork, module)?)?;
     module.add_function(wrap_pyfunction!(exit::after_fork_in_parent, module)?)?;

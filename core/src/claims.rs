@@ -49,6 +49,31 @@ impl IdTokenClaims {
     }
 }
 
+#[cfg(feature = "cli")]
+impl IdTokenClaims {
+    /// Returns a token with the claims of the user, the workspace and the plan. It is not signed, so
+    /// no server accepts it, and it names no email address. The Codex CLI reads such a token, and
+    /// checks no signature.
+    pub(crate) fn to_unsigned_token(&self) -> String {
+        let mut auth = serde_json::Map::new();
+        for (name, value) in [
+            ("chatgpt_account_id", &self.account_id),
+            ("chatgpt_plan_type", &self.plan_type),
+            ("chatgpt_user_id", &self.chatgpt_user_id),
+            ("user_id", &self.user_id),
+        ] {
+            // The CLI reads no record with a claim that is null.
+            auth.extend(value.clone().map(|value| (name.to_owned(), Value::from(value))));
+        }
+        auth.insert("chatgpt_account_is_fedramp".to_owned(), self.is_fedramp.into());
+        let encoded = |json: Value| URL_SAFE_NO_PAD.encode(json.to_string());
+        let header = encoded(serde_json::json!({"alg": "none", "typ": "JWT"}));
+        let payload = encoded(serde_json::json!({AUTH_CLAIM: auth}));
+        // A part of a token must not be empty for the CLI.
+        format!("{header}.{payload}.{}", URL_SAFE_NO_PAD.encode("not signed"))
+    }
+}
+
 /// When an access token was issued and when it expires, in Unix seconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct AccessTokenTimes {

@@ -9,6 +9,9 @@ mod bounds;
 #[cfg(all(test, unix))]
 mod child;
 mod claims;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod cli;
 #[cfg(feature = "reqwest")]
 mod client;
 mod clock;

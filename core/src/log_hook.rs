@@ -53,9 +53,15 @@ impl LogRecords {
     /// and not again until `take` has returned none. It runs on the thread that traces and must not
     /// block it. In a forked child it is called for the records of the child.
     pub fn start(wake: impl Fn() + Send + Sync + 'static) -> Self {
+        Self::start_up_to(Level::TRACE, wake)
+    }
+
+    /// Starts to collect records as [`start`](Self::start) does, without those that are less important
+    /// than `least`.
+    pub fn start_up_to(least: Level, wake: impl Fn() + Send + Sync + 'static) -> Self {
         // This fails if a subscriber is installed already, this one or another.
         drop(set_global_default(Hook));
-        let reader = Arc::new(Reader { queue: PerProcess::new(), wake: Box::new(wake) });
+        let reader = Arc::new(Reader { least, queue: PerProcess::new(), wake: Box::new(wake) });
         change_readers(|readers| readers.push(Arc::clone(&reader)));
         Self(reader)
     }
@@ -87,6 +93,8 @@ impl Drop for LogRecords {
 static READERS: ArcSwapOption<Vec<Arc<Reader>>> = ArcSwapOption::const_empty();
 
 struct Reader {
+    /// The least important level that it wants.
+    least: Level,
     queue: PerProcess<Mutex<Queue>>,
     wake: Box<dyn Fn() + Send + Sync>,
 }
@@ -136,9 +144,9 @@ fn change_readers(change: impl Fn(&mut Vec<Arc<Reader>>)) {
     });
 }
 
-fn deliver(record: &LogRecord) {
+fn deliver(record: &LogRecord, level: Level) {
     let Some(readers) = READERS.load_full() else { return };
-    for reader in readers.iter() {
+    for reader in readers.iter().filter(|reader| level <= reader.least) {
         let is_to_wake = lock(&reader.queue.get_or_default()).add(record.clone());
         if is_to_wake {
             (reader.wake)();
@@ -152,6 +160,7 @@ struct Hook;
 /// A span that has not ended yet.
 struct OpenSpan {
     handles: usize,
+    level: Level,
     since: Instant,
     record: LogRecord,
 }
@@ -171,7 +180,9 @@ impl Subscriber for Hook {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        is_ours(metadata) && READERS.load().is_some()
+        let readers = READERS.load();
+        let mut readers = readers.iter().flat_map(|readers| readers.iter());
+        is_ours(metadata) && readers.any(|reader| *metadata.level() <= reader.least)
     }
 
     fn new_span(&self, span: &Attributes<'_>) -> Id {
@@ -179,7 +190,8 @@ impl Subscriber for Hook {
         span.metadata().name().clone_into(&mut record.message);
         span.record(&mut Fields(&mut record));
         let id = LAST_ID.fetch_add(1, Ordering::Relaxed) + 1;
-        let open = OpenSpan { handles: 1, since: Instant::now(), record };
+        let level = *span.metadata().level();
+        let open = OpenSpan { handles: 1, level, since: Instant::now(), record };
         lock(&SPANS.get_or_default()).insert(id, open);
         Id::from_u64(id)
     }
@@ -193,7 +205,7 @@ impl Subscriber for Hook {
     fn event(&self, event: &Event<'_>) {
         let mut record = LogRecord::new(event.metadata());
         event.record(&mut Fields(&mut record));
-        deliver(&record);
+        deliver(&record, *event.metadata().level());
     }
 
     fn enter(&self, _: &Id) {}
@@ -214,9 +226,9 @@ impl Subscriber for Hook {
             return false;
         }
         let span = lock(&SPANS.get_or_default()).remove(&id.into_u64());
-        if let Some(OpenSpan { since, mut record, .. }) = span {
+        if let Some(OpenSpan { level, since, mut record, .. }) = span {
             record.duration = Some(since.elapsed());
-            deliver(&record);
+            deliver(&record, level);
         }
         true
     }
@@ -306,6 +318,18 @@ mod tests {
         records.stop();
         tracing::error!(target: "codex_auth_sdk::a_test", "it is over");
         assert_eq!(take_own(&records), []);
+    }
+
+    #[test]
+    fn a_reader_gets_no_levels_that_it_has_not_asked_for() {
+        let records = LogRecords::start_up_to(Level::WARN, || ());
+        let target = "codex_auth_sdk::another_test";
+        drop(info_span!(target: "codex_auth_sdk::another_test", "work"));
+        tracing::info!(target: "codex_auth_sdk::another_test", "a step");
+        tracing::warn!(target: "codex_auth_sdk::another_test", "a warning");
+        let taken = std::iter::from_fn(|| records.take());
+        let own = taken.filter(|record| record.target == target);
+        assert_eq!(own.map(|record| record.message).collect::<Vec<_>>(), ["a warning"]);
     }
 
     fn numbered(number: usize) -> LogRecord {

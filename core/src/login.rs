@@ -14,6 +14,8 @@ mod options;
 mod page;
 mod pending;
 mod pkce;
+#[cfg(feature = "cli")]
+mod reach;
 mod record;
 #[cfg(any(feature = "webbrowser", test))]
 mod redirect_page;

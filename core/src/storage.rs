@@ -1,5 +1,7 @@
 //! Where a login is kept. [`AuthStorage`] is the contract of every store.
 
+#[cfg(feature = "cli")]
+pub(crate) mod access_copy;
 mod auto;
 pub(crate) mod codex_config;
 #[cfg(feature = "conformance")]

@@ -19,6 +19,8 @@ pub(crate) use self::client::tls;
 pub use self::config::{HttpTokenEndpointConfig, ProxyUrl, TokenEncoding};
 pub(crate) use self::failure::describe;
 pub use self::http::HttpTokenEndpoint;
+#[cfg(feature = "cli")]
+pub(crate) use self::http::date;
 pub(crate) use self::proxy::check_environment;
 pub use self::redemption::{
     Grant, NoAnswer, Redemption, RefusalReason, StoredToken, TokenEndpoint, TokenReply,

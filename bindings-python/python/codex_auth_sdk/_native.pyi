@@ -43,6 +43,7 @@ __all__ = [
     "deliver_log",
     "expect_unseen_exit",
     "finish",
+    "run_command",
 ]
 
 _T = TypeVar("_T")
@@ -940,6 +941,13 @@ class Pending(Generic[_T]):
 
         Raises `RuntimeError` if it was called before.
         """
+
+def run_command(argv: Sequence[str]) -> int:
+    """Runs the command `codex-auth-sdk` with `argv`, whose first item is its name, like `sys.argv`.
+
+    Returns its exit code. Ctrl-C and signals that end a process by default do so here, once what is
+    in flight is saved; then this does not return.
+    """
 
 def broken_by(store: CustomStore) -> str | None:
     """Runs the conformance suite on `store` and returns which rule `store` breaks, if any."""

@@ -38,7 +38,7 @@ impl Skew {
     }
 
     /// Returns by how much the wall clock is ahead; none if it may have been set since.
-    pub(super) fn ahead(&self, now: &Moment) -> Option<TimeDelta> {
+    pub(crate) fn ahead(&self, now: &Moment) -> Option<TimeDelta> {
         let is_known = now.since(&self.at).is_some() && !now.has_stepped_since(&self.at);
         let ahead = TimeDelta::try_milliseconds(self.ahead)?;
         (is_known && ahead.abs() < MOST).then_some(ahead)

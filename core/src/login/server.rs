@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use chrono::{DateTime, Utc};
 use reqwest::header::{ACCEPT_ENCODING, USER_AGENT};
-use reqwest::{Client, RequestBuilder};
+use reqwest::{Client, RequestBuilder, Response};
 use serde::Serialize;
 use url::Url;
 use zeroize::Zeroizing;
@@ -21,6 +21,8 @@ use crate::auth_dot_json::Provenance;
 use crate::error::{Error, ErrorKind, Result};
 use crate::process::PerProcess;
 use crate::secret::Secret;
+#[cfg(feature = "cli")]
+use crate::token_endpoint::date;
 use crate::token_endpoint::{HttpTokenEndpointConfig, describe, http_client, read_body};
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -232,35 +234,61 @@ impl AuthorizationServer {
         self.ask(url, self.http()?.get(url.clone())).await
     }
 
+    /// Returns what time it is at the token endpoint of refreshes; none if its answer has no date.
+    ///
+    /// # Errors
+    ///
+    /// `login_transient` if the server does not answer.
+    #[cfg(feature = "cli")]
+    pub(super) async fn date(&self) -> Result<Option<DateTime<Utc>>> {
+        let url = &self.config.token_url;
+        let response = in_time(url, self.send(url, self.http()?.head(url.clone()))).await?;
+        Ok(date(response.headers()))
+    }
+
     fn http(&self) -> Result<Arc<Client>> {
         let issuer = self.url("")?;
         self.client.get_or_try_make(|| http_client(&self.config, &[&issuer])).map_err(no_answer)
     }
 
     async fn ask(&self, url: &Url, request: RequestBuilder) -> Result<Reply> {
-        let host = url.host_str().unwrap_or_default();
-        let user_agent = self.config.user_agent.as_ref().unwrap_or(&self.config.originator);
         let answered = async {
-            let response = request
-                .header("originator", &self.config.originator)
-                .header(USER_AGENT, user_agent)
-                .header(ACCEPT_ENCODING, "identity")
-                .send()
-                .await
-                .map_err(|error| no_answer(describe(&self.config, url, error)))?;
+            let response = self.send(url, request).await?;
             let status = response.status().as_u16();
-            if status == 429 || status >= 500 {
-                return Err(no_answer(format!("{host} answered HTTP {status}; try again later")));
-            }
-            let body = read_body(response).await;
-            let body = body.ok_or_else(|| {
+            let body = read_body(response).await.ok_or_else(|| {
+                let host = host(url);
                 no_answer(format!("the reply of {host} was cut off or too large; try again"))
             })?;
             Ok(Reply { status, body })
         };
-        let late = |_| no_answer(format!("no answer from {host} in time; try again"));
-        tokio::time::timeout(REQUEST_TIMEOUT, answered).await.map_err(late)?
+        in_time(url, answered).await
     }
+
+    async fn send(&self, url: &Url, request: RequestBuilder) -> Result<Response> {
+        let user_agent = self.config.user_agent.as_ref().unwrap_or(&self.config.originator);
+        let response = request
+            .header("originator", &self.config.originator)
+            .header(USER_AGENT, user_agent)
+            .header(ACCEPT_ENCODING, "identity")
+            .send()
+            .await
+            .map_err(|error| no_answer(describe(&self.config, url, error)))?;
+        let status = response.status().as_u16();
+        if status == 429 || status >= 500 {
+            let host = host(url);
+            return Err(no_answer(format!("{host} answered HTTP {status}; try again later")));
+        }
+        Ok(response)
+    }
+}
+
+async fn in_time<T>(url: &Url, answered: impl Future<Output = Result<T>>) -> Result<T> {
+    let late = |_| no_answer(format!("no answer from {} in time; try again", host(url)));
+    tokio::time::timeout(REQUEST_TIMEOUT, answered).await.map_err(late)?
+}
+
+fn host(url: &Url) -> &str {
+    url.host_str().unwrap_or_default()
 }
 
 fn no_answer(message: impl Into<String>) -> Error {

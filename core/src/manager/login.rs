@@ -79,6 +79,17 @@ impl AuthManager {
         self.parts.sign_in.store(access_token_record(access_token)?, &LoginOptions::default()).await
     }
 
+    /// Returns by how much the clock of this machine is ahead of the authorization server's; none if
+    /// the server does not say what time it is. No token is sent.
+    ///
+    /// # Errors
+    ///
+    /// `login_transient` if the server does not answer.
+    #[cfg(feature = "cli")]
+    pub(crate) async fn clock_ahead(&self) -> Result<Option<chrono::TimeDelta>> {
+        self.parts.sign_in.clock_ahead().await
+    }
+
     /// Removes the login from the store.
     ///
     /// By default the manager first asks the authorization server to revoke the tokens, which may

@@ -181,7 +181,7 @@ async fn listen<T>(timeout: Duration, reply: impl Future<Output = T>) -> Option<
 }
 
 /// What time it was at the server.
-fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
+pub(crate) fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
     headers.get(DATE).and_then(|date| http_date(date.as_bytes()))
 }
 

@@ -6,7 +6,9 @@ use crate::{files_below, imports_in};
 pub(crate) const CORE: &str = "core/src";
 
 /// The layers, from the top; in each the modules that it is made of.
-const LAYERS: [&[&str]; 13] = [
+const LAYERS: [&[&str]; 15] = [
+    &["bin"],
+    &["cli"],
     &["bindings", "seams"],
     &["client"],
     &["manager"],

@@ -85,7 +85,7 @@ async fn handle(world: &World, request: HyperRequest<Incoming>) -> Result<Reply,
 
 async fn route(realm: &Arc<Realm>, request: &Request) -> Result<Reply, Dropped> {
     let reply = match (request.method.as_str(), request.path.as_str()) {
-        ("POST", "/oauth/token") => return token_endpoint::token(realm, request).await,
+        ("POST" | "HEAD", "/oauth/token") => return token_endpoint::token(realm, request).await,
         ("POST", "/oauth/revoke") => api::revoke(realm, request).await,
         ("GET", "/oauth/authorize") => sign_in::authorize(realm, request),
         ("GET", "/api/socket") => socket::socket(realm, request),

@@ -1,4 +1,4 @@
-//! `POST /oauth/token`: grants and refusals, in time or late, whole or broken.
+//! `POST /oauth/token`: grants and refusals, in time or late, whole or broken. `HEAD` gets the date.
 
 use std::sync::Arc;
 use std::time::Duration;

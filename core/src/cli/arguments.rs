@@ -1,0 +1,350 @@
+//! The arguments of the command, with the text of its help.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::{ArgAction, Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::{AuthManager, AuthManagerBuilder, StoreKind};
+
+/// The name of the command, whatever its file is called.
+pub(super) const NAME: &str = "codex-auth-sdk";
+
+/// The stores that outlive the command.
+const STORES: [&str; 5] = ["codex", "file", "keyring", "auto", "encrypted"];
+
+/// The units of a duration, in seconds.
+const UNITS: [(&str, u64); 4] = [("s", 1), ("m", 60), ("h", 60 * 60), ("d", 24 * 60 * 60)];
+
+pub(super) const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed
+  2  wrong usage
+  3  the user must sign in: codex-auth-sdk login
+  4  try again later";
+
+const EXAMPLES: &str = "\
+Examples:
+  codex-auth-sdk status
+      What the login is, and what is not as it should be.
+  { printf 'Authorization: Bearer '; codex-auth-sdk token; } | curl -H @- https://host/path
+      A request with a fresh token, which no other user sees in the list of processes.";
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  codex-auth-sdk status
+      Reads what is on this machine. It changes nothing, and asks no server.
+  codex-auth-sdk status --check
+      Also asks the token endpoint for its date, which shows a wrong clock, a proxy that fails and
+      an authority that is not trusted. No token is sent.
+  codex-auth-sdk status --json | jq '.problems[].what'";
+
+const TOKEN_EXAMPLES: &str = "\
+Examples:
+  { printf 'Authorization: Bearer '; codex-auth-sdk token; } | curl -H @- https://host/path
+      A request whose token no other user sees in the list of processes.
+  codex-auth-sdk token --min-valid 30m
+      A token for a job of half an hour.
+  codex-auth-sdk token --json | jq -r .expires_at";
+
+const LOGIN_EXAMPLES: &str = "\
+Examples:
+  codex-auth-sdk login
+      With the browser of this machine.
+  codex-auth-sdk login --device
+      With a code to type in on any other device, say for a server without a browser.
+  codex-auth-sdk login --api-key-stdin < key.txt
+      With an API key. It is never an argument, since other users see those.";
+
+const LOGOUT_EXAMPLES: &str = "\
+Examples:
+  codex-auth-sdk logout
+      Ends the login on this machine, and asks the server to revoke its tokens.
+  codex-auth-sdk logout --no-revoke
+      Only removes the login from this machine.";
+
+const REFRESH_EXAMPLES: &str = "\
+Examples:
+  codex-auth-sdk refresh
+      After a request was refused with 401 although `status` finds nothing wrong.
+  codex-auth-sdk -v refresh
+      With each step that is taken.";
+
+const WATCH_EXAMPLES: &str = "\
+Examples:
+  codex-auth-sdk watch
+      A line for each change of the login, until Ctrl-C.
+  codex-auth-sdk watch --json | jq -r 'select(.event == \"logged_out\").at'";
+
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  codex-auth-sdk export --access-only container/auth.json
+      A login for a Codex CLI in a container, which works until the access token ends. The container
+      cannot refresh it, so it cannot sign this machine out either.";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  codex-auth-sdk completions bash > ~/.local/share/bash-completion/completions/codex-auth-sdk
+  codex-auth-sdk completions zsh > \"${fpath[1]}/_codex-auth-sdk\"
+  codex-auth-sdk completions fish > ~/.config/fish/completions/codex-auth-sdk.fish";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  codex-auth-sdk man | man -l -
+      The page of the command.
+  codex-auth-sdk man token | man -l -
+      The page of a subcommand.";
+
+/// Looks after the Codex login that all programs of this user share
+#[derive(Debug, Parser)]
+#[command(name = NAME, bin_name = NAME, version, disable_help_subcommand = true)]
+#[command(after_help = format!("{EXIT_CODES}\n\n{EXAMPLES}"))]
+pub(super) struct Arguments {
+    /// Prints what the command does to stderr; twice: in detail. Warnings are always printed
+    #[arg(short, long, action = ArgAction::Count, global = true)]
+    pub(super) verbose: u8,
+    #[command(flatten)]
+    pub(super) which: Which,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// Which login the command is about.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Which login")]
+pub(super) struct Which {
+    /// The folder of the login [default: $CODEX_HOME, else ~/.codex]
+    #[arg(long, global = true, value_name = "DIR")]
+    codex_home: Option<PathBuf>,
+    /// The store of the login [default: codex, the store that the Codex CLI uses]
+    #[arg(long, global = true, value_name = "STORE", value_parser = store())]
+    store: Option<StoreKind>,
+    /// The only workspace whose login is used [default: any]
+    #[arg(long, global = true, value_name = "ID")]
+    account_id: Option<String>,
+    /// The authorization server [default: https://auth.openai.com]
+    #[arg(long, global = true, value_name = "URL")]
+    issuer: Option<String>,
+    /// The OAuth client of new logins, and of those that name none [default: the Codex CLI's]
+    #[arg(long, global = true, value_name = "ID")]
+    client_id: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Says what the login is, and what is not as it should be
+    #[command(after_help = STATUS_EXAMPLES)]
+    Status(Status),
+    /// Prints a fresh access token, which is refreshed first if it soon ends
+    #[command(after_help = TOKEN_EXAMPLES)]
+    Token(Token),
+    /// Signs in, and replaces the stored login once that is done
+    #[command(after_help = LOGIN_EXAMPLES)]
+    Login(Login),
+    /// Removes the stored login, and has the server revoke its tokens
+    #[command(after_help = LOGOUT_EXAMPLES)]
+    Logout(Logout),
+    /// Gets a new access token, even if the old one has not ended
+    #[command(after_help = REFRESH_EXAMPLES)]
+    Refresh,
+    /// Prints what happens to the stored login, until it is stopped
+    #[command(after_help = WATCH_EXAMPLES)]
+    Watch(Watch),
+    /// Writes a copy of the login that cannot be refreshed
+    #[command(after_help = EXPORT_EXAMPLES)]
+    Export(Export),
+    /// Prints the completions of this command for a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Prints the manual page of this command
+    #[command(after_help = MAN_EXAMPLES)]
+    Man {
+        /// The subcommand that the page is about [default: the whole command]
+        #[arg(value_parser = subcommand_names())]
+        subcommand: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Status {
+    /// Also asks the authorization server for its time. No token is sent
+    #[arg(long)]
+    pub(super) check: bool,
+    /// Prints a JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Token {
+    /// Refreshes first if the token ends sooner, say 90s, 5m or 2h [default: 10m, or half its life]
+    ///
+    /// If no token that lasts so long can be had, one that still works is printed with a warning.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(super) min_valid: Option<Duration>,
+    /// Prints a JSON object, which says when the token ends and whose it is
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Login {
+    #[command(flatten)]
+    pub(super) way: Way,
+    /// Accepts a login of this workspace only; may be given more than once [default: any]
+    #[arg(long, value_name = "ID")]
+    pub(super) workspace: Vec<String>,
+    /// The port of this machine that the browser is sent back to [default: 1455, else 1457]
+    #[arg(long)]
+    pub(super) port: Option<u16>,
+}
+
+/// The way to sign in.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(super) struct Way {
+    /// With the browser of this machine [default]
+    #[arg(long)]
+    pub(super) browser: bool,
+    /// With a code that is typed in on any device
+    #[arg(long)]
+    pub(super) device: bool,
+    /// With an API key, which is read from stdin
+    #[arg(long)]
+    pub(super) api_key_stdin: bool,
+    /// With a personal access token, or the token of an agent, which is read from stdin
+    #[arg(long)]
+    pub(super) access_token_stdin: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Logout {
+    /// Leaves the tokens valid: other copies of them still work
+    #[arg(long)]
+    pub(super) no_revoke: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Watch {
+    /// Prints a JSON object a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Export {
+    /// The file to write: an auth.json with the access token, and without the refresh token, the id
+    /// token and the API key
+    ///
+    /// An earlier copy is replaced, and so is a symbolic link. Any other file stays as it is.
+    #[arg(long, value_name = "FILE", required = true)]
+    pub(super) access_only: PathBuf,
+}
+
+impl Which {
+    /// Returns the options of a manager of this login.
+    pub(super) fn builder(self) -> AuthManagerBuilder {
+        let Self { codex_home, store, account_id, issuer, client_id } = self;
+        let mut builder = AuthManager::builder().store(store.unwrap_or_default());
+        if let Some(home) = codex_home {
+            builder = builder.codex_home(home);
+        }
+        if let Some(id) = account_id {
+            builder = builder.account_id(id);
+        }
+        if let Some(url) = issuer {
+            builder = builder.issuer(url);
+        }
+        if let Some(id) = client_id {
+            builder = builder.client_id(id);
+        }
+        builder
+    }
+}
+
+impl Command {
+    /// Returns whether a program reads the output.
+    pub(super) const fn is_json(&self) -> bool {
+        matches!(
+            self,
+            Self::Status(Status { json: true, .. })
+                | Self::Token(Token { json: true, .. })
+                | Self::Watch(Watch { json: true })
+        )
+    }
+}
+
+fn store() -> impl clap::builder::TypedValueParser<Value = StoreKind> {
+    PossibleValuesParser::new(STORES).try_map(|name| StoreKind::from_str(&name))
+}
+
+/// Returns the names of the subcommands, in the order of the help.
+fn subcommand_names() -> PossibleValuesParser {
+    PossibleValuesParser::new([
+        "status",
+        "token",
+        "login",
+        "logout",
+        "refresh",
+        "watch",
+        "export",
+        "completions",
+        "man",
+    ])
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|letter: char| !letter.is_ascii_digit());
+    let unit = match &text[digits.len()..] {
+        "" => Some(1),
+        name => UNITS.iter().find(|(unit, _)| *unit == name).map(|(_, seconds)| *seconds),
+    };
+    let seconds = digits.parse::<u64>().ok().zip(unit);
+    seconds
+        .and_then(|(number, unit)| number.checked_mul(unit))
+        .map(Duration::from_secs)
+        .ok_or_else(|| "write a number and a unit: 90s, 5m, 2h or 1d".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_duration_is_a_number_and_a_unit() {
+        for (text, seconds) in [("0", 0), ("90", 90), ("90s", 90), ("5m", 300), ("2d", 172_800)] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "m", "-5m", "5 m", "1.5h", "5w", "5mm", "99999999999999999999s"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn each_subcommand_has_a_page_and_an_example() {
+        let command = Arguments::command();
+        let names: Vec<_> = command.get_subcommands().map(|it| it.get_name().to_owned()).collect();
+        let listed = subcommand_names();
+        let listed: Vec<_> = listed.possible_values().into_iter().flatten().collect();
+        assert_eq!(names, listed.iter().map(|it| it.get_name()).collect::<Vec<_>>());
+        for subcommand in command.get_subcommands() {
+            let example = subcommand.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let call = format!("codex-auth-sdk {}", subcommand.get_name());
+            assert!(example.contains(&call) || example.contains("-v refresh"), "{example}");
+        }
+    }
+}
