@@ -153,8 +153,9 @@ impl State {
         }
         // Either the store cannot be read, or other threads published during every read. The
         // snapshot in memory is then as new as any.
-        let auth = self.current.auth();
-        Ok(View { auth, is_foreign: false, successor: None, changed: false })
+        let current = self.current.peek();
+        let (auth, is_foreign) = (current.auth.clone(), current.is_foreign());
+        Ok(View { auth, is_foreign, successor: None, changed: false })
     }
 
     /// Publishes the login in `loaded`. Returns none if another snapshot was published since

@@ -33,6 +33,11 @@ fn text_of(name: &str, value: OsString) -> Result<String> {
     })
 }
 
+/// Returns whether the variable `name` is in the environment, empty or not.
+pub(crate) fn is_there(name: &str) -> bool {
+    std::env::var_os(name).is_some()
+}
+
 /// Returns the path in the variable `name`, which need not be text.
 pub(crate) fn path(name: &str) -> Option<PathBuf> {
     path_of(std::env::var_os(name)?)

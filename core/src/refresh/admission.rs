@@ -146,10 +146,9 @@ fn not_renewed(state: &State, demand: &Demand, auth: &CodexAuth) -> Result<GiveU
 /// this manager may not refresh.
 async fn look(state: &State) -> Result<View> {
     let view = state.reload().await?;
-    if state.options.may_refresh()
-        && let Err(error) = repair(state, &view).await
-    {
-        tracing::debug!(%error, "a spent refresh token stays in the store for now");
+    if state.options.may_refresh() {
+        // A repair that fails says so, and the successor is used either way.
+        drop(repair(state, &view).await);
     }
     Ok(view)
 }

@@ -89,7 +89,7 @@ impl Refresh {
         if !state.memory.has_unsaved() && self.repairs.may_begin(state.now()) {
             let repair = Demand { auth: auth.clone(), purpose: Purpose::Repair };
             if let Err(error) = self.start(repair) {
-                tracing::debug!(%error, "a spent refresh token stays in the store for now");
+                tracing::warn!(%error, "a spent refresh token stays in the store for now");
             }
         }
         false

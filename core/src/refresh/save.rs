@@ -112,7 +112,10 @@ pub(super) async fn repair(state: &State, view: &View) -> Result<()> {
             "the store holds a spent refresh token again; its successor is about to be stored"
         );
     }
-    let outcome = save(state, auth.record()).await?;
+    let saved = save(state, auth.record()).await;
+    let outcome = saved.inspect_err(|error| {
+        tracing::warn!(%error, "a spent refresh token stays in the store for now");
+    })?;
     let token = auth.refresh_fingerprint();
     let is_own = state.memory.pair().is_some_and(|own| own.record.refresh_fingerprint() == token);
     // Of tokens that this could not save, the retry that holds the lock knows more.

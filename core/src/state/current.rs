@@ -37,6 +37,11 @@ impl Current {
         self.auth.as_ref().or(self.hidden.as_ref())
     }
 
+    /// Returns whether the stored login is one that this manager must not hand out.
+    pub(super) fn is_foreign(&self) -> bool {
+        self.auth.is_none() && self.hidden.is_some()
+    }
+
     /// Returns whether an earlier judgement says that no refresh is due at `now`.
     pub(crate) fn is_fresh(&self, now: DateTime<Utc>) -> bool {
         let left = self.fresh_until.load(Ordering::Relaxed) - now.timestamp_millis();

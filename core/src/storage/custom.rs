@@ -294,7 +294,7 @@ impl RefreshLock for CustomLock {
         let location = self.storage.store.location();
         Err(Error::new(
             ErrorKind::StoreUnavailable,
-            format!("the lock of {location} was lost; nothing was redeemed, try again"),
+            format!("the lock of {location} was lost; nothing is redeemed without it, try again"),
         ))
     }
 

@@ -261,7 +261,8 @@ mod tests {
         fn g8_a_lock_file_that_is_there_is_closed_to_strangers() {
             let place = Place::new();
             let (closed, shared) = (place.sharing(0o600), place.sharing(0o660));
-            for (sharing, expected) in [(closed, 0o600), (shared, 0o660)] {
+            let unknown = Sharing::of(None);
+            for (sharing, expected) in [(closed, 0o600), (shared, 0o660), (unknown, 0o660)] {
                 place.make("wide", 0o666);
                 place.lock("wide", sharing);
                 assert_eq!(place.mode("wide"), expected, "{sharing:?}");

@@ -14,17 +14,19 @@ use crate::process::file_id;
 pub(crate) struct Sharing {
     #[cfg(unix)]
     group: u32,
-    /// The bits of the group; without any the lock files are their owner's alone.
+    /// The bits of the group; without any the lock files are their owner's alone. None without a
+    /// record: then it is not known yet which group shares it.
     #[cfg(unix)]
-    bits: u32,
+    bits: Option<u32>,
 }
 
 impl Sharing {
-    /// That of `record`; none without a record.
+    /// That of `record`.
     #[cfg(unix)]
     pub(crate) fn of(record: Option<&Metadata>) -> Self {
         use std::os::unix::fs::MetadataExt;
-        let of = |record: &Metadata| Self { group: record.gid(), bits: record.mode() & 0o070 };
+        let of =
+            |record: &Metadata| Self { group: record.gid(), bits: Some(record.mode() & 0o070) };
         record.map(of).unwrap_or_default()
     }
 
@@ -80,7 +82,7 @@ pub(crate) fn set_mode(_file: &File, _mode: u32) {}
 pub(crate) fn share(file: &File, sharing: Sharing) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, fchown};
 
-    let Sharing { group, bits } = sharing;
+    let (group, bits) = (sharing.group, sharing.bits.unwrap_or_default());
     if bits != 0 && file.metadata()?.gid() != group {
         fchown(file, None, Some(group))?;
     }
@@ -95,7 +97,7 @@ pub(crate) fn share(_file: &File, _sharing: Sharing) -> io::Result<()> {
 }
 
 /// Takes the permissions for others from the lock `file`, which is at `path`, and those for the group
-/// where `sharing` has none. A file of another owner is left alone, and so is one that has a second
+/// where the record has none. A file of another owner is left alone, and so is one that has a second
 /// name or is behind a link, since another program may have made it.
 ///
 /// # Errors
@@ -106,7 +108,7 @@ pub(crate) fn narrow(file: &File, path: &Path, sharing: Sharing) -> io::Result<(
     use std::fs::Permissions;
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-    let widest = if sharing.bits == 0 { 0o700 } else { 0o770 };
+    let widest = if sharing.bits == Some(0) { 0o700 } else { 0o770 };
     let found = file.metadata()?;
     let mode = found.mode() & 0o777;
     let is_ours = || found.uid() == rustix::process::geteuid().as_raw() && found.nlink() == 1;

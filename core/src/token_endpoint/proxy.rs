@@ -11,7 +11,7 @@ use crate::transport::is_loopback;
 use crate::variable;
 
 /// The variables that name a proxy for `https`. Of the two spellings of a name the first counts that
-/// is set.
+/// is there, even if it is empty.
 const NAMES: [[&str; 2]; 2] = [["HTTPS_PROXY", "https_proxy"], ["ALL_PROXY", "all_proxy"]];
 
 /// The variables that name the hosts for which there is no proxy.
@@ -64,14 +64,12 @@ impl EnvironmentProxy {
     }
 }
 
-/// Returns the first of the variables `names` that is set, and its value.
+/// Returns the first of the variables `names` that is there, and its value; none if that is empty.
 fn first(names: [&'static str; 2]) -> Result<Option<(&'static str, String)>> {
-    for name in names {
-        if let Some(value) = variable::verbatim(name)? {
-            return Ok(Some((name, value)));
-        }
-    }
-    Ok(None)
+    let Some(name) = names.into_iter().find(|name| variable::is_there(name)) else {
+        return Ok(None);
+    };
+    Ok(variable::verbatim(name)?.map(|value| (name, value)))
 }
 
 fn intercepts(matcher: &Matcher, url: &str) -> bool {
@@ -112,6 +110,8 @@ pub(super) fn name_for(config: &HttpTokenEndpointConfig, url: &Url) -> Option<St
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(unix)]
+    use crate::child;
 
     fn proxy(value: &str, exceptions: &str) -> EnvironmentProxy {
         let (value, exceptions) = (value.to_owned(), exceptions.to_owned());
@@ -142,6 +142,25 @@ mod tests {
             assert!(elsewhere.is_err(), "{junk}");
             let plain: Url = "http://127.0.0.1:1/".parse().expect("a URL");
             proxy(junk, "").check(&[&plain]).expect("only https goes through it");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn an_empty_variable_hides_its_other_spelling_from_this_crate_as_from_the_http_client() {
+        const TEST: &str = "token_endpoint::proxy::tests::\
+            an_empty_variable_hides_its_other_spelling_from_this_crate_as_from_the_http_client";
+        if child::role().is_some() {
+            let named = EnvironmentProxy::find().expect("texts").map(|proxy| proxy.variable);
+            let expected = Matcher::from_env().intercept(&"https://host".parse().expect("a URL"));
+            assert_eq!(expected.map(|_| "ALL_PROXY"), named);
+            return;
+        }
+        for all in ["", "http://proxy:1"] {
+            let mut child = child::playing(TEST, "reader");
+            child.envs([("HTTPS_PROXY", ""), ("https_proxy", "http://other:1")]);
+            let output = child::play(child.env("ALL_PROXY", all));
+            assert!(output.status.success(), "{all}: {output:?}");
         }
     }
 }

@@ -82,10 +82,17 @@ impl Fresh {
                 Ok(Err(GiveUpReason::RefreshDisabled)) => break,
                 Ok(Err(_)) => {}
                 // A reply says what time it is, also where it is an error: the token may be good.
-                Err(error) => return self.auth_if_ready().map(Some).ok_or(error),
+                Err(error) => return self.auth_if_valid().map(Some).ok_or(error),
             }
         }
         Ok(current.auth())
+    }
+
+    /// Returns the snapshot unless its access token has expired.
+    fn auth_if_valid(&self) -> Option<CodexAuth> {
+        let current = self.state.current.peek();
+        let auth = current.auth.as_ref()?;
+        (self.judge(&current, auth) != Freshness::Expired).then(|| auth.clone())
     }
 
     fn refresh_in_background(&self, auth: &CodexAuth) {

@@ -104,7 +104,7 @@ pub(super) fn removed_during_the_exchange(language: Language, trial: &mut Trial)
         std::fs::create_dir(scene.home()).expect("made");
         std::fs::write(scene.file(), text).expect("written");
     });
-    scene.check_refusal(&answer, "store_unavailable", &["lock", "nothing was redeemed"], trial);
+    scene.check_refusal(&answer, "store_unavailable", &["lock", "nothing is redeemed"], trial);
     trial.check(scene.presented() == 1, || "redeemed without a lock".to_owned());
     scene.serve(&mut contender, trial);
     trial.tried += 1;

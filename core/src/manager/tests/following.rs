@@ -152,7 +152,8 @@ async fn a_spent_token_that_another_program_puts_back_is_put_right_as_soon_as_it
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_spent_token_is_put_right_once_the_store_can_be_written() {
+async fn g14_a_spent_token_is_put_right_once_the_store_can_be_written() {
+    let (said, _guard) = Collector::start();
     let world = World::new();
     let spent = spent_copy(&world).await;
     let manager = world.manager().await;
@@ -162,6 +163,7 @@ async fn a_spent_token_is_put_right_once_the_store_can_be_written() {
     world.store.memory.replace(spent);
     world.pass(2 * SOON).await;
     assert_eq!(world.stored().as_deref(), Some(refresh_token(&auth)));
+    assert!(said.text().contains("a spent refresh token stays"), "{}", said.text());
 }
 
 #[tokio::test(start_paused = true)]

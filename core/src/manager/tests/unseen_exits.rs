@@ -15,6 +15,19 @@ const DUE: Duration = Duration::from_secs(3600 - 599);
 /// The tasks of a process whose end does not wait for them.
 struct Unseen(Arc<dyn Spawner>);
 
+/// A process that can start no thread.
+struct Threadless;
+
+impl Spawner for Threadless {
+    fn spawn(&self, _task: BoxFuture<'static, ()>) -> io::Result<()> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    fn waits_at_exit(&self) -> bool {
+        false
+    }
+}
+
 impl Spawner for Unseen {
     fn spawn(&self, task: BoxFuture<'static, ()>) -> io::Result<()> {
         self.0.spawn(task)
@@ -64,4 +77,17 @@ async fn a_manager_that_redeems_nothing_makes_no_caller_wait() {
     let manager = world.builder().refresh(RefreshMode::Never).build().await.expect("a manager");
     world.pass(DUE).await;
     assert!(manager.fresh_auth_if_ready().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_still_valid_is_used_where_no_refresh_can_be_started() {
+    let mut world = World::new();
+    world.environment.spawner = Arc::new(Threadless);
+    let manager = world.manager().await;
+    world.pass(DUE).await;
+    let auth = manager.auth().expect("signed in");
+    let found = manager.fresh_auth().await.expect("no error").expect("signed in");
+    assert_eq!(found.access_token(), auth.access_token());
+    world.pass(Duration::from_secs(600)).await;
+    manager.fresh_auth().await.expect_err("it has expired");
 }

@@ -224,3 +224,19 @@ async fn g3_tokens_of_two_users_are_neither_used_nor_redeemed() {
     assert_eq!(kinds(&mut events).await, ["identity_changed"]);
     assert_eq!((world.store.memory.record(), world.issuer.requests()), (stored, (0, 0)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn g3_a_hidden_login_stays_foreign_while_the_store_cannot_be_read() {
+    let world = World::new();
+    let manager = world.builder().account_id("acct-a").build().await.expect("a manager");
+    let auth = manager.auth().expect("signed in");
+    world.store.failing_commits.store(usize::MAX, Ordering::SeqCst);
+    assert_eq!(recover(&manager, &auth).await.expect("recovered"), RETRY);
+    assert!(manager.pending_save());
+    switch(&world, "acct-b");
+    for is_unreadable in [false, true] {
+        world.store.is_unreadable.store(is_unreadable, Ordering::SeqCst);
+        let outcome = manager.sync_from_storage(&auth).await.expect("an outcome");
+        assert_eq!(outcome, SyncOutcome::IdentityMismatch, "{is_unreadable}");
+    }
+}

@@ -130,7 +130,8 @@ impl Locks {
 
 fn lost(path: &Path, how: &str) -> Error {
     let path = path.display();
-    let message = format!("{path} {how} while it was held; nothing was redeemed, try again");
+    let message =
+        format!("{path} {how} while it was held; nothing is redeemed without it, try again");
     Error::new(ErrorKind::StoreUnavailable, message)
 }
 
