@@ -4,42 +4,24 @@
 //! A forked child must not wait for a lock that a thread of its parent held. So this crate has its
 //! own subscriber, whose queues and spans belong to one process.
 
-use std::collections::{HashMap, VecDeque};
+mod queue;
+mod record;
+
+use std::collections::HashMap;
 use std::fmt;
-use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
-use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::{Interest, set_global_default};
 use tracing::{Event, Level, Metadata, Subscriber};
 
+use self::queue::Queue;
+pub use self::record::LogRecord;
+use self::record::{CRATE, Fields};
 use crate::process::PerProcess;
-
-/// The most records that wait for the reader.
-const LONGEST_QUEUE: usize = 1024;
-
-const CRATE: &str = "codex_auth_sdk";
-
-/// A traced event, or a span that has ended. It contains no secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct LogRecord {
-    /// `error`, `warn`, `info`, `debug` or `trace`.
-    pub level: &'static str,
-    /// The module of this crate that traced it.
-    pub target: &'static str,
-    /// The message of the event, or the name of the span.
-    pub message: String,
-    /// The fields, in the order in which they were recorded. [`AuthManager`](crate::AuthManager)
-    /// lists those of spans.
-    pub fields: Vec<(&'static str, String)>,
-    /// The duration of the span; none for an event.
-    pub duration: Option<Duration>,
-}
 
 /// A collection of the records of this crate in this process, for one reader. It runs until it is
 /// stopped or dropped.
@@ -97,43 +79,6 @@ struct Reader {
     least: Level,
     queue: PerProcess<Mutex<Queue>>,
     wake: Box<dyn Fn() + Send + Sync>,
-}
-
-#[derive(Debug, Default)]
-struct Queue {
-    records: VecDeque<LogRecord>,
-    missed: u64,
-    /// Whether the reader was woken, and has not emptied the queue since.
-    is_awake: bool,
-}
-
-impl Queue {
-    /// Adds `record`. Returns whether the reader must be woken.
-    fn add(&mut self, record: LogRecord) -> bool {
-        if self.records.len() == LONGEST_QUEUE {
-            self.records.pop_front();
-            self.missed += 1;
-        }
-        self.records.push_back(record);
-        !mem::replace(&mut self.is_awake, true)
-    }
-
-    fn take(&mut self) -> Option<LogRecord> {
-        match mem::take(&mut self.missed) {
-            0 => {
-                let record = self.records.pop_front();
-                self.is_awake = record.is_some();
-                record
-            }
-            missed => Some(LogRecord {
-                level: "warn",
-                target: CRATE,
-                message: "log records are missing".to_owned(),
-                fields: vec![("missed", missed.to_string())],
-                duration: None,
-            }),
-        }
-    }
 }
 
 fn change_readers(change: impl Fn(&mut Vec<Arc<Reader>>)) {
@@ -239,37 +184,6 @@ fn is_ours(metadata: &Metadata<'_>) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
-impl LogRecord {
-    fn new(metadata: &Metadata<'static>) -> Self {
-        let level = match *metadata.level() {
-            Level::ERROR => "error",
-            Level::WARN => "warn",
-            Level::INFO => "info",
-            Level::DEBUG => "debug",
-            Level::TRACE => "trace",
-        };
-        let (message, fields) = (String::new(), Vec::new());
-        Self { level, target: metadata.target(), message, fields, duration: None }
-    }
-}
-
-/// Writes the visited fields into a record.
-struct Fields<'a>(&'a mut LogRecord);
-
-impl Visit for Fields<'_> {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "message" {
-            value.clone_into(&mut self.0.message);
-        } else {
-            self.0.fields.push((field.name(), value.to_owned()));
-        }
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.record_str(field, &format!("{value:?}"));
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -330,33 +244,5 @@ mod tests {
         let taken = std::iter::from_fn(|| records.take());
         let own = taken.filter(|record| record.target == target);
         assert_eq!(own.map(|record| record.message).collect::<Vec<_>>(), ["a warning"]);
-    }
-
-    fn numbered(number: usize) -> LogRecord {
-        let (message, fields) = (number.to_string(), Vec::new());
-        LogRecord { level: "info", target: CRATE, message, fields, duration: None }
-    }
-
-    #[test]
-    fn a_reader_is_woken_once_until_it_has_found_the_end() {
-        let mut queue = Queue::default();
-        assert!(queue.add(numbered(0)));
-        assert!(!queue.add(numbered(1)));
-        assert!(queue.take().is_some() && !queue.add(numbered(2)));
-        assert!(queue.take().is_some() && queue.take().is_some() && !queue.add(numbered(3)));
-        assert!(queue.take().is_some() && queue.take().is_none());
-        assert!(queue.add(numbered(4)));
-    }
-
-    #[test]
-    fn a_late_reader_is_told_how_many_records_are_missing() {
-        let mut queue = Queue::default();
-        for number in 0..LONGEST_QUEUE + 3 {
-            queue.add(numbered(number));
-        }
-        let first = queue.take().expect("a record");
-        assert_eq!((first.level, first.fields), ("warn", vec![("missed", "3".to_owned())]));
-        let rest: Vec<_> = std::iter::from_fn(|| queue.take()).collect();
-        assert_eq!((rest.len(), rest[0].message.as_str()), (LONGEST_QUEUE, "3"));
     }
 }

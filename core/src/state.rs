@@ -23,7 +23,7 @@ use self::effective::Effective;
 pub(crate) use self::effective::graft;
 use self::events::Announcer;
 pub use self::events::{Event, EventParts, Events, Subscription};
-use self::kinship::{compare, is_one_users};
+use self::kinship::{compare, is_one_users, may_succeed};
 use self::left_out::LeftOut;
 use self::memory::Memory;
 use self::notice::Notice;
@@ -183,7 +183,7 @@ impl State {
         }
         let published = self.current.replace(seen, next);
         published.then(|| {
-            self.learn_descent(seen.login(), login.as_ref());
+            self.tokens.learn_descent(seen.login(), login.as_ref());
             if changed {
                 self.announce_change(seen.auth.as_ref(), found.as_ref(), &view);
             }
@@ -277,9 +277,7 @@ impl State {
         self.notice.warn_of_token(auth.access_fingerprint(), error);
     }
 
-    /// Returns whether the refresh token of `pair` may replace that of `stored`: it descends from
-    /// the stored one or equals it, and the tokens do not name two users. The workspace is no
-    /// matter, since another program may have switched it meanwhile.
+    /// Returns whether the refresh token of `pair` may replace that of `stored`.
     pub(crate) fn is_replaceable(
         &self,
         stored: &Arc<AuthDotJson>,
@@ -288,9 +286,7 @@ impl State {
         let (Some(stored), Some(pair)) = (self.login_in(stored), self.login_in(pair)) else {
             return false;
         };
-        let tokens = pair.refresh_fingerprint().zip(stored.refresh_fingerprint());
-        tokens.is_some_and(|(token, stored)| self.tokens.descends(token, stored))
-            && stored.identity().relation(pair.identity(), || true) != Relation::OtherLogin
+        may_succeed(&self.tokens, &stored, &pair)
     }
 
     /// Returns the error of a caller that needs a login where there is none.
@@ -318,16 +314,6 @@ impl State {
                 Some(known.clone())
             }
             _ => self.login_in(record),
-        }
-    }
-
-    /// Remembers that the refresh token of `new` came from that of `known`, if the ledger says so.
-    fn learn_descent(&self, known: Option<&CodexAuth>, new: Option<&CodexAuth>) {
-        let tokens = known
-            .and_then(CodexAuth::refresh_fingerprint)
-            .zip(new.and_then(CodexAuth::refresh_fingerprint));
-        if let Some((ancestor, token)) = tokens {
-            self.tokens.learn_descent(token, ancestor);
         }
     }
 

@@ -316,6 +316,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
+    use clap::builder::PossibleValue;
 
     use super::*;
 
@@ -340,7 +341,7 @@ mod tests {
         let names: Vec<_> = command.get_subcommands().map(|it| it.get_name().to_owned()).collect();
         let listed = subcommand_names();
         let listed: Vec<_> = listed.possible_values().into_iter().flatten().collect();
-        assert_eq!(names, listed.iter().map(|it| it.get_name()).collect::<Vec<_>>());
+        assert_eq!(names, listed.iter().map(PossibleValue::get_name).collect::<Vec<_>>());
         for subcommand in command.get_subcommands() {
             let example = subcommand.get_after_help().map(ToString::to_string).unwrap_or_default();
             let call = format!("codex-auth-sdk {}", subcommand.get_name());

@@ -19,6 +19,15 @@ pub(super) fn compare(tokens: &Tokens, auth: &CodexAuth, found: &CodexAuth) -> R
     auth.identity().relation(found.identity(), is_one_line)
 }
 
+/// Returns whether the refresh token of `pair` may replace that of `stored`: it descends from the
+/// stored one or equals it, and the tokens do not name two users. The workspace is no matter, since
+/// another program may have switched it meanwhile.
+pub(super) fn may_succeed(tokens: &Tokens, stored: &CodexAuth, pair: &CodexAuth) -> bool {
+    let refresh_tokens = pair.refresh_fingerprint().zip(stored.refresh_fingerprint());
+    refresh_tokens.is_some_and(|(token, stored)| tokens.descends(token, stored))
+        && stored.identity().relation(pair.identity(), || true) != Relation::OtherLogin
+}
+
 /// Returns whether the tokens of `auth` do not name two users.
 pub(super) fn is_one_users(auth: &CodexAuth) -> bool {
     auth.oddity() != Some(Oddity::TwoUsers)

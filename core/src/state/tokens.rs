@@ -98,9 +98,11 @@ impl Tokens {
         self.own.load().descends(token, ancestor)
     }
 
-    /// Remembers that `token`, which is stored, came from `ancestor`, if the stored ledger says so:
-    /// another program may replace both, the record and the ledger, by an older copy.
-    pub(super) fn learn_descent(&self, token: Fingerprint, ancestor: Fingerprint) {
+    /// Remembers that the refresh token of `stored` came from that of `known`, if the stored ledger
+    /// says so: another program may replace both, the record and the ledger, by an older copy.
+    pub(super) fn learn_descent(&self, known: Option<&CodexAuth>, stored: Option<&CodexAuth>) {
+        let token = |auth: Option<&CodexAuth>| auth.and_then(CodexAuth::refresh_fingerprint);
+        let (Some(ancestor), Some(token)) = (token(known), token(stored)) else { return };
         if !self.knows_descent(token, ancestor) && self.descends(token, ancestor) {
             self.note_here(|ledger| {
                 ledger.rotate(ancestor, token);
