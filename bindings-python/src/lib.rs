@@ -35,6 +35,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     // This comes before the first type is made: a type belongs to one interpreter.
     interpreter::require_main(module.py())?;
     module.add("MANAGED_API_KEY", codex_auth_sdk::MANAGED_API_KEY)?;
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<async_manager::AsyncManager>()?;
     module.add_class::<authorization::RequestAuthorization>()?;
     module.add_class::<background::FollowStore>()?;

@@ -1,7 +1,6 @@
 //! The command `codex-auth-sdk`: what the library does, for people and for scripts.
 //!
-//! The packages of all languages ship it, and each calls [`run`]. It uses what every program may
-//! use of this crate, and no more.
+//! The packages of all languages ship it, and each calls [`run`].
 
 mod arguments;
 mod console;

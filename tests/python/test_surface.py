@@ -128,6 +128,11 @@ def test_all_names_are_there_and_documented() -> None:
         _ = codex_auth_sdk.no_such_name
 
 
+def test_the_version_is_that_of_the_package() -> None:
+    manifest = Path(__file__).parents[2] / "Cargo.toml"
+    assert f'version = "{codex_auth_sdk.__version__}"' in manifest.read_text().splitlines()
+
+
 def test_an_editor_shows_the_documentation_of_the_compiled_module() -> None:
     stub = Path(codex_auth_sdk.__file__).with_name("_native.pyi")
     shown = list(_documentation(ast.parse(stub.read_text()), _native))

@@ -80,6 +80,7 @@ from codex_auth_sdk._native import (
     Subscription,
     SyncOutcome,
     UnauthorizedRecovery,
+    __version__,
 )
 
 # `typing.TYPE_CHECKING` is not used: to import `typing` takes longer than all other imports here.
@@ -153,6 +154,7 @@ __all__ = [
     "UnauthorizedRecovery",
     "UnauthorizedRecoveryDecision",
     "UnsupportedMode",
+    "__version__",
     "enable_logging",
 ]
 

@@ -36,6 +36,7 @@ __all__ = [
     "Subscription",
     "SyncOutcome",
     "UnauthorizedRecovery",
+    "__version__",
     "after_fork",
     "after_fork_in_parent",
     "before_fork",
@@ -54,6 +55,8 @@ MANAGED_API_KEY: str
 The manager replaces it: a request with this bearer token is authorized like one without any. The
 placeholder itself is never sent.
 """
+__version__: str
+"""The version of this package."""
 
 @final
 class CodexAuth:

@@ -1,6 +1,7 @@
 //! `status`: what the login is, and what is not as it should be.
 
 mod codex_cli;
+mod copies;
 mod problem;
 mod report;
 mod server;
@@ -20,9 +21,14 @@ pub(super) async fn status(builder: AuthManagerBuilder, arguments: &Status) -> R
     let unread = manager.reload().await.err();
     let (description, codex_cli, server) =
         tokio::join!(manager.describe(), codex_cli::version(), ask(&manager, arguments));
-    let problems =
+    let mut problems =
         problem::all(&description, unread.as_ref(), codex_cli.as_deref(), server.as_ref());
-    let email = manager.auth().and_then(|auth| auth.email().map(str::to_owned));
+    let auth = manager.auth();
+    if let Some(auth) = &auth {
+        let copies = copies::of(auth, &description.places).await;
+        problems.extend(copies.iter().map(|path| Problem::of_copy(path)));
+    }
+    let email = auth.and_then(|auth| auth.email().map(str::to_owned));
     let exit = Problem::exit_for(&problems);
     let report = Report { description, codex_cli, server, problems, email };
     if arguments.json {

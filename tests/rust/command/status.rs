@@ -1,7 +1,7 @@
 //! `status`: each thing that is not as it should be is named, with what to do.
 
 use std::fs::File;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 
 use codex_auth_tests::privilege::{are_mounts_denied, unshared};
@@ -111,6 +111,33 @@ fn a_spent_token_that_was_put_back_is_a_problem() {
     scene.run(&["refresh"]).assert_done();
     scene.store(&before.to_string());
     assert_found(&scene, &[], 3, "refresh_token_spent", "still works, and ends");
+}
+
+#[test]
+fn a_copy_in_another_home_of_the_user_is_a_problem_before_and_after_one_was_refreshed() {
+    let scene = Scene::signed_in();
+    let user = scene.path("user");
+    let homes = [".codex-work", ".codex-link", ".codex-other", "codex"].map(|name| user.join(name));
+    for home in &homes {
+        std::fs::create_dir_all(home).expect("a folder");
+    }
+    let [copy, link, other, elsewhere] = homes.map(|home| home.join("auth.json"));
+    for copy in [&copy, &elsewhere] {
+        std::fs::copy(scene.path("auth.json"), copy).expect("copied");
+    }
+    symlink(scene.path("auth.json"), link).expect("linked");
+    let login = scene.realm().call("login", &json!({"name": "b"}));
+    std::fs::write(other, login["text"].as_str().expect("a record")).expect("written");
+    for refreshed in ["neither", "this one"] {
+        let mut command =
+            command_with_codex_cli(&scene, "codex-cli 0.171.0", &["status", "--json"]);
+        let ended = scene.end(command.env("HOME", &user));
+        let found = (ended.code, problems(&ended));
+        assert_eq!(found, (Some(1), vec!["login_copied".to_owned()]), "{refreshed}: {ended:?}");
+        let what = ended.json()["problems"][0]["what"].to_string();
+        assert!(what.contains(&copy.display().to_string()), "{what}");
+        scene.run(&["refresh"]).assert_done();
+    }
 }
 
 #[test]

@@ -12,6 +12,10 @@ use crate::{Description, Error};
 
 const SIGN_IN: &str = "sign in: codex-auth-sdk login";
 
+/// Why a token may be spent although no program that this home knows of has presented it.
+const REUSED: &str = ": another program has used it, perhaps one with a copy of this login in another \
+                      home";
+
 /// Something that is not as it should be.
 #[derive(Debug, Serialize)]
 pub(super) struct Problem {
@@ -29,6 +33,15 @@ pub(super) struct Problem {
 impl Problem {
     fn new(code: &'static str, exit: Exit, what: String, fix: impl Into<String>) -> Self {
         Self { code, what, fix: Some(fix.into()), is_harmless: exit == Exit::Done, exit }
+    }
+
+    /// Returns that a copy of the login is in another home, in the file at `path`.
+    pub(super) fn of_copy(path: &str) -> Self {
+        let what = format!(
+            "a copy of this login is in {path}: a program that refreshes one of them ends the other"
+        );
+        let fix = "sign in there on its own, or have all programs use one home";
+        Self::new("login_copied", Exit::Failed, what, fix)
     }
 
     /// Returns the exit code that tells of the worst of `problems`.
@@ -104,7 +117,9 @@ fn of_login(login: &LoginDescription, now: DateTime<Utc>) -> Option<Problem> {
         TokenState::Good => None,
         TokenState::Refused => {
             let reason = ledger.refused.unwrap_or("no reason is known");
-            let what = format!("the server refuses the refresh token ({reason}){still_works}");
+            let copied = if reason == "reused" { REUSED } else { "" };
+            let what =
+                format!("the server refuses the refresh token ({reason}){copied}{still_works}");
             Some(Problem::new("refresh_token_refused", Exit::SignInNeeded, what, SIGN_IN))
         }
         TokenState::Spent => {
