@@ -260,6 +260,14 @@ async fn a_login_that_moves_to_the_keyring_during_a_load_is_no_logout() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn g6_a_file_that_is_broken_is_no_logout_though_the_keyring_is_empty() {
+    let machine = Machine::new();
+    machine.put_in_file("{\"tokens\": {\"access_tok");
+    let error = machine.store().load().await.expect_err("what the file was is not known");
+    assert_eq!(error.code(), "store_corrupt", "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_keyring_that_may_still_get_a_login_is_not_known_to_be_empty() {
     let machine = Machine::new();
     machine.put_in_file(&login("a", "f", 0));

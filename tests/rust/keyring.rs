@@ -12,6 +12,7 @@ use codex_auth_sdk::storage::{
 };
 use codex_auth_sdk::{AuthManager, Event, Secret, StoreKind};
 use codex_auth_tests::issuer::Issuer;
+use codex_auth_tests::log::Log;
 use codex_auth_tests::memory_keyring::Condition;
 use codex_auth_tests::memory_keyring::MemoryKeyring;
 use codex_auth_tests::paused::simulated;
@@ -484,6 +485,7 @@ async fn auto_keeps_a_login_that_is_too_long_for_the_keyring_in_the_file() {
 #[tokio::test(start_paused = true)]
 async fn g11_a_keyring_that_does_not_answer_is_waited_for_once_then_left_alone_and_looked_at_again()
 {
+    let log = Log::of_everything();
     let machine = Machine::new();
     machine.put_in_keyring(&login("a", "k", 1));
     machine.put_in_file(&login("a", "f", 0));
@@ -509,4 +511,5 @@ async fn g11_a_keyring_that_does_not_answer_is_waited_for_once_then_left_alone_a
     assert_eq!(auto().await, ("k".to_owned(), 0), "it is back");
     machine.keyring.set_condition(Condition::Stuck);
     assert_eq!(auto().await, ("f".to_owned(), 15), "and is waited for again");
+    assert!(log.text().contains("the keyring is left alone for now"), "{}", log.text());
 }

@@ -34,7 +34,7 @@ const LONGEST_HEAD: usize = 16 * 1024;
 
 /// The most connections at a time. One that sends nothing is closed after [`PATIENCE`], and at once
 /// if it is the oldest of so many.
-const MOST_CONNECTIONS: usize = 256;
+const MOST_CONNECTIONS: usize = 64;
 
 /// How the redirect names this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
