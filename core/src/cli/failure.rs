@@ -25,7 +25,7 @@ pub(super) type Result<T = ()> = std::result::Result<T, Failure>;
 /// Why the command failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The library has failed, or the command with an error of the same kinds.
+    /// A call of the library has failed, or a step of the command that fails like one.
     Library(Error),
     /// There is no new token for the login.
     GivenUp(GiveUpReason),
@@ -116,7 +116,7 @@ impl Failure {
         }
     }
 
-    /// Returns what there is to tell.
+    /// Returns what users and programs are told; none of a failure that is printed already.
     fn details(&self) -> Option<Details> {
         let details = match self {
             Self::Library(error) => Details::from(error),

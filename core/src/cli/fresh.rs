@@ -20,7 +20,7 @@ pub(super) async fn fresh_login(builder: AuthManagerBuilder) -> Result<CodexAuth
     let manager = builder.build().await?;
     let mut events = manager.subscribe();
     manager.fresh_auth().await?;
-    // New tokens that cannot be saved yet are good all the same.
+    // New tokens that cannot be saved yet still work.
     while !manager.close(PAUSE).await && !manager.pending_save() {}
     let auth = manager.auth();
     drop(manager);

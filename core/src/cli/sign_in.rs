@@ -61,7 +61,7 @@ async fn from_stdin(what: &'static str) -> Result<Secret> {
         let message = format!("stdin is a terminal, which shows what is typed; pipe the {what} in");
         return Err(Error::new(ErrorKind::InvalidOption, message).into());
     }
-    // On a thread of its own: stdin may stay silent, and Ctrl-C must work all the same.
+    // On a thread of its own: Ctrl-C must work while stdin stays silent.
     let text = spawn_blocking(|| {
         let mut text = Zeroizing::new(String::with_capacity(LONGEST_CREDENTIAL as usize));
         io::stdin().take(LONGEST_CREDENTIAL).read_to_string(&mut text)?;

@@ -34,7 +34,7 @@ pub(crate) struct Running {
 }
 
 impl Scene {
-    /// A realm where nobody is signed in.
+    /// A realm without a login.
     pub(crate) fn new() -> Self {
         Self {
             _watchdog: Watchdog::over("the command"),

@@ -38,7 +38,7 @@ fn a_device_signs_in() {
 #[test]
 fn a_browser_signs_in() {
     let scene = Scene::new();
-    // What it is told to open is a page on this machine that leads on to the authorization server.
+    // The command opens a page on this machine, which leads on to the authorization server.
     let browser = scene.path("browser");
     let script = "#!/bin/sh\ncp \"${1#file://}\" \"$CODEX_HOME/page.html\"\n";
     std::fs::write(&browser, script).expect("written");

@@ -20,7 +20,7 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// A realm where nobody is signed in.
+    /// A realm without a login.
     pub(crate) fn new() -> Self {
         // Fails where another test of this process was faster.
         drop(rustls::crypto::ring::default_provider().install_default());

@@ -24,7 +24,7 @@ pub(super) struct Problem {
     pub(super) what: String,
     /// What to do about it; none if `what` says so.
     pub(super) fix: Option<String>,
-    /// Whether the login works all the same.
+    /// Whether the login still works.
     pub(super) is_harmless: bool,
     #[serde(skip)]
     exit: Exit,
