@@ -15,8 +15,10 @@ export interface AuthManagerOptions {
    * The place of the login. `codex`, the default, is the store that the Codex CLI uses:
    * `$CODEX_ACCESS_TOKEN` if it is set, else the store that the CLI's `config.toml` names. Other
    * names are `file`, `keyring`, `auto` (the keyring, or a file if there is no keyring),
-   * `encrypted` and `ephemeral` (in memory). An {@link EphemeralStorage}, or an object with the
-   * methods of {@link CustomStore}, is a store too.
+   * `encrypted`, `ephemeral` (in memory) and `agent`: another program, which has the refresh token
+   * and hands out access tokens (`agent:unix:/path`, `agent:http://127.0.0.1:PORT`, or with `#NAME`;
+   * default: `$CODEX_AUTH_AGENT`, else the socket of this user's agent). An
+   * {@link EphemeralStorage}, or an object with the methods of {@link CustomStore}, is a store too.
    */
   store?:
     | 'codex'
@@ -25,6 +27,8 @@ export interface AuthManagerOptions {
     | 'auto'
     | 'encrypted'
     | 'ephemeral'
+    | 'agent'
+    | `agent:${string}`
     | EphemeralStorage
     | CustomStore
     | undefined;

@@ -2,6 +2,8 @@
 //!
 //! The packages of all languages ship it, and each calls [`run`].
 
+#[cfg(unix)]
+mod agent;
 mod arguments;
 mod console;
 mod export;
@@ -96,6 +98,8 @@ async fn perform_subcommand(builder: AuthManagerBuilder, command: Command) -> Re
         Command::Refresh => refresh::refresh(builder).await,
         Command::Watch(arguments) => watch::watch(builder, &arguments).await,
         Command::Export(arguments) => export::export(builder, &arguments).await,
+        #[cfg(unix)]
+        Command::Agent(arguments) => agent::run(builder, arguments).await,
         Command::Completions { shell } => manual::print_completions(shell),
         Command::Man { subcommand } => manual::print_page(subcommand.as_deref()),
     }

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "cli")]
 pub(crate) mod access_copy;
+pub(crate) mod agent;
 mod auto;
 pub(crate) mod codex_config;
 #[cfg(feature = "conformance")]
@@ -22,10 +23,10 @@ pub(crate) mod keyring;
 #[cfg(unix)]
 mod link_trail;
 pub(crate) mod lock_file;
-mod lock_holder;
+pub(crate) mod lock_holder;
 mod mounts;
-mod ownership;
-mod plain_file;
+pub(crate) mod ownership;
+pub(crate) mod plain_file;
 mod replacement;
 pub(crate) mod store_kind;
 mod target;
@@ -45,6 +46,7 @@ pub use crate::ledger::Ledger;
 pub use crate::secret::{Fingerprint, InvalidFingerprint};
 pub use store_kind::StoreKind;
 
+pub use agent::AgentAddress;
 pub use auto::AutoStorage;
 pub use custom::{CustomStorage, CustomStore, StoreAnswer, StoreFailure, Stored};
 #[cfg(feature = "encrypted")]
@@ -194,6 +196,12 @@ pub trait AuthStorage: Send + Sync + fmt::Debug {
     /// unreadable means empty.
     fn ledger(&self) -> Ledger;
 
+    /// Returns the program that renews the login when it is told that an access token was rejected;
+    /// none where there is no such program. Such a store has no refresh token.
+    fn renewer(&self) -> Option<&dyn Renewer> {
+        None
+    }
+
     /// Which kind of store held the login when it was last read; none for a store of one kind.
     fn holder(&self) -> Option<StoreHolder> {
         None
@@ -206,6 +214,17 @@ pub trait AuthStorage: Send + Sync + fmt::Debug {
     fn describe(&self) -> BoxFuture<'_, StorePlaces> {
         Box::pin(async { StorePlaces::default() })
     }
+}
+
+/// A program that has the refresh token of a login, and renews its access token when it is asked to.
+pub trait Renewer: Send + Sync {
+    /// Says that a server has rejected the access token in `rejected`. Returns once the store has
+    /// another one for that login, or cannot have one: a manager then reads the store.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`AuthManager::refresh_token`](crate::AuthManager::refresh_token).
+    fn renew<'a>(&'a self, rejected: &'a AuthDotJson) -> BoxFuture<'a, Result<()>>;
 }
 
 /// The refresh lock, held. Dropping it unlocks.

@@ -18,7 +18,8 @@ class ManagerOptions(TypedDict, total=False):
 
     codex_home: str | PathLike[str] | None
     store: (
-        Literal["codex", "file", "keyring", "auto", "encrypted", "ephemeral"]
+        Literal["codex", "file", "keyring", "auto", "encrypted", "ephemeral", "agent"]
+        | str
         | EphemeralStorage
         | CustomStore
         | None

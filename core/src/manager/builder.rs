@@ -230,7 +230,7 @@ impl AuthManagerBuilder {
     fn open_store(&self) -> Result<(Arc<dyn AuthStorage>, StoreOrigin)> {
         let choice = StoreChoice {
             home: &self.home()?,
-            kind: self.store,
+            kind: &self.store,
             enable_codex_api_key_env: self.enable_codex_api_key_env,
             environment: &self.environment,
         };

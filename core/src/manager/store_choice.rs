@@ -11,6 +11,7 @@ use crate::option_value::invalid;
 use crate::secret::Secret;
 #[cfg(feature = "encrypted")]
 use crate::storage::EncryptedStorage;
+use crate::storage::agent::AgentStorage;
 use crate::storage::codex_config::CodexStore;
 use crate::storage::environment_variable::EnvironmentVariable;
 use crate::storage::store_kind::StoreKind;
@@ -22,7 +23,7 @@ use crate::variable;
 /// What the store of a login is chosen by.
 pub(super) struct StoreChoice<'a> {
     pub(super) home: &'a Path,
-    pub(super) kind: StoreKind,
+    pub(super) kind: &'a StoreKind,
     pub(super) enable_codex_api_key_env: bool,
     pub(super) environment: &'a Environment,
 }
@@ -47,7 +48,7 @@ impl StoreChoice<'_> {
     /// `invalid_option` if the CLI's configuration, the kind or a variable makes no sense.
     pub(super) fn open(&self) -> Result<(Arc<dyn AuthStorage>, StoreOrigin)> {
         let home = self.home;
-        if self.kind != StoreKind::Codex {
+        if *self.kind != StoreKind::Codex {
             let origin = StoreOrigin { kind: self.kind.name(), by: ChosenBy::Option };
             return Ok((self.open_store(self.kind, false)?, origin));
         }
@@ -67,24 +68,27 @@ impl StoreChoice<'_> {
         let configured = CodexStore::configured(home, self.environment)?;
         let CodexStore { kind, is_named, is_encrypted } = configured;
         let by = if is_named { ChosenBy::Config } else { ChosenBy::Default };
-        let storage = self.open_store(kind, is_encrypted)?;
+        let storage = self.open_store(&kind, is_encrypted)?;
         let is_sealed = is_encrypted && kind == StoreKind::Keyring;
         let kind = if is_sealed { StoreKind::Encrypted } else { kind };
         Ok((storage, StoreOrigin { kind: kind.name(), by }))
     }
 
-    fn open_store(&self, kind: StoreKind, is_encrypted: bool) -> Result<Arc<dyn AuthStorage>> {
+    fn open_store(&self, kind: &StoreKind, is_encrypted: bool) -> Result<Arc<dyn AuthStorage>> {
         let (home, environment) = (self.home, || self.environment.clone());
         match (kind, is_encrypted) {
             (StoreKind::Ephemeral, _) => Ok(Arc::new(EphemeralStorage::shared(home))),
             (StoreKind::Encrypted, _) | (StoreKind::Keyring | StoreKind::Auto, true) => {
-                self.open_encrypted(kind == StoreKind::Auto)
+                self.open_encrypted(*kind == StoreKind::Auto)
             }
             (StoreKind::Keyring, false) => {
                 Ok(Arc::new(KeyringStorage::new(home, keyring::system_keyring(), environment())))
             }
             (StoreKind::Auto, false) => {
                 Ok(Arc::new(AutoStorage::new(home, keyring::system_keyring(), environment())))
+            }
+            (StoreKind::Agent(address), _) => {
+                Ok(Arc::new(AgentStorage::new(address, environment())?))
             }
             (StoreKind::File | StoreKind::Codex, _) => {
                 Ok(Arc::new(FileStorage::new(home, environment())))
