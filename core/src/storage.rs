@@ -19,6 +19,7 @@ pub(crate) mod home;
 mod home_store;
 mod in_place;
 pub(crate) mod keyring;
+mod lease;
 #[cfg(unix)]
 mod link_trail;
 pub(crate) mod lock_file;
@@ -191,7 +192,8 @@ pub trait AuthStorage: Send + Sync + fmt::Debug {
     fn try_lock(&self) -> BoxFuture<'_, Result<Option<Box<dyn RefreshLock>>>>;
 
     /// What the holders of the refresh lock know of refresh tokens, read without holding it;
-    /// unreadable means empty.
+    /// unreadable means empty. A store that must wait for it answers what it read at the last
+    /// [`load`](Self::load).
     fn ledger(&self) -> Ledger;
 
     /// Which kind of store held the login when it was last read; none for a store of one kind.
@@ -232,8 +234,9 @@ pub trait RefreshLock: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// `store_read_only` or `store_unavailable`; callers carry on without it.
-    fn set_ledger(&self, ledger: &Ledger) -> Result<()>;
+    /// `store_read_only` or `store_unavailable`; callers carry on without it. A lock that is worth
+    /// nothing without its ledger is then [held](Self::held_for) for no time.
+    fn set_ledger<'a>(&'a self, ledger: &'a Ledger) -> BoxFuture<'a, Result<()>>;
 }
 
 /// What a store holds, and as which version.
