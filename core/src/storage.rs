@@ -27,6 +27,8 @@ mod lock_holder;
 mod mounts;
 mod ownership;
 mod plain_file;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod replacement;
 pub(crate) mod store_kind;
 mod target;
@@ -54,6 +56,8 @@ pub use encrypted::EncryptedStorage;
 pub use ephemeral::EphemeralStorage;
 pub use file::FileStorage;
 pub use keyring::{Attendance, Keyring, KeyringItem, KeyringStorage, system_keyring};
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresOptions, PostgresStorage};
 
 /// What names decide, for tests that give files hostile ones.
 #[cfg(all(unix, feature = "test-util"))]
