@@ -20,6 +20,7 @@ pub(crate) mod home;
 mod home_store;
 mod in_place;
 pub(crate) mod keyring;
+mod lease;
 #[cfg(unix)]
 mod link_trail;
 pub(crate) mod lock_file;
@@ -27,6 +28,8 @@ pub(crate) mod lock_holder;
 mod mounts;
 pub(crate) mod ownership;
 pub(crate) mod plain_file;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod replacement;
 pub(crate) mod store_kind;
 mod target;
@@ -54,6 +57,8 @@ pub use encrypted::EncryptedStorage;
 pub use ephemeral::EphemeralStorage;
 pub use file::FileStorage;
 pub use keyring::{Attendance, Keyring, KeyringItem, KeyringStorage, system_keyring};
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresOptions, PostgresStorage};
 pub use version::{Stamp, Version};
 
 /// What names decide, for tests that give files hostile ones.
@@ -193,7 +198,8 @@ pub trait AuthStorage: Send + Sync + fmt::Debug {
     fn try_lock(&self) -> BoxFuture<'_, Result<Option<Box<dyn RefreshLock>>>>;
 
     /// What the holders of the refresh lock know of refresh tokens, read without holding it;
-    /// unreadable means empty.
+    /// unreadable means empty. A store that must wait for it answers what it read at the last
+    /// [`load`](Self::load).
     fn ledger(&self) -> Ledger;
 
     /// Returns the program that renews the login when it is told that an access token was rejected;
@@ -251,8 +257,9 @@ pub trait RefreshLock: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// `store_read_only` or `store_unavailable`; callers carry on without it.
-    fn set_ledger(&self, ledger: &Ledger) -> Result<()>;
+    /// `store_read_only` or `store_unavailable`; callers carry on without it. A lock that is worth
+    /// nothing without its ledger is then [held](Self::held_for) for no time.
+    fn set_ledger<'a>(&'a self, ledger: &'a Ledger) -> BoxFuture<'a, Result<()>>;
 }
 
 /// What a store holds, and as which version.

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::description::ChosenBy;
 use crate::environment::Environment;
 use crate::error::Result;
-#[cfg(not(feature = "encrypted"))]
+#[cfg(not(all(feature = "encrypted", feature = "postgres")))]
 use crate::option_value::invalid;
 use crate::secret::Secret;
 #[cfg(feature = "encrypted")]
@@ -18,14 +19,25 @@ use crate::storage::store_kind::StoreKind;
 use crate::storage::{
     AuthStorage, AutoStorage, EphemeralStorage, FileStorage, KeyringStorage, keyring,
 };
+#[cfg(feature = "postgres")]
+use crate::storage::{PostgresOptions, PostgresStorage};
 use crate::variable;
 
 /// What the store of a login is chosen by.
 pub(super) struct StoreChoice<'a> {
     pub(super) home: &'a Path,
     pub(super) kind: &'a StoreKind,
+    pub(super) login: &'a LoginChoice,
+    pub(super) request_timeout: Duration,
     pub(super) enable_codex_api_key_env: bool,
     pub(super) environment: &'a Environment,
+}
+
+/// What names one login of a store that has many.
+#[derive(Debug, Default)]
+pub(super) struct LoginChoice {
+    pub(super) login: Option<String>,
+    pub(super) store_key: Option<Secret>,
 }
 
 /// Which store a manager has, and why it is this one.
@@ -47,11 +59,11 @@ impl StoreChoice<'_> {
     ///
     /// `invalid_option` if the CLI's configuration, the kind or a variable makes no sense.
     pub(super) fn open(&self) -> Result<(Arc<dyn AuthStorage>, StoreOrigin)> {
-        let home = self.home;
         if *self.kind != StoreKind::Codex {
             let origin = StoreOrigin { kind: self.kind.name(), by: ChosenBy::Option };
             return Ok((self.open_store(self.kind, false)?, origin));
         }
+        let home = self.home;
         // The Codex CLI looks in this order.
         let environment = StoreOrigin { kind: "environment", by: ChosenBy::Environment };
         if let Some(key) = self.api_key_of_environment()? {
@@ -93,7 +105,24 @@ impl StoreChoice<'_> {
             (StoreKind::File | StoreKind::Codex, _) => {
                 Ok(Arc::new(FileStorage::new(home, environment())))
             }
+            (StoreKind::Postgres(url), _) => self.open_postgres(url),
         }
+    }
+
+    #[cfg(feature = "postgres")]
+    fn open_postgres(&self, url: &Secret) -> Result<Arc<dyn AuthStorage>> {
+        let options = PostgresOptions {
+            login: self.login.login.clone(),
+            store_key: self.login.store_key.clone(),
+            request_timeout: self.request_timeout,
+        };
+        Ok(Arc::new(PostgresStorage::new(url, options, self.environment.clone())?))
+    }
+
+    #[cfg(not(feature = "postgres"))]
+    fn open_postgres(&self, _: &Secret) -> Result<Arc<dyn AuthStorage>> {
+        let problem = "and this program was built without the feature `postgres`";
+        Err(invalid("store", "a database", problem, "build it with that, or use another store"))
     }
 
     fn api_key_of_environment(&self) -> Result<Option<EnvironmentVariable>> {

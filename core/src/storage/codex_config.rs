@@ -73,7 +73,13 @@ impl Config {
         };
         named
             .filter(|kind| {
-                !matches!(kind, StoreKind::Codex | StoreKind::Encrypted | StoreKind::Agent(_))
+                !matches!(
+                    kind,
+                    StoreKind::Codex
+                        | StoreKind::Encrypted
+                        | StoreKind::Agent(_)
+                        | StoreKind::Postgres(_)
+                )
             })
             .ok_or("`cli_auth_credentials_store` is none of file, keyring, auto, ephemeral")
     }

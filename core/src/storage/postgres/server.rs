@@ -1,0 +1,229 @@
+//! The connection of a process to one database. All managers share it, however many logins they have.
+//!
+//! Each statement is a transaction of its own and leaves nothing in the session, so that PgBouncer may
+//! send the next one to another session of the server.
+
+use std::collections::HashMap;
+use std::mem;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Row};
+
+use super::address::Address;
+use super::failure::Failure;
+use super::schema;
+use crate::environment::{BoxFuture, Environment};
+use crate::error::Result;
+use crate::process::PerProcess;
+use crate::secret::Fingerprint;
+
+/// How long one answer may take. What takes longer is given up, with the connection.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// A value of a statement, and its type: the server is not asked for types.
+pub(super) type Value<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// A statement.
+#[derive(Debug)]
+pub(super) struct Statement {
+    pub(super) text: &'static str,
+    pub(super) effect: Effect,
+}
+
+/// What a statement does to the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    Reads,
+    /// It may be sent again where the answer was lost: twice is once.
+    Writes,
+    /// Only its caller can tell whether it had an effect, where the answer was lost.
+    WritesOnce,
+}
+
+/// A database that managers of this process use.
+#[derive(Debug)]
+pub(super) struct Server {
+    address: Address,
+    environment: Environment,
+    link: PerProcess<Mutex<Link>>,
+}
+
+/// The exclusive use of the connection, once the statements before are made.
+pub(super) type Turn = BoxFuture<'static, OwnedMutexGuard<Link>>;
+
+/// The connection, with which one statement is made at a time.
+#[derive(Debug, Default)]
+pub(super) struct Link {
+    client: Option<Client>,
+    /// Whether the tables were found to be those of this version.
+    has_tables: bool,
+}
+
+impl Server {
+    /// Returns the server at `address`, which is shared by all that use it.
+    pub(super) fn shared(address: Address, environment: &Environment) -> Arc<Self> {
+        static SHARED: ArcSwapOption<HashMap<Fingerprint, Weak<Server>>> =
+            ArcSwapOption::const_empty();
+        let fingerprint = address.fingerprint;
+        let new = Arc::new(Self::new(address, environment.clone()));
+        let mut shared = None;
+        SHARED.rcu(|servers| {
+            let mut servers = servers.as_deref().cloned().unwrap_or_default();
+            servers.retain(|_, server| server.strong_count() > 0);
+            let known = servers.get(&fingerprint).and_then(Weak::upgrade);
+            let server = known.unwrap_or_else(|| Arc::clone(&new));
+            servers.insert(fingerprint, Arc::downgrade(&server));
+            shared = Some(server);
+            Some(Arc::new(servers))
+        });
+        shared.unwrap_or(new)
+    }
+
+    pub(super) fn new(address: Address, environment: Environment) -> Self {
+        Self { address, environment, link: PerProcess::new() }
+    }
+
+    /// Returns which database this is, without user and password.
+    pub(super) fn place(&self) -> &str {
+        &self.address.place
+    }
+
+    pub(super) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// Returns the rows that `statement` with `values` returns.
+    ///
+    /// # Errors
+    ///
+    /// `store_unavailable`, `store_read_only`
+    pub(super) async fn ask(
+        &self,
+        statement: &Statement,
+        values: &[Value<'_>],
+    ) -> Result<Vec<Row>> {
+        self.ask_in(self.turn(), statement, values).await
+    }
+
+    /// Returns the rows that `statement` with `values` returns, when it is the `turn` of the caller.
+    ///
+    /// # Errors
+    ///
+    /// `store_unavailable`, `store_read_only`
+    pub(super) async fn ask_in(
+        &self,
+        turn: Turn,
+        statement: &Statement,
+        values: &[Value<'_>],
+    ) -> Result<Vec<Row>> {
+        let asked = self.try_ask(turn, statement, values).await;
+        asked.map_err(|failure| failure.into_error(self.place()))
+    }
+
+    /// Queues for the connection: a statement in this turn is made before those of later turns.
+    pub(super) fn turn(&self) -> Turn {
+        let mut turn: Turn = Box::pin(self.link.get_or_default().lock_owned());
+        // The first poll is what queues.
+        match turn.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(link) => Box::pin(async { link }),
+            Poll::Pending => turn,
+        }
+    }
+
+    /// Makes or updates the tables, and returns their version.
+    ///
+    /// # Errors
+    ///
+    /// `store_unavailable`, `store_read_only`
+    pub(super) async fn migrate(&self) -> Result<i32> {
+        let migrated = async {
+            let client = self.connect().await?;
+            schema::migrate(&client).await
+        };
+        migrated.await.map_err(|failure| failure.into_error(self.place()))
+    }
+
+    async fn try_ask(
+        &self,
+        turn: Turn,
+        statement: &Statement,
+        values: &[Value<'_>],
+    ) -> Result<Vec<Row>, Failure> {
+        let mut link = self.environment.within(PATIENCE, turn).await.ok_or(Failure::Silent)?;
+        let mut may_repeat = statement.effect != Effect::WritesOnce;
+        loop {
+            let client = self.client(&mut link).await?;
+            let asked = client.query_typed(statement.text, values);
+            let Some(answer) = self.environment.within(PATIENCE, asked).await else {
+                self.cancel(&client);
+                return Err(Failure::Silent);
+            };
+            let is_lost = match &answer {
+                Ok(_) => false,
+                // The server says why before it ends a connection (57P01), or it ends without a word.
+                Err(error) => error.code().is_none_or(|code| code.code().starts_with("57P")),
+            };
+            if !is_lost {
+                link.client = Some(client);
+            } else if mem::take(&mut may_repeat) {
+                continue;
+            }
+            let is_write = statement.effect != Effect::Reads;
+            return answer.map_err(|error| Failure::Refused { error, is_write });
+        }
+    }
+
+    /// Takes the connection out of `link`, or makes one. A caller that is cancelled takes it along:
+    /// nothing may go out later.
+    async fn client(&self, link: &mut Link) -> Result<Client, Failure> {
+        if let Some(client) = link.client.take().filter(|client| !client.is_closed()) {
+            return Ok(client);
+        }
+        let client = self.connect().await?;
+        if !link.has_tables {
+            let checked = self.environment.within(PATIENCE, schema::check(&client)).await;
+            checked.unwrap_or(Err(Failure::Silent))?;
+            link.has_tables = true;
+        }
+        Ok(client)
+    }
+
+    /// Connects, on this crate's own thread, whose runtime drives the connection.
+    async fn connect(&self) -> Result<Client, Failure> {
+        let tls = self.address.trust.connector().map_err(Failure::NoTls)?;
+        let (config, environment) = (self.address.config.clone(), self.environment.clone());
+        let (sender, connected) = oneshot::channel();
+        let task = async move {
+            let connection = match environment.within(PATIENCE, config.connect(tls)).await {
+                Some(Ok((client, connection))) => {
+                    drop(sender.send(Ok(client)));
+                    connection
+                }
+                Some(Err(error)) => return drop(sender.send(Err(Failure::Unreachable(error)))),
+                None => return drop(sender.send(Err(Failure::Silent))),
+            };
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "the connection to the database has ended");
+            }
+        };
+        self.environment.spawner.spawn_read(Box::pin(task)).map_err(Failure::NoThread)?;
+        connected.await.unwrap_or(Err(Failure::Silent))
+    }
+
+    /// Has the server give up what `client` asked for: it may wait for a lock, and act once it has it.
+    fn cancel(&self, client: &Client) {
+        let (token, tls) = (client.cancel_token(), self.address.trust.connector());
+        let environment = self.environment.clone();
+        let task = async move {
+            if let Ok(tls) = tls {
+                drop(environment.within(PATIENCE, token.cancel_query(tls)).await);
+            }
+        };
+        self.environment.spawner.spawn_read(Box::pin(task)).unwrap_or_default();
+    }
+}

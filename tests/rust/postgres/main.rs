@@ -1,0 +1,9 @@
+//! A login in a row of a PostgreSQL, which the tests start themselves.
+
+#![cfg(target_os = "linux")]
+
+mod claims;
+mod fleet;
+mod scene;
+mod schema;
+mod store;
