@@ -36,6 +36,7 @@ pub(crate) mod temp_file;
 
 use std::collections::hash_map::DefaultHasher;
 use std::fmt;
+use std::future::pending;
 use std::hash::{Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -117,6 +118,13 @@ pub trait AuthStorage: Send + Sync + fmt::Debug {
     /// must be read to know.
     fn stamp(&self) -> Option<Stamp> {
         None
+    }
+
+    /// Waits until a change of what is stored is announced, which may be one that was already loaded.
+    /// Callers wait for it no longer than until the next look at the [`stamp`](Self::stamp), since not
+    /// each change is announced. By default it never ends.
+    fn changed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(pending())
     }
 
     /// Returns the folders in which something changes whenever the stored record does, so that a

@@ -2,6 +2,7 @@
 
 #![cfg(target_os = "linux")]
 
+mod announcements;
 mod claims;
 mod fleet;
 mod scene;

@@ -15,7 +15,7 @@ use crate::ledger::Ledger;
 const LOAD: Statement = Statement {
     text: "
 SELECT version, key_id, record, ledger, holder, claim_ms,
-       (extract(epoch FROM claim_end - clock_timestamp()) * 1000)::bigint
+       (extract(epoch FROM claim_end - clock_timestamp()) * 1000)::bigint, id
 FROM codex_auth_sdk_logins WHERE login = $1",
     effect: Effect::Reads,
 };
@@ -112,6 +112,8 @@ pub(super) struct LoginRow {
 /// What a row holds.
 #[derive(Debug)]
 pub(super) struct Content {
+    /// By which changes of the row are announced.
+    pub(super) id: String,
     pub(super) version: String,
     pub(super) sealed: Sealed,
     pub(super) ledger: Vec<u8>,
@@ -129,6 +131,11 @@ pub(super) struct Claim {
 }
 
 impl Claim {
+    /// Returns how much of it is left, by the clock of the database.
+    pub(super) fn left(&self) -> Duration {
+        Duration::from_millis(self.left.min(self.length).try_into().unwrap_or_default())
+    }
+
     /// Returns whether its holder has not renewed it in time.
     pub(super) const fn has_ended(&self) -> bool {
         self.left <= 0
@@ -154,7 +161,7 @@ impl LoginRow {
         &self.login
     }
 
-    pub(super) fn server(&self) -> &Server {
+    pub(super) const fn server(&self) -> &Arc<Server> {
         &self.server
     }
 
@@ -278,6 +285,7 @@ fn content(row: &Row) -> Result<Content, tokio_postgres::Error> {
     let holder: Option<String> = row.try_get(4)?;
     let (length, left) = (row.try_get(5)?, row.try_get::<_, Option<i64>>(6)?.unwrap_or_default());
     Ok(Content {
+        id: row.try_get(7)?,
         version: row.try_get(0)?,
         sealed: Sealed { key_id: row.try_get(1)?, bytes: row.try_get(2)? },
         ledger: row.try_get(3)?,
