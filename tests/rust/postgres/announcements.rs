@@ -59,14 +59,11 @@ async fn a_claim_that_is_known_is_not_asked_for_again() {
     listen(&own).await;
     let lock = other.try_lock().await.expect("a lock").expect("free");
     assert!(own.try_lock().await.expect("no error").is_none());
-    // Not in one transaction, which no change of the system may be in.
-    database.run("ALTER SYSTEM SET log_statement = 'all'");
-    database.run("SELECT pg_reload_conf()");
-    database.wait_until("SELECT setting = 'all' FROM pg_settings WHERE name = 'log_statement'");
+    database.log_statements();
     for _ in 0..50 {
         assert!(own.try_lock().await.expect("no error").is_none());
     }
-    let log = std::fs::read_to_string(database.log()).expect("a log");
+    let log = database.log_text();
     assert!(!log.contains("UPDATE codex_auth_sdk_logins"), "{log}");
     drop(lock);
     own.changed().await;

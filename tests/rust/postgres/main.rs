@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod announcements;
+mod bouncer;
 mod claims;
 mod fleet;
 mod scene;
