@@ -37,6 +37,7 @@ pub(crate) mod temp_file;
 mod version;
 
 use std::fmt;
+use std::future::pending;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,6 +120,13 @@ pub trait AuthStorage: Send + Sync + fmt::Debug {
     /// must be read to know.
     fn stamp(&self) -> Option<Stamp> {
         None
+    }
+
+    /// Waits until a change of what is stored is announced, which may be one that was already loaded.
+    /// Callers wait for it no longer than until the next look at the [`stamp`](Self::stamp), since not
+    /// each change is announced. By default it never ends.
+    fn changed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(pending())
     }
 
     /// Returns the folders in which something changes whenever the stored record does, so that a

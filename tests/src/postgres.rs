@@ -159,17 +159,24 @@ impl Postgres {
         self.wait_until_ready();
     }
 
-    /// Returns the path of the server's log.
+    /// Has the server log all statements from now on.
+    pub fn log_statements(&self) {
+        // Not in one transaction, which no change of the system may be in.
+        self.run("ALTER SYSTEM SET log_statement = 'all'");
+        self.run("SELECT pg_reload_conf()");
+        self.wait_until("SELECT setting = 'all' FROM pg_settings WHERE name = 'log_statement'");
+    }
+
+    /// Returns the text of the server's log.
     #[must_use]
-    pub fn log(&self) -> PathBuf {
-        self.folder.path().join("log")
+    pub fn log_text(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
     fn wait_until_ready(&self) {
         let start = Instant::now();
         while let Err(error) = try_ask(&self.url(), "SELECT 1") {
-            let log = std::fs::read_to_string(self.log()).unwrap_or_default();
-            assert!(start.elapsed() < PATIENCE, "{error}\n{log}");
+            assert!(start.elapsed() < PATIENCE, "{error}\n{}", self.log_text());
             signal::pause(Duration::from_millis(20));
         }
     }
@@ -203,6 +210,70 @@ fn try_ask(url: &str, text: &str) -> Result<Vec<Vec<String>>, tokio_postgres::Er
         });
         asked.join().expect("no panic")
     })
+}
+
+/// A PgBouncer in front of a server, which hands each transaction to one of two sessions. It is killed
+/// when this is dropped.
+#[derive(Debug)]
+pub struct Bouncer {
+    pooler: Child,
+    url: String,
+}
+
+impl Bouncer {
+    /// Starts one; none, which is said, where there can be none.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start, or if there is none although `CI` is `true`.
+    #[must_use]
+    pub fn start(database: &Postgres) -> Option<Self> {
+        let probe = &mut program("pgbouncer");
+        if privilege::is_denied("PgBouncer", "install pgbouncer", probe.arg("--version")) {
+            return None;
+        }
+        let folder = database.folder.path();
+        let users = folder.join("users");
+        let config = folder.join("pgbouncer.ini");
+        let text = format!(
+            "[databases]\n* = host={folder}\n\
+             [pgbouncer]\nlisten_addr =\nlisten_port = 6432\nunix_socket_dir = {folder}\n\
+             auth_type = trust\nauth_file = {users}\n\
+             pool_mode = transaction\ndefault_pool_size = 2\n",
+            folder = folder.display(),
+            users = users.display(),
+        );
+        std::fs::write(&users, "\"owner\" \"\"\n").expect("written");
+        std::fs::write(&config, text).expect("written");
+        let pooler = program("pgbouncer")
+            .arg(config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("setpriv");
+        let bouncer = Self { pooler, url: format!("{}&port=6432", database.url()) };
+        let start = Instant::now();
+        while let Err(error) = try_ask(&bouncer.url, "SELECT 1") {
+            assert!(start.elapsed() < PATIENCE, "{error}");
+            signal::pause(Duration::from_millis(20));
+        }
+        Some(bouncer)
+    }
+
+    /// Returns the URL of the database through it, for its owner.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for Bouncer {
+    fn drop(&mut self) {
+        // Both fail only if it is gone already.
+        drop(self.pooler.kill());
+        drop(self.pooler.wait());
+    }
 }
 
 async fn rows(config: &Config, text: &str) -> Result<Vec<Vec<String>>, tokio_postgres::Error> {

@@ -228,6 +228,8 @@ impl AuthManagerBuilder {
             self.options.originator = originator.text()?.into();
         }
         self.options.allowed_origins = AllowedOrigins::with(&self.allowed_origins)?;
+        let is_of_many = self.storage.is_none() && matches!(self.store, StoreKind::Postgres(_));
+        self.login.check_for(is_of_many)?;
         let (storage, origin) = match self.storage.take() {
             Some(storage) => (storage, StoreOrigin::CUSTOM),
             None => self.open_store()?,

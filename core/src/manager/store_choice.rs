@@ -7,7 +7,6 @@ use std::time::Duration;
 use crate::description::ChosenBy;
 use crate::environment::Environment;
 use crate::error::Result;
-#[cfg(not(all(feature = "encrypted", feature = "postgres")))]
 use crate::option_value::invalid;
 use crate::secret::Secret;
 #[cfg(feature = "encrypted")]
@@ -38,6 +37,25 @@ pub(super) struct StoreChoice<'a> {
 pub(super) struct LoginChoice {
     pub(super) login: Option<String>,
     pub(super) store_key: Option<Secret>,
+}
+
+impl LoginChoice {
+    /// Fails where the store has one login, so that this would choose nothing.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_option`
+    pub(super) fn check_for(&self, is_of_many: bool) -> Result<()> {
+        let named = match (&self.login, &self.store_key) {
+            _ if is_of_many => return Ok(()),
+            (Some(_), _) => "login",
+            (None, Some(_)) => "store_key",
+            (None, None) => return Ok(()),
+        };
+        let problem = "and only a store in a database has many logins, and a key";
+        let fix = "take it out, or set the option store to the URL of the database";
+        Err(invalid(named, "a text (not shown)", problem, fix))
+    }
 }
 
 /// Which store a manager has, and why it is this one.

@@ -69,7 +69,7 @@ async fn wait_for_turn(state: &State, demand: &Demand, unsaved: &Unsaved) -> Res
         if !mem::replace(&mut has_waited, true) {
             state.counters.waits.count();
         }
-        state.environment.poll_pause(waited).await;
+        watch.pause(waited).await;
         state.counters.add_lock_wait(clock.elapsed() - start - waited);
         if watch.has_changed() {
             view = look(state).await?;

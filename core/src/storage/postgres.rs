@@ -1,6 +1,7 @@
 //! A login in a row of PostgreSQL, which any number of hosts share.
 
 mod address;
+mod announcements;
 mod claim;
 mod failure;
 mod row;
@@ -9,18 +10,20 @@ mod sealing;
 mod server;
 mod tls;
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
 use self::address::{Address, check_login};
-use self::claim::{ClaimLock, longest_request};
+use self::announcements::Changes;
+use self::claim::{ClaimLock, long_over, longest_request};
 use self::row::{Claim, Content, LoginRow, ledger_of, unique_name};
 use self::sealing::StoreKeys;
 use self::server::Server;
 use super::lease::Lease;
-use super::{AuthStorage, Loaded, Readiness, RefreshLock, Swap, Version};
+use super::{AuthStorage, Loaded, Readiness, RefreshLock, Stamp, Swap, Version};
 use crate::auth_dot_json::AuthDotJson;
 use crate::environment::{BoxFuture, Environment};
 use crate::error::{Error, ErrorKind, Result};
@@ -34,6 +37,9 @@ const KEY_VARIABLE: &str = "CODEX_AUTH_STORE_KEY";
 
 /// How long a claim that another manager has is left alone.
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often a row is read whose changes are announced.
+const LONGEST_LOOK: Duration = Duration::from_secs(30);
 
 /// The options of a [`PostgresStorage`].
 #[derive(Debug, Clone)]
@@ -74,15 +80,28 @@ pub struct PostgresStorage {
     environment: Environment,
     /// What the row had at the last read, or got by the last note.
     ledger: Arc<ArcSwap<Ledger>>,
+    seen: Arc<ArcSwapOption<Seen>>,
     watched: Arc<ArcSwapOption<WatchedClaim>>,
 }
 
-/// A claim of another manager, and since when it is as it is.
+/// What was announced of the row when it was read last.
+#[derive(Debug)]
+struct Seen {
+    changes: Arc<Changes>,
+    count: u64,
+}
+
+/// A claim of another manager.
 #[derive(Debug)]
 struct WatchedClaim {
     /// Its holder, and the ledger that it has left.
     state: Fingerprint,
+    /// Since when it is in that state.
     since: Duration,
+    /// Until when it lasts, unless it is renewed or given back.
+    until: Duration,
+    /// How many changes of the row had been announced when it was read.
+    count: Option<u64>,
 }
 
 impl PostgresStorage {
@@ -99,8 +118,8 @@ impl PostgresStorage {
         let keys = Arc::new(keys(options.store_key)?);
         let row = LoginRow::new(Server::shared(address, &environment), login);
         let claim_length = claim::length(options.request_timeout);
-        let (ledger, watched) = (Arc::default(), Arc::default());
-        Ok(Self { row, keys, claim_length, environment, ledger, watched })
+        let (ledger, seen, watched) = (Arc::default(), Arc::default(), Arc::default());
+        Ok(Self { row, keys, claim_length, environment, ledger, seen, watched })
     }
 
     /// Makes or updates the tables for logins in the database that `url` names, and returns their
@@ -116,10 +135,16 @@ impl PostgresStorage {
 
     /// Reads the row. What is no login counts as none where it `is_replaced`.
     async fn read(&self, is_replaced: bool) -> Result<Loaded> {
+        let count = self.announced();
+        if let (Some(seen), Some(count)) = (self.seen.load_full(), count) {
+            self.seen.store(Some(Arc::new(Seen { changes: Arc::clone(&seen.changes), count })));
+        }
         let Some(content) = self.row.load().await? else {
+            self.seen.store(None);
             self.ledger.store(Arc::default());
             return Ok(Loaded::nothing());
         };
+        self.note_row(&content.id, count);
         self.ledger.store(Arc::new(ledger_of(&content.ledger)));
         let (place, version) = (self.location(), Version::named(&content.version));
         let record = self.keys.open(self.row.login(), content.sealed, &place)?;
@@ -133,6 +158,26 @@ impl PostgresStorage {
         }
     }
 
+    /// Notes that the row that is announced as `id` was read after `count` changes.
+    fn note_row(&self, id: &str, count: Option<u64>) {
+        let changes = self.row.server().announcements().of_row(id);
+        let known = self.seen.load().as_deref().map(|seen| Arc::as_ptr(&seen.changes));
+        let is_known = known == Some(Arc::as_ptr(&changes));
+        // A change of a row that was not known may have been missed, and counts as not read yet.
+        let count = count.filter(|_| is_known).unwrap_or_else(|| changes.count() - 1);
+        self.seen.store(Some(Arc::new(Seen { changes, count })));
+    }
+
+    /// Returns how many changes of the row were announced, if it was read before.
+    fn announced(&self) -> Option<u64> {
+        self.seen.load().as_deref().map(|seen| seen.changes.count())
+    }
+
+    /// Returns whether each change of the row is heard of.
+    fn hears(&self) -> bool {
+        self.row.server().announcements().are_heard()
+    }
+
     async fn remove(&self, expected: &Version) -> Result<Swap> {
         let is_done = match expected.name() {
             Some(version) => self.row.delete(version).await?,
@@ -142,13 +187,17 @@ impl PostgresStorage {
     }
 
     async fn try_claim(&self) -> Result<Option<Box<dyn RefreshLock>>> {
+        if self.is_claimed_elsewhere() {
+            return Ok(None);
+        }
         let holder = unique_name()?;
         if let Some(lock) = self.claim(&holder, None).await? {
             return Ok(Some(lock));
         }
+        let count = self.announced();
         if let Some(content) = self.row.load().await?
             && let Some(claim) = &content.claim
-            && self.is_abandoned(claim, &content).await?
+            && self.is_abandoned(claim, &content, count).await?
             && let Some(lock) = self.claim(&holder, Some((&claim.holder, &content.ledger))).await?
         {
             tracing::warn!(
@@ -178,20 +227,36 @@ impl PostgresStorage {
     }
 
     /// Returns whether the holder of `claim` has vanished, and a request that it may have sent can have
-    /// no answer any more: this process has seen the row unchanged for as long as a request may take.
-    async fn is_abandoned(&self, claim: &Claim, content: &Content) -> Result<bool> {
+    /// no answer any more: this process has seen the row unchanged for as long as a request may take, or
+    /// the claim has ended long ago, which ends the wait of processes that live for a moment.
+    async fn is_abandoned(
+        &self,
+        claim: &Claim,
+        content: &Content,
+        count: Option<u64>,
+    ) -> Result<bool> {
         if claim.is_too_long() {
             self.row.cut(&claim.holder).await?;
         }
         let state = [claim.holder.as_bytes(), &content.ledger].concat();
         let (state, now) = (Fingerprint::of(&state), self.environment.clock.boot_time());
         let watched = self.watched.load();
-        let Some(watched) = watched.as_deref().filter(|watched| watched.state == state) else {
-            self.watched.store(Some(Arc::new(WatchedClaim { state, since: now })));
-            return Ok(false);
-        };
-        Ok(claim.has_ended()
-            && now.saturating_sub(watched.since) >= longest_request(claim.length()))
+        let watched = watched.as_deref().filter(|watched| watched.state == state);
+        let since = watched.map_or(now, |watched| watched.since);
+        let until = now + claim.left();
+        self.watched.store(Some(Arc::new(WatchedClaim { state, since, until, count })));
+        let is_watched = now.saturating_sub(since) >= longest_request(claim.length());
+        Ok(claim.has_ended() && (is_watched || claim.over() >= long_over(claim.length())))
+    }
+
+    /// Returns whether another manager is known to have the claim: each change is heard of, and none
+    /// was announced since.
+    fn is_claimed_elsewhere(&self) -> bool {
+        let watched = self.watched.load();
+        let Some(watched) = watched.as_deref().filter(|_| self.hears()) else { return false };
+        watched.count.is_some()
+            && watched.count == self.announced()
+            && self.environment.clock.boot_time() < watched.until
     }
 }
 
@@ -238,6 +303,22 @@ impl AuthStorage for PostgresStorage {
 
     fn load_to_replace(&self) -> BoxFuture<'_, Result<Loaded>> {
         Box::pin(self.read(true))
+    }
+
+    fn stamp(&self) -> Option<Stamp> {
+        let count = self.announced().filter(|_| self.hears())?;
+        let looks = self.environment.clock.boot_time().as_secs() / LONGEST_LOOK.as_secs();
+        Some(Stamp::of((count, looks)))
+    }
+
+    fn changed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            self.row.server().listen();
+            match self.seen.load_full().filter(|_| self.hears()) {
+                Some(seen) => seen.changes.after(seen.count).await,
+                None => pending().await,
+            }
+        })
     }
 
     fn commit<'a>(

@@ -89,6 +89,25 @@ async fn a_holder_that_has_vanished_is_watched_for_as_long_as_its_request_may_ta
 }
 
 #[tokio::test]
+async fn a_claim_that_has_ended_long_ago_holds_up_no_process_that_lives_for_a_moment() {
+    for (end, is_over) in [
+        ("clock_timestamp() - interval '9 min'", false),
+        ("clock_timestamp() - interval '11 min'", true),
+        ("NULL", false),
+    ] {
+        let Some(database) = Postgres::start() else { return };
+        put(&store(&database, "a"), "k").await;
+        let clock = Arc::new(Sleeper::default());
+        let (vanishing, other) = (store(&database, "a"), store_on(&database, &clock));
+        let _lock = vanishing.try_lock().await.expect("a lock").expect("free");
+        database.run(&format!("UPDATE codex_auth_sdk_logins SET claim_end = {end}"));
+        assert_eq!(other.try_lock().await.expect("a lock").is_some(), is_over, "{end}");
+        clock.sleep_for(36);
+        assert!(other.try_lock().await.expect("a lock").is_some(), "{end}: it was watched");
+    }
+}
+
+#[tokio::test]
 async fn a_claim_ends_though_the_clock_of_the_database_is_set_back() {
     let Some(database) = Postgres::start() else { return };
     put(&store(&database, "a"), "k").await;

@@ -220,7 +220,9 @@ fn sessions_that_are_ended_at_random_cost_no_login() {
         }
         for contender in &mut contenders {
             let answer = contender.answer();
-            let is_transient = answer["error"] == "store_unavailable";
+            // A note whose answer was lost keeps a request from being sent.
+            let transient = ["store_unavailable", "refresh_transient"];
+            let is_transient = transient.iter().any(|code| answer["error"] == *code);
             assert!(answer["status"] == 200 || is_transient, "{answer}");
             assert_eq!(contender.close()["closed"], true);
         }

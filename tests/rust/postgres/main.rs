@@ -2,6 +2,8 @@
 
 #![cfg(target_os = "linux")]
 
+mod announcements;
+mod bouncer;
 mod claims;
 mod fleet;
 mod scene;

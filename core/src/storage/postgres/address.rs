@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 use url::form_urlencoded;
+use zeroize::Zeroizing;
 
 use super::tls::Trust;
 use crate::error::Result;
@@ -17,7 +18,14 @@ use crate::variable;
 const LONGEST_NAME: usize = 1024;
 
 /// How long one host may take to answer, unless the URL says otherwise.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// How long a connection is at rest before the system asks whether it is still there. What forgets
+/// connections on the way, such as a load balancer, does so after minutes.
+const KEEPALIVES_IDLE: Duration = Duration::from_secs(30);
+
+/// How long what was sent may stay without an answer of the network, before the connection ends.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A database, and the way to it.
 #[derive(Debug, Clone)]
@@ -49,7 +57,7 @@ impl Address {
                 _ => others.push(pair),
             }
         }
-        let rest = format!("{base}?{}", others.join("&"));
+        let rest = Zeroizing::new(format!("{base}?{}", others.join("&")));
         // The library's reason may quote a part of a password.
         let mut config: Config = rest.parse().map_err(|_| {
             let problem = "which has another form than postgres://user:password@host:port/database";
@@ -57,10 +65,9 @@ impl Address {
             invalid("store", "a URL of PostgreSQL's (not shown)", problem, fix)
         })?;
         let authority = authority.map(PathBuf::from);
-        let (ssl, trust) = Trust::named(mode.as_deref().unwrap_or("prefer"), authority)?;
-        let is_local = config.get_hosts().iter().all(|host| !matches!(host, Host::Tcp(_)));
+        let (ssl, trust) = Trust::named(mode.as_deref(), authority)?;
         // As with libpq: a Unix socket needs no TLS.
-        config.ssl_mode(if is_local { SslMode::Disable } else { ssl });
+        config.ssl_mode(if is_local(&config) { SslMode::Disable } else { ssl });
         if config.get_password().is_none()
             && let Some(password) = variable::verbatim("PGPASSWORD")?
         {
@@ -69,12 +76,32 @@ impl Address {
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_TIMEOUT);
         }
+        if !query.contains("keepalives_idle=") {
+            config.keepalives_idle(KEEPALIVES_IDLE);
+        }
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(TCP_USER_TIMEOUT);
+        }
         if config.get_application_name().is_none() {
             config.application_name("codex-auth-sdk");
         }
-        let fingerprint = Fingerprint::of(format!("{rest}\n{trust:?}").as_bytes());
+        let fingerprint = fingerprint(&rest, &config, &trust);
         Ok((Self { place: place(&config), config, trust, fingerprint }, login))
     }
+}
+
+/// Returns whether each way to the database is a Unix socket.
+fn is_local(config: &Config) -> bool {
+    let hosts = config.get_hosts();
+    let is_socket = |host: &Host| !matches!(host, Host::Tcp(_));
+    !hosts.is_empty() && config.get_hostaddrs().is_empty() && hosts.iter().all(is_socket)
+}
+
+/// Returns what two connections have in common that can be one.
+fn fingerprint(rest: &str, config: &Config, trust: &Trust) -> Fingerprint {
+    let text = Zeroizing::new(format!("{rest}\n{trust:?}\n{:?}\n", config.get_ssl_mode()));
+    let password = config.get_password().unwrap_or_default();
+    Fingerprint::of(&Zeroizing::new([text.as_bytes(), password].concat()))
 }
 
 /// Checks the name of a login: any text that a column of PostgreSQL can have.
@@ -174,6 +201,7 @@ mod tests {
             ),
             ("sslmode=verify-full", (SslMode::Require, Trust::Host(None))),
             ("sslmode=verify-full&sslrootcert=system", (SslMode::Require, Trust::Host(None))),
+            ("sslrootcert=system", (SslMode::Require, Trust::Host(None))),
             (
                 "sslmode=verify-full&sslrootcert=/ca.pem",
                 (SslMode::Require, Trust::Host(Some(file()))),
@@ -181,13 +209,33 @@ mod tests {
         ] {
             assert_eq!(trust(query).expect("a URL"), expected, "{query}");
         }
-        for query in ["sslmode=verify", "sslmode=verify-ca", "sslmode=verify-ca&sslrootcert=system"]
-        {
-            assert_eq!(trust(query).expect_err("refused").code(), "invalid_option");
+        for query in [
+            "sslmode=verify",
+            "sslmode=verify-ca",
+            "sslmode=verify-ca&sslrootcert=system",
+            "sslmode=require&sslrootcert=system",
+            "sslmode=disable&sslrootcert=system",
+        ] {
+            assert_eq!(trust(query).expect_err("refused").code(), "invalid_option", "{query}");
+        }
+        for hosts in ["hostaddr=10.0.0.5", "host=/run/postgresql&hostaddr=10.0.0.5"] {
+            let url = format!("postgres:///db?{hosts}&sslmode=verify-full");
+            let (address, _) = parse(&url).expect("a URL");
+            assert_eq!(address.config.get_ssl_mode(), SslMode::Require, "{hosts}");
         }
         let socket =
             parse("postgres:///db?host=/run/postgresql&sslmode=verify-full").expect("a URL").0;
         assert_eq!(socket.config.get_ssl_mode(), SslMode::Disable);
         assert_eq!(socket.place, "postgres:///run/postgresql:5432/db");
+    }
+
+    #[test]
+    fn managers_share_a_connection_only_if_it_is_as_safe_as_each_of_them_wants() {
+        let fingerprint = |url: &str| parse(url).expect("a URL").0.fingerprint;
+        let strict = fingerprint("postgres://u:p@h/db?sslmode=require&login=a");
+        assert_eq!(fingerprint("postgres://u:p@h/db?sslmode=require&login=b"), strict);
+        for other in ["u:p@h/db?sslmode=disable", "u:p@h/db", "u:q@h/db?sslmode=require"] {
+            assert_ne!(fingerprint(&format!("postgres://{other}")), strict, "{other}");
+        }
     }
 }

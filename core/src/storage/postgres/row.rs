@@ -15,7 +15,7 @@ use crate::ledger::Ledger;
 const LOAD: Statement = Statement {
     text: "
 SELECT version, key_id, record, ledger, holder, claim_ms,
-       (extract(epoch FROM claim_end - clock_timestamp()) * 1000)::bigint
+       (extract(epoch FROM claim_end - clock_timestamp()) * 1000)::bigint, id
 FROM codex_auth_sdk_logins WHERE login = $1",
     effect: Effect::Reads,
 };
@@ -62,7 +62,7 @@ UPDATE codex_auth_sdk_logins
 SET holder = $2, claim_ms = $3, claim_end = clock_timestamp() + $3 * interval '1 millisecond'
 WHERE login = $1
   AND (holder IS NULL OR holder = $2
-       OR (holder = $4 AND ledger = $5 AND claim_end <= clock_timestamp()))
+       OR (holder = $4 AND ledger = $5 AND coalesce(claim_end <= clock_timestamp(), true)))
 RETURNING ledger",
     effect: Effect::Writes,
 };
@@ -112,6 +112,8 @@ pub(super) struct LoginRow {
 /// What a row holds.
 #[derive(Debug)]
 pub(super) struct Content {
+    /// By which changes of the row are announced.
+    pub(super) id: String,
     pub(super) version: String,
     pub(super) sealed: Sealed,
     pub(super) ledger: Vec<u8>,
@@ -129,9 +131,19 @@ pub(super) struct Claim {
 }
 
 impl Claim {
+    /// Returns how much of it is left, by the clock of the database.
+    pub(super) fn left(&self) -> Duration {
+        Duration::from_millis(self.left.min(self.length).try_into().unwrap_or_default())
+    }
+
     /// Returns whether its holder has not renewed it in time.
     pub(super) const fn has_ended(&self) -> bool {
         self.left <= 0
+    }
+
+    /// Returns how long ago it has ended, by the clock of the database.
+    pub(super) fn over(&self) -> Duration {
+        Duration::from_millis(self.left.saturating_neg().try_into().unwrap_or_default())
     }
 
     /// Returns how long it lasts unless it is renewed.
@@ -154,7 +166,7 @@ impl LoginRow {
         &self.login
     }
 
-    pub(super) fn server(&self) -> &Server {
+    pub(super) const fn server(&self) -> &Arc<Server> {
         &self.server
     }
 
@@ -278,6 +290,7 @@ fn content(row: &Row) -> Result<Content, tokio_postgres::Error> {
     let holder: Option<String> = row.try_get(4)?;
     let (length, left) = (row.try_get(5)?, row.try_get::<_, Option<i64>>(6)?.unwrap_or_default());
     Ok(Content {
+        id: row.try_get(7)?,
         version: row.try_get(0)?,
         sealed: Sealed { key_id: row.try_get(1)?, bytes: row.try_get(2)? },
         ledger: row.try_get(3)?,

@@ -98,7 +98,8 @@ impl StoreKeys {
             Some(cipher) => cipher.open(login, sealed.bytes).ok_or_else(|| {
                 closed(format!(
                     "does not hold what was stored there with the key {}: another program has changed \
-                     the row, or moved it from another login; restore it, or sign in again",
+                     the row, or moved it from another login; restore it, or delete the row and sign \
+                     in again",
                     cipher.id
                 ))
             }),

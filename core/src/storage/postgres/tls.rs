@@ -38,9 +38,15 @@ impl Trust {
     /// # Errors
     ///
     /// `invalid_option`
-    pub(super) fn named(mode: &str, authority: Option<PathBuf>) -> Result<(SslMode, Self)> {
-        let file = authority.filter(|path| path.as_os_str() != "system");
-        match (mode, file) {
+    pub(super) fn named(mode: Option<&str>, authority: Option<PathBuf>) -> Result<(SslMode, Self)> {
+        let is_system = authority.as_ref().is_some_and(|path| path.as_os_str() == "system");
+        let mode = mode.unwrap_or(if is_system { "verify-full" } else { "prefer" });
+        if is_system && mode != "verify-full" {
+            let problem = "while any public authority is trusted by sslrootcert=system";
+            let fix = "use verify-full";
+            return Err(invalid("sslmode of the store", format_args!("{mode:?}"), problem, fix));
+        }
+        match (mode, authority.filter(|_| !is_system)) {
             ("disable", _) => Ok((SslMode::Disable, Self::Any)),
             ("allow" | "prefer", _) => Ok((SslMode::Prefer, Self::Any)),
             ("require", None) => Ok((SslMode::Require, Self::Any)),
