@@ -1,5 +1,6 @@
 //! What the agent answers.
 
+use chrono::{DateTime, Utc};
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{Response, StatusCode};
 use http_body_util::Full;
@@ -52,7 +53,11 @@ impl Answer {
 
 /// Returns the grant of the login in `auth`; none if its credential does not end, or is not a bearer
 /// token.
-pub(super) fn grant(auth: &CodexAuth, generation: String) -> Option<Grant> {
+pub(super) fn grant(
+    auth: &CodexAuth,
+    server_time: Option<DateTime<Utc>>,
+    generation: String,
+) -> Option<Grant> {
     auth.tokens()?;
     Some(Grant {
         version: FORM,
@@ -65,6 +70,7 @@ pub(super) fn grant(auth: &CodexAuth, generation: String) -> Option<Grant> {
         plan_type: auth.plan_type().map(str::to_owned),
         is_fedramp: auth.is_fedramp(),
         last_refresh: auth.last_refresh(),
+        server_time,
         generation,
     })
 }

@@ -129,7 +129,7 @@ impl Login {
             let error = Error::new(ErrorKind::LoginRequired, message);
             return Answer::Refused(error, Some(generation));
         };
-        match grant(&auth, generation.clone()) {
+        match grant(&auth, self.manager.server_time(), generation.clone()) {
             Some(grant) => Answer::Granted(Box::new(grant)),
             None => Answer::Refused(not_served(&auth), Some(generation)),
         }

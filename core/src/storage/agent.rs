@@ -6,18 +6,20 @@ pub(crate) mod message;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+use chrono::{DateTime, Utc};
 use http::StatusCode;
 
 pub use self::address::AgentAddress;
-pub(crate) use self::address::Place;
 #[cfg(all(unix, feature = "cli"))]
-pub(crate) use self::address::default_socket;
+pub(crate) use self::address::{Place, default_socket};
 use self::connection::{Connection, Request, Response};
 use self::message::{FRESH_TOKEN_REJECTED, Grant, NOT_REFRESHABLE, Refusal, Report};
 use super::{AuthStorage, Loaded, Readiness, RefreshLock, Renewer, Swap, Version};
 use crate::auth_dot_json::{AuthDotJson, TokenData};
 use crate::claims::IdTokenClaims;
-use crate::environment::{BoxFuture, Environment};
+use crate::clock::Skew;
+use crate::environment::{BoxFuture, Environment, Moment};
 use crate::error::{Error, ErrorKind, Result, transient};
 use crate::ledger::Ledger;
 use crate::secret::Secret;
@@ -27,6 +29,9 @@ use crate::secret::Secret;
 pub(crate) struct AgentStorage {
     connection: Connection,
     login: Option<String>,
+    environment: Environment,
+    /// What the agent has told of time.
+    ledger: ArcSwap<Ledger>,
 }
 
 impl AgentStorage {
@@ -36,15 +41,20 @@ impl AgentStorage {
     ///
     /// `invalid_option` if an environment variable that names the place makes no sense.
     pub(crate) fn new(address: &AgentAddress, environment: Environment) -> Result<Self> {
-        let connection = Connection::new(address.place()?, environment);
-        Ok(Self { connection, login: address.login().map(str::to_owned) })
+        let connection = Connection::new(address.place()?, environment.clone());
+        let login = address.login().map(str::to_owned);
+        Ok(Self { connection, login, environment, ledger: ArcSwap::default() })
     }
 
     async fn read(&self) -> Result<Loaded> {
         let path = path(message::TOKEN, self.login.as_deref());
+        let sent = self.environment.moment();
         let response = self.connection.answer(&Request::Get { path }).await?;
         if response.status == StatusCode::OK {
-            return self.granted(&response);
+            let grant = self.granted(&response)?;
+            self.learn_time(grant.server_time, &sent);
+            let version = Version::named(&grant.generation);
+            return Ok(Loaded::new(Some(Arc::new(record(grant))), version));
         }
         match self.refusal(&response)?.error.into_error() {
             error if error.kind() == ErrorKind::LoginRequired => Ok(Loaded::nothing()),
@@ -81,11 +91,18 @@ impl AgentStorage {
         Err(transient(message).with_reason(reason))
     }
 
-    fn granted(&self, response: &Response) -> Result<Loaded> {
-        let grant = serde_json::from_slice::<Grant>(&response.body);
-        let grant = grant.map_err(|_| self.odd(response.status))?;
-        let version = Version::named(&grant.generation);
-        Ok(Loaded::new(Some(Arc::new(record(grant))), version))
+    fn granted(&self, response: &Response) -> Result<Grant> {
+        serde_json::from_slice(&response.body).map_err(|_| self.odd(response.status))
+    }
+
+    /// Notes how wrong the clock of this machine is, if an answer to a request that was sent at `sent`
+    /// tells the server's time. The agent may be on another machine than a container that asks it.
+    fn learn_time(&self, server_time: Option<DateTime<Utc>>, sent: &Moment) {
+        if let Some(time) = server_time {
+            let mut ledger = Ledger::default();
+            ledger.measure(Skew::measured(time, sent, &self.environment.moment()));
+            self.ledger.store(Arc::new(ledger));
+        }
     }
 
     fn refusal(&self, response: &Response) -> Result<Refusal> {
@@ -172,7 +189,7 @@ impl AuthStorage for AgentStorage {
     }
 
     fn ledger(&self) -> Ledger {
-        Ledger::default()
+        Ledger::clone(&self.ledger.load())
     }
 
     fn renewer(&self) -> Option<&dyn Renewer> {

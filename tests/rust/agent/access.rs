@@ -64,7 +64,7 @@ async fn an_address_is_for_programs_that_know_the_bearer_and_for_no_page() {
             "{host}"
         );
     }
-    let wrong = format!("{}0", &bearer[..bearer.len() - 1]);
+    let wrong = format!("{}x", &bearer[..bearer.len() - 1]);
     let refused = [
         (ask(None, "").await, 401),
         (ask(None, &wrong).await, 401),

@@ -223,6 +223,24 @@ async fn a_client_that_follows_the_store_adopts_what_the_agent_has() {
     assert_eq!(manager.auth().expect("a login").user_id(), Some("user-b"));
 }
 
+/// The clock of this machine is two hours ahead, as the agent has measured: a token that seems to have
+/// ended has not.
+#[tokio::test]
+async fn a_client_knows_the_time_from_its_agent() {
+    let scene = Scene::new();
+    scene.realm().run("configure", &json!({"clock_offset_s": -7200}));
+    scene.sign_in(&json!({"access_age_s": 3700}));
+    let mut agent = scene.agent(&[]);
+    assert_eq!(scene.get("/v1/token").await.status, 200);
+    assert_eq!(scene.requests(), 1, "a refresh measures it");
+    scene.sign_in(&json!({"name": "b", "access_age_s": 300}));
+    agent.wait_for("identity_changed");
+    let manager = scene.builder().build().await.expect("a manager");
+    let auth = manager.fresh_auth().await.expect("a token that works").expect("a login");
+    assert!(auth.expires_at().expect("a time") < chrono::Utc::now());
+    assert_eq!((auth.user_id(), scene.requests()), (Some("user-b"), 1));
+}
+
 #[test]
 fn the_command_uses_the_agent_too() {
     let scene = Scene::signed_in();

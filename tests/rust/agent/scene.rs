@@ -211,14 +211,26 @@ impl Agent {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let kill = format!("kill -s {name} {}", self.child.id());
-        let status = Command::new("sh").args(["-c", &kill]).status().expect("a shell");
-        assert!(status.success(), "SIG{name} was not sent");
+        send(name, &self.child.id().to_string());
+    }
+
+    /// Sends a signal to the only child of this process.
+    pub(crate) fn signal_child(&self, name: &str) {
+        let process = self.child.id();
+        let children = format!("/proc/{process}/task/{process}/children");
+        let child = std::fs::read_to_string(children).expect("it has one");
+        send(name, child.trim());
     }
 
     pub(crate) fn end(mut self) -> ExitStatus {
         self.child.wait().expect("it is a child of this process")
     }
+}
+
+fn send(signal: &str, process: &str) {
+    let kill = format!("kill -s {signal} {process}");
+    let status = Command::new("sh").args(["-c", &kill]).status().expect("a shell");
+    assert!(status.success(), "SIG{signal} was not sent");
 }
 
 impl Drop for Agent {

@@ -115,20 +115,23 @@ async fn g13_a_copy_is_an_access_only_login_and_follows_each_refresh() {
 fn a_copy_that_is_deleted_or_spoilt_is_written_again() {
     let sink = Sink::new();
     sink.wait();
-    for spoil in [
-        (|copy| std::fs::remove_file(copy).expect("removed")) as fn(&Path),
-        |copy| std::fs::write(copy, "").expect("written"),
-        |copy| {
-            std::fs::write(copy, "{\"tokens\": {\"refresh_token\": \"\", \"acc").expect("written")
-        },
-        |copy| std::fs::write(copy, [0xff; 100]).expect("written"),
-        |copy| std::fs::set_permissions(copy, Permissions::from_mode(0)).expect("changed"),
-    ] {
+    let write = |copy: &Path, bytes: &[u8]| std::fs::write(copy, bytes).expect("written");
+    let spoils: [&dyn Fn(&Path); 5] = [
+        &|copy| std::fs::remove_file(copy).expect("removed"),
+        &|copy| write(copy, b""),
+        &|copy| write(copy, b"{\"tokens\": {\"refresh_token\": \"\", \"acc"),
+        &|copy| write(copy, &[0xff; 100]),
+        &|copy| std::fs::set_permissions(copy, Permissions::from_mode(0o000)).expect("changed"),
+    ];
+    for spoil in spoils {
         spoil(&sink.copy());
         sink.rotate();
         sink.assert_tidy(&[]);
     }
 }
+
+/// What is planted, and how.
+type Plant<'a> = (&'a str, &'a dyn Fn(&Path));
 
 /// What is planted in the place of the copy leads nowhere out of the folder.
 #[test]
@@ -140,7 +143,7 @@ fn g13_nothing_that_is_planted_leads_out_of_the_folder() {
     std::fs::write(&precious, "precious").expect("written");
     let inode = || precious.metadata().expect("there").ino();
     let before = inode();
-    let plants: [(&str, &dyn Fn(&Path)); 6] = [
+    let plants: [Plant<'_>; 6] = [
         ("a link to the login", &|copy| symlink(&login, copy).expect("linked")),
         ("a link to a file", &|copy| symlink(&precious, copy).expect("linked")),
         ("a link that leads nowhere", &|copy| symlink("/not/there", copy).expect("linked")),
@@ -168,7 +171,7 @@ fn g13_nothing_that_is_planted_leads_out_of_the_folder() {
     assert_eq!(live["refresh"], true, "the login is good");
 }
 
-/// The same for the files of the locks, and for a folder that takes the place of the sink's.
+/// Links in the place of the locks are not followed, nor is one in the place of the folder itself.
 #[test]
 fn g13_a_folder_that_is_exchanged_for_a_link_is_not_followed() {
     let sink = Sink::new();

@@ -236,6 +236,37 @@ fn is_near(address: IpAddr) -> bool {
 mod tests {
     use super::*;
 
+    /// An agent may end right when a request comes to a connection that was kept.
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_request_that_a_kept_connection_does_not_answer_is_made_again() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("agent.sock");
+        let listener = tokio::net::UnixListener::bind(&path).expect("bound");
+        let agent = async {
+            for requests in [2, 1] {
+                let (mut stream, _) = listener.accept().await.expect("a client");
+                for request in 0..requests {
+                    assert!(stream.read(&mut [0; 4096]).await.expect("a request") > 0);
+                    if request == 0 {
+                        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+                        stream.write_all(answer).await.expect("sent");
+                    }
+                }
+            }
+        };
+        let connection = Connection::new(Place::Socket(path), Environment::default());
+        let ask = async || {
+            let answer = connection.answer(&Request::Get { path: "/".to_owned() }).await;
+            assert_eq!(answer.expect("an answer").status, StatusCode::OK);
+        };
+        tokio::join!(agent, async {
+            ask().await;
+            ask().await;
+        });
+    }
+
     #[test]
     fn only_this_machine_and_its_networks_are_near() {
         for near in

@@ -69,6 +69,9 @@ pub(crate) struct Grant {
     #[serde(default)]
     pub(crate) is_fedramp: bool,
     pub(crate) last_refresh: Option<DateTime<Utc>>,
+    /// The time by the clock of the authorization server, which `expires_at` is of; none if the agent
+    /// has not measured it.
+    pub(crate) server_time: Option<DateTime<Utc>>,
     /// Names this state of the login. It is compared for equality only.
     pub(crate) generation: String,
 }
