@@ -16,7 +16,8 @@ export interface AuthManagerOptions {
    * `$CODEX_ACCESS_TOKEN` if it is set, else the store that the CLI's `config.toml` names. Other
    * names are `file`, `keyring`, `auto` (the keyring, or a file if there is no keyring),
    * `encrypted` and `ephemeral` (in memory). An {@link EphemeralStorage}, or an object with the
-   * methods of {@link CustomStore}, is a store too.
+   * methods of {@link CustomStore}, is a store too. `postgres://HOST/DATABASE?login=NAME` is a row of
+   * a database, which any number of hosts share.
    */
   store?:
     | 'codex'
@@ -25,9 +26,19 @@ export interface AuthManagerOptions {
     | 'auto'
     | 'encrypted'
     | 'ephemeral'
+    | `postgres://${string}`
+    | `postgresql://${string}`
     | EphemeralStorage
     | CustomStore
     | undefined;
+  /** The name of the login in a database. Default: what the URL names. */
+  login?: string | undefined;
+  /**
+   * The keys that encrypt a login in a database, each the Base64 of 32 bytes, separated by commas;
+   * the first one encrypts. `plaintext` in the place of a key is the way to have no encryption.
+   * Default: `$CODEX_AUTH_STORE_KEY`; without a key such a store is an error.
+   */
+  storeKey?: string | undefined;
   /**
    * `auto`, the default, or `never`. With `never` the manager redeems no refresh token and only
    * adopts what other programs store.
@@ -120,6 +131,8 @@ const KINDS = {
 const OPTIONS: OptionKinds<AuthManagerOptions> = {
   codexHome: 'string',
   store: 'store',
+  login: 'string',
+  storeKey: 'string',
   refresh: 'string',
   accountId: 'string',
   refreshWindowMs: 'number',

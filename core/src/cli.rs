@@ -10,6 +10,7 @@ mod failure;
 mod fresh;
 mod log;
 mod manual;
+mod migrate;
 mod moment;
 mod refresh;
 mod settling;
@@ -97,6 +98,7 @@ async fn perform_subcommand(builder: AuthManagerBuilder, command: Command) -> Re
         Command::Refresh => refresh::refresh(builder).await,
         Command::Watch(arguments) => watch::watch(builder, &arguments).await,
         Command::Export(arguments) => export::export(builder, &arguments).await,
+        Command::Migrate(arguments) => migrate::migrate(&arguments).await,
         Command::Completions { shell } => manual::print_completions(shell),
         Command::Man { subcommand } => manual::print_page(subcommand.as_deref()),
     }

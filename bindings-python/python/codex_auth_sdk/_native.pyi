@@ -288,7 +288,12 @@ class AuthManager:
       `$CODEX_ACCESS_TOKEN` if it is set, else the store that the CLI's `config.toml` names. Other
       names are `file`, `keyring`, `auto` (the keyring, or a file if there is no keyring),
       `encrypted` and `ephemeral` (in memory). An `EphemeralStorage`, or an object with the methods
-      of `CustomStore`, is a store too.
+      of `CustomStore`, is a store too. `postgres://HOST/DATABASE?login=NAME` is a row of a database,
+      which any number of hosts share.
+    - `login`: the name of the login in a database. Default: what the URL names.
+    - `store_key`: the keys that encrypt a login in a database, each the Base64 of 32 bytes, separated
+      by commas; the first one encrypts. `plaintext` in the place of a key is the way to have no
+      encryption. Default: `$CODEX_AUTH_STORE_KEY`; without a key such a store is an error.
     - `refresh`: `auto`, the default, or `never`. With `never` the manager redeems no refresh token
       and only adopts what other programs store.
     - `account_id`: the id of the only workspace whose login this manager hands out. Default: any.
@@ -346,10 +351,9 @@ class AuthManager:
         cls,
         *,
         codex_home: str | PathLike[str] | None = None,
-        store: Literal["codex", "file", "keyring", "auto", "encrypted", "ephemeral"]
-        | EphemeralStorage
-        | CustomStore
-        | None = None,
+        store: str | EphemeralStorage | CustomStore | None = None,
+        login: str | None = None,
+        store_key: str | None = None,
         refresh: Literal["auto", "never"] | None = None,
         account_id: str | None = None,
         refresh_window: float | timedelta | None = None,

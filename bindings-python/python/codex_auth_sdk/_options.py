@@ -17,12 +17,9 @@ class ManagerOptions(TypedDict, total=False):
     """The keyword options of managers. `AuthManager` documents them."""
 
     codex_home: str | PathLike[str] | None
-    store: (
-        Literal["codex", "file", "keyring", "auto", "encrypted", "ephemeral"]
-        | EphemeralStorage
-        | CustomStore
-        | None
-    )
+    store: str | EphemeralStorage | CustomStore | None
+    login: str | None
+    store_key: str | None
     refresh: Literal["auto", "never"] | None
     account_id: str | None
     refresh_window: float | timedelta | None

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -12,9 +12,6 @@ use crate::{AuthManager, AuthManagerBuilder, StoreKind};
 
 /// The name of the command, whatever its file is called.
 pub(super) const NAME: &str = "codex-auth-sdk";
-
-/// The stores that outlive the command.
-const STORES: [&str; 5] = ["codex", "file", "keyring", "auto", "encrypted"];
 
 /// The units of a duration, in seconds.
 const UNITS: [(&str, u64); 4] = [("s", 1), ("m", 60), ("h", 60 * 60), ("d", 24 * 60 * 60)];
@@ -86,6 +83,13 @@ Examples:
       A login for a Codex CLI in a container, which works until the access token ends. The container
       cannot refresh it, so it cannot sign this machine out either.";
 
+const MIGRATE_EXAMPLES: &str = "\
+Examples:
+  codex-auth-sdk migrate 'postgres://owner@db.example.com/codex?sslmode=verify-full'
+      Before the first login is stored, and after an update. It may be run again.
+  codex-auth-sdk --store 'postgres://app@db.example.com/codex' --login alice login --device
+      Signs in as the login alice of that database.";
+
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
   codex-auth-sdk completions bash > ~/.local/share/bash-completion/completions/codex-auth-sdk
@@ -120,9 +124,16 @@ pub(super) struct Which {
     /// The folder of the login [default: $CODEX_HOME, else ~/.codex]
     #[arg(long, global = true, value_name = "DIR")]
     codex_home: Option<PathBuf>,
-    /// The store of the login [default: codex, the store that the Codex CLI uses]
-    #[arg(long, global = true, value_name = "STORE", value_parser = store())]
+    /// The store of the login: codex, file, keyring, auto, encrypted, or the URL of a database
+    /// [default: codex, the store that the Codex CLI uses]
+    ///
+    /// The URL is postgres://USER@HOST/DATABASE. $PGPASSWORD has its password, since other users see
+    /// arguments, and $CODEX_AUTH_STORE_KEY the key that opens logins there.
+    #[arg(long, global = true, value_name = "STORE", value_parser = store)]
     store: Option<StoreKind>,
+    /// The name of the login in a database
+    #[arg(long, global = true, value_name = "NAME")]
+    login: Option<String>,
     /// The only workspace whose login is used [default: any]
     #[arg(long, global = true, value_name = "ID")]
     account_id: Option<String>,
@@ -157,6 +168,9 @@ pub(super) enum Command {
     /// Writes a copy of the login that cannot be refreshed
     #[command(after_help = EXPORT_EXAMPLES)]
     Export(Export),
+    /// Makes or updates the tables for logins in a database
+    #[command(after_help = MIGRATE_EXAMPLES)]
+    Migrate(Migrate),
     /// Prints the completions of this command for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
@@ -248,13 +262,24 @@ pub(super) struct Export {
     pub(super) access_only: PathBuf,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct Migrate {
+    /// The database: postgres://USER@HOST/DATABASE, with a role that may make tables
+    ///
+    /// $PGPASSWORD has the password, since other users see arguments.
+    pub(super) url: String,
+}
+
 impl Which {
     /// Returns the options of a manager of this login.
     pub(super) fn builder(self) -> AuthManagerBuilder {
-        let Self { codex_home, store, account_id, issuer, client_id } = self;
+        let Self { codex_home, store, login, account_id, issuer, client_id } = self;
         let mut builder = AuthManager::builder().store(store.unwrap_or_default());
         if let Some(home) = codex_home {
             builder = builder.codex_home(home);
+        }
+        if let Some(name) = login {
+            builder = builder.login(name);
         }
         if let Some(id) = account_id {
             builder = builder.account_id(id);
@@ -281,8 +306,11 @@ impl Command {
     }
 }
 
-fn store() -> impl clap::builder::TypedValueParser<Value = StoreKind> {
-    PossibleValuesParser::new(STORES).try_map(|name| StoreKind::from_str(&name))
+fn store(name: &str) -> Result<StoreKind, String> {
+    match StoreKind::from_str(name) {
+        Ok(StoreKind::Ephemeral) => Err("a login in memory ends with the command".to_owned()),
+        named => named.map_err(|error| error.to_string()),
+    }
 }
 
 /// Returns the names of the subcommands, in the order of the help.
@@ -295,6 +323,7 @@ fn subcommand_names() -> PossibleValuesParser {
         "refresh",
         "watch",
         "export",
+        "migrate",
         "completions",
         "man",
     ])
@@ -316,6 +345,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
+    use clap::builder::{PossibleValue, TypedValueParser as _};
 
     use super::*;
 
@@ -340,7 +370,7 @@ mod tests {
         let names: Vec<_> = command.get_subcommands().map(|it| it.get_name().to_owned()).collect();
         let listed = subcommand_names();
         let listed: Vec<_> = listed.possible_values().into_iter().flatten().collect();
-        assert_eq!(names, listed.iter().map(|it| it.get_name()).collect::<Vec<_>>());
+        assert_eq!(names, listed.iter().map(PossibleValue::get_name).collect::<Vec<_>>());
         for subcommand in command.get_subcommands() {
             let example = subcommand.get_after_help().map(ToString::to_string).unwrap_or_default();
             let call = format!("codex-auth-sdk {}", subcommand.get_name());
