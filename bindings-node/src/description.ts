@@ -13,6 +13,7 @@ export interface StoreDescription {
     | 'encrypted'
     | 'ephemeral'
     | 'agent'
+    | 'postgres'
     | 'environment'
     | 'custom';
   chosenBy: 'option' | 'environment' | 'memory' | 'config' | 'default';

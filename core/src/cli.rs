@@ -11,6 +11,7 @@ mod failure;
 mod fresh;
 mod log;
 mod manual;
+mod migrate;
 mod moment;
 mod refresh;
 mod settling;
@@ -100,6 +101,7 @@ async fn perform_subcommand(builder: AuthManagerBuilder, command: Command) -> Re
         Command::Export(arguments) => export::export(builder, &arguments).await,
         #[cfg(unix)]
         Command::Agent(arguments) => agent::run(builder, arguments).await,
+        Command::Migrate(arguments) => migrate::migrate(&arguments).await,
         Command::Completions { shell } => manual::print_completions(shell),
         Command::Man { subcommand } => manual::print_page(subcommand.as_deref()),
     }

@@ -1,7 +1,7 @@
 //! Options of a manager as data: snake_case names, durations in seconds.
 
 use codex_auth_sdk::bindings::seconds;
-use codex_auth_sdk::{AuthManagerBuilder, Error};
+use codex_auth_sdk::{AuthManagerBuilder, Error, Secret};
 use serde_json::Value;
 
 /// `value` once it has changed.
@@ -29,7 +29,7 @@ pub fn with_option(
     Ok(match name {
         "store" => builder.store(text.parse()?),
         "login" => builder.login(text),
-        "store_key" => builder.store_key(text),
+        "store_key" => builder.store_key(Secret::new(text)),
         "refresh" => builder.refresh(text.parse()?),
         "account_id" => builder.account_id(text),
         "token_url" => builder.token_url(text),

@@ -19,7 +19,15 @@ class StoreDescription(TypedDict):
     """Which store keeps the login, and what has chosen it."""
 
     kind: Literal[
-        "file", "keyring", "auto", "encrypted", "ephemeral", "agent", "environment", "custom"
+        "file",
+        "keyring",
+        "auto",
+        "encrypted",
+        "ephemeral",
+        "agent",
+        "postgres",
+        "environment",
+        "custom",
     ]
     chosen_by: Literal["option", "environment", "memory", "config", "default"]
     location: str

@@ -24,6 +24,8 @@ class ManagerOptions(TypedDict, total=False):
         | CustomStore
         | None
     )
+    login: str | None
+    store_key: str | None
     refresh: Literal["auto", "never"] | None
     account_id: str | None
     refresh_window: float | timedelta | None

@@ -3,6 +3,7 @@
 #[cfg(unix)]
 mod agent;
 mod duration;
+mod migrate;
 mod store;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use clap_complete::Shell;
 #[cfg(unix)]
 pub(super) use self::agent::Agent;
 use self::duration::duration;
+pub(super) use self::migrate::Migrate;
 use self::store::StoreParser;
 use crate::{AuthManager, AuthManagerBuilder, StoreKind};
 
@@ -122,10 +124,17 @@ pub(super) struct Which {
     /// The folder of the login [default: $CODEX_HOME, else ~/.codex]
     #[arg(long, global = true, value_name = "DIR")]
     codex_home: Option<PathBuf>,
-    /// The store of the login, also agent:unix:/path, agent:http://127.0.0.1:PORT, or with #NAME at
-    /// the end [default: codex, the store that the Codex CLI uses]
+    /// The store of the login: codex, file, keyring, auto, encrypted, the URL of a database, or an agent:
+    /// agent, agent:unix:/path, agent:http://127.0.0.1:PORT, or with #NAME at the end [default: codex,
+    /// the store that the Codex CLI uses]
+    ///
+    /// The URL is postgres://USER@HOST/DATABASE. $PGPASSWORD has its password, since other users see
+    /// arguments, and $CODEX_AUTH_STORE_KEY the key that opens logins there.
     #[arg(long, global = true, value_name = "STORE", value_parser = StoreParser)]
     store: Option<StoreKind>,
+    /// The name of the login in a database
+    #[arg(long, global = true, value_name = "NAME")]
+    login: Option<String>,
     /// The only workspace whose login is used [default: any]
     #[arg(long, global = true, value_name = "ID")]
     account_id: Option<String>,
@@ -164,6 +173,9 @@ pub(super) enum Command {
     #[cfg(unix)]
     #[command(after_help = agent::EXAMPLES)]
     Agent(Agent),
+    /// Makes or updates the tables for logins in a database
+    #[command(after_help = migrate::EXAMPLES)]
+    Migrate(Migrate),
     /// Prints the completions of this command for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
@@ -258,10 +270,13 @@ pub(super) struct Export {
 impl Which {
     /// Returns the options of a manager of this login.
     pub(super) fn builder(self) -> AuthManagerBuilder {
-        let Self { codex_home, store, account_id, issuer, client_id } = self;
+        let Self { codex_home, store, login, account_id, issuer, client_id } = self;
         let mut builder = AuthManager::builder().store(store.unwrap_or_default());
         if let Some(home) = codex_home {
             builder = builder.codex_home(home);
+        }
+        if let Some(name) = login {
+            builder = builder.login(name);
         }
         if let Some(id) = account_id {
             builder = builder.account_id(id);
@@ -300,6 +315,7 @@ fn subcommand_names() -> PossibleValuesParser {
         "export",
         #[cfg(unix)]
         "agent",
+        "migrate",
         "completions",
         "man",
     ])

@@ -161,8 +161,8 @@ impl AuthManagerBuilder {
     /// a key has logins stored as they are, or read where they were. Default:
     /// `$CODEX_AUTH_STORE_KEY`; without a key such a store is an error.
     #[must_use]
-    pub fn store_key(mut self, store_key: impl Into<String>) -> Self {
-        self.login.store_key = Some(Secret::new(store_key));
+    pub fn store_key(mut self, store_key: Secret) -> Self {
+        self.login.store_key = Some(store_key);
         self
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::world::World;
+use crate::secret::Secret;
 use crate::{
     AuthManager, AuthManagerBuilder, Error, LoginOptions, RefreshMode, StoreKind, TokenEncoding,
 };
@@ -101,7 +102,11 @@ async fn g3_the_name_of_a_login_is_refused_where_it_would_choose_none() {
         let error = builder().login("bob").build_unread().expect_err("refused");
         assert_eq!(error.code(), "invalid_option", "{store:?}");
         assert!(error.to_string().starts_with("login is"), "{error}");
-        let error = builder().store_key("s3cret").build_unread().expect_err("refused").to_string();
+        let error = builder()
+            .store_key(Secret::new("s3cret"))
+            .build_unread()
+            .expect_err("refused")
+            .to_string();
         assert!(error.starts_with("store_key is") && !error.contains("s3cret"), "{error}");
     }
 }
