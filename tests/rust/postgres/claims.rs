@@ -136,6 +136,13 @@ async fn a_claim_is_renewed_and_no_request_is_sent_that_could_outlast_it() {
     database.run(END);
     lock.set_ledger(&Ledger::default()).await.expect("noted");
     assert_eq!(database.ask("SELECT claim_end > now() FROM codex_auth_sdk_logins"), [["t"]]);
+    database.run("ALTER TABLE codex_auth_sdk_logins RENAME ledger TO elsewhere");
+    lock.set_ledger(&Ledger::default()).await.expect_err("not noted");
+    lock.check().expect("it is still held");
+    assert_eq!(lock.held_for(), Some(Duration::ZERO), "but nothing is sent that is not noted");
+    database.run("ALTER TABLE codex_auth_sdk_logins RENAME elsewhere TO ledger");
+    lock.set_ledger(&Ledger::default()).await.expect("noted");
+    assert!(lasts() > Duration::from_secs(30), "it was noted");
     database.run("DELETE FROM codex_auth_sdk_logins");
     assert_eq!(
         lock.set_ledger(&Ledger::default()).await.expect_err("gone").code(),
