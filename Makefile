@@ -135,7 +135,7 @@ test-wheel: $(VENV)/tools
 test-runtimes: $(VENV)/tools
 	bindings-node/scripts/test-runtimes --test-concurrency=$(JOBS)
 
-## Twelve errors put into the core, one after the other: `make test` must find each of them.
+## Thirteen errors put into the core, one after the other: `make test` must find each of them.
 mutants:
 	tests/mutants
 
@@ -143,7 +143,7 @@ mutants:
 ## SCENARIOS picks some.
 torture: $(VENV)/tools $(CODEX_PROGRAMS)
 	$(MAKE) build
-	cargo build --quiet --release -p codex-auth-tests -p codex-auth-examples
+	cargo build --quiet --release -p codex-auth-tests -p codex-auth-sdk --features codex-auth-sdk/cli
 	clis=; for program in $(CODEX_PROGRAMS); do clis="$$clis$${clis:+:}$$PWD/$$program"; done; \
 	PYTHON="$$PWD/$(RUN_PYTHON)" CODEX_CLIS="$${CODEX_CLIS:-$$clis}" \
 	  target/$(CARGO_BUILD_TARGET)/release/torture $(SCENARIOS)

@@ -339,6 +339,8 @@ export interface NativeLogRecord {
 export interface NativeOptions {
   codexHome?: string
   store?: string
+  login?: string
+  storeKey?: string
   refresh?: string
   accountId?: string
   refreshWindowMs?: number

@@ -6,7 +6,16 @@ export interface Program {
 
 /** Which store keeps the login, and what has chosen it. */
 export interface StoreDescription {
-  kind: 'file' | 'keyring' | 'auto' | 'encrypted' | 'ephemeral' | 'environment' | 'custom';
+  kind:
+    | 'file'
+    | 'keyring'
+    | 'auto'
+    | 'encrypted'
+    | 'ephemeral'
+    | 'agent'
+    | 'postgres'
+    | 'environment'
+    | 'custom';
   chosenBy: 'option' | 'environment' | 'memory' | 'config' | 'default';
   /** Where the login is, in words. */
   location: string;

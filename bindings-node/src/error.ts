@@ -31,6 +31,7 @@ export type ErrorCode =
   | 'login_failed'
   | 'login_transient'
   | 'save_failed'
+  | 'not_supported_by_store'
   // Later versions may add codes. This type lets editors complete the known ones.
   | (string & {});
 

@@ -13,6 +13,7 @@ const SPELLED: Record<string, string> = {
   request_timeout: 'requestTimeoutMs',
   revoke_replaced: 'revokeReplaced',
   revoke_url: 'revokeUrl',
+  store_key: 'storeKey',
   token_encoding: 'tokenEncoding',
   token_url: 'tokenUrl',
   user_agent: 'userAgent',

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use codex_auth_sdk::storage::AuthStorage;
-use codex_auth_sdk::{AuthManager, AuthManagerBuilder, Result};
+use codex_auth_sdk::{AuthManager, AuthManagerBuilder, Result, Secret};
 use napi::bindgen_prelude::{ClassInstance, Either};
 use napi_derive::napi;
 
@@ -19,10 +19,12 @@ pub(crate) type Storage<'env> =
 /// The options of a manager, by their JavaScript names.
 #[napi(object, object_to_js = false)]
 #[expect(missing_docs, reason = "the TypeScript facade documents them")]
-// It is not `Debug`: the proxy may contain a password.
+// It is not `Debug`: the store and the proxy may contain passwords, and the key is one.
 pub struct NativeOptions {
     pub codex_home: Option<String>,
     pub store: Option<String>,
+    pub login: Option<String>,
+    pub store_key: Option<String>,
     pub refresh: Option<String>,
     pub account_id: Option<String>,
     pub refresh_window_ms: Option<f64>,
@@ -56,6 +58,8 @@ impl NativeOptions {
         set! {
             codex_home: self.codex_home.map(PathBuf::from);
             store: self.store.as_deref().map(str::parse).transpose()?;
+            login: self.login;
+            store_key: self.store_key.map(Secret::new);
             storage: storage.map(into_storage);
             refresh: self.refresh.as_deref().map(str::parse).transpose()?;
             account_id: self.account_id;

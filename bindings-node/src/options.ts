@@ -15,8 +15,11 @@ export interface AuthManagerOptions {
    * The place of the login. `codex`, the default, is the store that the Codex CLI uses:
    * `$CODEX_ACCESS_TOKEN` if it is set, else the store that the CLI's `config.toml` names. Other
    * names are `file`, `keyring`, `auto` (the keyring, or a file if there is no keyring),
-   * `encrypted` and `ephemeral` (in memory). An {@link EphemeralStorage}, or an object with the
-   * methods of {@link CustomStore}, is a store too.
+   * `encrypted`, `ephemeral` (in memory), `postgres://HOST/DATABASE?login=NAME`, a row of a database
+   * that any number of hosts share, and `agent`: another program, which has the refresh token and
+   * hands out access tokens (`agent:unix:/path`, `agent:http://127.0.0.1:PORT`, or with `#NAME`;
+   * default: `$CODEX_AUTH_AGENT`, else the socket of this user's agent). An
+   * {@link EphemeralStorage}, or an object with the methods of {@link CustomStore}, is a store too.
    */
   store?:
     | 'codex'
@@ -25,9 +28,21 @@ export interface AuthManagerOptions {
     | 'auto'
     | 'encrypted'
     | 'ephemeral'
+    | 'agent'
+    | `agent:${string}`
+    | `postgres://${string}`
+    | `postgresql://${string}`
     | EphemeralStorage
     | CustomStore
     | undefined;
+  /** The name of the login in a database. Default: what the URL names. */
+  login?: string | undefined;
+  /**
+   * The keys that encrypt a login in a database, each the Base64 of 32 bytes, separated by commas;
+   * the first one encrypts. `plaintext` in the place of a key is the way to have no encryption.
+   * Default: `$CODEX_AUTH_STORE_KEY`; without a key such a store is an error.
+   */
+  storeKey?: string | undefined;
   /**
    * `auto`, the default, or `never`. With `never` the manager redeems no refresh token and only
    * adopts what other programs store.
@@ -120,6 +135,8 @@ const KINDS = {
 const OPTIONS: OptionKinds<AuthManagerOptions> = {
   codexHome: 'string',
   store: 'store',
+  login: 'string',
+  storeKey: 'string',
   refresh: 'string',
   accountId: 'string',
   refreshWindowMs: 'number',

@@ -31,8 +31,15 @@ use crate::{calls, login_options, options};
 /// - `store`: the place of the login. `codex`, the default, is the store that the Codex CLI uses:
 ///   `$CODEX_ACCESS_TOKEN` if it is set, else the store that the CLI's `config.toml` names. Other
 ///   names are `file`, `keyring`, `auto` (the keyring, or a file if there is no keyring),
-///   `encrypted` and `ephemeral` (in memory). An `EphemeralStorage`, or an object with the methods
-///   of `CustomStore`, is a store too.
+///   `encrypted`, `ephemeral` (in memory), `postgres://HOST/DATABASE?login=NAME`, a row of a
+///   database that any number of hosts share, and `agent`: another program, which has the refresh
+///   token and hands out access tokens (`agent:unix:/path`, `agent:http://127.0.0.1:PORT`, or with
+///   `#NAME`; default: `$CODEX_AUTH_AGENT`, else the socket of this user's agent). An
+///   `EphemeralStorage`, or an object with the methods of `CustomStore`, is a store too.
+/// - `login`: the name of the login in a database. Default: what the URL names.
+/// - `store_key`: the keys that encrypt a login in a database, each the Base64 of 32 bytes,
+///   separated by commas; the first one encrypts. `plaintext` in the place of a key is the way to
+///   have no encryption. Default: `$CODEX_AUTH_STORE_KEY`; without a key such a store is an error.
 /// - `refresh`: `auto`, the default, or `never`. With `never` the manager redeems no refresh token
 ///   and only adopts what other programs store.
 /// - `account_id`: the id of the only workspace whose login this manager hands out. Default: any.
@@ -91,8 +98,8 @@ impl AuthManager {
     #[new]
     #[pyo3(
         signature = (**options),
-        text_signature = "(*, codex_home=None, store=None, refresh=None, account_id=None, \
-            refresh_window=None, winner_wait=None, refresh_deadline=None, request_timeout=None, \
+        text_signature = "(*, codex_home=None, store=None, login=None, store_key=None, \
+            refresh=None, account_id=None, refresh_window=None, winner_wait=None, refresh_deadline=None, request_timeout=None, \
             lock_timeout=None, token_url=None, revoke_url=None, issuer=None, client_id=None, \
             originator=None, user_agent=None, proxy=None, token_encoding=None, \
             enable_codex_api_key_env=None, allowed_origins=None)"

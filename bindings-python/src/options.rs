@@ -55,6 +55,9 @@ fn with_option(builder: Builder, name: &str, value: &Bound<'_, PyAny>) -> PyResu
     Ok(match name {
         "codex_home" => set(builder, path(name, value)?, Builder::codex_home),
         "store" => return with_store(builder, name, value),
+        "login" => set(builder, text(name, value)?, Builder::login),
+        "store_key" if value.is_none() => builder,
+        "store_key" => builder.store_key(secret(name, value)?),
         "refresh" => set(builder, word(name, value)?, Builder::refresh),
         "account_id" => set(builder, text(name, value)?, Builder::account_id),
         "refresh_window" => set(builder, duration(name, value)?, Builder::refresh_window),

@@ -135,6 +135,9 @@ impl AuthDotJson {
 /// The field of [`TokenData`] that says where its tokens are from.
 const PROVENANCE: &str = "oauth_provenance";
 
+/// The field of [`TokenData`] with the name of the login.
+const LOGIN_OWNER_ID: &str = "login_owner_id";
+
 /// Where the tokens of a login are from, as the Codex CLI stores it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Provenance {
@@ -155,7 +158,12 @@ impl TokenData {
     /// Returns the name that the Codex CLI gives a login at its sign-in, and that refreshes and
     /// switches of the workspace keep.
     pub(crate) fn login_owner_id(&self) -> Option<String> {
-        self.extra.get("login_owner_id").filter(|id: &String| !id.is_empty())
+        self.extra.get(LOGIN_OWNER_ID).filter(|id: &String| !id.is_empty())
+    }
+
+    /// Stores a name for the login, by which it is told from others.
+    pub(crate) fn set_login_owner_id(&mut self, id: &str) {
+        self.extra.set(LOGIN_OWNER_ID, &id);
     }
 
     /// Stores where the tokens are from.
@@ -205,7 +213,7 @@ impl Serialize for AuthDotJson {
 
 /// Returns whether the CLI writes `name` between the refresh token and the account id.
 fn is_login_field(name: &str) -> bool {
-    [PROVENANCE, "login_owner_id"].contains(&name)
+    [PROVENANCE, LOGIN_OWNER_ID].contains(&name)
 }
 
 impl Serialize for TokenData {

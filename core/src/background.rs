@@ -1,6 +1,6 @@
 //! Background tasks that run until their handle is stopped or dropped.
 
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -85,7 +85,23 @@ impl Signal {
 
     /// Waits for `longest`, or until it is woken. Returns whether it was woken.
     pub(crate) async fn pause(&self, longest: Duration, environment: &Environment) -> bool {
-        environment.within(longest, self.wake.notified()).await.is_some()
+        self.pause_unless(pending(), longest, environment).await
+    }
+
+    /// Waits for `longest`, or until it is woken or `other` has ended. Returns whether one of them
+    /// was the case.
+    pub(crate) async fn pause_unless(
+        &self,
+        other: impl Future<Output = ()>,
+        longest: Duration,
+        environment: &Environment,
+    ) -> bool {
+        let (mut woken, mut other) = (pin!(self.wake.notified()), pin!(other));
+        let either = poll_fn(|context| match woken.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => other.as_mut().poll(context),
+        });
+        environment.within(longest, either).await.is_some()
     }
 }
 

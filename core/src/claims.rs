@@ -49,7 +49,6 @@ impl IdTokenClaims {
     }
 }
 
-#[cfg(feature = "cli")]
 impl IdTokenClaims {
     /// Returns a token with the claims of the user, the workspace and the plan. It is not signed, so
     /// no server accepts it, and it names no email address. The Codex CLI reads such a token, and

@@ -2,6 +2,8 @@
 //!
 //! The packages of all languages ship it, and each calls [`run`].
 
+#[cfg(unix)]
+mod agent;
 mod arguments;
 mod console;
 mod export;
@@ -9,6 +11,7 @@ mod failure;
 mod fresh;
 mod log;
 mod manual;
+mod migrate;
 mod moment;
 mod refresh;
 mod settling;
@@ -96,6 +99,9 @@ async fn perform_subcommand(builder: AuthManagerBuilder, command: Command) -> Re
         Command::Refresh => refresh::refresh(builder).await,
         Command::Watch(arguments) => watch::watch(builder, &arguments).await,
         Command::Export(arguments) => export::export(builder, &arguments).await,
+        #[cfg(unix)]
+        Command::Agent(arguments) => agent::run(builder, arguments).await,
+        Command::Migrate(arguments) => migrate::migrate(&arguments).await,
         Command::Completions { shell } => manual::print_completions(shell),
         Command::Man { subcommand } => manual::print_page(subcommand.as_deref()),
     }

@@ -131,9 +131,13 @@ impl Environment {
     /// the same moment. The interval grows with the time that the caller has `waited`, so that many
     /// patient callers cost little.
     pub(crate) async fn poll_pause(&self, waited: Duration) {
+        self.clock.sleep(self.poll_interval(waited)).await;
+    }
+
+    /// Returns the interval for which [`poll_pause`](Self::poll_pause) waits.
+    pub(crate) fn poll_interval(&self, waited: Duration) -> Duration {
         let longest = (waited / 16).clamp(SHORTEST_POLL, LONGEST_POLL);
-        let pause = longest / 4 + self.jitter(longest * 3 / 4);
-        self.clock.sleep(pause).await;
+        longest / 4 + self.jitter(longest * 3 / 4)
     }
 }
 

@@ -71,6 +71,8 @@ pub enum ErrorKind {
     LoginTransient,
     /// A new login could not be saved.
     SaveFailed,
+    /// The store cannot do this: the login of an agent is refreshed and replaced where the agent runs.
+    NotSupportedByStore,
 }
 
 impl ErrorKind {
@@ -105,6 +107,7 @@ impl ErrorKind {
             Self::LoginFailed => "login_failed",
             Self::LoginTransient => "login_transient",
             Self::SaveFailed => "save_failed",
+            Self::NotSupportedByStore => "not_supported_by_store",
         }
     }
 

@@ -2,6 +2,8 @@
 
 use crate::auth_dot_json::TokenData;
 use crate::claims::IdTokenClaims;
+#[cfg(all(unix, feature = "cli"))]
+use crate::secret::Fingerprint;
 
 /// What is known of the owner of a login, and of its workspace.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -75,6 +77,16 @@ impl Identity {
     pub(crate) fn user_id(&self) -> Option<&str> {
         let subject = self.subject.as_ref().map(|(_, sub)| sub);
         self.chatgpt_user_id.as_ref().or(self.user_id.as_ref()).or(subject).map(String::as_str)
+    }
+
+    /// Returns a name for the login, whatever its workspace is: programs without its refresh token tell
+    /// it from others by that. None if nothing is known of its owner.
+    #[cfg(all(unix, feature = "cli"))]
+    pub(crate) fn login_id(&self) -> Option<Fingerprint> {
+        let owner = self.user_id().map(|user| format!("user {user}"));
+        let owner = owner.or(self.login_owner_id.as_ref().map(|id| format!("login {id}")));
+        let owner = owner.or(self.workspace().map(|id| format!("account {id}")));
+        owner.map(|owner| Fingerprint::of(owner.as_bytes()))
     }
 
     /// Returns what is odd about the tokens.

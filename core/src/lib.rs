@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+#[cfg(all(unix, feature = "cli"))]
+mod agent;
 mod auth_dot_json;
 mod background;
 #[doc(hidden)]

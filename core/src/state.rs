@@ -236,9 +236,9 @@ impl State {
     }
 
     /// Tells the next holders of `lock` of the tokens in memory, unless they are still to be saved.
-    pub(crate) fn share_saved_pair(&self, lock: &dyn RefreshLock) {
+    pub(crate) async fn share_saved_pair(&self, lock: &dyn RefreshLock) {
         if let Some(token) = self.pair_token() {
-            self.tokens.share_settled(lock, token);
+            self.tokens.share_settled(lock, token).await;
         }
     }
 

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "cli")]
 pub(crate) mod access_copy;
+pub(crate) mod agent;
 mod auto;
 pub(crate) mod codex_config;
 #[cfg(feature = "conformance")]
@@ -19,13 +20,16 @@ pub(crate) mod home;
 mod home_store;
 mod in_place;
 pub(crate) mod keyring;
+mod lease;
 #[cfg(unix)]
 mod link_trail;
 pub(crate) mod lock_file;
-mod lock_holder;
+pub(crate) mod lock_holder;
 mod mounts;
-mod ownership;
-mod plain_file;
+pub(crate) mod ownership;
+pub(crate) mod plain_file;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod replacement;
 pub(crate) mod store_kind;
 mod target;
@@ -33,6 +37,7 @@ pub(crate) mod temp_file;
 mod version;
 
 use std::fmt;
+use std::future::pending;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +50,7 @@ pub use crate::ledger::Ledger;
 pub use crate::secret::{Fingerprint, InvalidFingerprint};
 pub use store_kind::StoreKind;
 
+pub use agent::AgentAddress;
 pub use auto::AutoStorage;
 pub use custom::{CustomStorage, CustomStore, StoreAnswer, StoreFailure, Stored};
 #[cfg(feature = "encrypted")]
@@ -52,6 +58,8 @@ pub use encrypted::EncryptedStorage;
 pub use ephemeral::EphemeralStorage;
 pub use file::FileStorage;
 pub use keyring::{Attendance, Keyring, KeyringItem, KeyringStorage, system_keyring};
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresOptions, PostgresStorage};
 pub use version::{Stamp, Version};
 
 /// What names decide, for tests that give files hostile ones.
@@ -112,6 +120,13 @@ pub trait AuthStorage: Send + Sync + fmt::Debug {
     /// must be read to know.
     fn stamp(&self) -> Option<Stamp> {
         None
+    }
+
+    /// Waits until a change of what is stored is announced, which may be one that was already loaded.
+    /// Callers wait for it no longer than until the next look at the [`stamp`](Self::stamp), since not
+    /// each change is announced. By default it never ends.
+    fn changed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(pending())
     }
 
     /// Returns the folders in which something changes whenever the stored record does, so that a
@@ -191,8 +206,15 @@ pub trait AuthStorage: Send + Sync + fmt::Debug {
     fn try_lock(&self) -> BoxFuture<'_, Result<Option<Box<dyn RefreshLock>>>>;
 
     /// What the holders of the refresh lock know of refresh tokens, read without holding it;
-    /// unreadable means empty.
+    /// unreadable means empty. A store that must wait for it answers what it read at the last
+    /// [`load`](Self::load).
     fn ledger(&self) -> Ledger;
+
+    /// Returns the program that renews the login when it is told that an access token was rejected;
+    /// none where there is no such program. Such a store has no refresh token.
+    fn renewer(&self) -> Option<&dyn Renewer> {
+        None
+    }
 
     /// Which kind of store held the login when it was last read; none for a store of one kind.
     fn holder(&self) -> Option<StoreHolder> {
@@ -206,6 +228,17 @@ pub trait AuthStorage: Send + Sync + fmt::Debug {
     fn describe(&self) -> BoxFuture<'_, StorePlaces> {
         Box::pin(async { StorePlaces::default() })
     }
+}
+
+/// A program that has the refresh token of a login, and renews its access token when it is asked to.
+pub trait Renewer: Send + Sync {
+    /// Says that a server has rejected the access token in `rejected`. Returns once the store has
+    /// another one for that login, or cannot have one: a manager then reads the store.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`AuthManager::refresh_token`](crate::AuthManager::refresh_token).
+    fn renew<'a>(&'a self, rejected: &'a AuthDotJson) -> BoxFuture<'a, Result<()>>;
 }
 
 /// The refresh lock, held. Dropping it unlocks.
@@ -232,8 +265,9 @@ pub trait RefreshLock: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// `store_read_only` or `store_unavailable`; callers carry on without it.
-    fn set_ledger(&self, ledger: &Ledger) -> Result<()>;
+    /// `store_read_only` or `store_unavailable`; callers carry on without it. A lock that is worth
+    /// nothing without its ledger is then [held](Self::held_for) for no time.
+    fn set_ledger<'a>(&'a self, ledger: &'a Ledger) -> BoxFuture<'a, Result<()>>;
 }
 
 /// What a store holds, and as which version.

@@ -74,7 +74,7 @@ def raised(call: Callable[[], object]) -> CodexAuthError:
 
 
 def test_every_error_is_a_codex_auth_error_of_this_module() -> None:
-    assert len(EXCEPTIONS) == 33
+    assert len(EXCEPTIONS) == 34
     for exception in EXCEPTIONS:
         assert issubclass(exception, CodexAuthError)
         assert exception.__module__ == "codex_auth_sdk"
@@ -103,7 +103,7 @@ def test_kinds_that_are_handled_alike_have_a_common_parent() -> None:
 
 def test_codes_are_unique() -> None:
     codes = [exception.code for exception in EXCEPTIONS if "code" in vars(exception)]
-    assert len(codes) == len(set(codes)) == 29
+    assert len(codes) == len(set(codes)) == 30
 
 
 @pytest.mark.parametrize("exception", EXCEPTIONS)

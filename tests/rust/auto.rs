@@ -274,7 +274,7 @@ async fn a_keyring_that_may_still_get_a_login_is_not_known_to_be_empty() {
     let store = machine.store();
     let version = store.load().await.expect("loads").version;
     let lock = store.try_lock().await.expect("a lock").expect("free");
-    lock.set_ledger(&lock.ledger()).expect("noted that the keyring is empty");
+    lock.set_ledger(&lock.ledger()).await.expect("noted that the keyring is empty");
     machine.keyring.set_condition(Condition::SilentlyWritten);
     let new = parse(&login("a", "new", 1));
     assert_eq!(store.commit(&version, &new).await.expect("commits"), Swap::Done);

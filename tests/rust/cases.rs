@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use codex_auth_tests::issuer::Issuer;
 use codex_auth_tests::log::Log;
+use codex_auth_tests::postgres::Postgres;
 use codex_auth_tests::session_keyring::SessionKeyring;
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
@@ -19,7 +20,7 @@ use tokio::runtime::Runtime;
 
 use case::fields::Fields;
 use case::run::Run;
-use case::store::StoreKind;
+use case::store::{DATABASE, StoreKind};
 
 /// Set in a process that is in a session.
 const IN_SESSION: &str = "CASE_IN_SESSION";
@@ -29,16 +30,18 @@ fn main() {
     let log = Log::of_everything();
     let runtime = Arc::new(Runtime::new().expect("a runtime"));
     let issuer = Arc::new(Issuer::start().expect("an issuer"));
-    let is_in_session = std::env::var_os(IN_SESSION).is_some();
+    let is_staged = [IN_SESSION, DATABASE].iter().any(|name| std::env::var_os(name).is_some());
+    let has_database = !is_staged && !Postgres::is_denied();
     let mut trials = Vec::new();
     for (file, cases) in files() {
-        let (with_keyring, others): (Vec<_>, Vec<_>) =
-            cases.iter().flat_map(on_each_store).partition(|case| case.kind == StoreKind::Keyring);
-        if !is_in_session {
-            trials.push(in_one_session(&file, &with_keyring));
+        let (staged, alone): (Vec<_>, Vec<_>) =
+            cases.iter().flat_map(on_each_store).partition(CaseOn::needs_stage);
+        if !is_staged {
+            trials.push(in_one_session(&file, &staged));
+            let on_database = on_one_database(&file, &staged);
+            trials.push(on_database.with_ignored_flag(!has_database));
         }
-        let alone = if is_in_session { with_keyring } else { others };
-        for case in alone {
+        for case in if is_staged { staged } else { alone } {
             let (runtime, issuer, log) = (Arc::clone(&runtime), Arc::clone(&issuer), log.clone());
             let (name, is_skipped) = (case.name.clone(), case.needs_more());
             let trial = Trial::test(name, move || {
@@ -59,6 +62,11 @@ struct CaseOn {
 }
 
 impl CaseOn {
+    /// Whether it needs a keyring or a database, which several cases share.
+    fn needs_stage(&self) -> bool {
+        matches!(self.kind, StoreKind::Keyring | StoreKind::Postgres)
+    }
+
     /// A process with threads cannot fork itself in Rust.
     fn needs_more(&self) -> bool {
         self.json["needs"].as_array().is_some_and(|needs| !needs.is_empty())
@@ -66,10 +74,14 @@ impl CaseOn {
 }
 
 fn on_each_store(case: &Value) -> Vec<CaseOn> {
-    let stores = case["stores"]
+    let mut stores = case["stores"]
         .as_array()
         .cloned()
         .unwrap_or_else(|| ["file", "keyring", "ephemeral", "custom"].map(Value::from).into());
+    // What holds on any store of a program's own holds on a row too.
+    if stores.contains(&"custom".into()) {
+        stores.push("postgres".into());
+    }
     let on = |store: Value| {
         let names = [&case["name"], &store].map(|name| name.as_str().expect("a name").to_owned());
         let kind = serde_json::from_value(store).expect("a store of the format");
@@ -81,25 +93,45 @@ fn on_each_store(case: &Value) -> Vec<CaseOn> {
 /// The cases of a file that need a keyring, in one session: starting one takes longer than a case.
 /// Each is run by a process of its own, which finds the session.
 fn in_one_session(file: &str, cases: &[CaseOn]) -> Trial {
-    let cases = cases.iter().filter(|case| !case.needs_more());
-    let names: Vec<String> = cases.map(|case| case.name.clone()).collect();
+    let names = names(cases, StoreKind::Keyring);
     let is_skipped = names.is_empty() || !SessionKeyring::is_possible();
     let trial = Trial::test(format!("keyring::{file}"), move || {
         let session = SessionKeyring::start().ok_or("there is no session")?;
-        let failed: Vec<String> = names
-            .iter()
-            .filter_map(|name| run_in(&session, name).err().map(|error| format!("{name}: {error}")))
-            .collect();
-        if failed.is_empty() { Ok(()) } else { Err(failed.join("\n").into()) }
+        run_each(&names, |command| session.enter(command.env(IN_SESSION, "1")))
     });
     trial.with_ignored_flag(is_skipped)
 }
 
-/// Runs the case `name` in a process that finds the session.
-fn run_in(session: &SessionKeyring, name: &str) -> Result<(), String> {
+/// The cases of a file that need a database, on one server. Each is run by a process of its own, which
+/// finds no login.
+fn on_one_database(file: &str, cases: &[CaseOn]) -> Trial {
+    let names = names(cases, StoreKind::Postgres);
+    Trial::test(format!("postgres::{file}"), move || {
+        let database = Postgres::start().ok_or("there is no database")?;
+        database.migrate();
+        run_each(&names, |command| {
+            database.run("DELETE FROM codex_auth_sdk_logins");
+            command.env(DATABASE, database.url());
+        })
+    })
+}
+
+fn names(cases: &[CaseOn], kind: StoreKind) -> Vec<String> {
+    let cases = cases.iter().filter(|case| case.kind == kind && !case.needs_more());
+    cases.map(|case| case.name.clone()).collect()
+}
+
+/// Runs the cases of these names, each in a process that `enter` has find what it needs.
+fn run_each(names: &[String], enter: impl Fn(&mut Command)) -> Result<(), Failed> {
+    let run = |name: &String| run_in(name, &enter).err().map(|error| format!("{name}: {error}"));
+    let failed: Vec<String> = names.iter().filter_map(run).collect();
+    if failed.is_empty() { Ok(()) } else { Err(failed.join("\n").into()) }
+}
+
+fn run_in(name: &str, enter: impl Fn(&mut Command)) -> Result<(), String> {
     let mut command = Command::new(std::env::current_exe().map_err(|error| error.to_string())?);
-    session.enter(&mut command);
-    command.args([name, "--exact", "--nocapture"]).env(IN_SESSION, "1");
+    enter(&mut command);
+    command.args([name, "--exact", "--nocapture"]);
     let output = command.output().map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&output.stdout);
     let is_passed = output.status.success() && said.contains("1 passed");

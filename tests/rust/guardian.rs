@@ -1,19 +1,28 @@
-//! The guardian of the examples keeps a machine of real Codex CLIs signed in. `make test-codex`
+//! The agent keeps a machine of real Codex CLIs signed in, on one home and on sinks. `make test-codex`
 //! fetches them.
 
 #![allow(clippy::print_stdout, reason = "the table")]
 
 use codex_auth_tests::codex_cli::installed;
 use codex_auth_tests::guarded::Machine;
-use codex_auth_tests::torture::head;
+use codex_auth_tests::torture::{Trial, head};
+
+fn assert_nothing_lost(rows: &[Trial]) {
+    println!("{}", head());
+    rows.iter().for_each(|row| println!("{row}"));
+    rows.iter().for_each(Trial::assert_nothing_lost);
+}
 
 #[test]
-fn a_guardian_spares_sixteen_clis_the_refresh_that_ends_their_login() {
+fn an_agent_spares_sixteen_clis_the_refresh_that_ends_their_login() {
     let programs = installed();
     let Some(newest) = programs.first() else { return };
-    let rows = [Machine::guarded(newest, 16, 10), Machine::unguarded(newest, 16)];
-    println!("{}\n{}\n{}", head(), rows[0], rows[1]);
-    for row in rows {
-        row.assert_nothing_lost();
+    assert_nothing_lost(&[Machine::guarded(newest, 16, 10), Machine::unguarded(newest, 16)]);
+}
+
+#[test]
+fn g13_clis_on_sinks_have_no_refresh_token_and_need_none() {
+    for program in installed() {
+        assert_nothing_lost(&[Machine::on_sinks(&program, 8, 6)]);
     }
 }

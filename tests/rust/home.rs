@@ -281,7 +281,7 @@ async fn the_ledger_is_a_private_file_of_its_own_beside_the_record() {
     std::fs::create_dir(place.real()).expect("made");
     symlink(elsewhere.path().join("auth.json"), place.real().join("auth.json")).expect("linked");
     let held = file_store(&place.real()).try_lock().await.expect("no error").expect("free");
-    held.set_ledger(&held.ledger()).expect("written");
+    held.set_ledger(&held.ledger()).await.expect("written");
     let ledger = elsewhere.path().join(".codex-auth-sdk.json").metadata().expect("there");
     assert!(ledger.len() > 0 && ledger.mode() & 0o777 == 0o600);
     for folder in [place.real(), elsewhere.path().to_owned()] {

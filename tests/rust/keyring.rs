@@ -394,7 +394,7 @@ async fn a_keyring_known_to_be_empty_is_done_without() {
     let store = machine.auto_store();
     store.load().await.expect("loads");
     let lock = store.try_lock().await.expect("a lock").expect("free");
-    lock.set_ledger(&lock.ledger()).expect("noted");
+    lock.set_ledger(&lock.ledger()).await.expect("noted");
     drop(lock);
     machine.keyring.set_condition(Condition::Gone);
     for store in [store, machine.auto_store()] {

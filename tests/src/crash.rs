@@ -7,7 +7,7 @@ mod kill;
 pub mod kills;
 mod lanes;
 mod processes;
-pub(crate) mod signal;
+pub mod signal;
 mod step;
 pub mod stops;
 mod trace;

@@ -1,8 +1,9 @@
-//! A machine of idle Codex CLIs whose access token ends again and again: with a guardian, and
-//! without.
+//! A machine of idle Codex CLIs whose access token ends again and again: with the agent, and without.
 
-mod guardian;
+mod agent;
+mod sinks;
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -16,10 +17,10 @@ use serde_json::json;
 use crate::codex_cli::{AppServer, CodexCli, installed};
 use crate::crash::signal::pause;
 use crate::foreign::SharedLogin;
-use crate::program;
 use crate::torture::{Trial, Trials};
 
-pub use guardian::Guardian;
+use agent::Agent;
+use sinks::Sinks;
 
 /// How long before the end of an access token a CLI redeems the refresh token. Releases before
 /// 0.166 wait for the end.
@@ -28,10 +29,10 @@ const CODEX_WINDOW: Duration = Duration::from_secs(300);
 /// How long after a rotation the CLIs would make the next one.
 const CODEX_DUE: Duration = Duration::from_secs(12);
 
-/// How long after it the guardian does: later than the 5 s in which it leaves a record alone.
-const GUARDIAN_DUE: Duration = Duration::from_secs(6);
+/// How long after it the agent does: later than the 5 s in which it leaves a record alone.
+const AGENT_DUE: Duration = Duration::from_secs(6);
 
-/// A guardian that has not acted by then never will.
+/// An agent that has not acted by then never will.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How many `codex exec` follow each round of turns, one after the other.
@@ -43,41 +44,75 @@ pub struct Machine {
     what: String,
     window: Duration,
     login: SharedLogin,
-    cli: CodexCli,
+    /// Those of the servers, which have one home or a sink each.
+    clis: Vec<CodexCli>,
     servers: Vec<AppServer>,
     turns: usize,
     failed: Vec<String>,
 }
 
 impl Machine {
-    /// A round of turns after each of so many rotations by the guardian of the examples. The CLIs
-    /// must redeem nothing, and no turn may fail.
+    /// A round of turns after each of so many rotations by the agent, which looks after the home of
+    /// all. The CLIs must redeem nothing, and no turn may fail.
     ///
     /// # Panics
     ///
-    /// If a program does not start, or the guardian ends by itself.
+    /// If a program does not start, or the agent ends by itself.
     #[must_use]
     pub fn guarded(program: &Path, servers: usize, rotations: u64) -> Trial {
         let mut machine = Self::new(program, "guarded");
-        let mut guardian = machine.guardian();
+        let agent = Agent::start(&machine.login, machine.agent_window(), &[]);
         machine.start(servers);
-        let mut rounds = 0..rotations;
-        while rounds.next().is_some() && machine.is_rotated() {
-            machine.turns();
-        }
-        guardian.signal("TERM");
-        let end = guardian.end();
-        let (ours, theirs) = machine.redemptions();
-        let mut trial = machine.trial();
-        trial.check(end.success(), || format!("the guardian ended with {end}"));
-        trial.check(ours >= rotations, || format!("{ours} rotations by the guardian"));
-        trial.check(theirs == 0, || format!("{theirs} redemptions by the CLIs"));
-        trial.check(machine.login.is_live(), || "the login is dead".to_owned());
-        trial.lost.append(&mut machine.failed);
+        machine.rotate(agent, rotations, None)
+    }
+
+    /// The same for CLIs in homes of their own, which are sinks of the agent: they have no refresh
+    /// token. The agent is killed and started again after every third rotation.
+    ///
+    /// # Panics
+    ///
+    /// If a program does not start, or the agent ends by itself.
+    #[must_use]
+    pub fn on_sinks(program: &Path, servers: usize, rotations: u64) -> Trial {
+        let mut machine = Self::new(program, "on sinks");
+        let sinks = Sinks::new(servers);
+        let agent = Agent::start(&machine.login, machine.agent_window(), sinks.folders());
+        sinks.wait();
+        let realm = machine.login.realm();
+        let cli = |home| CodexCli::new(program, home, realm, "codex").expect("configured");
+        machine.clis = sinks.folders().iter().map(|home| cli(home)).collect();
+        machine.start(servers);
+        let mut trial = machine.rotate(agent, rotations, Some(&sinks));
+        trial.lost.extend(sinks.refresh_tokens());
         trial
     }
 
-    /// The same without a guardian, until the turns in the first window: the login must be lost.
+    fn rotate(mut self, mut agent: Agent, rotations: u64, sinks: Option<&Sinks>) -> Trial {
+        let mut rounds = 0..rotations;
+        while let Some(round) = rounds.next()
+            && self.is_rotated()
+        {
+            if let Some(sinks) = sinks.filter(|_| round % 3 == 2) {
+                self.wait_until_saved();
+                // This kills it, between two rotations: in the middle of one a login may be lost.
+                drop(agent);
+                self.turns();
+                agent = Agent::start(&self.login, self.agent_window(), sinks.folders());
+            }
+            self.turns();
+        }
+        let end = agent.end();
+        let (ours, theirs) = self.redemptions();
+        let mut trial = self.trial();
+        trial.check(end.signal() == Some(15), || format!("the agent ended with {end}"));
+        trial.check(ours >= rotations, || format!("{ours} rotations by the agent"));
+        trial.check(theirs == 0, || format!("{theirs} redemptions by the CLIs"));
+        trial.check(self.login.is_live(), || "the login is dead".to_owned());
+        trial.lost.append(&mut self.failed);
+        trial
+    }
+
+    /// The same without an agent, until the turns in the first window: the login must be lost.
     ///
     /// # Panics
     ///
@@ -89,7 +124,7 @@ impl Machine {
         machine.wait_for_window();
         machine.turns();
         let mut trial = machine.trial();
-        trial.check(!machine.login.is_live(), || "the login needs no guardian".to_owned());
+        trial.check(!machine.login.is_live(), || "the login needs no agent".to_owned());
         trial
     }
 
@@ -104,20 +139,18 @@ impl Machine {
         let name = program.parent().and_then(Path::file_name).unwrap_or_default();
         let what = format!("{}, {how}", name.to_string_lossy());
         let cli = CodexCli::new(program, login.home(), login.realm(), "codex").expect("configured");
-        Self { what, window, login, cli, servers: Vec::new(), turns: 0, failed: Vec::new() }
+        let clis = vec![cli];
+        Self { what, window, login, clis, servers: Vec::new(), turns: 0, failed: Vec::new() }
     }
 
-    fn guardian(&self) -> Guardian {
-        let program = program::beside_this_one("guardian").expect("it has been built");
-        let window = self.window + CODEX_DUE - GUARDIAN_DUE;
-        let mut command = Command::new(program);
-        command.args(["--refresh-window", &window.as_secs().to_string()]);
-        Guardian::start(command, self.login.home(), self.login.realm())
+    /// How long before the end of a token the agent refreshes it.
+    fn agent_window(&self) -> Duration {
+        self.window + CODEX_DUE - AGENT_DUE
     }
 
     fn start(&mut self, servers: usize) {
-        let start = || self.cli.app_server().expect("it starts");
-        self.servers = std::iter::repeat_with(start).take(servers).collect();
+        let clis = self.clis.iter().cycle().take(servers);
+        self.servers = clis.map(|cli| cli.app_server().expect("it starts")).collect();
     }
 
     /// Whether the login is rotated once more, in good time.
@@ -127,6 +160,13 @@ impl Machine {
         let until = json!({"grants": {"$at_least": grants + 1}});
         let wait = json!({"until": until, "timeout_ms": PATIENCE.as_millis() as u64});
         realm.post("/control/wait", &wait).0 == 200
+    }
+
+    /// Waits until the last grant is stored.
+    fn wait_until_saved(&self) {
+        while !self.login.is_live() {
+            pause(Duration::from_millis(10));
+        }
     }
 
     /// Waits until the CLIs find that the stored token is about to end.
@@ -151,14 +191,16 @@ impl Machine {
             self.failed.extend(ends.filter_map(Result::err));
         });
         self.turns += EXECS;
-        self.failed.extend((0..EXECS).filter_map(|_| self.cli.exec().err()));
+        let clis = self.clis.iter().cycle().take(EXECS);
+        self.failed.extend(clis.filter_map(|cli| cli.exec().err()));
     }
 
-    /// How often the guardian redeemed a refresh token, and how often a CLI presented one.
+    /// How often the agent redeemed a refresh token, and how often a CLI presented one.
     fn redemptions(&self) -> (u64, u64) {
         let stats = self.login.realm().stats();
-        let ours = stats["redeemers"][guardian::NAME].as_u64().unwrap_or_default();
-        (ours, stats["requests"].as_u64().unwrap_or_default() - ours)
+        let ours = stats["redeemers"][agent::NAME].as_u64().unwrap_or_default();
+        let tried = ["requests", "bad_requests"].map(|it| stats[it].as_u64().unwrap_or_default());
+        (ours, tried.iter().sum::<u64>() - ours)
     }
 
     fn trial(&self) -> Trial {
@@ -166,7 +208,7 @@ impl Machine {
         let mut trial = Trial::new(format!("{} {}", self.servers.len(), self.what));
         trial.tried = self.turns as u64;
         trial.detail = format!(
-            "{ours} rotations by the guardian, {theirs} redemptions by CLIs; \
+            "{ours} rotations by the agent, {theirs} redemptions by CLIs; \
              {} of {} turns failed; login {}",
             self.failed.len(),
             self.turns,
@@ -179,8 +221,11 @@ impl Machine {
 /// All of it at length.
 #[must_use]
 pub fn at_length() -> Trials {
-    let rows: [fn(&Path) -> Trial; 2] =
-        [|program| Machine::guarded(program, 16, 50), |program| Machine::unguarded(program, 16)];
+    let rows: [fn(&Path) -> Trial; 3] = [
+        |program| Machine::guarded(program, 16, 50),
+        |program| Machine::on_sinks(program, 16, 20),
+        |program| Machine::unguarded(program, 16),
+    ];
     let clis = installed().into_iter();
     Box::new(clis.flat_map(move |program| rows.into_iter().map(move |row| row(&program))))
 }

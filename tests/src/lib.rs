@@ -18,6 +18,8 @@ pub mod memory_keyring;
 pub mod oidc_provider;
 pub mod options;
 pub mod paused;
+#[cfg(target_os = "linux")]
+pub mod postgres;
 #[cfg(unix)]
 pub mod privilege;
 pub mod program;

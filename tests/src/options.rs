@@ -1,7 +1,7 @@
 //! Options of a manager as data: snake_case names, durations in seconds.
 
 use codex_auth_sdk::bindings::seconds;
-use codex_auth_sdk::{AuthManagerBuilder, Error};
+use codex_auth_sdk::{AuthManagerBuilder, Error, Secret};
 use serde_json::Value;
 
 /// `value` once it has changed.
@@ -28,6 +28,8 @@ pub fn with_option(
     let duration = || seconds(name, value.as_f64().unwrap_or(f64::NAN));
     Ok(match name {
         "store" => builder.store(text.parse()?),
+        "login" => builder.login(text),
+        "store_key" => builder.store_key(Secret::new(text)),
         "refresh" => builder.refresh(text.parse()?),
         "account_id" => builder.account_id(text),
         "token_url" => builder.token_url(text),

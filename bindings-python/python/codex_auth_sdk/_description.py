@@ -18,7 +18,17 @@ class Program(TypedDict):
 class StoreDescription(TypedDict):
     """Which store keeps the login, and what has chosen it."""
 
-    kind: Literal["file", "keyring", "auto", "encrypted", "ephemeral", "environment", "custom"]
+    kind: Literal[
+        "file",
+        "keyring",
+        "auto",
+        "encrypted",
+        "ephemeral",
+        "agent",
+        "postgres",
+        "environment",
+        "custom",
+    ]
     chosen_by: Literal["option", "environment", "memory", "config", "default"]
     location: str
     holder: Literal["file", "keyring", "encrypted"] | None

@@ -133,6 +133,12 @@ class KeyringTooLong(StoreError):
     code = "keyring_too_long"
 
 
+class NotSupportedByStore(StoreError):
+    """The store cannot do this: an agent's login is refreshed and replaced where the agent runs."""
+
+    code = "not_supported_by_store"
+
+
 class InvalidOption(CodexAuthError, ValueError):
     """An option has a bad value."""
 

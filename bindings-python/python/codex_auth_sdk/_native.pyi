@@ -290,8 +290,15 @@ class AuthManager:
     - `store`: the place of the login. `codex`, the default, is the store that the Codex CLI uses:
       `$CODEX_ACCESS_TOKEN` if it is set, else the store that the CLI's `config.toml` names. Other
       names are `file`, `keyring`, `auto` (the keyring, or a file if there is no keyring),
-      `encrypted` and `ephemeral` (in memory). An `EphemeralStorage`, or an object with the methods
-      of `CustomStore`, is a store too.
+      `encrypted`, `ephemeral` (in memory), `postgres://HOST/DATABASE?login=NAME`, a row of a
+      database that any number of hosts share, and `agent`: another program, which has the refresh
+      token and hands out access tokens (`agent:unix:/path`, `agent:http://127.0.0.1:PORT`, or with
+      `#NAME`; default: `$CODEX_AUTH_AGENT`, else the socket of this user's agent). An
+      `EphemeralStorage`, or an object with the methods of `CustomStore`, is a store too.
+    - `login`: the name of the login in a database. Default: what the URL names.
+    - `store_key`: the keys that encrypt a login in a database, each the Base64 of 32 bytes,
+      separated by commas; the first one encrypts. `plaintext` in the place of a key is the way to
+      have no encryption. Default: `$CODEX_AUTH_STORE_KEY`; without a key such a store is an error.
     - `refresh`: `auto`, the default, or `never`. With `never` the manager redeems no refresh token
       and only adopts what other programs store.
     - `account_id`: the id of the only workspace whose login this manager hands out. Default: any.
@@ -349,10 +356,13 @@ class AuthManager:
         cls,
         *,
         codex_home: str | PathLike[str] | None = None,
-        store: Literal["codex", "file", "keyring", "auto", "encrypted", "ephemeral"]
+        store: Literal["codex", "file", "keyring", "auto", "encrypted", "ephemeral", "agent"]
+        | str
         | EphemeralStorage
         | CustomStore
         | None = None,
+        login: str | None = None,
+        store_key: str | None = None,
         refresh: Literal["auto", "never"] | None = None,
         account_id: str | None = None,
         refresh_window: float | timedelta | None = None,

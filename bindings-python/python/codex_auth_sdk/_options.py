@@ -18,11 +18,14 @@ class ManagerOptions(TypedDict, total=False):
 
     codex_home: str | PathLike[str] | None
     store: (
-        Literal["codex", "file", "keyring", "auto", "encrypted", "ephemeral"]
+        Literal["codex", "file", "keyring", "auto", "encrypted", "ephemeral", "agent"]
+        | str
         | EphemeralStorage
         | CustomStore
         | None
     )
+    login: str | None
+    store_key: str | None
     refresh: Literal["auto", "never"] | None
     account_id: str | None
     refresh_window: float | timedelta | None

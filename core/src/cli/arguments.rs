@@ -1,23 +1,27 @@
 //! The arguments of the command, with the text of its help.
 
+#[cfg(unix)]
+mod agent;
+mod duration;
+mod migrate;
+mod store;
+
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+#[cfg(unix)]
+pub(super) use self::agent::Agent;
+use self::duration::duration;
+pub(super) use self::migrate::Migrate;
+use self::store::StoreParser;
 use crate::{AuthManager, AuthManagerBuilder, StoreKind};
 
 /// The name of the command, whatever its file is called.
 pub(super) const NAME: &str = "codex-auth-sdk";
-
-/// The stores that outlive the command.
-const STORES: [&str; 5] = ["codex", "file", "keyring", "auto", "encrypted"];
-
-/// The units of a duration, in seconds.
-const UNITS: [(&str, u64); 4] = [("s", 1), ("m", 60), ("h", 60 * 60), ("d", 24 * 60 * 60)];
 
 pub(super) const EXIT_CODES: &str = "\
 Exit codes:
@@ -120,9 +124,17 @@ pub(super) struct Which {
     /// The folder of the login [default: $CODEX_HOME, else ~/.codex]
     #[arg(long, global = true, value_name = "DIR")]
     codex_home: Option<PathBuf>,
-    /// The store of the login [default: codex, the store that the Codex CLI uses]
-    #[arg(long, global = true, value_name = "STORE", value_parser = store())]
+    /// The store of the login: codex, file, keyring, auto, encrypted, the URL of a database, or an agent:
+    /// agent, agent:unix:/path, agent:http://127.0.0.1:PORT, or with #NAME at the end [default: codex,
+    /// the store that the Codex CLI uses]
+    ///
+    /// The URL is postgres://USER@HOST/DATABASE. $PGPASSWORD has its password, since other users see
+    /// arguments, and $CODEX_AUTH_STORE_KEY the key that opens logins there.
+    #[arg(long, global = true, value_name = "STORE", value_parser = StoreParser)]
     store: Option<StoreKind>,
+    /// The name of the login in a database
+    #[arg(long, global = true, value_name = "NAME")]
+    login: Option<String>,
     /// The only workspace whose login is used [default: any]
     #[arg(long, global = true, value_name = "ID")]
     account_id: Option<String>,
@@ -157,6 +169,13 @@ pub(super) enum Command {
     /// Writes a copy of the login that cannot be refreshed
     #[command(after_help = EXPORT_EXAMPLES)]
     Export(Export),
+    /// Keeps the login fresh, and hands out its access token to other programs, until it is stopped
+    #[cfg(unix)]
+    #[command(after_help = agent::EXAMPLES)]
+    Agent(Agent),
+    /// Makes or updates the tables for logins in a database
+    #[command(after_help = migrate::EXAMPLES)]
+    Migrate(Migrate),
     /// Prints the completions of this command for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
@@ -251,10 +270,13 @@ pub(super) struct Export {
 impl Which {
     /// Returns the options of a manager of this login.
     pub(super) fn builder(self) -> AuthManagerBuilder {
-        let Self { codex_home, store, account_id, issuer, client_id } = self;
+        let Self { codex_home, store, login, account_id, issuer, client_id } = self;
         let mut builder = AuthManager::builder().store(store.unwrap_or_default());
         if let Some(home) = codex_home {
             builder = builder.codex_home(home);
+        }
+        if let Some(name) = login {
+            builder = builder.login(name);
         }
         if let Some(id) = account_id {
             builder = builder.account_id(id);
@@ -281,10 +303,6 @@ impl Command {
     }
 }
 
-fn store() -> impl clap::builder::TypedValueParser<Value = StoreKind> {
-    PossibleValuesParser::new(STORES).try_map(|name| StoreKind::from_str(&name))
-}
-
 /// Returns the names of the subcommands, in the order of the help.
 fn subcommand_names() -> PossibleValuesParser {
     PossibleValuesParser::new([
@@ -295,44 +313,24 @@ fn subcommand_names() -> PossibleValuesParser {
         "refresh",
         "watch",
         "export",
+        #[cfg(unix)]
+        "agent",
+        "migrate",
         "completions",
         "man",
     ])
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|letter: char| !letter.is_ascii_digit());
-    let unit = match &text[digits.len()..] {
-        "" => Some(1),
-        name => UNITS.iter().find(|(unit, _)| *unit == name).map(|(_, seconds)| *seconds),
-    };
-    let seconds = digits.parse::<u64>().ok().zip(unit);
-    seconds
-        .and_then(|(number, unit)| number.checked_mul(unit))
-        .map(Duration::from_secs)
-        .ok_or_else(|| "write a number and a unit: 90s, 5m, 2h or 1d".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
-    use clap::builder::PossibleValue;
+    use clap::builder::{PossibleValue, TypedValueParser as _};
 
     use super::*;
 
     #[test]
     fn the_arguments_are_consistent() {
         Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn a_duration_is_a_number_and_a_unit() {
-        for (text, seconds) in [("0", 0), ("90", 90), ("90s", 90), ("5m", 300), ("2d", 172_800)] {
-            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
-        }
-        for text in ["", "m", "-5m", "5 m", "1.5h", "5w", "5mm", "99999999999999999999s"] {
-            assert!(duration(text).is_err(), "{text}");
-        }
     }
 
     #[test]

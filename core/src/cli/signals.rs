@@ -61,9 +61,12 @@ impl Signal {
         1 << (self.0 - 1)
     }
 
-    /// Ends this process as the signal does by default. Returns an exit code only where that fails.
+    /// Ends this process as the signal does by default. Returns an exit code where that cannot be.
     pub(super) fn end_this_process(self) -> u8 {
-        signal_hook::low_level::emulate_default_handler(self.0).unwrap_or_default();
+        // To the first process of a container, signals do nothing by default.
+        if !rustix::process::getpid().is_init() {
+            signal_hook::low_level::emulate_default_handler(self.0).unwrap_or_default();
+        }
         self.exit_code()
     }
 }

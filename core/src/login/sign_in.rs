@@ -166,6 +166,9 @@ fn failed(message: &str) -> Error {
 }
 
 fn not_saved(error: Error) -> Error {
+    if error.kind() == ErrorKind::NotSupportedByStore {
+        return error;
+    }
     let message =
         format!("the new login could not be saved ({error}); correct that and sign in again");
     Error::new(ErrorKind::SaveFailed, message).with_reason(error.code()).with_source(error)

@@ -118,6 +118,14 @@ impl AuthManager {
         self.parts.fresh.span()
     }
 
+    /// Returns the time by the clock of the authorization server; none if that was not measured.
+    #[cfg(all(unix, feature = "cli"))]
+    pub(crate) fn server_time(&self) -> Option<DateTime<Utc>> {
+        let state = &self.parts.state;
+        let now = state.environment.moment();
+        Some(now.wall() - state.tokens.known_here().time().ahead(&now)?)
+    }
+
     pub(crate) fn version(&self) -> Arc<AtomicU32> {
         self.parts.state.current.version()
     }

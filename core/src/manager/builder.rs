@@ -8,7 +8,7 @@ use super::auth_manager::AuthManager;
 use super::named::Named;
 use super::parts::Parts;
 use super::server_options::ServerOptions;
-use super::store_choice::{StoreChoice, StoreOrigin};
+use super::store_choice::{LoginChoice, StoreChoice, StoreOrigin};
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::option_value::invalid;
@@ -31,6 +31,7 @@ use crate::variable;
 pub struct AuthManagerBuilder {
     codex_home: Option<PathBuf>,
     store: StoreKind,
+    login: LoginChoice,
     storage: Option<Arc<dyn AuthStorage>>,
     endpoint: Option<Arc<dyn TokenEndpoint>>,
     environment: Environment,
@@ -76,6 +77,9 @@ impl AuthManagerBuilder {
         /// Sets the folder of the login. Default: `$CODEX_HOME`, else `~/.codex`. A folder that is
         /// named must exist.
         codex_home: PathBuf => codex_home;
+        /// Sets the name of the login in a store that has many. Default: what the URL of the store
+        /// names.
+        login: String => login.login;
         /// Sets the token endpoint for refreshes, an `https` URL, or `http` on loopback. Default:
         /// `$CODEX_REFRESH_TOKEN_URL_OVERRIDE`, else `/oauth/token` of the issuer.
         token_url: String => server.token_url;
@@ -98,7 +102,8 @@ impl AuthManagerBuilder {
 
     setters! {
         /// Sets the kind of store. Default: [`StoreKind::Codex`], the store that the Codex CLI
-        /// uses. [`StoreKind::Encrypted`] needs this crate's feature `encrypted`.
+        /// uses. [`StoreKind::Encrypted`] needs this crate's feature `encrypted`, and
+        /// [`StoreKind::Postgres`] the feature `postgres`.
         store: StoreKind => store;
         /// Sets a store, which is used instead of one of the kind [`store`](Self::store).
         storage: Arc<dyn AuthStorage> => storage;
@@ -148,6 +153,16 @@ impl AuthManagerBuilder {
     #[must_use]
     pub fn proxy(mut self, proxy: impl Into<String>) -> Self {
         self.server.proxy = Some(Secret::new(proxy));
+        self
+    }
+
+    /// Sets the keys that encrypt the login in a database, each the Base64 of 32 bytes, separated by
+    /// commas: the first one encrypts, and each of them decrypts. The word `plaintext` in the place of
+    /// a key has logins stored as they are, or read where they were. Default:
+    /// `$CODEX_AUTH_STORE_KEY`; without a key such a store is an error.
+    #[must_use]
+    pub fn store_key(mut self, store_key: Secret) -> Self {
+        self.login.store_key = Some(store_key);
         self
     }
 
@@ -213,6 +228,8 @@ impl AuthManagerBuilder {
             self.options.originator = originator.text()?.into();
         }
         self.options.allowed_origins = AllowedOrigins::with(&self.allowed_origins)?;
+        let is_of_many = self.storage.is_none() && matches!(self.store, StoreKind::Postgres(_));
+        self.login.check_for(is_of_many)?;
         let (storage, origin) = match self.storage.take() {
             Some(storage) => (storage, StoreOrigin::CUSTOM),
             None => self.open_store()?,
@@ -228,9 +245,13 @@ impl AuthManagerBuilder {
     }
 
     fn open_store(&self) -> Result<(Arc<dyn AuthStorage>, StoreOrigin)> {
+        let is_elsewhere = matches!(self.store, StoreKind::Agent(_) | StoreKind::Postgres(_));
+        let home = if is_elsewhere { PathBuf::new() } else { self.home()? };
         let choice = StoreChoice {
-            home: &self.home()?,
-            kind: self.store,
+            home: &home,
+            kind: &self.store,
+            login: &self.login,
+            request_timeout: self.options.request_timeout,
             enable_codex_api_key_env: self.enable_codex_api_key_env,
             environment: &self.environment,
         };

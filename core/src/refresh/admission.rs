@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorKind, Result, transient};
 use crate::ledger::Knowledge;
 use crate::snapshot::CodexAuth;
 use crate::state::{State, StoreWatch, View};
-use crate::storage::RefreshLock;
+use crate::storage::{RefreshLock, Renewer};
 use crate::trace::{Code, TARGET, traced};
 
 /// The result of the wait for the refresh lock.
@@ -69,7 +69,7 @@ async fn wait_for_turn(state: &State, demand: &Demand, unsaved: &Unsaved) -> Res
         if !mem::replace(&mut has_waited, true) {
             state.counters.waits.count();
         }
-        state.environment.poll_pause(waited).await;
+        watch.pause(waited).await;
         state.counters.add_lock_wait(clock.elapsed() - start - waited);
         if watch.has_changed() {
             view = look(state).await?;
@@ -97,8 +97,8 @@ async fn heed_others(state: &State, view: &View, since: DateTime<Utc>) -> Result
 
 /// Reads the store until it has the answer to `demand`, or a login that this manager may redeem.
 ///
-/// While it has neither, another program must renew the login, and gets `winner_wait` for that if
-/// the access token does not work any more.
+/// While it has neither, another program must renew the login if the access token does not work any
+/// more: one that can be asked to is asked, and any other gets `winner_wait` for that.
 async fn follow(
     state: &State,
     demand: &Demand,
@@ -118,7 +118,19 @@ async fn follow(
         if is_last || demand.is_ahead_of_time(auth, state) {
             return not_renewed(state, demand, auth).map(Err).map(ControlFlow::Break);
         }
-        is_last = !watch.changes_within(end.saturating_sub(clock.elapsed())).await;
+        is_last = match state.storage.renewer().filter(|_| state.options.may_refresh()) {
+            Some(renewer) => ask(renewer, demand).await.map(|()| true)?,
+            None => !watch.changes_within(end.saturating_sub(clock.elapsed())).await,
+        };
+    }
+}
+
+/// Asks the program that renews the login for another token than a rejected one. It renews an expired
+/// one without that, at each read of the store.
+async fn ask(renewer: &dyn Renewer, demand: &Demand) -> Result<()> {
+    match demand.purpose {
+        Purpose::Rejected => renewer.renew(demand.auth.record()).await,
+        Purpose::Proactive | Purpose::Repair => Ok(()),
     }
 }
 

@@ -189,7 +189,7 @@ impl<'a> Attempt<'a> {
         // replaced, cannot show the winner.
         self.turn.lock.check()?;
         let Some(tokens) = auth.managed_tokens() else { return Ok(Round::Again) };
-        let error = refusal.judge(&self.turn, &tokens.refresh_token);
+        let error = refusal.judge(&self.turn, &tokens.refresh_token).await;
         match reason {
             RefusalReason::OtherAccount => Ok(Round::Done(Err(GiveUpReason::IdentityMismatch))),
             _ => Err(error),
@@ -206,12 +206,12 @@ impl<'a> Attempt<'a> {
         rejection: Option<Rejection>,
     ) -> Round {
         let state = self.turn.state;
-        self.remember(auth, &reply, rejection);
+        self.remember(auth, &reply, rejection).await;
         let seen = state.current.seen();
         let saved = save_from(&origin, state, &reply.record).await;
         if let Ok(outcome) = &saved {
             outcome.note(state);
-            state.share_saved_pair(&*self.turn.lock);
+            state.share_saved_pair(&*self.turn.lock).await;
         }
         match saved {
             Ok(SaveOutcome::Saved(record)) => {
@@ -240,7 +240,7 @@ impl<'a> Attempt<'a> {
 
     /// Remembers the new tokens in memory, then notes the rotation for other processes. In this
     /// order no process learns of tokens that this one does not have.
-    fn remember(&self, auth: &CodexAuth, reply: &Reply, rejection: Option<Rejection>) {
+    async fn remember(&self, auth: &CodexAuth, reply: &Reply, rejection: Option<Rejection>) {
         let (state, now) = (self.turn.state, self.turn.state.now());
         let program = Program::current();
         let note = |ledger: &mut Ledger| {
@@ -253,7 +253,7 @@ impl<'a> Attempt<'a> {
         state.tokens.note_here(note);
         self.note_renewal(auth, reply);
         state.memory.keep_pair(&reply.record);
-        state.tokens.note_for_others(&*self.turn.lock, note);
+        state.tokens.note_for_others(&*self.turn.lock, note).await;
     }
 
     /// Notes since when the access token of `reply` may be there, unless it is still that of `auth`.

@@ -25,7 +25,7 @@ const APART: TimeDelta = TimeDelta::minutes(1);
 /// Lets `token` rest after the server has declined a request with it: no process presents it for
 /// that time. Returns the error of the caller. It tells of a sign-in once the server has declined
 /// many requests in a row.
-pub(super) fn decline(turn: &Turn<'_>, token: &Secret, no_answer: &NoAnswer) -> Error {
+pub(super) async fn decline(turn: &Turn<'_>, token: &Secret, no_answer: &NoAnswer) -> Error {
     let (token, now) = (token.fingerprint(), turn.state.now());
     let row = Declines::and_one_more(turn.declines(token), now);
     let doublings = row.times.saturating_sub(1).min(4);
@@ -33,7 +33,7 @@ pub(super) fn decline(turn: &Turn<'_>, token: &Secret, no_answer: &NoAnswer) -> 
     let usual = || longest / 5 + turn.state.environment.jitter(longest * 4 / 5);
     let rest = no_answer.retry_after.unwrap_or_else(usual);
     let wait = TimeDelta::from_std(rest).unwrap_or(LONGEST_REST).min(LONGEST_REST);
-    turn.note(|ledger| ledger.decline(token, now, now + wait));
+    turn.note(|ledger| ledger.decline(token, now, now + wait)).await;
     let mut text = no_answer.text();
     if row.are_many() && no_answer.advice.is_none() {
         let times = row.times;

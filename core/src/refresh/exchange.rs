@@ -96,7 +96,10 @@ impl Exchange<'_> {
                 let error = transient("there is no time left to ask the token endpoint; try again");
                 return Err(error.with_retry_after(USUAL_REST / 5));
             }
+            self.note_doubt().await;
+            // After the note: a lock that could not take it is not held any more.
             if self.turn.lock.held_for().is_some_and(|lasts| lasts < self.timeout()) {
+                self.clear_doubt(&tally).await;
                 return Err(transient(
                     "the refresh lock may end before the token endpoint answers; try again",
                 ));
@@ -106,17 +109,17 @@ impl Exchange<'_> {
             let no_answer = match reply.redemption {
                 Redemption::Granted(grant) => return Ok(Answer::Granted(grant, sent)),
                 Redemption::Refused(reason) => {
-                    self.clear_doubt(&tally);
+                    self.clear_doubt(&tally).await;
                     let (is_in_doubt, answer) = (tally.is_in_doubt(), reply.answer);
                     return Ok(Answer::Refused(Refusal { reason, is_in_doubt, answer }));
                 }
                 Redemption::Declined(no_answer) => {
-                    self.clear_doubt(&tally);
-                    return Ok(Answer::PutOff(decline(self.turn, self.token, &no_answer)));
+                    self.clear_doubt(&tally).await;
+                    return Ok(Answer::PutOff(decline(self.turn, self.token, &no_answer).await));
                 }
                 Redemption::NotSpent(no_answer) => {
                     tally.unspent += 1;
-                    self.clear_doubt(&tally);
+                    self.clear_doubt(&tally).await;
                     no_answer
                 }
                 Redemption::InDoubt(no_answer) => {
@@ -125,25 +128,29 @@ impl Exchange<'_> {
                 }
             };
             if self.is_needless() {
-                self.turn.share_time();
+                self.turn.share_time().await;
                 return Ok(Answer::Superseded);
             }
             let environment = &self.turn.state.environment;
             let jitter = || environment.jitter(tally.longest_pause());
             let pause = no_answer.retry_after.unwrap_or_else(jitter);
             if !tally.may_ask_again() || !self.turn.is_time_after(pause) {
-                return Ok(self.put_off(&no_answer));
+                return Ok(self.put_off(&no_answer).await);
             }
             environment.clock.sleep(pause).await;
         }
     }
 
-    /// Sends one request with the token at the moment `sent`. The ledger holds a doubt until there is
-    /// an answer, so that the next holder of the lock knows of the request even if this process is
+    /// Notes that a request with the token is about to be sent. The ledger holds this doubt until there
+    /// is an answer, so that the next holder of the lock knows of the request even if this process is
     /// killed.
-    async fn present(&self, sent: &Moment) -> TokenReply {
+    async fn note_doubt(&self) {
         let (token, now) = (self.token.fingerprint(), self.turn.state.now());
-        self.turn.note(|ledger| ledger.doubt(token, now));
+        self.turn.note(|ledger| ledger.doubt(token, now)).await;
+    }
+
+    /// Sends one request with the token at the moment `sent`.
+    async fn present(&self, sent: &Moment) -> TokenReply {
         let span = info_span!(target: TARGET, "codex_auth.redemption", outcome = Empty);
         let client_id = self.auth.managed_tokens().and_then(TokenData::client_id);
         let token = StoredToken::new(self.token, client_id.as_deref());
@@ -174,22 +181,22 @@ impl Exchange<'_> {
 
     /// Removes the doubt of a request that did not spend the token, unless an earlier request is in
     /// doubt too.
-    fn clear_doubt(&self, tally: &Tally) {
+    async fn clear_doubt(&self, tally: &Tally) {
         if !tally.is_in_doubt() {
-            self.turn.note(|ledger| ledger.clear_doubt(self.token.fingerprint()));
+            self.turn.note(|ledger| ledger.clear_doubt(self.token.fingerprint())).await;
         }
     }
 
     /// Lets the token rest after a request without a clear answer: no process presents it for that
     /// time.
-    fn put_off(&self, no_answer: &NoAnswer) -> Answer {
+    async fn put_off(&self, no_answer: &NoAnswer) -> Answer {
         let state = self.turn.state;
         let rest = no_answer
             .retry_after
             .unwrap_or_else(|| USUAL_REST / 5 + state.environment.jitter(USUAL_REST * 4 / 5));
         let (token, now) = (self.token.fingerprint(), state.now());
         let wait = TimeDelta::from_std(rest).unwrap_or(LONGEST_REST).min(LONGEST_REST);
-        self.turn.note(|ledger| ledger.rest(token, now, now + wait));
+        self.turn.note(|ledger| ledger.rest(token, now, now + wait)).await;
         let rest = wait.to_std().unwrap_or_default();
         Answer::PutOff(transient(no_answer.text()).with_retry_after(rest))
     }

@@ -22,7 +22,7 @@ pub(super) async fn save_leftover(turn: &Turn<'_>, auth: &CodexAuth) -> Result<b
     );
     let is_saved = matches!(save(turn.state, &Arc::new(pair)).await?, SaveOutcome::Saved(_));
     if is_saved {
-        turn.note(|ledger| ledger.settle(successor));
+        turn.note(|ledger| ledger.settle(successor)).await;
     }
     Ok(is_saved)
 }

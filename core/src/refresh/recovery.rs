@@ -11,7 +11,7 @@ use tracing::info_span;
 use super::decision::{GiveUpReason, UnauthorizedRecoveryDecision};
 use super::demand::{Demand, Purpose};
 use super::flights::Refresh;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::process::PerProcess;
 use crate::snapshot::CodexAuth;
 use crate::trace::{TARGET, traced};
@@ -74,7 +74,14 @@ impl Refresh {
 
     /// Gets a token in the place of that of `auth`, which is not taken again. None where there is
     /// nothing to get for this login.
+    ///
+    /// # Errors
+    ///
+    /// `not_supported_by_store` where the program that renews the login decides that.
     pub(crate) async fn replace(self: &Arc<Self>, auth: &CodexAuth) -> Result<Option<CodexAuth>> {
+        if self.state.storage.renewer().is_some() {
+            return Err(self.renewed_there());
+        }
         let Some(token) = auth.access_fingerprint() else {
             self.sync(auth).await?;
             return Ok(None);
@@ -113,6 +120,15 @@ impl Refresh {
         };
         progress.refreshed.store(outcome.is_ok(), Ordering::SeqCst);
         Ok(outcome.map(drop))
+    }
+
+    fn renewed_there(&self) -> Error {
+        let message = format!(
+            "{} refreshes the login; report a rejected token by recover_from_unauthorized, and let it \
+             decide",
+            self.state.storage.location()
+        );
+        Error::new(ErrorKind::NotSupportedByStore, message)
     }
 
     /// Reads the store after the API has rejected the key `auth`, so that the next request is sent

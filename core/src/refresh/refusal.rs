@@ -46,10 +46,10 @@ impl Refusal {
 
     /// Notes that the server refuses `token`, if that can be believed, and returns the error of the
     /// caller.
-    pub(super) fn judge(self, turn: &Turn<'_>, token: &Secret) -> Error {
+    pub(super) async fn judge(self, turn: &Turn<'_>, token: &Secret) -> Error {
         if self.reason == RefusalReason::Uncoded && !was_declined_before(turn, token) {
             let answer = self.answer.unwrap_or_else(|| "the server answered HTTP 401".to_owned());
-            return decline(turn, token, &NoAnswer::new(answer));
+            return decline(turn, token, &NoAnswer::new(answer)).await;
         }
         let (reason, answer) = (self.explained(), self.answer.as_deref());
         let store = turn.state.storage.location();
@@ -59,7 +59,7 @@ impl Refusal {
             answer,
             "the refresh token is refused; sign in again"
         );
-        believe(turn, token, self.reason, reason);
+        believe(turn, token, self.reason, reason).await;
         reason.into_error(&store, answer)
     }
 }
@@ -100,11 +100,11 @@ pub(super) async fn has_winner(
 /// Notes that the server refuses `token` for the reason `given`, which means `explained`: for a
 /// minute in the stored ledger, and for good in memory (for 5 minutes after a 401 without a known
 /// code).
-fn believe(turn: &Turn<'_>, token: &Secret, given: RefusalReason, explained: RefusalReason) {
+async fn believe(turn: &Turn<'_>, token: &Secret, given: RefusalReason, explained: RefusalReason) {
     let (token, now) = (token.fingerprint(), turn.state.now());
     let is_unknown = matches!(given, RefusalReason::Unauthorized | RefusalReason::Uncoded);
     let life = is_unknown.then_some(UNAUTHORIZED_LIFE);
     turn.state.tokens.note_here(|ledger| ledger.refuse(token, explained, now, life));
     let note = |ledger: &mut Ledger| ledger.refuse(token, explained, now, Some(SHARED_REFUSAL));
-    turn.state.tokens.note_for_others(&*turn.lock, note);
+    turn.state.tokens.note_for_others(&*turn.lock, note).await;
 }

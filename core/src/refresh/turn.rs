@@ -67,13 +67,13 @@ impl<'a> Turn<'a> {
     }
 
     /// Applies `change` to the ledger in memory and to the stored one.
-    pub(super) fn note(&self, change: impl Fn(&mut Ledger)) {
-        self.state.tokens.note(&*self.lock, change);
+    pub(super) async fn note(&self, change: impl Fn(&mut Ledger)) {
+        self.state.tokens.note(&*self.lock, change).await;
     }
 
     /// Tells other processes what this manager knows of time.
-    pub(super) fn share_time(&self) {
-        self.state.tokens.note_for_others(&*self.lock, |_| {});
+    pub(super) async fn share_time(&self) {
+        self.state.tokens.note_for_others(&*self.lock, |_| {}).await;
     }
 
     /// Reads the store and returns whether it holds another refresh token than that of `auth` by

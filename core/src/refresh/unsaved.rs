@@ -69,7 +69,7 @@ impl Unsaved {
             let outcome = save_from(origin, &self.state, &pair.record).await?;
             outcome.note(&self.state);
         }
-        self.state.share_saved_pair(&**lock);
+        self.state.share_saved_pair(&**lock).await;
         Ok(kept.take().map(|kept| kept.lock))
     }
 

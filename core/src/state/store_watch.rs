@@ -36,12 +36,19 @@ impl<'a> StoreWatch<'a> {
         let start = clock.elapsed();
         while clock.elapsed() - start < longest {
             let waited = clock.elapsed() - start;
-            self.environment.poll_pause(waited).await;
+            self.pause(waited).await;
             if self.has_changed() {
                 return true;
             }
         }
         false
+    }
+
+    /// Waits for one interval between two looks of a caller that has `waited`, or until the store
+    /// announces a change.
+    pub(crate) async fn pause(&self, waited: Duration) {
+        let interval = self.environment.poll_interval(waited);
+        self.environment.within(interval, self.storage.changed()).await;
     }
 
     /// Returns whether the store may have changed since this was created, or since this last

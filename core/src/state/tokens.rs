@@ -112,16 +112,16 @@ impl Tokens {
     }
 
     /// Tells the next holders of `lock` that `token` is stored, if this manager knows that.
-    pub(super) fn share_settled(&self, lock: &dyn RefreshLock, token: Fingerprint) {
+    pub(super) async fn share_settled(&self, lock: &dyn RefreshLock, token: Fingerprint) {
         if self.own.load().is_settled(token) {
-            self.note_for_others(lock, |ledger| ledger.settle(token));
+            self.note_for_others(lock, |ledger| ledger.settle(token)).await;
         }
     }
 
     /// Applies `change` to the ledger in memory and to the stored one.
-    pub(crate) fn note(&self, lock: &dyn RefreshLock, change: impl Fn(&mut Ledger)) {
+    pub(crate) async fn note(&self, lock: &dyn RefreshLock, change: impl Fn(&mut Ledger)) {
         self.note_here(&change);
-        self.note_for_others(lock, change);
+        self.note_for_others(lock, change).await;
     }
 
     /// Applies `change` to the ledger in memory.
@@ -135,11 +135,15 @@ impl Tokens {
 
     /// Applies `change` to the stored ledger, which the next holders of `lock` read, and adds what
     /// this manager knows of time. A failure is a warning and no error, since they can do without.
-    pub(crate) fn note_for_others(&self, lock: &dyn RefreshLock, change: impl FnOnce(&mut Ledger)) {
+    pub(crate) async fn note_for_others(
+        &self,
+        lock: &dyn RefreshLock,
+        change: impl FnOnce(&mut Ledger),
+    ) {
         let mut ledger = lock.ledger();
         change(&mut ledger);
         ledger.learn_time(&self.own.load(), &self.environment.moment());
-        let written = lock.set_ledger(&ledger);
+        let written = lock.set_ledger(&ledger).await;
         let was_unwritten = self.is_unwritten.swap(written.is_err(), Ordering::SeqCst);
         match written {
             Err(error) if !was_unwritten => tracing::warn!(

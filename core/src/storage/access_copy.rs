@@ -17,7 +17,7 @@ use crate::secret::Secret;
 use crate::snapshot::{AuthMode, CodexAuth};
 
 /// A login is a few kilobytes; nothing near this is one.
-const LARGEST: u64 = 4 * 1024 * 1024;
+pub(crate) const LARGEST: u64 = 4 * 1024 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct AccessCopy(AuthDotJson);
@@ -59,6 +59,11 @@ impl AccessCopy {
         }))
     }
 
+    /// Returns the copy as `auth.json` has it.
+    pub(crate) fn to_json(&self) -> Secret {
+        self.0.to_json_pretty()
+    }
+
     /// Writes the copy to `path`, whole or not at all, for its owner only. It replaces an earlier
     /// copy, and a symbolic link rather than what that leads to.
     ///
@@ -78,7 +83,7 @@ impl AccessCopy {
 
     fn put(&self, path: &Path, folder: &Path, is_there: bool) -> io::Result<()> {
         let mut temp = temp_file::create(folder)?;
-        temp.write_all(self.0.to_json_pretty().expose().as_bytes())?;
+        temp.write_all(self.to_json().expose().as_bytes())?;
         temp.as_file().sync_all()?;
         // Where there was nothing, a login that another program stores meanwhile is not replaced.
         let put = if is_there { temp.persist(path) } else { temp.persist_noclobber(path) };
@@ -97,7 +102,7 @@ fn is_copy_there(path: &Path) -> Result<bool> {
         return Ok(true);
     }
     match plain_file::read(path, LARGEST, Links::Refused) {
-        Ok(bytes) if is_copy(&bytes) => Ok(true),
+        Ok(bytes) if content(&bytes) == Content::Copy => Ok(true),
         Ok(_) => Err(occupied(path, "it holds something else than an access-only copy")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
@@ -107,16 +112,46 @@ fn is_copy_there(path: &Path) -> Result<bool> {
     }
 }
 
-/// Returns whether a file with these `bytes` holds an access-only copy, or nothing.
-fn is_copy(bytes: &[u8]) -> bool {
-    let is_access_only = |record: AuthDotJson| {
-        let has_refresh_token = record.tokens.is_some_and(|it| !it.refresh_token.is_empty());
-        !has_refresh_token
-            && record.openai_api_key.is_none()
-            && !record.extra.contains("personal_access_token")
-            && !record.extra.contains("agent_identity")
-    };
-    bytes.trim_ascii().is_empty() || AuthDotJson::parse(bytes).is_ok_and(is_access_only)
+/// What a file holds in which a copy may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// An access-only copy, or nothing.
+    Copy,
+    /// A login with a credential that lasts, or what may be a part of one.
+    Login,
+    /// Something else: what is being written, say.
+    Unclear,
+}
+
+/// Returns what a file with these `bytes` holds.
+pub(crate) fn content(bytes: &[u8]) -> Content {
+    if bytes.trim_ascii().is_empty() {
+        return Content::Copy;
+    }
+    match AuthDotJson::parse(bytes) {
+        Ok(record) if is_access_only(&record) => Content::Copy,
+        Err(_) if !has_refresh_token(bytes) => Content::Unclear,
+        _ => Content::Login,
+    }
+}
+
+fn is_access_only(record: &AuthDotJson) -> bool {
+    let has_refresh_token = record.tokens.as_ref().is_some_and(|it| !it.refresh_token.is_empty());
+    !has_refresh_token
+        && record.openai_api_key.is_none()
+        && !record.extra.contains("personal_access_token")
+        && !record.extra.contains("agent_identity")
+}
+
+/// Returns whether `bytes`, which are no record, have the beginning of a refresh token in them.
+fn has_refresh_token(bytes: &[u8]) -> bool {
+    const NAME: &[u8] = b"\"refresh_token\"";
+    let is_blank = |byte: &u8| byte.is_ascii_whitespace() || *byte == b':';
+    let ends = bytes.windows(NAME.len()).enumerate().filter(|(_, found)| *found == NAME);
+    ends.map(|(start, _)| &bytes[start + NAME.len()..]).any(|rest| {
+        let value: Vec<u8> = rest.iter().copied().skip_while(is_blank).take(2).collect();
+        value.len() == 2 && value[0] == b'"' && value[1] != b'"'
+    })
 }
 
 fn occupied(path: &Path, problem: &str) -> Error {
@@ -221,6 +256,20 @@ mod tests {
             assert_eq!(write_over(found), Err("save_failed"), "{found}");
         }
         assert_eq!(temp_file::all(folder.path()).count(), 0);
+    }
+
+    #[test]
+    fn a_part_of_a_login_is_told_from_junk() {
+        for (bytes, expected) in [
+            (r#"{"tokens": {"refresh_token": "r"#, Content::Login),
+            (r#"{"tokens": {"refresh_token" :"", "id_token"#, Content::Unclear),
+            (r#"{"tokens": {"refresh_token": ""#, Content::Unclear),
+            (r#"{"tokens": {"refresh_token": null, "a"#, Content::Unclear),
+            (r#"{"refresh_token": "", "tokens": {"refresh_token": "rt-1"#, Content::Login),
+            ("\0\u{1}", Content::Unclear),
+        ] {
+            assert_eq!(content(bytes.as_bytes()), expected, "{bytes}");
+        }
     }
 
     #[cfg(unix)]

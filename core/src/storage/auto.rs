@@ -143,10 +143,10 @@ impl AutoStorage {
         if !self.emptiness.is_to_be_noted() || !self.home.is_there().unwrap_or_default() {
             return;
         }
-        let noted = self
-            .lock()
-            .await
-            .and_then(|lock| lock.map_or(Ok(()), |lock| lock.set_ledger(&lock.ledger())));
+        let noted = match self.lock().await {
+            Ok(Some(lock)) => lock.set_ledger(&lock.ledger()).await,
+            lock => lock.map(drop),
+        };
         if let Err(error) = noted {
             tracing::debug!(%error, "other programs are not told that there is a keyring");
         }
@@ -160,7 +160,7 @@ impl AutoStorage {
         replaced: Option<Target>,
     ) -> Result<Swap> {
         if !is_removal {
-            self.emptiness.end();
+            self.emptiness.end().await;
         }
         if write.replace_under_locks().await? == Swap::Conflict {
             return Ok(Swap::Conflict);

@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 const LARGEST_CONFIG: u64 = 4 * 1024 * 1024;
 
 /// The store of the user's Codex CLI.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CodexStore {
     /// What the CLI's setting says.
     pub(crate) kind: StoreKind,
@@ -72,7 +72,15 @@ impl Config {
             Some(_) => None,
         };
         named
-            .filter(|kind| !matches!(kind, StoreKind::Codex | StoreKind::Encrypted))
+            .filter(|kind| {
+                !matches!(
+                    kind,
+                    StoreKind::Codex
+                        | StoreKind::Encrypted
+                        | StoreKind::Agent(_)
+                        | StoreKind::Postgres(_)
+                )
+            })
             .ok_or("`cli_auth_credentials_store` is none of file, keyring, auto, ephemeral")
     }
 

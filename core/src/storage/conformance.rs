@@ -84,10 +84,11 @@ async fn excludes_other_holders(store: &dyn AuthStorage, other: &dyn AuthStorage
     let mut ledger = Ledger::default();
     let [old, new] = ["old", "new"].map(|token| Fingerprint::of(token.as_bytes()));
     ledger.rotate(old, new);
-    lock.set_ledger(&ledger).expect("a note for the next holder");
+    lock.set_ledger(&ledger).await.expect("a note for the next holder");
     // A store may add what it knows itself.
     let ledger = lock.ledger();
     assert_eq!(ledger.unsaved_successor(old), Some(new), "the note is there");
+    drop(load(other).await);
     assert_eq!(other.ledger(), ledger, "and is read without the lock");
     drop(lock);
     let lock = other.try_lock().await.expect("a lock").expect("it is free again");

@@ -1,13 +1,11 @@
 //! Stores that a program brings along: three methods, and a lock if they have one.
 
-mod lease;
-
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::lease::Lease;
+use super::lease::{self, Lease};
 use super::{AuthStorage, EphemeralStorage, Loaded, Readiness, RefreshLock, Swap, Version};
 use crate::auth_dot_json::AuthDotJson;
 use crate::environment::{BoxFuture, Environment};
@@ -203,7 +201,7 @@ impl CustomStorage {
         let Some(process) = self.process.try_lock().await? else { return Ok(None) };
         // Made before the answer: a lock that is had too late must be given back, too.
         let mut lock = CustomLock { storage: self.clone(), process, is_held: true, lease: None };
-        let start = self.environment.clock.elapsed();
+        let start = self.environment.clock.boot_time();
         lock.is_held = self.ask("try_lock", self.store.try_lock()).await?;
         if lock.is_held {
             lock.lease = self.begin_lease(start)?;
@@ -223,7 +221,8 @@ impl CustomStorage {
             let storage = storage.clone();
             async move { storage.ask("renew", storage.store.renew()).await }
         };
-        let keeping = lease::keep(Arc::downgrade(&lease), renew, self.environment.clone());
+        let keeping =
+            lease::keep(Arc::downgrade(&lease), self.location(), renew, self.environment.clone());
         self.environment.spawner.spawn_read(Box::pin(keeping)).map_err(|error| {
             let message = format!("a thread could not be started: {error}; try again");
             Error::new(ErrorKind::StoreUnavailable, message)
@@ -299,7 +298,7 @@ impl RefreshLock for CustomLock {
     }
 
     fn held_for(&self) -> Option<Duration> {
-        let now = self.storage.environment.clock.elapsed();
+        let now = self.storage.environment.clock.boot_time();
         self.lease.as_ref().map(|lease| lease.left(now))
     }
 
@@ -307,7 +306,7 @@ impl RefreshLock for CustomLock {
         self.process.ledger()
     }
 
-    fn set_ledger(&self, ledger: &Ledger) -> Result<()> {
+    fn set_ledger<'a>(&'a self, ledger: &'a Ledger) -> BoxFuture<'a, Result<()>> {
         self.process.set_ledger(ledger)
     }
 }

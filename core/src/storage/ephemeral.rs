@@ -165,9 +165,11 @@ impl RefreshLock for EphemeralLock {
         self.0.ledger()
     }
 
-    fn set_ledger(&self, ledger: &Ledger) -> Result<()> {
-        drop(self.0.change(|state| state.ledger = ledger.clone()));
-        Ok(())
+    fn set_ledger<'a>(&'a self, ledger: &'a Ledger) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async {
+            drop(self.0.change(|state| state.ledger = ledger.clone()));
+            Ok(())
+        })
     }
 }
 

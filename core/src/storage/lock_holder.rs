@@ -6,7 +6,7 @@ use crate::process::Program;
 
 /// Returns what to call the holder of the lock on the file at `path`: by its number and name where
 /// those are known.
-pub(super) fn name(path: &Path) -> String {
+pub(crate) fn name(path: &Path) -> String {
     find(path).map_or_else(|| "another program".to_owned(), |holder| holder.to_string())
 }
 

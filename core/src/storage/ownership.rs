@@ -185,7 +185,7 @@ mod tests {
         let store = FileStorage::new(folder, Environment::default());
         let record = AuthDotJson::parse(br#"{"OPENAI_API_KEY": "sk-new"}"#).expect("a record");
         let lock = store.try_lock().await.expect("a lock").expect("free");
-        lock.set_ledger(&lock.ledger()).expect("written");
+        lock.set_ledger(&lock.ledger()).await.expect("written");
         drop(store.ready(100).await.expect("ready"));
         let version = store.load().await.expect("read").version;
         assert_eq!(store.commit(&version, &record).await.expect("saved"), Swap::Done);

@@ -54,7 +54,7 @@ async fn follow(state: &State, refresh: &Arc<Refresh>, signal: &Arc<Signal>) {
             is_behind = !is_followed(state, refresh).await;
         }
         let poll = LONGEST_POLL / 2 + environment.jitter(LONGEST_POLL / 2);
-        if signal.pause(poll, environment).await {
+        if signal.pause_unless(state.storage.changed(), poll, environment).await {
             is_behind = true;
             let_settle(signal, environment).await;
         }

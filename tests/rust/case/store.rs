@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use codex_auth_sdk::Secret;
 use codex_auth_sdk::environment::Environment;
 use codex_auth_sdk::storage::{
     AuthDotJson, AuthStorage, CustomStorage, EphemeralStorage, FileStorage, KeyringItem,
-    KeyringStorage, system_keyring,
+    KeyringStorage, PostgresOptions, PostgresStorage, system_keyring,
 };
+use codex_auth_tests::postgres;
 use codex_auth_tests::row::Client;
 use codex_auth_tests::session_keyring::secret_tool;
 use serde::Deserialize;
@@ -21,7 +23,14 @@ pub(crate) enum StoreKind {
     Keyring,
     Ephemeral,
     Custom,
+    Postgres,
 }
+
+/// Has the URL of the database in a process that has one.
+pub(crate) const DATABASE: &str = "CASE_DATABASE";
+
+/// The only login in that database.
+const LOGIN: &str = "case";
 
 pub(crate) enum Store {
     File(TempDir),
@@ -29,6 +38,8 @@ pub(crate) enum Store {
     Ephemeral(EphemeralStorage),
     /// With the storage that all managers of a case share.
     Custom(Client, CustomStorage),
+    /// The URL of a database.
+    Postgres(String),
 }
 
 impl Store {
@@ -46,6 +57,10 @@ impl Store {
                 let storage = client.storage(Environment::default());
                 Self::Custom(client, storage)
             }
+            StoreKind::Postgres => {
+                let url = std::env::var_os(DATABASE).expect("a URL");
+                Self::Postgres(url.into_string().expect("text"))
+            }
         }
     }
 
@@ -58,6 +73,7 @@ impl Store {
             }
             Self::Ephemeral(storage) => Arc::new(storage.clone()),
             Self::Custom(_, storage) => Arc::new(storage.clone()),
+            Self::Postgres(url) => Arc::new(row(url)),
         }
     }
 
@@ -71,6 +87,10 @@ impl Store {
             Self::Custom(client, _) => {
                 client.row().record.as_ref().map(|record| record.expose().to_owned())
             }
+            Self::Postgres(url) => {
+                let record = "SELECT convert_from(record, 'UTF8') FROM codex_auth_sdk_logins";
+                postgres::ask(url, record).pop().and_then(|mut row| row.pop())
+            }
         }
     }
 
@@ -83,6 +103,7 @@ impl Store {
                 storage.replace(text.map(parse).transpose()?);
             }
             (Self::Custom(client, _), text) => client.put(text),
+            (Self::Postgres(url), text) => replace_row(url, text),
             (Self::Keyring(_, item), Some(text)) => secret_tool::store(item, text),
             (Self::Keyring(_, item), None) => secret_tool::clear(item),
             (Self::File(home), Some(text)) if in_place => write_file(&auth_json(home.path()), text),
@@ -108,6 +129,29 @@ impl Store {
         }));
         Ok(())
     }
+}
+
+fn row(url: &str) -> PostgresStorage {
+    let mut options = PostgresOptions::default();
+    options.login = Some(LOGIN.to_owned());
+    options.store_key = Some(Secret::new("plaintext"));
+    PostgresStorage::new(&Secret::new(url), options, Environment::default()).expect("options")
+}
+
+fn replace_row(url: &str, text: Option<&str>) {
+    let statement = match text {
+        Some(text) => {
+            let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+            format!(
+                "INSERT INTO codex_auth_sdk_logins (login, id, version, record)
+                 VALUES ('{LOGIN}', gen_random_uuid(), gen_random_uuid(), '\\x{hex}')
+                 ON CONFLICT (login) DO UPDATE
+                 SET version = excluded.version, record = excluded.record"
+            )
+        }
+        None => "DELETE FROM codex_auth_sdk_logins".to_owned(),
+    };
+    drop(postgres::ask(url, &statement));
 }
 
 fn auth_json(home: &Path) -> PathBuf {

@@ -6,9 +6,10 @@ use crate::{files_below, imports_in};
 pub(crate) const CORE: &str = "core/src";
 
 /// The layers, from the top; in each the modules that it is made of.
-const LAYERS: [&[&str]; 15] = [
+const LAYERS: [&[&str]; 16] = [
     &["bin"],
     &["cli"],
+    &["agent"],
     &["bindings", "seams"],
     &["client"],
     &["manager"],

@@ -43,7 +43,7 @@ async fn a_file_that_cannot_be_opened_may_hold_a_newer_login_whatever_was_noted(
     let store = machine.auto_store();
     load(&store).await;
     let lock = store.try_lock().await.expect("a lock").expect("free");
-    lock.set_ledger(&lock.ledger()).expect("noted that there is nothing else");
+    lock.set_ledger(&lock.ledger()).await.expect("noted that there is nothing else");
     drop(lock);
     machine.keyring.set_condition(Condition::Gone);
     drop(machine.auto_store().ready(100).await.expect("there is no encrypted file"));

@@ -32,7 +32,11 @@ impl Signal {
 }
 
 /// Sends the signal of this name to children that have not been waited for, at once.
-pub(crate) fn send(name: &str, processes: &[u32]) {
+///
+/// # Panics
+///
+/// If there is no such signal or no such process.
+pub fn send(name: &str, processes: &[u32]) {
     let mut kill = Command::new("sh");
     kill.args(["-c", "kill -s \"$0\" \"$@\"", name]).args(processes.iter().map(u32::to_string));
     let status = kill.status().expect("a shell");

@@ -186,8 +186,10 @@ impl RefreshLock for Locked {
         Ledger::from_bytes(&self.0.world().state().disk.ledger).unwrap_or_default()
     }
 
-    fn set_ledger(&self, ledger: &Ledger) -> Result<()> {
-        self.0.world().state().disk.ledger = ledger.to_bytes();
-        Ok(())
+    fn set_ledger<'a>(&'a self, ledger: &'a Ledger) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async {
+            self.0.world().state().disk.ledger = ledger.to_bytes();
+            Ok(())
+        })
     }
 }

@@ -141,7 +141,7 @@ async fn g11_a_forged_ledger_keeps_no_program_out_for_long() {
         let forged = forgery(&token, world.environment.clock.now().timestamp_millis());
         let forged = Ledger::from_bytes(forged.as_bytes()).expect("a ledger");
         let lock = world.store.memory.try_lock().await.expect("a lock").expect("free");
-        lock.set_ledger(&forged).expect("written");
+        lock.set_ledger(&forged).await.expect("written");
         drop(lock);
         let start = Instant::now();
         while !recover(&manager, &auth).await.is_ok_and(|decision| decision == RETRY) {

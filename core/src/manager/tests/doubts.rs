@@ -285,3 +285,20 @@ async fn a_refusal_that_is_not_yet_believed_leaves_no_doubt() {
     let now = world.environment.clock.now();
     assert_eq!(world.store.ledger().about(token, now), Knowledge::Nothing);
 }
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_under_a_lock_that_is_worth_nothing_without_the_note() {
+    let world = World::new();
+    let manager = world.manager().await;
+    let auth = manager.auth().expect("signed in");
+    world.store.lock_needs_notes.store(true, Ordering::SeqCst);
+    world.store.failing_notes.store(true, Ordering::SeqCst);
+    let error = recover(&manager, &auth).await.expect_err("the lock is lost");
+    assert!(error.is_transient(), "{error}");
+    assert_eq!(world.issuer.requests(), (0, 0));
+    world.store.failing_notes.store(false, Ordering::SeqCst);
+    assert_eq!(recover(&manager, &auth).await.expect("refreshed"), RETRY);
+    let token = auth.managed_tokens().expect("a login").refresh_token.fingerprint();
+    let ledger = world.store.ledger();
+    assert!(matches!(ledger.about(token, world.environment.clock.now()), Knowledge::Spent { .. }));
+}

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::world::World;
-use crate::{AuthManagerBuilder, Error, LoginOptions, RefreshMode, StoreKind, TokenEncoding};
+use crate::secret::Secret;
+use crate::{
+    AuthManager, AuthManagerBuilder, Error, LoginOptions, RefreshMode, StoreKind, TokenEncoding,
+};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const NS: Duration = Duration::from_nanos(1);
@@ -85,10 +88,26 @@ async fn an_option_that_makes_no_sense_is_refused_with_its_name_its_value_and_wh
 async fn a_home_that_is_no_folder_is_refused() {
     let missing = tempfile::tempdir().expect("a folder").path().join("gone");
     for home in ["".into(), missing, "~/.codex".into()] {
-        let error =
-            crate::AuthManager::builder().codex_home(&home).build().await.expect_err("none");
+        let error = AuthManager::builder().codex_home(&home).build().await.expect_err("none");
         assert_clear(&error, "codex_home", &format!("{home:?}"));
         assert_eq!(error.to_string().contains("only a shell"), home.starts_with("~"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn g3_the_name_of_a_login_is_refused_where_it_would_choose_none() {
+    let home = tempfile::tempdir().expect("a folder");
+    for store in [StoreKind::File, StoreKind::Codex, "agent".parse().expect("a store")] {
+        let builder = || AuthManager::builder().codex_home(home.path()).store(store.clone());
+        let error = builder().login("bob").build_unread().expect_err("refused");
+        assert_eq!(error.code(), "invalid_option", "{store:?}");
+        assert!(error.to_string().starts_with("login is"), "{error}");
+        let error = builder()
+            .store_key(Secret::new("s3cret"))
+            .build_unread()
+            .expect_err("refused")
+            .to_string();
+        assert!(error.starts_with("store_key is") && !error.contains("s3cret"), "{error}");
     }
 }
 

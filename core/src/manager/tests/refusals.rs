@@ -110,7 +110,7 @@ async fn g2_a_refusal_of_a_token_that_the_store_has_no_more_is_not_heeded() {
     let token = auth.refresh_fingerprint().expect("a login");
     let now = world.environment.clock.now();
     ledger.refuse(token, RefusalReason::Expired, now, Some(SHARED_REFUSAL));
-    held.set_ledger(&ledger).expect("written");
+    held.set_ledger(&ledger).await.expect("written");
     assert_eq!(waiting.await.expect("no panic").expect("recovered"), RETRY);
     assert_eq!(world.issuer.requests(), (0, 0));
 }

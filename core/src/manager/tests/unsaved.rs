@@ -204,7 +204,7 @@ async fn a_token_whose_redeemer_may_have_died_before_its_save_is_presented_again
     let mut ledger = Ledger::default();
     let token = auth.refresh_fingerprint().expect("a login");
     ledger.rotate(token, Fingerprint::of(b"lost"));
-    lock.set_ledger(&ledger).expect("noted");
+    lock.set_ledger(&ledger).await.expect("noted");
     drop(lock);
     assert_eq!(recover(&manager, &auth).await.expect("recovered"), RETRY);
 }
@@ -220,7 +220,7 @@ async fn a_manager_knows_the_tokens_it_spent_without_the_stored_ledger() {
     world.pass(Duration::from_secs(120)).await;
     world.store.memory.replace(old.as_deref().cloned());
     let lock = world.store.try_lock().await.expect("a lock").expect("free");
-    lock.set_ledger(&Ledger::default()).expect("emptied");
+    lock.set_ledger(&Ledger::default()).await.expect("emptied");
     drop(lock);
     assert_eq!(recover(&manager, &second).await.expect("recovered"), RETRY);
     assert_eq!(world.issuer.requests(), (2, 2), "the successor was redeemed, not the spent token");
@@ -300,7 +300,7 @@ async fn an_adopted_token_is_kept_though_an_older_copy_of_all_files_is_put_back(
     let Adoption { adopter, replaced, first, second } = Adoption::in_world(&world).await;
     world.store.memory.replace(replaced);
     let lock = world.store.try_lock().await.expect("a lock").expect("free");
-    lock.set_ledger(&Ledger::default()).expect("noted");
+    lock.set_ledger(&Ledger::default()).await.expect("noted");
     drop(lock);
     assert!(!adopter.reload().await.expect("read"), "the newer token stays");
     assert_eq!(recover(&adopter, &first).await.expect("recovered"), RETRY);

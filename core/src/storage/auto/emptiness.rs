@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwapOption;
 
+use crate::environment::BoxFuture;
 use crate::error::Result;
 use crate::ledger::Ledger;
 use crate::storage::RefreshLock;
@@ -71,12 +72,12 @@ impl Emptiness {
 
     /// Notes, for other processes too, that the keyring gets a login: it may get it even if it does
     /// not answer.
-    pub(super) fn end(&self) {
+    pub(super) async fn end(&self) {
         self.learn(false);
         let Some(lock) = self.lock.load().as_deref().and_then(Weak::upgrade) else { return };
         let mut ledger = lock.ledger();
         ledger.set_keyring_empty(false);
-        if let Err(error) = lock.set_ledger(&ledger) {
+        if let Err(error) = lock.set_ledger(&ledger).await {
             tracing::warn!(%error, "other programs are not told that the keyring gets a login");
         }
     }
@@ -106,11 +107,13 @@ impl RefreshLock for NotingLock {
         self.lock.ledger()
     }
 
-    fn set_ledger(&self, ledger: &Ledger) -> Result<()> {
-        let mut ledger = ledger.clone();
-        if let Some(is_empty) = self.seen.get() {
-            ledger.set_keyring_empty(is_empty);
-        }
-        self.lock.set_ledger(&ledger)
+    fn set_ledger<'a>(&'a self, ledger: &'a Ledger) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async {
+            let mut ledger = ledger.clone();
+            if let Some(is_empty) = self.seen.get() {
+                ledger.set_keyring_empty(is_empty);
+            }
+            self.lock.set_ledger(&ledger).await
+        })
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::ledger_file::LedgerFile;
 use super::record_lock::RecordLock;
+use crate::environment::BoxFuture;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Ledger;
 use crate::process::file_id;
@@ -171,8 +172,10 @@ impl RefreshLock for HeldLock {
         self.make(|locks| Ok(locks.ledger().read())).unwrap_or_default()
     }
 
-    fn set_ledger(&self, ledger: &Ledger) -> Result<()> {
-        let ledger = ledger.clone();
-        self.make(move |locks| locks.ledger().write(&ledger))
+    fn set_ledger<'a>(&'a self, ledger: &'a Ledger) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async {
+            let ledger = ledger.clone();
+            self.make(move |locks| locks.ledger().write(&ledger))
+        })
     }
 }

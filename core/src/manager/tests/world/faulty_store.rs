@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::delays::Delays;
 use crate::auth_dot_json::AuthDotJson;
@@ -32,6 +33,8 @@ pub(crate) struct FaultyStore {
     pub(crate) is_unstamped: AtomicBool,
     pub(crate) lock_is_lost: Arc<AtomicBool>,
     pub(crate) failing_notes: Arc<AtomicBool>,
+    /// Whether the refresh lock is worth nothing while notes fail.
+    pub(crate) lock_needs_notes: Arc<AtomicBool>,
     /// Commits that begin from now on never end: the first before they write, the second after.
     pub(crate) hanging_commits: [AtomicBool; 2],
     /// Whether a commit leaves its record beside the stored one before it hangs.
@@ -42,7 +45,7 @@ pub(crate) struct FaultyStore {
 }
 
 /// The lock inside of the one that was handed out last.
-type Held = Arc<Mutex<Option<Box<dyn RefreshLock>>>>;
+type Held = Arc<Mutex<Option<Arc<dyn RefreshLock>>>>;
 
 /// Hears each ledger that is about to be written.
 #[derive(Default)]
@@ -148,13 +151,14 @@ impl AuthStorage for FaultyStore {
             let lock = self.memory.try_lock().await?;
             Ok(lock.map(|lock| {
                 self.locks_taken.fetch_add(1, Ordering::SeqCst);
-                *self.holder.lock().expect("no panic") = Some(lock);
+                *self.holder.lock().expect("no panic") = Some(lock.into());
                 Box::new(FaultyLock {
                     store: self.memory.clone(),
                     held: Arc::clone(&self.holder),
                     is_lost: Arc::clone(&self.lock_is_lost),
                     hears_notes: Arc::clone(&self.hears_notes),
                     fails: Arc::clone(&self.failing_notes),
+                    needs_notes: Arc::clone(&self.lock_needs_notes),
                 }) as Box<dyn RefreshLock>
             }))
         })
@@ -182,6 +186,7 @@ struct FaultyLock {
     is_lost: Arc<AtomicBool>,
     hears_notes: Arc<Listener>,
     fails: Arc<AtomicBool>,
+    needs_notes: Arc<AtomicBool>,
 }
 
 impl RefreshLock for FaultyLock {
@@ -192,22 +197,31 @@ impl RefreshLock for FaultyLock {
         Ok(())
     }
 
+    fn held_for(&self) -> Option<Duration> {
+        let is_worthless =
+            [&self.fails, &self.needs_notes].iter().all(|flag| flag.load(Ordering::SeqCst));
+        is_worthless.then_some(Duration::ZERO)
+    }
+
     fn ledger(&self) -> Ledger {
         self.store.ledger()
     }
 
-    fn set_ledger(&self, ledger: &Ledger) -> Result<()> {
-        if self.fails.load(Ordering::SeqCst) {
-            return Err(Error::new(ErrorKind::StoreReadOnly, "read-only"));
-        }
-        if let Some(listener) = &mut *self.hears_notes.0.lock().expect("no panic") {
-            listener(ledger);
-        }
-        match &*self.held.lock().expect("no panic") {
-            Some(lock) => lock.set_ledger(ledger),
-            // The dead write nothing.
-            None => Ok(()),
-        }
+    fn set_ledger<'a>(&'a self, ledger: &'a Ledger) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async {
+            if self.fails.load(Ordering::SeqCst) {
+                return Err(Error::new(ErrorKind::StoreReadOnly, "read-only"));
+            }
+            if let Some(listener) = &mut *self.hears_notes.0.lock().expect("no panic") {
+                listener(ledger);
+            }
+            let held = self.held.lock().expect("no panic").clone();
+            match held {
+                Some(lock) => lock.set_ledger(ledger).await,
+                // The dead write nothing.
+                None => Ok(()),
+            }
+        })
     }
 }
 

@@ -12,7 +12,7 @@ use crate::error::Result;
 #[derive(Debug)]
 pub(super) struct Lease {
     length: Duration,
-    /// When it ends, by the clock that never jumps; none once it is lost.
+    /// When it ends, by the clock that counts sleep too; none once it is lost.
     end: ArcSwapOption<Duration>,
 }
 
@@ -26,11 +26,19 @@ impl Lease {
     pub(super) fn left(&self, now: Duration) -> Duration {
         self.end.load().as_deref().map_or(Duration::ZERO, |end| end.saturating_sub(now))
     }
+
+    /// Notes that it was renewed by a call that was made at `start`, or, if it `is_held` no more,
+    /// that it is lost.
+    pub(super) fn renewed(&self, start: Duration, is_held: bool) {
+        self.end.store(is_held.then(|| Arc::new(start + self.length)));
+    }
 }
 
-/// Renews `lease` by `renew` after each quarter of it, until it is lost or let go.
+/// Renews `lease` on a lock of `store` by `renew` after each quarter of it, until it is lost or let
+/// go.
 pub(super) async fn keep<R: Future<Output = Result<bool>>>(
     lease: Weak<Lease>,
+    store: String,
     renew: impl Fn() -> R,
     environment: Environment,
 ) {
@@ -40,20 +48,19 @@ pub(super) async fn keep<R: Future<Output = Result<bool>>>(
         if lease.strong_count() == 0 {
             return;
         }
-        let start = clock.elapsed();
+        let start = clock.boot_time();
         let answer = renew().await;
         let Some(lease) = lease.upgrade() else { return };
         match answer {
-            Ok(true) => lease.end.store(Some(Arc::new(start + lease.length))),
-            Ok(false) => {
-                tracing::warn!("the refresh lock of a custom store was lost");
-                lease.end.store(None);
-                return;
+            Ok(is_held) => {
+                lease.renewed(start, is_held);
+                if !is_held {
+                    tracing::warn!(%store, "the refresh lock was lost");
+                    return;
+                }
             }
             // It is asked for again; the end comes by itself.
-            Err(error) => {
-                tracing::warn!(%error, "the refresh lock of a custom store was not renewed");
-            }
+            Err(error) => tracing::warn!(%store, %error, "the refresh lock was not renewed"),
         }
     }
 }

@@ -1,0 +1,154 @@
+//! A login that the agent hands out.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use ring::rand::{SecureRandom, SystemRandom};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::answer::{Answer, grant};
+use crate::error::{Error, ErrorKind, Result, transient};
+use crate::manager::AuthManager;
+use crate::refresh::{GiveUpReason, UnauthorizedRecoveryDecision};
+use crate::secret::Fingerprint;
+use crate::snapshot::CodexAuth;
+use crate::storage::agent::message::Report;
+use crate::upkeep::{FollowStore, KeepFresh};
+
+/// The longest time that a client waits for a refresh. The refresh goes on, and the next request gets
+/// its token.
+const LONGEST_REFRESH: Duration = Duration::from_secs(25);
+
+/// A login that is kept fresh, and handed out without its refresh token.
+#[derive(Debug)]
+pub(super) struct Login {
+    manager: AuthManager,
+    /// Random, so that no generation of an agent is one of an earlier agent.
+    start: Fingerprint,
+    seen: Mutex<Seen>,
+    changes: watch::Sender<()>,
+    _upkeep: (KeepFresh, FollowStore),
+}
+
+/// The snapshot when it was last looked at, and how many there were before.
+#[derive(Debug, Default)]
+struct Seen {
+    auth: Option<CodexAuth>,
+    number: u64,
+}
+
+impl Login {
+    /// Keeps the login of `manager` fresh from now on.
+    pub(super) fn new(manager: AuthManager) -> Result<Self> {
+        let mut start = [0; 16];
+        SystemRandom::new().fill(&mut start).map_err(|_| {
+            Error::new(ErrorKind::StoreUnavailable, "the system has no random numbers")
+        })?;
+        Ok(Self {
+            _upkeep: (manager.keep_fresh(), manager.follow_store()),
+            seen: Mutex::new(Seen { auth: manager.auth(), number: 0 }),
+            manager,
+            start: Fingerprint::from_bytes(start),
+            changes: watch::Sender::new(()),
+        })
+    }
+
+    /// Wakes the clients that wait for a change, until the future is dropped.
+    pub(super) async fn follow(&self) {
+        let mut events = self.manager.subscribe();
+        while events.next().await.is_some() {
+            self.changes.send_replace(());
+        }
+    }
+
+    /// Returns the snapshot in memory, and the name of this state of the login.
+    pub(super) fn now(&self) -> (Option<CodexAuth>, String) {
+        let auth = self.manager.auth();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.auth != auth {
+            *seen = Seen { auth: auth.clone(), number: seen.number + 1 };
+        }
+        (auth, format!("{}-{}", self.start, seen.number))
+    }
+
+    /// Waits until the login is no longer in the state that `generation` names, for `longest` at most.
+    pub(super) async fn changes_within(&self, longest: Duration, generation: &str) {
+        let mut changes = self.changes.subscribe();
+        let changed =
+            async { while self.now().1 == generation && changes.changed().await.is_ok() {} };
+        timeout(longest, changed).await.unwrap_or_default();
+    }
+
+    /// Returns the login with an access token that has not ended.
+    pub(super) async fn token(&self) -> Answer {
+        match self.within_reason(self.manager.fresh_auth()).await {
+            Ok(_) => self.granted(),
+            Err(error) => self.refused(&error),
+        }
+    }
+
+    /// Returns a login with another access token than that of `report`, or why there is none.
+    pub(super) async fn replacement(&self, report: &Report) -> Answer {
+        let fresh = match self.within_reason(self.manager.fresh_auth()).await {
+            Ok(fresh) => fresh,
+            Err(error) => return self.refused(&error),
+        };
+        let Some(auth) = fresh else { return Answer::GivenUp(GiveUpReason::LoggedOut) };
+        if auth.access_fingerprint() != Some(report.token) {
+            return self.granted_to(report);
+        }
+        let recovery = self.manager.unauthorized_recovery();
+        let decision = self.manager.recover_from_unauthorized(&auth, &recovery);
+        match self.within_reason(decision).await {
+            Ok(UnauthorizedRecoveryDecision::Retry) => self.granted_to(report),
+            Ok(UnauthorizedRecoveryDecision::GiveUp(reason)) => Answer::GivenUp(reason),
+            Err(error) => self.refused(&error),
+        }
+    }
+
+    /// Returns the login, if it is that of `report`, for the same workspace.
+    fn granted_to(&self, report: &Report) -> Answer {
+        let grant = match self.granted() {
+            Answer::Granted(grant) => grant,
+            refused => return refused,
+        };
+        let Some((reported, own)) = report.login_id.zip(grant.login_id) else {
+            return Answer::GivenUp(GiveUpReason::MissingIdentity);
+        };
+        if reported != own || report.account_id != grant.account_id {
+            return Answer::GivenUp(GiveUpReason::IdentityMismatch);
+        }
+        Answer::Granted(grant)
+    }
+
+    fn granted(&self) -> Answer {
+        let (auth, generation) = self.now();
+        let Some(auth) = auth else {
+            let message = "no login is stored; sign in where the agent runs: codex-auth-sdk login";
+            let error = Error::new(ErrorKind::LoginRequired, message);
+            return Answer::Refused(error, Some(generation));
+        };
+        match grant(&auth, self.manager.server_time(), generation.clone()) {
+            Some(grant) => Answer::Granted(Box::new(grant)),
+            None => Answer::Refused(not_served(&auth), Some(generation)),
+        }
+    }
+
+    fn refused(&self, error: &Error) -> Answer {
+        Answer::Refused(error.clone(), Some(self.now().1))
+    }
+
+    async fn within_reason<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        timeout(LONGEST_REFRESH, work).await.unwrap_or_else(|_| {
+            Err(transient("the login is being refreshed, which takes long; try again"))
+        })
+    }
+}
+
+/// Returns the error about a login that does not end.
+fn not_served(auth: &CodexAuth) -> Error {
+    let mode = auth.mode().as_str();
+    let message = format!("an agent hands out ChatGPT logins only, and this one is {mode}");
+    Error::new(ErrorKind::UnsupportedMode, message)
+}

@@ -1,0 +1,299 @@
+//! The row of one login, and the statements on it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ring::rand::{SecureRandom, SystemRandom};
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+
+use super::sealing::Sealed;
+use super::server::{Effect, Server, Statement, Turn};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::Ledger;
+
+const LOAD: Statement = Statement {
+    text: "
+SELECT version, key_id, record, ledger, holder, claim_ms,
+       (extract(epoch FROM claim_end - clock_timestamp()) * 1000)::bigint, id
+FROM codex_auth_sdk_logins WHERE login = $1",
+    effect: Effect::Reads,
+};
+
+const CREATE: Statement = Statement {
+    text: "
+INSERT INTO codex_auth_sdk_logins (login, version, key_id, record, id)
+VALUES ($1, $2, $3, $4, $5) ON CONFLICT (login) DO NOTHING RETURNING true",
+    effect: Effect::WritesOnce,
+};
+
+const REPLACE: Statement = Statement {
+    text: "
+WITH done AS (
+    UPDATE codex_auth_sdk_logins
+    SET version = $2, key_id = $3, record = $4, changed_at = clock_timestamp()
+    WHERE login = $1 AND version = $5 RETURNING id
+) SELECT pg_notify('codex_auth_sdk', id)::text FROM done",
+    effect: Effect::WritesOnce,
+};
+
+const DELETE: Statement = Statement {
+    text: "
+WITH done AS (
+    DELETE FROM codex_auth_sdk_logins WHERE login = $1 AND version = $2 RETURNING id
+) SELECT pg_notify('codex_auth_sdk', id)::text FROM done",
+    effect: Effect::WritesOnce,
+};
+
+/// Writes all that a commit and a note write, as it is.
+const PROVE: Statement = Statement {
+    text: "
+UPDATE codex_auth_sdk_logins
+SET version = version, key_id = key_id, record = record, ledger = ledger, changed_at = changed_at
+WHERE login = $1",
+    effect: Effect::Writes,
+};
+
+/// Claims a row that is free, or one whose holder `$4`, which has left the ledger `$5`, did not renew
+/// its claim in time.
+const CLAIM: Statement = Statement {
+    text: "
+UPDATE codex_auth_sdk_logins
+SET holder = $2, claim_ms = $3, claim_end = clock_timestamp() + $3 * interval '1 millisecond'
+WHERE login = $1
+  AND (holder IS NULL OR holder = $2
+       OR (holder = $4 AND ledger = $5 AND coalesce(claim_end <= clock_timestamp(), true)))
+RETURNING ledger",
+    effect: Effect::Writes,
+};
+
+/// Ends a claim no later than it can last: the database's clock was set back.
+const CUT: Statement = Statement {
+    text: "
+UPDATE codex_auth_sdk_logins
+SET claim_end = clock_timestamp() + claim_ms * interval '1 millisecond'
+WHERE login = $1 AND holder = $2
+  AND claim_end > clock_timestamp() + claim_ms * interval '1 millisecond'",
+    effect: Effect::Writes,
+};
+
+const RENEW: Statement = Statement {
+    text: "
+UPDATE codex_auth_sdk_logins
+SET claim_end = clock_timestamp() + claim_ms * interval '1 millisecond'
+WHERE login = $1 AND holder = $2 RETURNING true",
+    effect: Effect::Writes,
+};
+
+const NOTE: Statement = Statement {
+    text: "
+UPDATE codex_auth_sdk_logins
+SET ledger = $3, claim_end = clock_timestamp() + claim_ms * interval '1 millisecond'
+WHERE login = $1 AND holder = $2 RETURNING true",
+    effect: Effect::Writes,
+};
+
+const RELEASE: Statement = Statement {
+    text: "
+WITH done AS (
+    UPDATE codex_auth_sdk_logins SET holder = NULL, claim_end = NULL
+    WHERE login = $1 AND holder = $2 RETURNING id
+) SELECT pg_notify('codex_auth_sdk', id)::text FROM done",
+    effect: Effect::Writes,
+};
+
+/// The row of the login of this name.
+#[derive(Debug, Clone)]
+pub(super) struct LoginRow {
+    server: Arc<Server>,
+    login: String,
+}
+
+/// What a row holds.
+#[derive(Debug)]
+pub(super) struct Content {
+    /// By which changes of the row are announced.
+    pub(super) id: String,
+    pub(super) version: String,
+    pub(super) sealed: Sealed,
+    pub(super) ledger: Vec<u8>,
+    pub(super) claim: Option<Claim>,
+}
+
+/// A claim that a manager has made on a row.
+#[derive(Debug)]
+pub(super) struct Claim {
+    pub(super) holder: String,
+    /// How many milliseconds it lasts unless it is renewed.
+    length: i64,
+    /// How many of them are left, by the clock of the database.
+    left: i64,
+}
+
+impl Claim {
+    /// Returns how much of it is left, by the clock of the database.
+    pub(super) fn left(&self) -> Duration {
+        Duration::from_millis(self.left.min(self.length).try_into().unwrap_or_default())
+    }
+
+    /// Returns whether its holder has not renewed it in time.
+    pub(super) const fn has_ended(&self) -> bool {
+        self.left <= 0
+    }
+
+    /// Returns how long ago it has ended, by the clock of the database.
+    pub(super) fn over(&self) -> Duration {
+        Duration::from_millis(self.left.saturating_neg().try_into().unwrap_or_default())
+    }
+
+    /// Returns how long it lasts unless it is renewed.
+    pub(super) fn length(&self) -> Duration {
+        Duration::from_millis(self.length.try_into().unwrap_or_default())
+    }
+
+    /// Returns whether it would last longer than any claim of its holder.
+    pub(super) const fn is_too_long(&self) -> bool {
+        self.left > self.length
+    }
+}
+
+impl LoginRow {
+    pub(super) const fn new(server: Arc<Server>, login: String) -> Self {
+        Self { server, login }
+    }
+
+    pub(super) fn login(&self) -> &str {
+        &self.login
+    }
+
+    pub(super) const fn server(&self) -> &Arc<Server> {
+        &self.server
+    }
+
+    /// Returns which row this is, for error messages.
+    pub(super) fn place(&self) -> String {
+        format!("the login {:?} in {}", self.login, self.server.place())
+    }
+
+    /// Reads the row; none if there is none.
+    pub(super) async fn load(&self) -> Result<Option<Content>> {
+        let rows = self.server.ask(&LOAD, &[(&self.login, Type::TEXT)]).await?;
+        rows.first().map(|row| content(row).map_err(|error| self.odd(&error))).transpose()
+    }
+
+    /// Replaces the record if it still has the version `expected`, none for no row. Returns whether it
+    /// did.
+    pub(super) async fn replace(&self, expected: Option<&str>, sealed: &Sealed) -> Result<bool> {
+        let (statement, last) = match expected {
+            Some(version) => (&REPLACE, version.to_owned()),
+            None => (&CREATE, unique_name()?),
+        };
+        let values = [
+            (&self.login as _, Type::TEXT),
+            (&unique_name()? as _, Type::TEXT),
+            (&sealed.key_id as _, Type::TEXT),
+            (&sealed.bytes as _, Type::BYTEA),
+            (&last as _, Type::TEXT),
+        ];
+        self.server.ask(statement, &values).await.map(|rows| !rows.is_empty())
+    }
+
+    /// Removes the row if it still has the version `expected`. Returns whether it did.
+    pub(super) async fn delete(&self, expected: &str) -> Result<bool> {
+        self.change(&DELETE, expected).await
+    }
+
+    pub(super) async fn prove(&self) -> Result<()> {
+        self.server.ask(&PROVE, &[(&self.login, Type::TEXT)]).await.map(drop)
+    }
+
+    /// Claims the row for `holder` if it is free, or if it is still as the holder `vanished` has left
+    /// it. Returns the ledger, or none if another manager has the claim or there is no row.
+    pub(super) async fn claim(
+        &self,
+        holder: &str,
+        length: Duration,
+        vanished: Option<(&str, &[u8])>,
+    ) -> Result<Option<Ledger>> {
+        let length = i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
+        let (name, ledger) = vanished.unzip();
+        let values = [
+            (&self.login as _, Type::TEXT),
+            (&holder as _, Type::TEXT),
+            (&length as _, Type::INT8),
+            (&name as _, Type::TEXT),
+            (&ledger as _, Type::BYTEA),
+        ];
+        let rows = self.server.ask(&CLAIM, &values).await?;
+        let ledger = rows.first().map(|row| row.try_get(0)).transpose();
+        let ledger: Option<Vec<u8>> = ledger.map_err(|error| self.odd(&error))?;
+        Ok(ledger.map(|ledger| ledger_of(&ledger)))
+    }
+
+    /// Cuts the claim of `holder` to its length.
+    pub(super) async fn cut(&self, holder: &str) -> Result<()> {
+        self.change(&CUT, holder).await.map(drop)
+    }
+
+    /// Renews the claim of `holder`. Returns whether it still has it.
+    pub(super) async fn renew(&self, holder: &str) -> Result<bool> {
+        self.change(&RENEW, holder).await
+    }
+
+    /// Leaves `ledger` for the next holder, and renews the claim of `holder`. Returns whether it still
+    /// has that.
+    pub(super) async fn note(&self, holder: &str, ledger: &Ledger) -> Result<bool> {
+        let ledger = ledger.to_bytes();
+        let values = [
+            (&self.login as _, Type::TEXT),
+            (&holder as _, Type::TEXT),
+            (&ledger as _, Type::BYTEA),
+        ];
+        self.server.ask(&NOTE, &values).await.map(|rows| !rows.is_empty())
+    }
+
+    /// Gives the claim of `holder` back, in this `turn`.
+    pub(super) async fn release(&self, turn: Turn, holder: &str) -> Result<()> {
+        let values = [(&self.login as _, Type::TEXT), (&holder as _, Type::TEXT)];
+        self.server.ask_in(turn, &RELEASE, &values).await.map(drop)
+    }
+
+    /// Makes a change for which the row must have `text`. Returns whether it had.
+    async fn change(&self, statement: &Statement, text: &str) -> Result<bool> {
+        let values = [(&self.login as _, Type::TEXT), (&text as _, Type::TEXT)];
+        self.server.ask(statement, &values).await.map(|rows| !rows.is_empty())
+    }
+
+    fn odd(&self, error: &tokio_postgres::Error) -> Error {
+        Error::new(
+            ErrorKind::StoreUnavailable,
+            format!("{} has columns of other types: {error}", self.place()),
+        )
+    }
+}
+
+/// Returns a ledger from its bytes; unreadable means empty.
+pub(super) fn ledger_of(bytes: &[u8]) -> Ledger {
+    Ledger::from_bytes(bytes).unwrap_or_default()
+}
+
+/// Returns a name that no other program makes.
+pub(super) fn unique_name() -> Result<String> {
+    let mut bytes = [0; 16];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| {
+        Error::new(ErrorKind::StoreUnavailable, "the system has no random numbers; try again")
+    })?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn content(row: &Row) -> Result<Content, tokio_postgres::Error> {
+    let holder: Option<String> = row.try_get(4)?;
+    let (length, left) = (row.try_get(5)?, row.try_get::<_, Option<i64>>(6)?.unwrap_or_default());
+    Ok(Content {
+        id: row.try_get(7)?,
+        version: row.try_get(0)?,
+        sealed: Sealed { key_id: row.try_get(1)?, bytes: row.try_get(2)? },
+        ledger: row.try_get(3)?,
+        claim: holder.map(|holder| Claim { holder, length, left }),
+    })
+}

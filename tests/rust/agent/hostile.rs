@@ -1,0 +1,114 @@
+//! Clients that send junk, are slow, or are many, do not keep the honest ones from their tokens.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::scene::{Reply, Scene, client};
+
+/// More connections than the agent keeps.
+const MANY: usize = 700;
+
+fn connect(scene: &Scene) -> UnixStream {
+    UnixStream::connect(scene.socket()).expect("the agent accepts")
+}
+
+/// An honest client, which connects anew, gets a token.
+async fn assert_served(scene: &Scene) {
+    let reply = scene.get("/v1/token").await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+}
+
+#[tokio::test]
+async fn junk_is_refused_and_hurts_no_other() {
+    let scene = Scene::signed_in();
+    let _agent = scene.agent(&[]);
+    let long = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(40_000));
+    let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(2_000));
+    let body = "POST /v1/rejected HTTP/1.1\r\nhost: l\r\ncontent-length: 9999999999\r\n\r\n";
+    let chunked =
+        "POST /v1/rejected HTTP/1.1\r\nhost: l\r\ntransfer-encoding: chunked\r\n\r\nfffff\r\n";
+    for junk in ["\0\u{1}\u{2}\r\n\r\n", "GET", "\u{16}\u{3}\u{1}", &long, &many, body, chunked] {
+        let mut stream = connect(&scene);
+        // It fails where the agent has closed the connection before it has read all.
+        drop(stream.write_all(junk.as_bytes()));
+        stream.set_read_timeout(Some(Duration::from_millis(1))).expect("set");
+        let mut answer = Vec::new();
+        drop(stream.read_to_end(&mut answer));
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(!answer.contains("200 OK") && !answer.contains("access_token"), "{answer}");
+        assert_served(&scene).await;
+    }
+}
+
+#[tokio::test]
+async fn silent_and_slow_ones_give_way() {
+    let scene = Scene::signed_in();
+    let _agent = scene.agent(&[]);
+    let streams: Vec<_> = (0..MANY)
+        .map(|number| {
+            let mut stream = connect(&scene);
+            let words: &[u8] = match number % 3 {
+                0 => b"",
+                1 => b"GET /v1/token HT",
+                // It asks again and again, and reads no answer.
+                _ => b"GET /v1/status HTTP/1.1\r\nhost: l\r\n\r\nGET /v1/status HTTP/1.1\r\nhost: l\r\n\r\n",
+            };
+            drop(stream.write_all(words));
+            stream
+        })
+        .collect();
+    assert_served(&scene).await;
+    drop(streams);
+}
+
+#[tokio::test]
+async fn floods_of_reports_and_polls_do_not_stop_the_honest() {
+    let scene = Scene::signed_in();
+    let _agent = scene.agent(&[]);
+    let grant = scene.get("/v1/token").await.json();
+    let generation = grant["generation"].as_str().expect("a text").to_owned();
+    let report = json!({"token": "f".repeat(32), "login_id": grant["login_id"],
+        "account_id": grant["account_id"]});
+    let post = format!(
+        "POST /v1/rejected HTTP/1.1\r\nhost: l\r\ncontent-length: {}\r\n\r\n{report}",
+        report.to_string().len()
+    );
+    let poll = format!("GET /v1/token?after={generation} HTTP/1.1\r\nhost: l\r\n\r\n");
+    let flood: Vec<_> = (0..MANY)
+        .map(|number| {
+            let mut stream = connect(&scene);
+            let words = if number % 2 == 0 { post.repeat(20) } else { poll.clone() };
+            // It fails where the agent has no more room.
+            drop(stream.write_all(words.as_bytes()));
+            stream
+        })
+        .collect();
+    // The flood holds as many connections of this process as one may have, and each of them is a
+    // long poll; an honest one of another process is served.
+    let store = scene.address();
+    let mut honest = scene.command(&["--store", &store, "token"]);
+    let output = tokio::task::spawn_blocking(move || honest.output());
+    let output = output.await.expect("no panic").expect("started");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(scene.requests(), 0);
+    drop(flood);
+}
+
+#[tokio::test]
+async fn reports_of_what_is_not_the_token_redeem_nothing() {
+    let scene = Scene::signed_in();
+    let _agent = scene.agent(&[]);
+    let grant = scene.get("/v1/token").await.json();
+    for token in ["", "0", &"f".repeat(31), &"f".repeat(33), "ffffffffffffffffffffffffffffffff"] {
+        let mut report = grant.clone();
+        report["token"] = json!(token);
+        let request = client(&scene.socket()).post("http://l/v1/rejected").json(&report);
+        let reply = Reply::of(request).await;
+        let expected = if token.len() == 32 { 200 } else { 400 };
+        assert_eq!(reply.status, expected, "{token}: {reply:?}");
+    }
+    assert_eq!(scene.requests(), 0);
+}

@@ -1,0 +1,247 @@
+//! What the agent answers.
+
+use std::os::unix::process::ExitStatusExt as _;
+
+use codex_auth_sdk::Secret;
+use serde_json::{Value, json};
+
+use crate::access::listening;
+use crate::scene::{Reply, Scene, http};
+
+/// A reply has nothing of the stored login that lasts.
+fn assert_ends(scene: &Scene, text: &str) {
+    let stored = scene.stored();
+    for absent in ["/tokens/refresh_token", "/tokens/id_token", "/OPENAI_API_KEY"] {
+        let lasting = stored.pointer(absent).and_then(Value::as_str).unwrap_or("-none-");
+        assert!(!text.contains(lasting), "{absent}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn g13_a_token_is_handed_out_without_anything_that_lasts() {
+    let scene = Scene::signed_in();
+    let _agent = scene.agent(&[]);
+    let reply = scene.get("/v1/token").await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert_ends(&scene, &reply.text);
+    let mut grant = reply.json();
+    let token = grant["access_token"].take();
+    assert_eq!(token, scene.stored()["tokens"]["access_token"]);
+    let request = http().get(format!("{}/api/me", scene.realm().url()));
+    let answer = request.bearer_auth(token.as_str().expect("a text")).send().await;
+    assert_eq!(answer.expect("a reply").status(), 200);
+    for (field, expected) in [
+        ("version", json!(1)),
+        ("mode", json!("chatgpt")),
+        ("user_id", json!("user-a")),
+        ("account_id", json!("acct-a")),
+        ("plan_type", json!("plus")),
+        ("is_fedramp", json!(false)),
+    ] {
+        assert_eq!(grant[field], expected, "{field}");
+    }
+    for field in ["login_id", "expires_at", "last_refresh", "generation"] {
+        assert!(grant[field].is_string(), "{field}: {grant}");
+    }
+    assert!(!reply.text.contains("a@example.com"), "{reply:?}");
+    assert_eq!(scene.requests(), 0);
+}
+
+#[tokio::test]
+async fn a_token_that_has_ended_is_refreshed_first() {
+    let scene = Scene::with_login(&json!({"access_age_s": 3700}));
+    let _agent = scene.agent(&[]);
+    let reply = scene.get("/v1/token").await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert_eq!(reply.json()["access_token"], scene.stored()["tokens"]["access_token"]);
+    assert_ends(&scene, &reply.text);
+    assert_eq!(scene.requests(), 1);
+}
+
+#[tokio::test]
+async fn a_long_poll_ends_with_the_next_change() {
+    let scene = Scene::signed_in();
+    let _agent = scene.agent(&[]);
+    let first = scene.get("/v1/token").await;
+    let again = scene.get("/v1/token?after=another").await;
+    assert_eq!(again.json(), first.json(), "it is in another state, so there is no wait");
+    let path = format!("/v1/token?after={}", first.text_of("/generation"));
+    let poll =
+        tokio::spawn(crate::scene::client(&scene.socket()).get(format!("http://l{path}")).send());
+    scene.sign_in(&json!({"name": "b"}));
+    let reply = poll.await.expect("no panic").expect("a reply");
+    let second: Value = reply.json().await.expect("JSON");
+    assert_eq!(
+        (&second["user_id"], second["generation"] == first.json()["generation"]),
+        (&json!("user-b"), false)
+    );
+    // A sign-out is a change too, and so is the next sign-in.
+    let path = format!("/v1/token?after={}", second["generation"].as_str().expect("a text"));
+    std::fs::remove_file(scene.path("home/auth.json")).expect("removed");
+    let gone = scene.get(&path).await;
+    assert_eq!((gone.status, &*gone.code()), (404, "login_required"));
+    scene.sign_in(&json!({"name": "c"}));
+    let third = scene.get(&format!("/v1/token?after={}", gone.text_of("/generation"))).await;
+    assert_eq!(third.text_of("/user_id"), "user-c");
+}
+
+#[tokio::test]
+async fn g1_one_rejected_token_is_one_redemption_however_many_report_it() {
+    let scene = Scene::signed_in();
+    let (_agent, url, bearer) = listening(&scene, &[]);
+    let grant = scene.get("/v1/token").await.json();
+    let token = grant["access_token"].as_str().expect("a token").to_owned();
+    scene.realm().run("kill_access", &json!({}));
+    let whose = json!({"login_id": grant["login_id"], "account_id": grant["account_id"]});
+    let mut report = whose.clone();
+    report["token"] = json!(Secret::new(&*token).fingerprint().to_string());
+    let reports = (0..256).map(|_| {
+        let request = http().post(format!("{url}/v1/rejected")).header("authorization", &bearer);
+        Reply::of(request.json(&report))
+    });
+    let replies = futures_util::future::join_all(reports).await;
+    let new = scene.stored()["tokens"]["access_token"].clone();
+    for reply in &replies {
+        assert_eq!((reply.status, &reply.json()["access_token"]), (200, &new), "{reply:?}");
+        assert_ends(&scene, &reply.text);
+    }
+    assert_eq!(scene.requests(), 1);
+    // Late ones are one recovery with the others.
+    assert_eq!(scene.report(&token, &whose).await.json()["access_token"], new);
+    assert_eq!(scene.requests(), 1);
+}
+
+#[tokio::test]
+async fn g11_reports_cannot_make_the_agent_rotate_in_a_loop() {
+    let scene = Scene::signed_in();
+    let _agent = scene.agent(&[]);
+    let mut grant = scene.get("/v1/token").await;
+    let given_up = loop {
+        let token = grant.text_of("/access_token");
+        let reply = scene.report(&token, &grant.json()).await;
+        if reply.status != 200 {
+            break reply;
+        }
+        assert_ne!(reply.text_of("/access_token"), token);
+        grant = reply;
+    };
+    assert_eq!((given_up.status, &*given_up.code()), (409, "fresh_token_rejected"));
+    assert!(scene.requests() <= 5, "{}", scene.realm().stats());
+    assert_eq!(scene.get("/v1/token").await.status, 200);
+}
+
+#[tokio::test]
+async fn g3_a_report_of_another_login_or_workspace_gets_no_token() {
+    let scene = Scene::signed_in();
+    let _agent = scene.agent(&[]);
+    let grant = scene.get("/v1/token").await.json();
+    let (login, account) = (&grant["login_id"], &grant["account_id"]);
+    let other = "0123456789abcdef0123456789abcdef";
+    for (report, expected) in [
+        (json!({"login_id": other, "account_id": account}), "identity_mismatch"),
+        (json!({"login_id": login, "account_id": "acct-b"}), "identity_mismatch"),
+        (json!({"login_id": login}), "identity_mismatch"),
+        (json!({"account_id": account}), "missing_identity"),
+    ] {
+        let reply = scene.report("a token of some time ago", &report).await;
+        assert_eq!((reply.status, &*reply.code()), (409, expected), "{report}");
+    }
+    let own = json!({"login_id": login, "account_id": account, "unknown": [1]});
+    let reply = scene.report("a token of some time ago", &own).await;
+    assert_eq!(reply.json()["access_token"], grant["access_token"]);
+    assert_eq!(scene.requests(), 0);
+}
+
+#[tokio::test]
+async fn g13_only_a_login_that_ends_is_handed_out() {
+    let scene = Scene::new();
+    let mut agent = scene.agent(&[]);
+    assert!(agent.said("watching").contains("nobody is signed in"));
+    let reply = scene.get("/v1/token").await;
+    assert_eq!((reply.status, &*reply.code()), (404, "login_required"));
+    assert!(reply.text.contains("codex-auth-sdk login"), "{reply:?}");
+    for key in [r#"{"OPENAI_API_KEY": "sk-test"}"#, r#"{"personal_access_token": "at-sk-test"}"#] {
+        scene.store(key);
+        agent.wait_for("identity_changed");
+        let reply = scene.get("/v1/token").await;
+        assert_eq!((reply.status, &*reply.code()), (403, "unsupported_mode"));
+        let report = scene.report("sk-test", &json!({})).await;
+        let status = scene.get("/v1/status").await;
+        for reply in [&reply, &report, &status] {
+            assert!(!reply.text.contains("sk-test"), "{reply:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_that_fails_is_told_with_what_to_do() {
+    let scene = Scene::with_login(&json!({"access_age_s": 3700}));
+    scene.realm().run("expire_refresh", &json!({"token": "a0"}));
+    let _agent = scene.agent(&[]);
+    let reply = scene.get("/v1/token").await;
+    assert_eq!((reply.status, &*reply.code()), (502, "refresh_token_expired"));
+    let scene = Scene::with_login(&json!({"access_age_s": 3700}));
+    let fault = json!({
+        "kind": "status", "status": 503, "forever": true, "retry_after": {"seconds": 200},
+    });
+    scene.realm().run("faults", &fault);
+    let _agent = scene.agent(&[]);
+    let reply = scene.get("/v1/token").await;
+    assert_eq!((reply.status, &*reply.code()), (503, "refresh_transient"));
+    let wait = reply.json()["error"]["retry_after_seconds"].as_f64();
+    assert!(wait.is_some_and(|wait| wait > 100.0), "{reply:?}");
+}
+
+#[tokio::test]
+async fn the_status_says_what_there_is_and_shows_no_token() {
+    let scene = Scene::signed_in();
+    let _agent = scene.agent(&[]);
+    let reply = scene.get("/v1/status").await;
+    let login = &reply.json()["logins"][0];
+    assert_eq!((&login["name"], &login["user_id"]), (&json!("default"), &json!("user-a")));
+    let leaks = scene.realm().call("leaks", &json!({"text": reply.text}));
+    assert_eq!(leaks["leaks"], json!([]));
+}
+
+#[tokio::test]
+async fn nothing_else_is_answered() {
+    let scene = Scene::signed_in();
+    let _agent = scene.agent(&[]);
+    let url = |path: &str| format!("http://localhost{path}");
+    let client = crate::scene::client(&scene.socket());
+    for (request, expected) in [
+        (client.get(url("/")), 404),
+        (client.get(url("/v1/token/")), 404),
+        (client.get(url("/v1/../auth.json")), 404),
+        (client.get(url("/v1/token?login=other")), 404),
+        (client.post(url("/v1/token")), 405),
+        (client.get(url("/v1/rejected")), 405),
+        (client.delete(url("/v1/status")), 405),
+        (client.request(reqwest::Method::OPTIONS, url("/v1/token")), 405),
+        (client.post(url("/v1/rejected")), 400),
+        (client.post(url("/v1/rejected")).body("{}"), 400),
+        (client.post(url("/v1/rejected")).body(" ".repeat(5000)), 413),
+    ] {
+        let reply = Reply::of(request).await;
+        assert_eq!(reply.status, expected, "{reply:?}");
+    }
+}
+
+#[test]
+fn a_second_agent_finds_the_first_and_a_signal_leaves_no_socket() {
+    let scene = Scene::signed_in();
+    let agent = scene.agent(&[]);
+    let mut second = scene.command(&["agent", "--socket"]);
+    let ended = second.arg(scene.socket()).output().expect("started");
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(4), "{said}");
+    assert!(said.contains("listens on") && said.contains("codex-auth-sdk"), "{said}");
+    agent.signal("TERM");
+    assert_eq!(agent.end().signal(), Some(15));
+    assert!(!scene.socket().exists());
+    let agent = scene.agent(&[]);
+    agent.signal("KILL");
+    assert_eq!(agent.end().signal(), Some(9));
+    assert!(scene.socket().exists());
+    drop(scene.agent(&[]));
+}

@@ -1,0 +1,11 @@
+//! A login in a row of a PostgreSQL, which the tests start themselves.
+
+#![cfg(target_os = "linux")]
+
+mod announcements;
+mod bouncer;
+mod claims;
+mod fleet;
+mod scene;
+mod schema;
+mod store;
