@@ -1,7 +1,7 @@
 //! A login that the agent hands out.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::watch;
@@ -20,6 +20,9 @@ use crate::upkeep::{FollowStore, KeepFresh};
 /// its token.
 const LONGEST_REFRESH: Duration = Duration::from_secs(25);
 
+/// How long a refusal is the answer to more reports of its token: they cause no flight each.
+const REFUSAL_HOLDS: Duration = Duration::from_secs(1);
+
 /// A login that is kept fresh, and handed out without its refresh token.
 #[derive(Debug)]
 pub(super) struct Login {
@@ -28,7 +31,25 @@ pub(super) struct Login {
     start: Fingerprint,
     seen: Mutex<Seen>,
     changes: watch::Sender<()>,
+    refusal: Mutex<Option<Refusal>>,
     _upkeep: (KeepFresh, FollowStore),
+}
+
+/// Why there was no other token than a rejected one, at some time.
+#[derive(Debug)]
+struct Refusal {
+    token: Fingerprint,
+    at: Instant,
+    why: std::result::Result<GiveUpReason, (Error, Option<String>)>,
+}
+
+impl Refusal {
+    fn answer(&self) -> Answer {
+        match &self.why {
+            Ok(reason) => Answer::GivenUp(*reason),
+            Err((error, generation)) => Answer::Refused(error.clone(), generation.clone()),
+        }
+    }
 }
 
 /// The snapshot when it was last looked at, and how many there were before.
@@ -51,6 +72,7 @@ impl Login {
             manager,
             start: Fingerprint::from_bytes(start),
             changes: watch::Sender::new(()),
+            refusal: Mutex::new(None),
         })
     }
 
@@ -94,12 +116,29 @@ impl Login {
             Ok(fresh) => fresh,
             Err(error) => return self.refused(&error),
         };
-        let Some(auth) = fresh else { return Answer::GivenUp(GiveUpReason::LoggedOut) };
+        let Some(auth) = fresh else {
+            let is_hidden = self.manager.hides_login();
+            let reason =
+                if is_hidden { GiveUpReason::IdentityMismatch } else { GiveUpReason::LoggedOut };
+            return Answer::GivenUp(reason);
+        };
         if auth.access_fingerprint() != Some(report.token) {
             return self.granted_to(report);
         }
+        if let Err(reason) = check(report, auth.identity().login_id(), auth.account_id()) {
+            return Answer::GivenUp(reason);
+        }
+        if let Some(refusal) = self.recent_refusal(report.token) {
+            return refusal;
+        }
+        let answer = self.recovered(&auth, report).await;
+        self.note_refusal(report.token, &answer);
+        answer
+    }
+
+    async fn recovered(&self, auth: &CodexAuth, report: &Report) -> Answer {
         let recovery = self.manager.unauthorized_recovery();
-        let decision = self.manager.recover_from_unauthorized(&auth, &recovery);
+        let decision = self.manager.recover_from_unauthorized(auth, &recovery);
         match self.within_reason(decision).await {
             Ok(UnauthorizedRecoveryDecision::Retry) => self.granted_to(report),
             Ok(UnauthorizedRecoveryDecision::GiveUp(reason)) => Answer::GivenUp(reason),
@@ -113,26 +152,49 @@ impl Login {
             Answer::Granted(grant) => grant,
             refused => return refused,
         };
-        let Some((reported, own)) = report.login_id.zip(grant.login_id) else {
-            return Answer::GivenUp(GiveUpReason::MissingIdentity);
-        };
-        if reported != own || report.account_id != grant.account_id {
-            return Answer::GivenUp(GiveUpReason::IdentityMismatch);
+        match check(report, grant.login_id, grant.account_id.as_deref()) {
+            Ok(()) => Answer::Granted(grant),
+            Err(reason) => Answer::GivenUp(reason),
         }
-        Answer::Granted(grant)
+    }
+
+    /// Returns why there was no other token than `token` a moment ago, if that was asked.
+    fn recent_refusal(&self, token: Fingerprint) -> Option<Answer> {
+        let refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        let refusal = refusal.as_ref().filter(|refusal| refusal.token == token)?;
+        (refusal.at.elapsed() < REFUSAL_HOLDS).then(|| refusal.answer())
+    }
+
+    /// Notes that `answer` was given for `token`, if that is a refusal.
+    fn note_refusal(&self, token: Fingerprint, answer: &Answer) {
+        let why = match answer {
+            Answer::Granted(_) => return,
+            Answer::Refused(error, generation) => Err((error.clone(), generation.clone())),
+            Answer::GivenUp(reason) => Ok(*reason),
+        };
+        let refusal = Refusal { token, at: Instant::now(), why };
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
     }
 
     fn granted(&self) -> Answer {
         let (auth, generation) = self.now();
         let Some(auth) = auth else {
-            let message = "no login is stored; sign in where the agent runs: codex-auth-sdk login";
-            let error = Error::new(ErrorKind::LoginRequired, message);
-            return Answer::Refused(error, Some(generation));
+            return Answer::Refused(self.no_login(), Some(generation));
         };
         match grant(&auth, self.manager.server_time(), generation.clone()) {
             Some(grant) => Answer::Granted(Box::new(grant)),
             None => Answer::Refused(not_served(&auth), Some(generation)),
         }
+    }
+
+    fn no_login(&self) -> Error {
+        if self.manager.hides_login() {
+            let message =
+                "the login that is stored is for another workspace than that of this agent";
+            return Error::new(ErrorKind::IdentityMismatch, message);
+        }
+        let message = "no login is stored; sign in where the agent runs: codex-auth-sdk login";
+        Error::new(ErrorKind::LoginRequired, message)
     }
 
     fn refused(&self, error: &Error) -> Answer {
@@ -144,6 +206,19 @@ impl Login {
             Err(transient("the login is being refreshed, which takes long; try again"))
         })
     }
+}
+
+/// Fails if the login with these ids is not that of `report`, for the same workspace.
+fn check(
+    report: &Report,
+    login_id: Option<Fingerprint>,
+    account_id: Option<&str>,
+) -> std::result::Result<(), GiveUpReason> {
+    let (reported, own) = report.login_id.zip(login_id).ok_or(GiveUpReason::MissingIdentity)?;
+    if reported != own || report.account_id.as_deref() != account_id {
+        return Err(GiveUpReason::IdentityMismatch);
+    }
+    Ok(())
 }
 
 /// Returns the error about a login that does not end.

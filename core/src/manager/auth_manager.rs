@@ -126,6 +126,12 @@ impl AuthManager {
         Some(now.wall() - state.tokens.known_here().time().ahead(&now)?)
     }
 
+    /// Returns whether the stored login is for another workspace than the option `account_id` names.
+    #[cfg(all(unix, feature = "cli"))]
+    pub(crate) fn hides_login(&self) -> bool {
+        self.parts.state.current.peek().is_foreign()
+    }
+
     pub(crate) fn version(&self) -> Arc<AtomicU32> {
         self.parts.state.current.version()
     }

@@ -38,7 +38,7 @@ impl Current {
     }
 
     /// Returns whether the stored login is one that this manager must not hand out.
-    pub(super) fn is_foreign(&self) -> bool {
+    pub(crate) fn is_foreign(&self) -> bool {
         self.auth.is_none() && self.hidden.is_some()
     }
 

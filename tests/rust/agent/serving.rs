@@ -143,13 +143,24 @@ async fn g3_a_report_of_another_login_or_workspace_gets_no_token() {
         (json!({"login_id": login}), "identity_mismatch"),
         (json!({"account_id": account}), "missing_identity"),
     ] {
-        let reply = scene.report("a token of some time ago", &report).await;
-        assert_eq!((reply.status, &*reply.code()), (409, expected), "{report}");
+        for token in ["a token of some time ago", grant["access_token"].as_str().expect("a token")]
+        {
+            let reply = scene.report(token, &report).await;
+            assert_eq!((reply.status, &*reply.code()), (409, expected), "{report}");
+        }
     }
     let own = json!({"login_id": login, "account_id": account, "unknown": [1]});
     let reply = scene.report("a token of some time ago", &own).await;
     assert_eq!(reply.json()["access_token"], grant["access_token"]);
     assert_eq!(scene.requests(), 0);
+}
+
+#[tokio::test]
+async fn g3_a_login_of_another_workspace_than_the_agents_is_no_logout() {
+    let scene = Scene::signed_in();
+    let _agent = scene.agent(&["--account-id", "acct-b"]);
+    let reply = scene.get("/v1/token").await;
+    assert_eq!(&*reply.code(), "identity_mismatch", "{reply:?}");
 }
 
 #[tokio::test]
