@@ -71,7 +71,10 @@ impl Agent {
         let visitors = Visitors::users(options.users)?;
         let socket = Socket::bind(options.socket, is_shared)?;
         // The rest is for the one agent that has the socket.
-        let sinks = options.sinks.iter().map(Sink::open).collect::<Result<_>>()?;
+        let mut sinks = Vec::new();
+        for sink in options.sinks {
+            sinks.push(Sink::open(sink).await?);
+        }
         let login = Arc::new(Login::new(manager)?);
         let desk = Arc::new(Desk::new(Arc::clone(&login)));
         let mut places = vec![Place::Socket(socket.path().to_owned())];

@@ -3,16 +3,22 @@
 //! The folder is that of a container, say, and what is in it may be planted: see [`Folder`].
 
 mod folder;
+mod opened_folder;
 mod options;
+#[cfg(test)]
+mod tests;
 
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use self::folder::{Folder, Put};
 pub(crate) use self::options::SinkOptions;
 use super::login::Login;
+use crate::claims::AccessTokenTimes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::process::Lane;
 use crate::secret::Secret;
@@ -27,6 +33,13 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
+/// In seconds: the second half of such a life, in which a token is renewed, is shorter than the last 5
+/// minutes, in which a Codex CLI would do it.
+const SHORT_LIFE: i64 = 10 * 60;
+
+/// How long the folder may take for one call: a file system that hangs would never answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// A folder that gets a copy of each new access token.
 #[derive(Debug)]
 pub(super) struct Sink {
@@ -36,6 +49,7 @@ pub(super) struct Sink {
     copy: Option<Copy>,
     /// What was warned of last.
     problem: Option<String>,
+    has_warned_of_life: bool,
 }
 
 /// The copy that the folder is to hold.
@@ -50,20 +64,27 @@ impl Sink {
     ///
     /// # Errors
     ///
-    /// `invalid_option` if there is no such folder, or if its user could not read a copy.
-    pub(super) fn open(options: &SinkOptions) -> Result<Self> {
-        let folder = Arc::new(Folder::open(options)?);
-        Ok(Self { folder, lane: Lane::new(), copy: None, problem: None })
+    /// `invalid_option` if there is no such folder, or if its user could not read a copy;
+    /// `store_unavailable` if it does not answer.
+    pub(super) async fn open(options: SinkOptions) -> Result<Self> {
+        let (lane, path) = (Lane::new(), options.folder.clone());
+        let opened = within_reason(&lane, move || Folder::open(&options)).await;
+        let folder = opened.map_err(|error| failed(&path, &error)).flatten()?;
+        let folder = Arc::new(folder);
+        Ok(Self { folder, lane, copy: None, problem: None, has_warned_of_life: false })
     }
 
     /// Keeps the copy equal to `login`, until a program signs in in the folder.
     pub(super) async fn follow(mut self, login: Arc<Login>) {
         loop {
             let (auth, generation) = login.now();
-            if let Some(auth) = auth
-                && !self.renew(auth).await
-            {
-                return;
+            match auth {
+                Some(auth) => {
+                    if !self.renew(auth).await {
+                        return;
+                    }
+                }
+                None => self.keep_last(),
             }
             login.changes_within(LOOK, &generation).await;
         }
@@ -85,11 +106,26 @@ impl Sink {
                 return false;
             }
             Ok(Put::Done) => self.problem = None,
-            Ok(Put::Later) => {}
+            Ok(Put::Later) => self.warn(
+                "auth.json is empty or cut, and a program may be writing a login; it is replaced if it \
+                 stays as it is"
+                    .to_owned(),
+            ),
             Ok(Put::Folder) => self.warn("a folder is in the place of auth.json".to_owned()),
             Err(error) => self.warn(error.to_string()),
         }
         true
+    }
+
+    /// Says once that the copy of a login that is gone stays.
+    fn keep_last(&mut self) {
+        if self.copy.take().is_some() {
+            tracing::warn!(
+                folder = %self.folder.path().display(),
+                "the login is gone, and its last copy stays in the folder of this sink: the access \
+                 token works until it ends; remove auth.json there to take it away"
+            );
+        }
     }
 
     /// Returns the copy of `auth`, which is made once.
@@ -98,6 +134,7 @@ impl Sink {
             return Ok(Arc::clone(&copy.json));
         }
         let json = Arc::new(AccessCopy::of(&auth)?.to_json());
+        self.warn_of_short_life(&auth);
         self.copy = Some(Copy { auth, json: Arc::clone(&json) });
         Ok(json)
     }
@@ -129,14 +166,24 @@ impl Sink {
 
     async fn call<T: Send + 'static>(
         &self,
-        call: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+        call: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> Result<T> {
-        let made = self.lane.run(call).await.and_then(|made| made);
-        made.map_err(|error| {
-            let folder = self.folder.path().display();
-            let message = format!("the copy in {folder} cannot be renewed: {error}");
-            Error::new(ErrorKind::StoreUnavailable, message)
-        })
+        let made = within_reason(&self.lane, call).await.flatten();
+        made.map_err(|error| failed(self.folder.path(), &error))
+    }
+
+    /// Warns once of tokens that are renewed, by default, after a Codex CLI would do so itself.
+    fn warn_of_short_life(&mut self, auth: &CodexAuth) {
+        let times = auth.access_token().map(|token| AccessTokenTimes::parse(token.expose()));
+        let life = times.and_then(|times| times.expires_at?.checked_sub(times.issued_at?));
+        if life.is_some_and(|life| life < SHORT_LIFE) && !self.has_warned_of_life {
+            self.has_warned_of_life = true;
+            tracing::warn!(
+                folder = %self.folder.path().display(),
+                "the access tokens of this login live for less than 10 minutes: in the last 5 a Codex \
+                 CLI tries to refresh its copy, and fails; give --refresh-window more than 5m"
+            );
+        }
     }
 
     /// Warns of a problem once.
@@ -147,4 +194,20 @@ impl Sink {
             self.problem = Some(problem);
         }
     }
+}
+
+/// What `call` comes to, unless that takes too long.
+async fn within_reason<T: Send + 'static>(
+    lane: &Lane,
+    call: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
+    timeout(PATIENCE, lane.run(call)).await.unwrap_or_else(|_| {
+        let problem = format!("it has not answered for {PATIENCE:?}; see to its file system");
+        Err(io::Error::new(io::ErrorKind::TimedOut, problem))
+    })
+}
+
+fn failed(folder: &Path, error: &io::Error) -> Error {
+    let message = format!("the copy in {} cannot be renewed: {error}", folder.display());
+    Error::new(ErrorKind::StoreUnavailable, message)
 }

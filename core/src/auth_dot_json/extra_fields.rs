@@ -23,7 +23,7 @@ impl ExtraFields {
     }
 
     /// Returns the names of the fields with a value other than `null`.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter(|(_, raw)| raw.expose() != "null").map(|(name, _)| &**name)
     }
 

@@ -9,7 +9,7 @@ use crate::agent::{Agent, AgentOptions};
 use crate::{AuthManagerBuilder, Event, Events};
 
 pub(super) async fn run(builder: AuthManagerBuilder, arguments: Arguments) -> Result {
-    let builder = match arguments.refresh_window {
+    let builder = match arguments.window()? {
         Some(window) => builder.refresh_window(window),
         None => builder,
     };

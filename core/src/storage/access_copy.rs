@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use chrono::Utc;
+use serde::de::IgnoredAny;
 
 use super::plain_file::{self, Links};
 use super::{AuthDotJson, TokenData, temp_file};
@@ -102,7 +103,7 @@ fn is_copy_there(path: &Path) -> Result<bool> {
         return Ok(true);
     }
     match plain_file::read(path, LARGEST, Links::Refused) {
-        Ok(bytes) if content(&bytes) == Content::Copy => Ok(true),
+        Ok(bytes) if matches!(content(&bytes), Content::Copy | Content::Nothing) => Ok(true),
         Ok(_) => Err(occupied(path, "it holds something else than an access-only copy")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
@@ -115,9 +116,12 @@ fn is_copy_there(path: &Path) -> Result<bool> {
 /// What a file holds in which a copy may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Content {
-    /// An access-only copy, or nothing.
+    /// An access-only copy, or a record without a credential.
     Copy,
-    /// A login with a credential that lasts, or what may be a part of one.
+    /// Not a letter: a program may be about to write something.
+    Nothing,
+    /// A login with a credential that lasts, what may be one or a part of one, or another program's
+    /// record.
     Login,
     /// Something else: what is being written, say.
     Unclear,
@@ -126,21 +130,25 @@ pub(crate) enum Content {
 /// Returns what a file with these `bytes` holds.
 pub(crate) fn content(bytes: &[u8]) -> Content {
     if bytes.trim_ascii().is_empty() {
-        return Content::Copy;
+        return Content::Nothing;
     }
     match AuthDotJson::parse(bytes) {
         Ok(record) if is_access_only(&record) => Content::Copy,
-        Err(_) if !has_refresh_token(bytes) => Content::Unclear,
+        Err(_) if !is_whole(bytes) && !has_refresh_token(bytes) => Content::Unclear,
         _ => Content::Login,
     }
 }
 
+/// Returns whether `record` has no credential but an access token. A field that this crate does not
+/// know may be one.
 fn is_access_only(record: &AuthDotJson) -> bool {
     let has_refresh_token = record.tokens.as_ref().is_some_and(|it| !it.refresh_token.is_empty());
-    !has_refresh_token
-        && record.openai_api_key.is_none()
-        && !record.extra.contains("personal_access_token")
-        && !record.extra.contains("agent_identity")
+    !has_refresh_token && record.openai_api_key.is_none() && record.extra.names().next().is_none()
+}
+
+/// Returns whether `bytes` are JSON from the beginning to the end.
+fn is_whole(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(bytes).is_ok()
 }
 
 /// Returns whether `bytes`, which are no record, have the beginning of a refresh token in them.
@@ -250,6 +258,7 @@ mod tests {
             r#"{"tokens": {"access_token": "a", "refresh_token": "r"}}"#,
             access_only,
             r#"{"personal_access_token": "at-1"}"#,
+            r#"{"bedrock_api_key": "key"}"#,
             r#"{"tokens": {"#,
             "a letter",
         ] {
@@ -267,6 +276,21 @@ mod tests {
             (r#"{"tokens": {"refresh_token": null, "a"#, Content::Unclear),
             (r#"{"refresh_token": "", "tokens": {"refresh_token": "rt-1"#, Content::Login),
             ("\0\u{1}", Content::Unclear),
+            (" \n", Content::Nothing),
+        ] {
+            assert_eq!(content(bytes.as_bytes()), expected, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn a_credential_that_this_crate_does_not_know_makes_a_login() {
+        for (bytes, expected) in [
+            (r#"{"auth_mode": "bedrockApiKey", "bedrock_api_key": "key"}"#, Content::Login),
+            (r#"{"bedrock_access_keys": {"id": "id", "secret": "key"}}"#, Content::Login),
+            (r#"{"tokens": {"access_token": "a"}, "from_the_future": {}}"#, Content::Login),
+            (r#"{"tokens": {"access_token": "a"}, "agent_identity": null}"#, Content::Copy),
+            (r#"{"tokens": {"accessToken": "a", "refreshToken": "r"}}"#, Content::Login),
+            (r#"{"OPENAI_API_KEY": null}"#, Content::Copy),
         ] {
             assert_eq!(content(bytes.as_bytes()), expected, "{bytes}");
         }

@@ -32,14 +32,6 @@ pub(crate) fn private(builder: &Builder<'_, '_>, folder: &Path) -> io::Result<Na
     Ok(file)
 }
 
-/// Returns the name of a temp file with these letters and digits, of which there are as many as in each
-/// such name.
-#[cfg(all(unix, feature = "cli"))]
-pub(crate) fn name(random: &str) -> String {
-    debug_assert_eq!(random.len(), RANDOM);
-    format!("{PREFIX}{random}{SUFFIX}")
-}
-
 /// Returns whether a temp file of this crate may have this name.
 pub(crate) fn is_name(name: &OsStr) -> bool {
     let name = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX));

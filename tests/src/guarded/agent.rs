@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use super::CODEX_WINDOW;
 use crate::crash::signal::send;
 use crate::foreign::SharedLogin;
 use crate::program;
@@ -27,7 +28,10 @@ impl Agent {
         let mut command = Command::new(program);
         command.args(["--issuer", &login.realm().url(), "agent", "--socket"]);
         command.arg(login.home().join("agent/agent.sock"));
-        command.args(["--refresh-window", &format!("{}s", window.as_secs())]);
+        // In a life that is shorter than a newer CLI's window it is half of that by default.
+        if window > CODEX_WINDOW {
+            command.args(["--refresh-window", &format!("{}s", window.as_secs())]);
+        }
         for sink in sinks {
             command.arg("--sink").arg(sink);
         }

@@ -1,28 +1,27 @@
-//! A folder that the programs in a container, say, may write to, and that this process writes to
-//! although it may have more rights than they.
+//! The folder of a sink: which file in it gives way to a copy, and how.
 //!
-//! It is opened once. All files are opened and renamed by their names in it, and no link is followed,
-//! so that nothing outside of it is ever read or written.
+//! The programs in a container, say, may write to it, and this process, which may have more rights
+//! than they, writes there too.
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests;
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use ring::rand::{SecureRandom, SystemRandom};
-use rustix::fd::OwnedFd;
-use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, FlockOperation, Gid, Mode, OFlags, Stat, Uid, fchmod, fchown,
-    flock, fstat, openat, renameat, statat, unlinkat,
-};
+use rustix::fs::{FlockOperation, Gid, Mode, OFlags, Stat, Uid, flock};
 use rustix::io::Errno;
-use zeroize::Zeroizing;
 
+use super::opened_folder::{Found, OpenedFolder, Owner, Plain, Rename};
 use super::options::SinkOptions;
 use crate::error::{Error, Result};
 use crate::option_value::invalid;
 use crate::secret::Fingerprint;
 use crate::storage::access_copy::{self, Content};
-use crate::storage::temp_file;
 
 /// The name of the copy.
 const COPY: &str = "auth.json";
@@ -30,20 +29,20 @@ const COPY: &str = "auth.json";
 /// The locks of a save by the Codex CLI, in its order.
 const LOCKS: [&str; 2] = ["auth.lock", "auth.json.lock"];
 
-/// How often the copy is put in place again because another program has just changed what is there.
+/// How often a file is put in place again because another program has just changed what is there.
 const MOST_TRIES: usize = 3;
+
+/// How long a file that is neither a copy nor a login stays: a program may be writing it.
+const BEING_WRITTEN: Duration = Duration::from_secs(1);
 
 /// The folder of a sink.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
-    folder: OwnedFd,
-    user: Uid,
-    group: Gid,
-    mode: Mode,
-    /// What was in the place of the copy, and is no login, when it was last looked at: it may become
-    /// one, if a program is writing it.
-    unclear: std::sync::Mutex<Option<Fingerprint>>,
+    folder: OpenedFolder,
+    owner: Owner,
+    /// What was in the place of the copy and may become a login, and since when it is known.
+    unclear: Mutex<Option<(Version, Instant)>>,
 }
 
 /// What became of a copy.
@@ -58,13 +57,12 @@ pub(super) enum Put {
     Later,
 }
 
-/// What is in the place of the copy.
-enum Found {
-    Nothing,
-    File(Zeroizing<Vec<u8>>),
-    /// A link, a pipe, a socket or a device.
-    Planted,
-    Folder,
+/// A file between two writes.
+#[derive(Debug, PartialEq, Eq)]
+struct Version {
+    inode: u64,
+    modified: SystemTime,
+    content: Fingerprint,
 }
 
 /// A held lock.
@@ -88,27 +86,27 @@ impl Folder {
         let refuse = |problem: &str, fix: &str| -> Error {
             invalid("a sink's folder", path.display(), problem, fix)
         };
-        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-        let opened = openat(CWD, &path, flags, Mode::empty());
-        let opened = opened.and_then(|folder| fstat(&folder).map(|found| (folder, found)));
-        let (folder, found) = opened.map_err(|error| {
-            refuse(&format!("which cannot be opened: {error}"), "create it, or name another")
+        let opened = OpenedFolder::open(&path);
+        let opened = opened.and_then(|folder| folder.stat().map(|found| (folder, found)));
+        let (folder, found) = opened.map_err(|error| match is_link(&path) {
+            true => refuse("which is a symbolic link", "name the folder itself"),
+            false => {
+                refuse(&format!("which cannot be opened: {error}"), "create it, or name another")
+            }
         })?;
         let user = options.user.unwrap_or(found.st_uid);
-        let this = Self {
+        let owner = Owner {
             user: Uid::from_raw(user),
             group: Gid::from_raw(options.group.unwrap_or(found.st_gid)),
             mode: Mode::from_raw_mode(options.mode),
-            unclear: std::sync::Mutex::default(),
-            folder,
-            path: path.clone(),
         };
-        this.remove_leftovers();
+        let this = Self { path: path.clone(), folder, owner, unclear: Mutex::default() };
+        this.settle_leftovers();
         let made = this.prove().map_err(|error| {
             let fix = "let this user write there, or name another";
             refuse(&format!("in which no copy can be made: {error}"), fix)
         })?;
-        let is_readable = may_read(&made, &this, 0o4) && may_read(&found, &this, 0o1);
+        let is_readable = this.owner.may(0o4, &made) && this.owner.may(0o1, &found);
         let fix =
             format!("name its user, as in uid={user}, and run the agent as root or as that user");
         let problem = format!("in which the user {user} could not read a copy");
@@ -125,13 +123,13 @@ impl Folder {
     ///
     /// `NotFound` if the folder itself is gone.
     pub(super) fn holds(&self, copy: &[u8]) -> io::Result<bool> {
-        if fstat(&self.folder)?.st_nlink == 0 {
+        if self.folder.stat()?.st_nlink == 0 {
             return Err(io::Error::new(
                 io::ErrorKind::NotFound,
                 "the folder was removed; start the agent again once it is there",
             ));
         }
-        Ok(matches!(self.find(COPY)?, Found::File(bytes) if *bytes == copy))
+        Ok(matches!(self.find(COPY)?, Found::File(plain) if *plain.bytes == copy))
     }
 
     /// Takes the locks of a save if no program holds one. None also where something else is in their
@@ -148,34 +146,43 @@ impl Folder {
     ///
     /// Where the folder cannot be written.
     pub(super) fn put(&self, copy: &[u8]) -> io::Result<Put> {
-        let (name, _) = self.make(copy)?;
+        // What stays is not moved, not even for an instant.
+        let put = self.judge(COPY)?;
+        if put != Put::Done {
+            return Ok(put);
+        }
+        let (name, made) = self.make(copy)?;
         let put = self.put_in_place(&name);
-        // Fails where it is in place, and nothing is left to remove.
-        unlinkat(&self.folder, &name, AtFlags::empty()).unwrap_or_default();
+        // Where that has failed, the name may be that of a login.
+        if put.is_ok() || self.folder.inode(&name) == Ok(made.st_ino) {
+            self.folder.remove(&name);
+        }
         if matches!(put, Ok(Put::Done)) {
             // Best effort: a copy that is lost is written again.
-            rustix::fs::fsync(&self.folder).unwrap_or_default();
+            self.folder.sync();
         }
         put
     }
 
     /// Has the file `name` take the place of the copy, or change places with what is there: then that
-    /// is looked at, and put back if it is a login. No program can come in between.
+    /// is looked at, and put back if it stays. No program can come in between. Whatever has the name
+    /// `name` afterwards is not needed.
     fn put_in_place(&self, name: &str) -> io::Result<Put> {
         for _ in 0..MOST_TRIES {
-            match self.rename(name, Rename::New) {
+            match self.folder.rename(name, COPY, Rename::New) {
                 Err(Errno::EXIST) => {}
                 Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => return self.replace(name),
                 renamed => return renamed.map(|()| Put::Done).map_err(io::Error::from),
             }
-            match self.rename(name, Rename::Exchange) {
+            let own = self.folder.inode(name)?;
+            match self.folder.rename(name, COPY, Rename::Exchange) {
                 // A program has removed it meanwhile.
                 Err(Errno::NOENT) => {}
                 exchanged => {
                     exchanged?;
                     let put = self.judge(name);
                     if !matches!(put, Ok(Put::Done)) {
-                        self.rename(name, Rename::Exchange)?;
+                        self.give_back(name, own)?;
                     }
                     return put;
                 }
@@ -184,70 +191,74 @@ impl Folder {
         Err(io::Error::other("programs keep changing it"))
     }
 
+    /// Has the file `name`, which was in the place of the copy until the file `own` was put there, get
+    /// that place again. What comes out instead of that file is newer than what went in, and goes back
+    /// in its turn.
+    fn give_back(&self, name: &str, own: u64) -> io::Result<()> {
+        let mut expected = own;
+        for _ in 0..MOST_TRIES {
+            let given = self.folder.inode(name)?;
+            match self.folder.rename(name, COPY, Rename::Exchange) {
+                Err(Errno::NOENT) => return Ok(self.folder.rename(name, COPY, Rename::New)?),
+                exchanged => exchanged?,
+            }
+            if self.folder.inode(name)? == expected {
+                return Ok(());
+            }
+            expected = given;
+        }
+        let name = self.path.join(name);
+        let message = format!("programs keep changing it; {} has a login", name.display());
+        Err(io::Error::other(message))
+    }
+
     /// Has the file `name` take the place of the copy, on a file system that cannot exchange two.
     fn replace(&self, name: &str) -> io::Result<Put> {
         let put = self.judge(COPY)?;
         if put == Put::Done {
-            renameat(&self.folder, name, &self.folder, COPY)?;
+            self.folder.replace(name, COPY)?;
         }
         Ok(put)
     }
 
     /// Returns whether the file `name` may go.
     fn judge(&self, name: &str) -> io::Result<Put> {
-        let bytes = match self.find(name)? {
+        let plain = match self.find(name)? {
             Found::Nothing | Found::Planted => return Ok(Put::Done),
             Found::Folder => return Ok(Put::Folder),
-            Found::File(bytes) => bytes,
+            Found::File(plain) => plain,
         };
-        Ok(match access_copy::content(&bytes) {
+        Ok(match access_copy::content(&plain.bytes) {
             Content::Copy => Put::Done,
             Content::Login => Put::Login,
-            Content::Unclear if self.was_there(Fingerprint::of(&bytes)) => Put::Done,
-            Content::Unclear => Put::Later,
+            Content::Nothing | Content::Unclear if self.is_settled(&plain) => Put::Done,
+            Content::Nothing | Content::Unclear => Put::Later,
         })
     }
 
-    /// Returns whether this was there at the last look too.
-    fn was_there(&self, unclear: Fingerprint) -> bool {
-        let mut known = self.unclear.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        known.replace(unclear) == Some(unclear)
+    /// Returns whether this file has been as it is for so long that no program is writing it.
+    fn is_settled(&self, plain: &Plain) -> bool {
+        let content = Fingerprint::of(&*plain.bytes);
+        let version = Version { inode: plain.inode, modified: plain.modified, content };
+        let mut unclear = self.unclear.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*unclear {
+            Some((known, since)) if *known == version => since.elapsed() >= BEING_WRITTEN,
+            _ => {
+                *unclear = Some((version, Instant::now()));
+                false
+            }
+        }
     }
 
     fn find(&self, name: &str) -> io::Result<Found> {
-        let found = match statat(&self.folder, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT) => return Ok(Found::Nothing),
-            found => found?,
-        };
-        match FileType::from_raw_mode(found.st_mode) {
-            FileType::RegularFile => {}
-            FileType::Directory => return Ok(Found::Folder),
-            _ => return Ok(Found::Planted),
-        }
-        match self.open_existing(name, OFlags::RDONLY) {
-            Ok(Some(file)) => {
-                let mut bytes = Zeroizing::new(Vec::new());
-                file.take(access_copy::LARGEST + 1).read_to_end(&mut bytes)?;
-                Ok(Found::File(bytes))
-            }
-            // It has changed since it was looked at.
-            Ok(None) | Err(Errno::LOOP | Errno::NXIO) => Ok(Found::Planted),
-            Err(Errno::NOENT) => Ok(Found::Nothing),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Opens the file `name` at once, whatever it is; none if it is no plain file.
-    fn open_existing(&self, name: &str, flags: OFlags) -> rustix::io::Result<Option<File>> {
-        let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let file = openat(&self.folder, name, flags, Mode::empty())?;
-        let is_plain = FileType::from_raw_mode(fstat(&file)?.st_mode) == FileType::RegularFile;
-        Ok(is_plain.then(|| file.into()))
+        self.folder.find(name, access_copy::LARGEST + 1)
     }
 
     fn try_lock_one(&self, name: &str) -> Option<Lock> {
-        let file = match self.open_existing(name, OFlags::RDWR) {
-            Err(Errno::NOENT) => self.create(name).ok().map(|(file, _)| file),
+        let file = match self.folder.open_plain(name, OFlags::RDWR) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.folder.create(name, &self.owner).ok().map(|(file, _)| file)
+            }
             opened => opened.ok().flatten(),
         }?;
         flock(&file, FlockOperation::NonBlockingLockExclusive).ok()?;
@@ -259,81 +270,70 @@ impl Folder {
         let mut random = [0; 3];
         let chance = SystemRandom::new().fill(&mut random);
         chance.map_err(|_| io::Error::other("the system has no random numbers"))?;
-        let random: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-        let name = temp_file::name(&random);
-        let (mut file, made) = self.create(&name)?;
+        let name = temp_name(&random);
+        let (mut file, made) = self.folder.create(&name, &self.owner)?;
         let written = file.write_all(content).and_then(|()| file.sync_all());
         if written.is_err() {
-            unlinkat(&self.folder, &name, AtFlags::empty()).unwrap_or_default();
+            self.folder.remove(&name);
         }
         written.map(|()| (name, made))
     }
 
-    /// Makes the file `name`, which is private until its user has it. One that is there, or a link, is
-    /// never opened.
-    fn create(&self, name: &str) -> io::Result<(File, Stat)> {
-        let flags =
-            OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = openat(&self.folder, name, flags, Mode::RUSR | Mode::WUSR)?;
-        // What cannot be had shows in whose the file is.
-        fchown(&file, None, Some(self.group)).unwrap_or_default();
-        fchown(&file, Some(self.user), None).unwrap_or_default();
-        fchmod(&file, self.mode).unwrap_or_default();
-        let made = fstat(&file)?;
-        Ok((file.into(), made))
-    }
-
     /// Makes a file as a copy would be, and removes it.
     fn prove(&self) -> io::Result<Stat> {
-        let (name, made) = self.make(b" ")?;
-        unlinkat(&self.folder, &name, AtFlags::empty())?;
+        let (name, made) = self.make(b"{}")?;
+        self.folder.remove(&name);
         Ok(made)
     }
 
-    /// Removes what an agent has left that was killed in the middle of a copy.
-    fn remove_leftovers(&self) {
-        let entries = Dir::read_from(&self.folder).into_iter().flatten().flatten();
-        for entry in entries {
-            let name = entry.file_name();
-            if name.to_str().is_ok_and(|name| temp_file::is_name(name.as_ref())) {
-                unlinkat(&self.folder, name, AtFlags::empty()).unwrap_or_default();
+    /// Removes the copies, and puts back the logins, that are under the names of temp files because an
+    /// agent was killed. Anything else stays: it may be a login that a program is writing.
+    fn settle_leftovers(&self) {
+        for name in self.folder.names().into_iter().filter(|name| is_temp_name(name)) {
+            let Ok(Found::File(plain)) = self.find(&name) else { continue };
+            match access_copy::content(&plain.bytes) {
+                Content::Copy => self.folder.remove(&name),
+                Content::Login => self.restore(&name),
+                Content::Nothing | Content::Unclear => {}
             }
         }
     }
 
-    #[cfg(target_os = "linux")]
-    fn rename(&self, name: &str, how: Rename) -> rustix::io::Result<()> {
-        use rustix::fs::{RenameFlags, renameat_with};
-        let flags = match how {
-            Rename::New => RenameFlags::NOREPLACE,
-            Rename::Exchange => RenameFlags::EXCHANGE,
+    /// Puts the login `name` back, unless something is there that stays.
+    fn restore(&self, name: &str) {
+        let put = match self.judge(COPY) {
+            Ok(Put::Done) => self.put_in_place(name),
+            stays => stays,
         };
-        renameat_with(&self.folder, name, &self.folder, COPY, flags)
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn rename(&self, _: &str, _: Rename) -> rustix::io::Result<()> {
-        Err(Errno::NOSYS)
+        let (folder, file) = (self.path.display(), self.path.join(name));
+        if matches!(put, Ok(Put::Done)) {
+            self.folder.remove(name);
+            tracing::warn!(%folder, "auth.json has the login again that an agent had moved which was killed");
+        } else {
+            let file = file.display();
+            tracing::warn!(%file, "an agent that was killed had moved this login, whose place is taken; move it to auth.json if it is needed, else remove it");
+        }
     }
 }
 
-/// How a file gets the name of the copy.
-#[derive(Debug, Clone, Copy)]
-enum Rename {
-    /// If nothing has that name.
-    New,
-    /// By giving its own name to what has it.
-    Exchange,
+fn is_link(path: &Path) -> bool {
+    let path: PathBuf = path.components().collect();
+    path.is_symlink()
 }
 
-/// Returns whether the user of `folder` has the permission `bit` for the file or folder `found`.
-fn may_read(found: &Stat, folder: &Folder, bit: u32) -> bool {
-    let mode = found.st_mode;
-    if found.st_uid == folder.user.as_raw() {
-        return mode & (bit << 6) != 0;
-    }
-    if found.st_gid == folder.group.as_raw() {
-        return mode & (bit << 3) != 0;
-    }
-    mode & bit != 0
+/// What the name of a sink's temp file begins with. Those of stores have another name: there it can
+/// be a login that only they know what to do with.
+const TEMP: &str = ".codex-auth-sink-";
+
+/// What it ends with.
+const TEMP_END: &str = ".tmp";
+
+fn temp_name(random: &[u8; 3]) -> String {
+    let random: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{TEMP}{random}{TEMP_END}")
+}
+
+fn is_temp_name(name: &str) -> bool {
+    let random = name.strip_prefix(TEMP).and_then(|name| name.strip_suffix(TEMP_END));
+    random.is_some_and(|it| it.len() == 6 && it.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use rustix::fs::RawMode;
+
 use crate::error::{Error, Result};
 use crate::option_value::invalid;
 
 /// A copy is its owner's alone, unless it is asked for otherwise.
-const MODE: u32 = 0o600;
+const MODE: RawMode = 0o600;
 
 /// A folder for copies: `DIR[,uid=N][,gid=N][,mode=OCTAL]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +19,7 @@ pub(crate) struct SinkOptions {
     pub(super) user: Option<u32>,
     /// The group of the copy; that of the folder if none is named.
     pub(super) group: Option<u32>,
-    pub(super) mode: u32,
+    pub(super) mode: RawMode,
 }
 
 impl FromStr for SinkOptions {
@@ -32,11 +34,13 @@ impl FromStr for SinkOptions {
         let mut rest = text;
         while let Some((folder, word)) = rest.rsplit_once(',') {
             let Some((name, value)) = word.split_once('=') else { break };
-            let number = |radix| u32::from_str_radix(value, radix).map_err(|_| refuse());
+            let number = || value.parse().map_err(|_| refuse());
             match name {
-                "uid" => options.user = Some(number(10)?),
-                "gid" => options.group = Some(number(10)?),
-                "mode" => options.mode = number(8)?,
+                "uid" => options.user = Some(number()?),
+                "gid" => options.group = Some(number()?),
+                "mode" => {
+                    options.mode = RawMode::from_str_radix(value, 8).map_err(|_| refuse())?;
+                }
                 // The name of a folder may have a comma.
                 _ => break,
             }
