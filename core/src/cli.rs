@@ -12,6 +12,7 @@ mod fresh;
 mod log;
 mod manual;
 mod moment;
+mod printer;
 mod refresh;
 mod settling;
 mod sign_in;

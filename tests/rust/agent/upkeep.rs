@@ -43,3 +43,18 @@ fn g4_a_signal_does_not_end_it_over_an_unsaved_pair() {
     assert_eq!(agent.end().signal(), Some(15));
     assert_rotated_once(&scene);
 }
+
+#[tokio::test]
+async fn an_agent_whose_output_no_program_reads_goes_on() {
+    let scene = Scene::signed_in();
+    let mut agent = scene.agent(&[]);
+    agent.stop_reading();
+    for name in ["b", "c"] {
+        let path =
+            format!("/v1/token?after={}", scene.get("/v1/token").await.text_of("/generation"));
+        scene.sign_in(&json!({"name": name}));
+        assert_eq!(scene.get(&path).await.text_of("/user_id"), format!("user-{name}"));
+    }
+    agent.signal("TERM");
+    assert_eq!(agent.end().signal(), Some(15));
+}
