@@ -8,7 +8,10 @@ mod bearer;
 mod connections;
 mod desk;
 mod gate;
+#[cfg(test)]
+mod heard;
 mod login;
+mod room;
 mod server;
 mod sink;
 mod socket;
@@ -69,7 +72,7 @@ impl Agent {
         let bearer = options.bearer.as_deref().map(Bearer::open).transpose()?.map(Arc::new);
         let is_shared = !options.users.is_empty() || bearer.is_some();
         let visitors = Visitors::users(options.users)?;
-        let socket = Socket::bind(options.socket, is_shared)?;
+        let socket = Socket::bind(options.socket, is_shared).await?;
         // The rest is for the one agent that has the socket.
         let mut sinks = Vec::new();
         for sink in options.sinks {
@@ -79,14 +82,15 @@ impl Agent {
         let desk = Arc::new(Desk::new(Arc::clone(&login)));
         let mut places = vec![Place::Socket(socket.path().to_owned())];
         let gate = Gate::new(visitors, bearer.clone());
-        let mut servers = vec![Server::new(socket, gate, Arc::clone(&desk))];
+        let room = room::for_each(1 + usize::from(options.listen.is_some()));
+        let mut servers = vec![Server::new(socket, room, gate, Arc::clone(&desk))];
         if let Some(address) = options.listen {
             let listener = TcpListener::bind(address).await;
             let listener = listener.map_err(|error| cannot_listen(&address, &error))?;
             let address = listener.local_addr().unwrap_or(address);
             places.push(address.into());
             let gate = Gate::new(Visitors::hosts(address, options.hosts), bearer);
-            servers.push(Server::new(listener, gate, desk));
+            servers.push(Server::new(listener, room, gate, desk));
         }
         Ok(Self { servers, places, sinks, login })
     }

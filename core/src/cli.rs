@@ -13,6 +13,7 @@ mod log;
 mod manual;
 mod migrate;
 mod moment;
+mod printer;
 mod refresh;
 mod settling;
 mod sign_in;

@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use http::HeaderValue;
@@ -14,6 +14,7 @@ use crate::option_value::invalid;
 use crate::secret::{Fingerprint, Secret};
 use crate::storage::agent::message::LARGEST;
 use crate::storage::plain_file::{self, Links};
+use crate::storage::temp_file;
 
 /// A shorter secret could be guessed.
 const SHORTEST: usize = 16;
@@ -27,7 +28,8 @@ impl Bearer {
     ///
     /// # Errors
     ///
-    /// `invalid_option` if other users may open the file, or if its content is no secret.
+    /// `invalid_option` if the file is another user's, if other users may open it, or if its content is
+    /// no secret.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let refuse = |problem: &str, fix: &str| {
             invalid("the bearer's file", format_args!("{}", path.display()), problem, fix)
@@ -35,16 +37,22 @@ impl Bearer {
         let failed = |error: io::Error| -> Error {
             refuse(&format!("which cannot be used: {error}"), "name another one")
         };
-        match make(path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            made => made.map_err(failed)?,
+        let open = || plain_file::open(path, OpenOptions::new().read(true), Links::Followed);
+        let file = match open() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                make(path).and_then(|()| open())
+            }
+            opened => opened,
+        };
+        let file = file.map_err(failed)?;
+        let found = file.metadata().map_err(failed)?;
+        if found.uid() != rustix::process::geteuid().as_raw() {
+            return Err(refuse("which is another user's", "name another one, or remove it"));
         }
-        let file = plain_file::open(path, OpenOptions::new().read(true), Links::Followed);
-        let mode = file.and_then(|file| file.metadata()).map_err(failed)?.mode();
-        if mode & 0o077 != 0 {
+        if found.mode() & 0o077 != 0 {
             return Err(refuse("which other users may open", "close it to them: chmod 600"));
         }
-        let bytes = plain_file::read(path, LARGEST as u64, Links::Followed).map_err(failed)?;
+        let bytes = plain_file::content(file, LARGEST as u64).map_err(failed)?;
         let secret = bytes.trim_ascii();
         if secret.len() < SHORTEST || !secret.iter().all(u8::is_ascii_graphic) {
             let fix = "remove it, and the agent makes another one";
@@ -64,14 +72,24 @@ impl Bearer {
     }
 }
 
-/// Makes a file with a new secret, which only its owner may open.
+/// Makes a file with a new secret, which only its owner may open. It is whole as soon as it is there;
+/// one that another agent has made meanwhile stays.
 fn make(path: &Path) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     let mut secret = [0; 32];
     let random = SystemRandom::new().fill(&mut secret);
     random.map_err(|_| io::Error::other("the system has no random numbers"))?;
     let secret: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
-    file.write_all(Secret::new(secret).expose().as_bytes())
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let mut builder = tempfile::Builder::new();
+    let mut file = temp_file::private(
+        builder.prefix(".codex-auth-bearer-"),
+        folder.unwrap_or(Path::new(".")),
+    )?;
+    file.write_all(Secret::new(secret).expose().as_bytes())?;
+    match file.persist_noclobber(path) {
+        Err(failed) if failed.error.kind() != io::ErrorKind::AlreadyExists => Err(failed.error),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -94,6 +112,32 @@ mod tests {
             assert!(!said(wrong), "{wrong}");
         }
         assert!(!said(&format!("Bearer {}", &secret[1..])) && !first.is_in(None));
+    }
+
+    #[test]
+    fn a_secret_that_another_user_has_put_there_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("bearer");
+        Bearer::open(&path).expect("made");
+        if std::os::unix::fs::chown(&path, Some(65534), None).is_err() {
+            return crate::child::skip("another user");
+        }
+        let error = Bearer::open(&path).expect_err("refused");
+        assert_eq!(error.code(), "invalid_option");
+        assert!(error.to_string().contains("another user's"), "{error}");
+    }
+
+    #[test]
+    fn agents_that_start_at_once_have_one_secret() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("bearer");
+        let agents = [(); 8].map(|()| {
+            let path = path.clone();
+            std::thread::spawn(move || Bearer::open(&path))
+        });
+        let secrets = agents.map(|agent| agent.join().expect("no panic").expect("a secret").0);
+        assert!(secrets.iter().all(|secret| *secret == secrets[0]));
+        assert_eq!(std::fs::read_dir(folder.path()).expect("listed").count(), 1);
     }
 
     #[test]

@@ -1,26 +1,38 @@
-//! The connections of one listener: so many at most, and so many of one process.
+//! The connections of one listener: so many at most, and so many of one process and of one user.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::task::{AbortHandle, JoinSet};
 
-/// The most connections at a time.
-pub(super) const MOST: usize = 512;
+/// The part of all connections that one process may have: an eighth.
+const SHARE_OF_PROCESS: usize = 8;
 
-/// The most connections of one process.
-const MOST_OF_ONE: usize = 64;
+/// The part of all connections that one user may have, also where its processes are not known: a half.
+const SHARE_OF_USER: usize = 2;
+
+/// As many connections as a client of this library has.
+const LEAST: usize = 8;
+
+/// The program at the other end of a socket, as the system tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Peer {
+    pub(super) user: u32,
+    /// None for one of a container, which this process does not see.
+    pub(super) process: Option<i32>,
+}
 
 /// The connections that are open, from the oldest.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Connections {
+    most: usize,
     tasks: JoinSet<()>,
     open: Vec<Open>,
 }
 
 #[derive(Debug)]
 struct Open {
-    process: Option<i32>,
+    peer: Option<Peer>,
     requests: Requests,
     task: AbortHandle,
 }
@@ -39,7 +51,7 @@ impl Requests {
         Answering(self.clone())
     }
 
-    fn are_none(&self) -> bool {
+    pub(super) fn are_none(&self) -> bool {
         self.0.load(Ordering::SeqCst) == 0
     }
 }
@@ -51,6 +63,11 @@ impl Drop for Answering {
 }
 
 impl Connections {
+    /// There is room for `most` at a time.
+    pub(super) fn new(most: usize) -> Self {
+        Self { most, tasks: JoinSet::new(), open: Vec::new() }
+    }
+
     /// Waits until a connection ends; for ever if there is none.
     pub(super) async fn ended(&mut self) {
         if self.tasks.join_next().await.is_none() {
@@ -58,21 +75,31 @@ impl Connections {
         }
     }
 
-    /// Serves one more connection, of `process` if the system tells. If there are too many, the
+    /// Serves one more connection, of `peer` if the system tells. If there are too many, the
     /// oldest on which no request is being answered ends for it; if there is no such one, this one
     /// ends.
-    pub(super) fn add<F>(&mut self, process: Option<i32>, serve: impl FnOnce(Requests) -> F)
+    pub(super) fn add<F>(&mut self, peer: Option<Peer>, serve: impl FnOnce(Requests) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
         self.open.retain(|open| !open.task.is_finished());
-        let of_one = |open: &Open| process.is_some() && open.process == process;
-        let has_room = self.makes_room(MOST_OF_ONE, of_one) && self.makes_room(MOST, |_| true);
+        let process = peer.and_then(|peer| peer.process);
+        let user = peer.map(|peer| peer.user);
+        let of_process = |open: &Open| process.is_some() && open.peer == peer;
+        let of_user = |open: &Open| user.is_some() && open.peer.map(|peer| peer.user) == user;
+        let has_room = self.makes_room(self.share(SHARE_OF_PROCESS), of_process)
+            && self.makes_room(self.share(SHARE_OF_USER), of_user)
+            && self.makes_room(self.most, |_| true);
         if has_room {
             let requests = Requests::default();
             let task = self.tasks.spawn(serve(requests.clone()));
-            self.open.push(Open { process, requests, task });
+            self.open.push(Open { peer, requests, task });
         }
+    }
+
+    const fn share(&self, part: usize) -> usize {
+        let share = self.most / part;
+        if share > LEAST { share } else { LEAST }
     }
 
     /// Ends the oldest idle connection that `counts` if there are `most` of them. Returns whether
@@ -96,10 +123,18 @@ mod tests {
 
     use super::*;
 
-    /// Adds a connection that never ends by itself. Its receiver fails once it has ended.
-    fn add(connections: &mut Connections, process: i32, is_busy: bool) -> oneshot::Receiver<()> {
+    const MOST: usize = 512;
+
+    /// Adds a connection of a process of `user`, if it is known, that never ends by itself. Its
+    /// receiver fails once it has ended.
+    fn add(
+        connections: &mut Connections,
+        user: u32,
+        process: Option<i32>,
+        is_busy: bool,
+    ) -> oneshot::Receiver<()> {
         let (alive, end) = oneshot::channel();
-        connections.add(Some(process), move |requests| async move {
+        connections.add(Some(Peer { user, process }), move |requests| async move {
             let _alive = alive;
             let _answering = is_busy.then(|| requests.begin());
             pending::<()>().await;
@@ -116,29 +151,55 @@ mod tests {
 
     #[tokio::test]
     async fn one_process_has_so_many_connections_and_its_oldest_idle_one_gives_way() {
-        let mut connections = Connections::default();
-        let mut other = add(&mut connections, 2, false);
-        let mut busy = add(&mut connections, 1, true);
+        let mut connections = Connections::new(MOST);
+        let mut other = add(&mut connections, 7, Some(2), false);
+        let mut busy = add(&mut connections, 7, Some(1), true);
         // It begins.
         tokio::task::yield_now().await;
-        let mut ends: Vec<_> = (0..MOST_OF_ONE).map(|_| add(&mut connections, 1, false)).collect();
+        let idle = 0..MOST / SHARE_OF_PROCESS;
+        let mut ends: Vec<_> = idle.map(|_| add(&mut connections, 7, Some(1), false)).collect();
         assert!(!has_ended(&mut other).await && !has_ended(&mut busy).await);
         assert!(has_ended(&mut ends[0]).await && !has_ended(&mut ends[1]).await);
     }
 
     #[tokio::test]
+    async fn one_user_leaves_room_for_another_whatever_its_processes_are() {
+        for process in [|number| Some(number), |_| None] {
+            let mut connections = Connections::new(MOST);
+            let mut other = add(&mut connections, 8, None, false);
+            for number in 1..=MOST as i32 {
+                drop(add(&mut connections, 7, process(number), true));
+                tokio::task::yield_now().await;
+            }
+            assert!(has_ended(&mut add(&mut connections, 7, process(0), true)).await);
+            assert!(!has_ended(&mut other).await);
+            assert!(!has_ended(&mut add(&mut connections, 8, None, true)).await);
+        }
+    }
+
+    #[tokio::test]
     async fn what_is_being_answered_gives_no_way() {
-        let mut connections = Connections::default();
+        let mut connections = Connections::new(MOST);
         let mut ends = Vec::new();
-        for process in 0..MOST as i32 {
-            ends.push(add(&mut connections, process, true));
+        for number in 0..MOST as i32 {
+            ends.push(add(&mut connections, number as u32, Some(number), true));
             tokio::task::yield_now().await;
         }
-        assert!(has_ended(&mut add(&mut connections, -1, false)).await, "there is no room");
+        let mut late = add(&mut connections, 1000, Some(-1), false);
+        assert!(has_ended(&mut late).await, "there is no room");
         assert!(!has_ended(&mut ends[0]).await);
         ends.remove(7);
         connections.open[7].task.abort();
         tokio::task::yield_now().await;
-        assert!(!has_ended(&mut add(&mut connections, -1, false)).await, "there is");
+        let mut late = add(&mut connections, 1000, Some(-1), false);
+        assert!(!has_ended(&mut late).await, "there is");
+    }
+
+    #[tokio::test]
+    async fn where_there_is_little_room_a_client_of_this_library_has_enough() {
+        let mut connections = Connections::new(20);
+        let clients = (0..LEAST).map(|_| add(&mut connections, 7, Some(1), true));
+        let mut ends: Vec<_> = clients.collect();
+        assert!(!has_ended(&mut ends[0]).await && !has_ended(&mut ends[LEAST - 1]).await);
     }
 }

@@ -61,18 +61,23 @@ impl Desk {
         Self { login }
     }
 
+    /// Waits for the change that `request` asks for, if it asks for one: a long poll.
+    pub(super) async fn wait_for_change(&self, request: &Request<Incoming>) {
+        let after = value_in(request.uri().query(), "after");
+        if let Some(generation) = after
+            && request.method() == Method::GET
+            && request.uri().path() == TOKEN
+        {
+            self.login.changes_within(LONGEST_POLL, &generation).await;
+        }
+    }
+
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Reply {
-        let query = |name: &str| value_in(request.uri().query(), name);
-        let name = query("login").unwrap_or_else(|| DEFAULT_LOGIN.to_owned());
-        let after = query("after");
+        let name = value_in(request.uri().query(), "login");
+        let name = name.unwrap_or_else(|| DEFAULT_LOGIN.to_owned());
         match (request.method(), request.uri().path()) {
             (&Method::GET, STATUS) => json(StatusCode::OK, &self.status()),
-            (&Method::GET, TOKEN) if name == DEFAULT_LOGIN => {
-                if let Some(generation) = after {
-                    self.login.changes_within(LONGEST_POLL, &generation).await;
-                }
-                self.login.token().await.reply()
-            }
+            (&Method::GET, TOKEN) if name == DEFAULT_LOGIN => self.login.token().await.reply(),
             (&Method::POST, REJECTED) if name == DEFAULT_LOGIN => self.replace(request).await,
             (&Method::GET, TOKEN) | (&Method::POST, REJECTED) => {
                 let message = format!("this agent has one login, and that is {DEFAULT_LOGIN}");

@@ -89,12 +89,23 @@ impl Visitors {
     pub(super) fn users(others: Vec<u32>) -> Result<Self> {
         let text = std::fs::read_to_string("/proc/sys/kernel/overflowuid");
         let overflow = text.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(OVERFLOW);
+        Self::users_of(rustix::process::geteuid().as_raw(), others, overflow)
+    }
+
+    /// The user `own`, which is this one, and `others`.
+    fn users_of(own: u32, others: Vec<u32>, overflow: u32) -> Result<Self> {
         if others.contains(&overflow) {
             let problem = "which stands for all users of other user namespaces";
             let fix = "give those programs a bearer instead";
             return Err(invalid("an allowed user", overflow, problem, fix));
         }
-        let own = rustix::process::geteuid().as_raw();
+        if own == overflow {
+            tracing::warn!(
+                "the agent runs as the user {own}, which stands for all users of other user \
+                 namespaces: its socket answers no program without a bearer; start it as another \
+                 user, or with --bearer-file"
+            );
+        }
         Ok(Self::Users { allowed: others.into_iter().chain([own]).collect(), overflow })
     }
 
@@ -129,6 +140,11 @@ impl fmt::Display for Refused {
         const BEARER: &str = "start the agent with --bearer-file, give this program the file, and \
                               name it in CODEX_AUTH_AGENT_BEARER_FILE";
         match self {
+            Self::User(0) => write!(
+                f,
+                "this program runs as root, as a container does that is started without --user: \
+                 {BEARER}; or run it as the user of the agent"
+            ),
             Self::User(user) => write!(
                 f,
                 "this program runs as the user {user}, which may not use the agent: start the agent \
@@ -153,6 +169,7 @@ impl fmt::Display for Refused {
 mod tests {
     use http::HeaderName;
 
+    use super::super::heard::warnings_of;
     use super::*;
 
     fn headers(pairs: &[(HeaderName, &str)]) -> HeaderMap {
@@ -207,6 +224,23 @@ mod tests {
             assert_eq!(admit(&[(HOST, host), KNOWN]), Err(Refused::Host), "{host}");
         }
         assert_eq!(admit(&[KNOWN]), Err(Refused::Host));
+    }
+
+    #[test]
+    fn a_container_that_runs_as_root_is_told_of_the_bearer_and_no_other_user_of_the_agent() {
+        let said = Refused::User(0).to_string();
+        assert!(said.contains("--bearer-file") && !said.contains("--allow-uid"), "{said}");
+        let said = Refused::User(7).to_string();
+        assert!(said.contains("--allow-uid 7"), "{said}");
+    }
+
+    #[test]
+    fn an_agent_that_answers_not_even_its_own_user_says_so() {
+        let start =
+            |own| warnings_of(|| drop(Visitors::users_of(own, vec![7], OVERFLOW).expect("users")));
+        let warnings = start(OVERFLOW);
+        assert!(matches!(&*warnings, [one] if one.contains("--bearer-file")), "{warnings:?}");
+        assert!(start(8).is_empty());
     }
 
     #[test]

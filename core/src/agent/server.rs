@@ -5,16 +5,19 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 
-use super::answer::turn_away;
-use super::connections::{Connections, Requests};
+use super::answer::{Reply, turn_away};
+use super::connections::{Connections, Peer, Requests};
 use super::desk::Desk;
 use super::gate::Gate;
+use super::room;
 use super::socket::Socket;
 
 /// How long a client may take to send the head of a request, and be silent between two.
@@ -27,6 +30,8 @@ const LONGEST_HEAD: usize = 16 * 1024;
 #[derive(Debug)]
 pub(super) struct Server {
     listener: Listener,
+    /// How many connections it may have.
+    room: usize,
     reception: Arc<Reception>,
 }
 
@@ -62,13 +67,19 @@ impl From<TcpListener> for Listener {
 }
 
 impl Server {
-    pub(super) fn new(listener: impl Into<Listener>, gate: Gate, desk: Arc<Desk>) -> Self {
-        Self { listener: listener.into(), reception: Arc::new(Reception { gate, desk }) }
+    /// `room` is the number of connections at a time.
+    pub(super) fn new(
+        listener: impl Into<Listener>,
+        room: usize,
+        gate: Gate,
+        desk: Arc<Desk>,
+    ) -> Self {
+        Self { listener: listener.into(), room, reception: Arc::new(Reception { gate, desk }) }
     }
 
     /// Serves until the future is dropped.
-    pub(super) async fn serve(self) {
-        let mut connections = Connections::default();
+    pub(super) async fn serve(mut self) {
+        let mut connections = Connections::new(self.room);
         loop {
             tokio::select! {
                 // What has ended makes room before the next connection is accepted.
@@ -83,12 +94,13 @@ impl Server {
         let reception = Arc::clone(&self.reception);
         match stream {
             Stream::Unix(stream) => {
-                let peer = stream.peer_cred().ok();
-                // The number of a process that this one cannot see is 0.
-                let process = peer.and_then(|peer| peer.pid()).filter(|process| *process > 0);
-                let user = peer.map(|peer| peer.uid());
-                let serve = |requests| reception.serve(stream, user, requests);
-                connections.add(process, serve);
+                let peer = stream.peer_cred().ok().map(|peer| Peer {
+                    user: peer.uid(),
+                    // The number of a process that this one cannot see is 0.
+                    process: peer.pid().filter(|process| *process > 0),
+                });
+                let user = peer.map(|peer| peer.user);
+                connections.add(peer, |requests| reception.serve(stream, user, requests));
             }
             Stream::Tcp(stream) => {
                 connections.add(None, |requests| reception.serve(stream, None, requests));
@@ -98,7 +110,7 @@ impl Server {
 }
 
 impl Listener {
-    async fn accept(&self) -> Stream {
+    async fn accept(&mut self) -> Stream {
         loop {
             let accepted: io::Result<_> = match self {
                 Self::Socket(socket) => socket.accept().await.map(Stream::Unix),
@@ -110,7 +122,10 @@ impl Listener {
             // left for now. In both cases the next connection may succeed.
             match accepted {
                 Ok(stream) => return stream,
-                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                Err(error) => {
+                    room::warn_of(&error);
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
             }
         }
     }
@@ -124,16 +139,9 @@ impl Reception {
         user: Option<u32>,
         requests: Requests,
     ) {
-        let service = service_fn(|request: http::Request<_>| {
-            let (reception, answering) = (Arc::clone(&self), requests.begin());
-            async move {
-                let reply = match reception.gate.admit(user, request.headers()) {
-                    Ok(()) => reception.desk.answer(request).await,
-                    Err(refused) => turn_away(&refused),
-                };
-                drop(answering);
-                Ok::<_, Infallible>(reply)
-            }
+        let service = service_fn(|request| {
+            let (reception, requests) = (Arc::clone(&self), requests.clone());
+            async move { Ok::<_, Infallible>(reception.reply(user, request, &requests).await) }
         });
         let served = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -142,5 +150,55 @@ impl Reception {
             .serve_connection(TokioIo::new(stream), service);
         // A failure of the connection matters to its client only.
         drop(served.await);
+    }
+    /// Returns the reply to a `request` of the user `user`, which is one of the connection's
+    /// `requests`.
+    async fn reply(
+        &self,
+        user: Option<u32>,
+        request: Request<Incoming>,
+        requests: &Requests,
+    ) -> Reply {
+        if let Err(refused) = self.gate.admit(user, request.headers()) {
+            return turn_away(&refused);
+        }
+        // A client that waits for a change gives way to one that needs a token now.
+        self.desk.wait_for_change(&request).await;
+        let _answering = requests.begin();
+        self.desk.answer(request).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::gate::Visitors;
+    use super::super::login::Login;
+    use super::*;
+    use crate::manager::AuthManager;
+
+    /// Writes `text` to `stream`.
+    async fn write(stream: &UnixStream, text: &str) {
+        stream.writable().await.expect("open");
+        assert_eq!(stream.try_write(text.as_bytes()).expect("written"), text.len());
+    }
+
+    #[tokio::test]
+    async fn a_client_that_waits_for_a_change_gives_way() {
+        let home = tempfile::tempdir().expect("a folder");
+        let manager = AuthManager::builder().codex_home(home.path()).build().await;
+        let login = Arc::new(Login::new(manager.expect("a manager")).expect("a login"));
+        let gate = Gate::new(Visitors::users(Vec::new()).expect("this user"), None);
+        let desk = Arc::new(Desk::new(Arc::clone(&login)));
+        let reception = Arc::new(Reception { gate, desk });
+        let (client, stream) = UnixStream::pair().expect("connected");
+        let (user, requests) = (Some(rustix::process::geteuid().as_raw()), Requests::default());
+        let served = tokio::spawn(reception.serve(stream, user, requests.clone()));
+        let poll = format!("GET /v1/token?after={} HTTP/1.1\r\nhost: l\r\n\r\n", login.now().1);
+        write(&client, &poll).await;
+        let answered = tokio::time::timeout(Duration::from_millis(50), client.readable()).await;
+        assert!(answered.is_err(), "it waits");
+        assert!(requests.are_none());
+        drop(client);
+        served.await.expect("no panic");
     }
 }

@@ -4,6 +4,7 @@ use chrono::Utc;
 
 use super::arguments::Agent as Arguments;
 use super::failure::Result;
+use super::printer::Printer;
 use super::{console, moment};
 use crate::agent::{Agent, AgentOptions};
 use crate::{AuthManagerBuilder, Event, Events};
@@ -17,14 +18,13 @@ pub(super) async fn run(builder: AuthManagerBuilder, arguments: Arguments) -> Re
     let events = manager.subscribe();
     let is_signed_in = manager.auth().is_some();
     let agent = Agent::open(manager, options(arguments)).await?;
+    let diary = Diary::new();
     for place in agent.places() {
-        say(&format!("listening on {place}"))?;
+        diary.say(&format!("listening on {place}"));
     }
-    say(if is_signed_in { "watching" } else { "watching; nobody is signed in" })?;
-    tokio::select! {
-        () = agent.serve() => Ok(()),
-        told = tell(events) => told,
-    }
+    diary.say(if is_signed_in { "watching" } else { "watching; nobody is signed in" });
+    tokio::join!(agent.serve(), diary.follow(events));
+    Ok(())
 }
 
 fn options(arguments: Arguments) -> AgentOptions {
@@ -38,19 +38,28 @@ fn options(arguments: Arguments) -> AgentOptions {
     }
 }
 
-/// Prints a line for each event.
-async fn tell(mut events: Events) -> Result {
-    while let Some(event) = events.next().await {
-        match &event {
-            Event::RefreshFailed(error) | Event::SaveFailed(error) => {
-                say(&format!("{}: {}", event.kind(), console::printable(&error.to_string())))?;
+/// What the agent prints. Its clients need it, and not its output, which may be closed.
+struct Diary(Printer);
+
+impl Diary {
+    fn new() -> Self {
+        Self(Printer::new(|line| console::print(line).unwrap_or_default()))
+    }
+
+    /// Prints a line for each event.
+    async fn follow(&self, mut events: Events) {
+        while let Some(event) = events.next().await {
+            match &event {
+                Event::RefreshFailed(error) | Event::SaveFailed(error) => {
+                    let error = console::printable(&error.to_string());
+                    self.say(&format!("{}: {error}", event.kind()));
+                }
+                event => self.say(event.kind()),
             }
-            event => say(event.kind())?,
         }
     }
-    Ok(())
-}
 
-fn say(what: &str) -> Result {
-    Ok(console::print(format_args!("{} {what}", moment::exact(Utc::now())))?)
+    fn say(&self, what: &str) {
+        self.0.print(format!("{} {what}", moment::exact(Utc::now())));
+    }
 }

@@ -56,7 +56,12 @@ pub(super) fn tell(line: impl Display) {
 }
 
 pub(super) fn warn(text: &str) {
-    tell(format_args!("{WARNING}warning:{WARNING:#} {}", printable(text)));
+    tell(warning(text));
+}
+
+/// Returns the line that warns of `text`.
+pub(super) fn warning(text: &str) -> String {
+    format!("{WARNING}warning:{WARNING:#} {}", printable(text))
 }
 
 pub(super) fn complain(text: &str) {

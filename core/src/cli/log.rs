@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 use tracing::Level;
 
 use super::console;
+use super::printer::Printer;
 use crate::bindings::{LogRecord, LogRecords};
 
 /// The least important level that is shown, by how often that was asked for.
@@ -17,6 +18,7 @@ const LEVELS: [Level; 4] = [Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE
 pub(super) struct Log {
     records: LogRecords,
     woken: Arc<Notify>,
+    printer: Printer,
 }
 
 impl Log {
@@ -25,7 +27,8 @@ impl Log {
         let woken = Arc::new(Notify::new());
         let wake = Arc::clone(&woken);
         let least = LEVELS[usize::from(verbosity).min(LEVELS.len() - 1)];
-        Self { records: LogRecords::start_up_to(least, move || wake.notify_one()), woken }
+        let records = LogRecords::start_up_to(least, move || wake.notify_one());
+        Self { records, woken, printer: Printer::new(|line| console::tell(line)) }
     }
 
     /// Shows what the library says while `work` is done.
@@ -37,6 +40,7 @@ impl Log {
                 () = self.woken.notified() => self.show(),
                 output = &mut work => {
                     self.show();
+                    self.printer.finish().await;
                     return output;
                 }
             }
@@ -45,12 +49,12 @@ impl Log {
 
     fn show(&self) {
         while let Some(record) = self.records.take() {
-            show(&record);
+            self.printer.print(line_of(&record));
         }
     }
 }
 
-fn show(record: &LogRecord) {
+fn line_of(record: &LogRecord) -> String {
     let mut line = record.message.clone();
     let fields = record.fields.iter().map(|(name, value)| format!("{name}: {value}"));
     let duration = record.duration.map(|duration| format!("{duration:.1?}"));
@@ -59,7 +63,7 @@ fn show(record: &LogRecord) {
         line = format!("{line} ({})", more.join(", "));
     }
     match record.level {
-        "error" | "warn" => console::warn(&line),
-        level => console::tell(format_args!("{level}: {}", console::printable(&line))),
+        "error" | "warn" => console::warning(&line),
+        level => format!("{level}: {}", console::printable(&line)),
     }
 }

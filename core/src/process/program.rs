@@ -27,6 +27,11 @@ impl Program {
         Self { pid, name: Some(name).filter(|name| !name.is_empty()) }
     }
 
+    /// Returns the program that process `pid` runs, with its name where the system tells.
+    pub(crate) fn of(pid: u32) -> Self {
+        Self::named(pid, &std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default())
+    }
+
     /// Returns the program of the calling process.
     pub(crate) fn current() -> Self {
         let file = std::env::current_exe().unwrap_or_default();

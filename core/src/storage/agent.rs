@@ -1,8 +1,12 @@
 //! The login of an agent: another program has its refresh token, and hands out access tokens.
 
 mod address;
+mod bearer_file;
 mod connection;
+#[cfg(unix)]
+pub(crate) mod folder_trust;
 pub(crate) mod message;
+mod nearness;
 
 use std::sync::Arc;
 

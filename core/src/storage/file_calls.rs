@@ -115,10 +115,24 @@ impl FileCalls {
 
     /// Calls that are made as on a network's file system.
     #[cfg(test)]
-    fn far(folder: &Path, environment: Environment) -> Self {
+    pub(super) fn far(folder: &Path, environment: Environment) -> Self {
         let calls = Self::on(folder, [(); 2].map(|()| folder.to_owned()), environment);
         calls.0.known.store(Some(Arc::new(Known { may_hang: true, at: Duration::MAX })));
         calls
+    }
+
+    /// Holds the calls up that come after it, until the sender is dropped.
+    #[cfg(test)]
+    pub(super) async fn hang(&self) -> mpsc::Sender<()> {
+        let (end, hold) = mpsc::channel::<()>();
+        let (sender, begun) = tokio::sync::oneshot::channel();
+        let call = move || {
+            sender.send(()).unwrap_or_default();
+            hold.recv().unwrap_or_default();
+        };
+        self.0.lane.start(call).expect("a thread");
+        begun.await.expect("it begins");
+        end
     }
 
     fn unanswered(&self, patience: Duration) -> Error {
@@ -188,23 +202,9 @@ mod tests {
     use std::thread;
 
     use chrono::DateTime;
-    use tokio::sync::oneshot;
 
     use super::*;
     use crate::paused::simulated;
-
-    /// Holds the calls up that come after it, until the sender is dropped.
-    async fn hang(calls: &FileCalls) -> mpsc::Sender<()> {
-        let (end, hold) = mpsc::channel::<()>();
-        let (sender, begun) = oneshot::channel();
-        let call = move || {
-            sender.send(()).unwrap_or_default();
-            hold.recv().unwrap_or_default();
-        };
-        calls.0.lane.start(call).expect("a thread");
-        begun.await.expect("it begins");
-        end
-    }
 
     #[tokio::test]
     async fn a_file_system_that_hangs_is_waited_for_no_longer_than_it_may_be() {
@@ -212,7 +212,7 @@ mod tests {
         let calls = FileCalls::far(folder, simulated(DateTime::UNIX_EPOCH));
         let own = thread::current().id();
         assert_ne!(calls.make(|| Ok(thread::current().id())).await.expect("an answer"), own);
-        let end = hang(&calls).await;
+        let end = calls.hang().await;
         // Only what waits in vain: a clock that jumps would overtake the calls that are answered.
         tokio::time::pause();
         let start = tokio::time::Instant::now();
@@ -230,7 +230,7 @@ mod tests {
     async fn a_caller_that_cannot_wait_is_stopped_for_a_moment_and_one_that_lets_go_is_not() {
         let folder = Path::new("/net/held");
         let calls = FileCalls::far(folder, Environment::default());
-        let end = hang(&calls).await;
+        let end = calls.hang().await;
         let (sender, dropped) = mpsc::channel();
         struct Held(mpsc::Sender<thread::ThreadId>);
         impl Drop for Held {
@@ -251,7 +251,7 @@ mod tests {
         let calls = |folder| FileCalls::far(Path::new(folder), Environment::default());
         let [hung, again, other] = ["/net/hung", "/net/hung", "/net/other"].map(calls);
         let thread = || Ok(thread::current().id());
-        let end = hang(&hung).await;
+        let end = hung.hang().await;
         let mut waiting = Box::pin(again.make(thread));
         assert!(tokio::time::timeout(Duration::from_millis(20), &mut waiting).await.is_err());
         let others = other.make(thread).await.expect("an answer");

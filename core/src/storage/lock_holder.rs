@@ -19,9 +19,7 @@ pub(super) fn find(path: &Path) -> Option<Program> {
     let found = path.metadata().ok()?;
     let (major, minor) = (rustix::fs::major(found.dev()), rustix::fs::minor(found.dev()));
     let file = format!("{major:02x}:{minor:02x}:{}", found.ino());
-    let process = holder_in(&std::fs::read_to_string("/proc/locks").ok()?, &file)?;
-    let name = std::fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
-    Some(Program::named(process, &name))
+    holder_in(&std::fs::read_to_string("/proc/locks").ok()?, &file).map(Program::of)
 }
 
 #[cfg(not(target_os = "linux"))]

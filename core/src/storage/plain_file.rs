@@ -37,7 +37,15 @@ pub(crate) fn open(path: &Path, options: &mut OpenOptions, links: Links) -> io::
 ///
 /// Those of [`open`]; `FileTooLarge` beyond `most` bytes, which are not read then.
 pub(crate) fn read(path: &Path, most: u64, links: Links) -> io::Result<Zeroizing<Vec<u8>>> {
-    let file = open(path, OpenOptions::new().read(true), links)?;
+    content(open(path, OpenOptions::new().read(true), links)?, most)
+}
+
+/// The content of the open `file`.
+///
+/// # Errors
+///
+/// `FileTooLarge` beyond `most` bytes, which are not read then.
+pub(crate) fn content(file: File, most: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     let size = file.metadata()?.len();
     let mut bytes = Zeroizing::new(Vec::new());
     if size <= most {

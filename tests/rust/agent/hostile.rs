@@ -1,18 +1,33 @@
 //! Clients that send junk, are slow, or are many, do not keep the honest ones from their tokens.
 
 use std::io::{Read as _, Write as _};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::process::Command;
 
 use serde_json::json;
 
-use crate::scene::{Reply, Scene, client};
+use crate::scene::{Agent, Reply, Scene, client};
 
 /// More connections than the agent keeps.
 const MANY: usize = 700;
 
 fn connect(scene: &Scene) -> UnixStream {
     UnixStream::connect(scene.socket()).expect("the agent accepts")
+}
+
+/// All that the agent answers to `words`, until it closes the connection.
+fn answer_to(scene: &Scene, words: &str) -> String {
+    let mut stream = connect(scene);
+    // Both fail where the agent has closed the connection before it has read all.
+    drop(stream.write_all(words.as_bytes()));
+    if !words.contains("\r\n") {
+        // It would wait for the rest of the head.
+        drop(stream.shutdown(Shutdown::Write));
+    }
+    let mut answer = Vec::new();
+    drop(stream.read_to_end(&mut answer));
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 /// An honest client, which connects anew, gets a token.
@@ -30,17 +45,20 @@ async fn junk_is_refused_and_hurts_no_other() {
     let body = "POST /v1/rejected HTTP/1.1\r\nhost: l\r\ncontent-length: 9999999999\r\n\r\n";
     let chunked =
         "POST /v1/rejected HTTP/1.1\r\nhost: l\r\ntransfer-encoding: chunked\r\n\r\nfffff\r\n";
-    for junk in ["\0\u{1}\u{2}\r\n\r\n", "GET", "\u{16}\u{3}\u{1}", &long, &many, body, chunked] {
-        let mut stream = connect(&scene);
-        // It fails where the agent has closed the connection before it has read all.
-        drop(stream.write_all(junk.as_bytes()));
-        stream.set_read_timeout(Some(Duration::from_millis(1))).expect("set");
-        let mut answer = Vec::new();
-        drop(stream.read_to_end(&mut answer));
-        let answer = String::from_utf8_lossy(&answer);
-        assert!(!answer.contains("200 OK") && !answer.contains("access_token"), "{answer}");
-        assert_served(&scene).await;
-    }
+    let junk = ["\0\u{1}\u{2}\r\n\r\n", "GET", "\u{16}\u{3}\u{1}", &long, &many, body, chunked];
+    let answer = |words| answer_to(&scene, words);
+    // At once, since some bodies are waited for.
+    std::thread::scope(|scope| {
+        for asked in junk.map(|junk| scope.spawn(move || answer(junk))) {
+            let answer = asked.join().expect("no panic");
+            let is_refused = answer.is_empty() || answer.starts_with("HTTP/1.1 4");
+            assert!(is_refused && !answer.contains("access_token"), "{answer}");
+        }
+    });
+    assert_served(&scene).await;
+    // An honest answer would come by the way of those.
+    let answer = answer("GET /v1/token HTTP/1.1\r\nhost: l\r\nconnection: close\r\n\r\n");
+    assert!(answer.contains("200 OK") && answer.contains("access_token"), "{answer}");
 }
 
 #[tokio::test]
@@ -61,6 +79,23 @@ async fn silent_and_slow_ones_give_way() {
         })
         .collect();
     assert_served(&scene).await;
+    drop(streams);
+}
+
+#[tokio::test]
+async fn where_few_files_may_be_open_connections_leave_enough_to_the_login() {
+    let scene = Scene::signed_in();
+    let program = scene.command(&["agent", "--socket"]);
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""]).arg(program.get_program());
+    command.args(program.get_args()).arg(scene.socket()).env("CODEX_HOME", scene.path("home"));
+    let mut agent = Agent::start(command);
+    agent.wait_for("watching");
+    let streams: Vec<_> = (0..MANY).map(|_| connect(&scene)).collect();
+    assert_served(&scene).await;
+    let path = format!("/v1/token?after={}", scene.get("/v1/token").await.text_of("/generation"));
+    scene.sign_in(&json!({"name": "b"}));
+    assert_eq!(scene.get(&path).await.text_of("/user_id"), "user-b");
     drop(streams);
 }
 

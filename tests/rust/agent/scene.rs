@@ -21,7 +21,8 @@ pub(crate) struct Scene {
 /// An agent that runs. It is killed when this is dropped.
 pub(crate) struct Agent {
     child: Child,
-    output: BufReader<ChildStdout>,
+    /// None if it is no longer read.
+    output: Option<BufReader<ChildStdout>>,
     said: Vec<String>,
 }
 
@@ -187,7 +188,7 @@ impl Agent {
     pub(crate) fn start(mut command: Command) -> Self {
         let child = command.stdout(Stdio::piped()).spawn();
         let mut child = child.unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let output = BufReader::new(child.stdout.take().expect("piped"));
+        let output = child.stdout.take().map(BufReader::new);
         Self { child, output, said: Vec::new() }
     }
 
@@ -195,13 +196,19 @@ impl Agent {
     pub(crate) fn wait_for(&mut self, what: &str) -> String {
         loop {
             let mut line = String::new();
-            let length = self.output.read_line(&mut line).expect("it prints text");
+            let output = self.output.as_mut().expect("it is read");
+            let length = output.read_line(&mut line).expect("it prints text");
             assert!(length > 0, "it has ended without {what:?}: {:?}", self.said);
             self.said.push(line.clone());
             if line.contains(what) {
                 return line;
             }
         }
+    }
+
+    /// Closes the pipe in which it prints.
+    pub(crate) fn stop_reading(&mut self) {
+        self.output = None;
     }
 
     /// The line in which it has said so.

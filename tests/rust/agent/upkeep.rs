@@ -70,3 +70,18 @@ fn as_the_first_process_of_a_container_it_ends_by_a_signal_too() {
     assert_eq!(agent.end().code(), Some(128 + 15));
     assert!(!scene.socket().exists());
 }
+
+#[tokio::test]
+async fn an_agent_whose_output_no_program_reads_goes_on() {
+    let scene = Scene::signed_in();
+    let mut agent = scene.agent(&[]);
+    agent.stop_reading();
+    for name in ["b", "c"] {
+        let path =
+            format!("/v1/token?after={}", scene.get("/v1/token").await.text_of("/generation"));
+        scene.sign_in(&json!({"name": name}));
+        assert_eq!(scene.get(&path).await.text_of("/user_id"), format!("user-{name}"));
+    }
+    agent.signal("TERM");
+    assert_eq!(agent.end().signal(), Some(15));
+}

@@ -238,7 +238,7 @@ impl Folder {
 
     /// Returns whether this file has been as it is for so long that no program is writing it.
     fn is_settled(&self, plain: &Plain) -> bool {
-        let content = Fingerprint::of(&*plain.bytes);
+        let content = Fingerprint::of(&plain.bytes);
         let version = Version { inode: plain.inode, modified: plain.modified, content };
         let mut unclear = self.unclear.lock().unwrap_or_else(PoisonError::into_inner);
         match &*unclear {

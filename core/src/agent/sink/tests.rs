@@ -60,7 +60,7 @@ async fn a_folder_that_does_not_answer_is_told_of() {
     let (_folder, sink) = sink().await;
     // From here on it goes on as soon as all wait.
     tokio::time::pause();
-    let (answer, never) = mpsc::channel::<()>();
+    let (answer, never) = mpsc::channel::<usize>();
     let call = sink.call(move || Ok(never.recv().unwrap_or_default()));
     let error = timeout(PATIENCE * 2, call).await.expect("it gives up").expect_err("no answer");
     assert_eq!(error.code(), "store_unavailable");

@@ -17,7 +17,8 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   codex-auth-sdk agent
       Keeps the login fresh, and serves this user's programs on a socket.
-  docker run --volume \"$XDG_RUNTIME_DIR/codex-auth-sdk:/run/codex-auth-sdk\" \\
+  docker run --user \"$(id -u)\" \\
+      --volume \"$XDG_RUNTIME_DIR/codex-auth-sdk:/run/codex-auth-sdk:ro\" \\
       --env CODEX_AUTH_AGENT=unix:/run/codex-auth-sdk/agent.sock ...
       A container that gets access tokens, and nothing that lasts.
   codex-auth-sdk agent --listen 127.0.0.1:8130 --bearer-file ~/.codex-agent-bearer
@@ -36,6 +37,9 @@ pub(crate) struct Agent {
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = loopback, requires = "bearer_file")]
     pub(crate) listen: Option<SocketAddr>,
     /// The name by which a container reaches that address; may be given more than once
+    ///
+    /// It is for Docker Desktop (host.docker.internal). On Linux a container does not reach the
+    /// loopback of its host, unless it runs in the host's network: mount the folder of the socket there.
     #[arg(long, value_name = "HOST", requires = "listen")]
     pub(crate) allow_host: Vec<String>,
     /// The file with the bearer of programs whose user is not known. It is made if it is not there

@@ -88,6 +88,15 @@ impl FromStr for AgentAddress {
 }
 
 impl Place {
+    /// Returns the path of the socket, if it is one.
+    #[cfg(unix)]
+    pub(super) fn socket(&self) -> Option<&Path> {
+        match self {
+            Self::Socket(path) => Some(path),
+            Self::Http(_) => None,
+        }
+    }
+
     fn parse(text: &str) -> Result<Self, &'static str> {
         if let Some(path) = text.strip_prefix("unix:") {
             let path = PathBuf::from(path);

@@ -1,12 +1,11 @@
 //! Requests to an agent. A connection is kept for the next one.
 
-use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use http::StatusCode;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use http::{HeaderValue, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -16,21 +15,22 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
 use super::address::Place;
+use super::bearer_file::BearerFile;
+#[cfg(unix)]
+use super::folder_trust;
 use super::message::LARGEST;
+use super::nearness::Nearness;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::process::PerProcess;
-use crate::storage::plain_file::{self, Links};
-use crate::variable;
+#[cfg(unix)]
+use crate::storage::file_calls::FileCalls;
 
 /// More than an agent lets a client wait.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The most connections at a time: an agent keeps so many of one process.
 const MOST: usize = 8;
-
-/// Names the file with the secret that an agent asks of programs whose user it does not know.
-const BEARER_FILE: &str = "CODEX_AUTH_AGENT_BEARER_FILE";
 
 type Sender = SendRequest<Full<Bytes>>;
 
@@ -40,7 +40,10 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug)]
 pub(super) struct Connection {
     place: Place,
-    bearer: Option<PathBuf>,
+    bearer: Option<BearerFile>,
+    /// The way to ask for the folder of a socket.
+    #[cfg(unix)]
+    calls: Option<FileCalls>,
     environment: Environment,
     /// A forked child does not use the connections of its parent.
     pool: PerProcess<Pool>,
@@ -88,8 +91,17 @@ pub(super) struct Response {
 impl Connection {
     /// Nothing is sent yet.
     pub(super) fn new(place: Place, environment: Environment) -> Self {
-        let bearer = variable::path(BEARER_FILE);
-        Self { place, bearer, environment, pool: PerProcess::new() }
+        Self {
+            bearer: BearerFile::named(&environment),
+            #[cfg(unix)]
+            calls: place.socket().map(|path| {
+                let folder = path.parent().unwrap_or(path);
+                FileCalls::on(folder, [(); 2].map(|()| path.to_owned()), environment.clone())
+            }),
+            place,
+            environment,
+            pool: PerProcess::new(),
+        }
     }
 
     pub(super) const fn place(&self) -> &Place {
@@ -134,14 +146,14 @@ impl Connection {
         pool: &Pool,
     ) -> Result<Response, Failure> {
         sender.ready().await?;
-        let response = sender.send_request(self.message(request)?).await?;
+        let response = sender.send_request(self.message(request).await?).await?;
         let status = response.status();
         let body = Limited::new(response.into_body(), LARGEST).collect().await?.to_bytes();
         pool.keep(sender);
         Ok(Response { status, body })
     }
 
-    fn message(&self, request: &Request) -> Result<http::Request<Full<Bytes>>, Failure> {
+    async fn message(&self, request: &Request) -> Result<http::Request<Full<Bytes>>, Failure> {
         let (method, path, body) = match request {
             Request::Get { path } => (http::Method::GET, path, Bytes::new()),
             Request::Post { path, body } => (http::Method::POST, path, body.clone().into()),
@@ -152,31 +164,36 @@ impl Connection {
         };
         let message = http::Request::builder().method(method).uri(path).header(HOST, host);
         let mut message = message.header(CONTENT_TYPE, "application/json").body(Full::new(body))?;
-        if let Some(bearer) = self.bearer()? {
-            message.headers_mut().insert(AUTHORIZATION, bearer);
+        if let Some(bearer) = &self.bearer {
+            message.headers_mut().insert(AUTHORIZATION, bearer.authorization().await?);
         }
         Ok(message)
     }
 
-    /// Returns what the header says that tells the secret, if this program has one.
-    fn bearer(&self) -> Result<Option<HeaderValue>, Failure> {
-        let Some(path) = &self.bearer else { return Ok(None) };
-        let failed = |error: &dyn std::fmt::Display| -> Failure {
-            format!("${BEARER_FILE} is {}, which cannot be used: {error}", path.display()).into()
-        };
-        let bytes = plain_file::read(path, LARGEST as u64, Links::Followed);
-        let bytes = bytes.map_err(|error| failed(&error))?;
-        let said = zeroize::Zeroizing::new([b"Bearer ", bytes.trim_ascii()].concat());
-        let mut bearer = HeaderValue::from_bytes(&said).map_err(|error| failed(&error))?;
-        bearer.set_sensitive(true);
-        Ok(Some(bearer))
-    }
-
     async fn connect(&self) -> Result<Sender, Failure> {
         match &self.place {
-            Place::Socket(path) => start(open_socket(path).await?).await,
+            Place::Socket(path) => start(self.open_socket(path).await?).await,
             Place::Http(authority) => start(open_address(authority).await?).await,
         }
+    }
+
+    /// Connects to the socket at `path`, in a folder that is safe from other users.
+    #[cfg(unix)]
+    async fn open_socket(&self, path: &Path) -> Result<tokio::net::UnixStream, Failure> {
+        if let Some(calls) = &self.calls {
+            let folder = path.parent().unwrap_or(path).to_owned();
+            let found = calls.make(move || Ok(folder_trust::open_to_others(&folder))).await??;
+            if let Some(open) = found {
+                let open = open.display();
+                return Err(format!("other users may write to {open}: chmod go-w {open}").into());
+            }
+        }
+        Ok(tokio::net::UnixStream::connect(path).await?)
+    }
+
+    #[cfg(not(unix))]
+    async fn open_socket(&self, _: &Path) -> Result<TcpStream, Failure> {
+        Err(std::io::Error::from(std::io::ErrorKind::Unsupported).into())
     }
 }
 
@@ -191,53 +208,36 @@ where
     Ok(sender)
 }
 
-/// Connects to the socket at `path`, in a folder that no other user may write to: he could have put
-/// his own agent there.
-#[cfg(unix)]
-async fn open_socket(path: &std::path::Path) -> Result<tokio::net::UnixStream, Failure> {
-    use std::os::unix::fs::MetadataExt;
-    let folder = path.parent().unwrap_or(path);
-    if folder.metadata()?.mode() & 0o022 != 0 {
-        return Err(format!("other users may write to {}", folder.display()).into());
-    }
-    Ok(tokio::net::UnixStream::connect(path).await?)
-}
-
-#[cfg(not(unix))]
-async fn open_socket(_: &std::path::Path) -> Result<TcpStream, Failure> {
-    Err(std::io::Error::from(std::io::ErrorKind::Unsupported).into())
-}
-
-/// Connects to an address of this machine, or of the one that it is a container of: the bearer and the
-/// tokens are not encrypted.
+/// Connects to an address of this machine, or of the one that it is a container of.
 async fn open_address(authority: &str) -> Result<TcpStream, Failure> {
     let addresses = tokio::net::lookup_host(authority).await?;
-    let near: Vec<_> = addresses.filter(|address| is_near(address.ip())).collect();
+    let nearness = Nearness::of(authority);
+    let near: Vec<_> = addresses.filter(|address| nearness.has(address.ip())).collect();
     if near.is_empty() {
-        return Err(format!("{authority} is neither this machine nor its host").into());
+        let message = "is neither this machine nor the host of this container, and the secret would go \
+                       there unencrypted";
+        return Err(format!("{authority} {message}").into());
     }
     let stream = TcpStream::connect(&*near).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }
 
-fn is_near(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(address) => {
-            address.is_loopback() || address.is_private() || address.is_link_local()
-        }
-        IpAddr::V6(address) => {
-            address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
-        }
-    }
-}
-
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
+    fn connection(socket: &Path) -> Connection {
+        Connection::new(Place::Socket(socket.to_owned()), Environment::default())
+    }
+
+    fn status() -> Request {
+        Request::Get { path: "/v1/status".to_owned() }
+    }
+
     /// An agent may end right when a request comes to a connection that was kept.
-    #[cfg(unix)]
     #[tokio::test]
     async fn a_request_that_a_kept_connection_does_not_answer_is_made_again() {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -256,7 +256,7 @@ mod tests {
                 }
             }
         };
-        let connection = Connection::new(Place::Socket(path), Environment::default());
+        let connection = connection(&path);
         let ask = async || {
             let answer = connection.answer(&Request::Get { path: "/".to_owned() }).await;
             assert_eq!(answer.expect("an answer").status, StatusCode::OK);
@@ -267,15 +267,39 @@ mod tests {
         });
     }
 
-    #[test]
-    fn only_this_machine_and_its_networks_are_near() {
-        for near in
-            ["127.0.0.1", "::1", "::ffff:127.0.0.1", "172.17.0.1", "192.168.65.254", "fd00::1"]
-        {
-            assert!(is_near(near.parse().expect("an address")), "{near}");
+    #[tokio::test]
+    async fn a_socket_that_another_user_could_have_put_there_is_not_used() {
+        let place = tempfile::tempdir().expect("a folder");
+        let (open, folder) = (place.path().join("open"), place.path().join("open/run"));
+        std::fs::create_dir_all(&folder).expect("made");
+        for open in [&folder, &open] {
+            let mode = |mode| std::fs::set_permissions(open, PermissionsExt::from_mode(mode));
+            mode(0o777).expect("set");
+            let listener = std::os::unix::net::UnixListener::bind(folder.join("agent.sock"));
+            let listener = listener.expect("bound");
+            listener.set_nonblocking(true).expect("set");
+            let asked = connection(&folder.join("agent.sock")).answer(&status()).await;
+            let error = asked.expect_err("refused").to_string();
+            assert!(error.contains(&format!("chmod go-w {}", open.display())), "{error}");
+            let visit = listener.accept().expect_err("not even connected to");
+            assert_eq!(visit.kind(), std::io::ErrorKind::WouldBlock);
+            mode(0o755).expect("set");
+            std::fs::remove_file(folder.join("agent.sock")).expect("removed");
         }
-        for far in ["8.8.8.8", "172.32.0.1", "2001:4860::1", "0.0.0.0", "::"] {
-            assert!(!is_near(far.parse().expect("an address")), "{far}");
-        }
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_hangs_stops_no_thread_of_the_caller() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let calls = FileCalls::far(folder.path(), Environment::default());
+        let end = calls.hang().await;
+        let mut connection = connection(&folder.path().join("agent.sock"));
+        connection.calls = Some(calls);
+        let request = status();
+        let mut asked = Box::pin(connection.answer(&request));
+        assert!(tokio::time::timeout(Duration::from_millis(20), &mut asked).await.is_err());
+        drop(end);
+        let error = asked.await.expect_err("no agent is there");
+        assert_eq!(error.code(), "store_unavailable");
     }
 }
