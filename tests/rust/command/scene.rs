@@ -4,7 +4,7 @@ use std::fs::DirEntry;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio};
 
 use codex_auth_tests::issuer::{Issuer, Realm};
 use codex_auth_tests::program;
@@ -29,6 +29,8 @@ pub(crate) struct Ended {
 /// The command while it runs. It is killed when this is dropped.
 pub(crate) struct Running {
     child: Child,
+    /// Where it is a pipe, it stays open: a signal is what ends the command, not the end of its input.
+    _stdin: Option<ChildStdin>,
     stdout: Option<BufReader<ChildStdout>>,
     stderr: BufReader<ChildStderr>,
 }
@@ -142,7 +144,7 @@ impl Scene {
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let stdout = child.stdout.take().map(BufReader::new);
         let stderr = BufReader::new(child.stderr.take().expect("piped"));
-        Running { child, stdout, stderr }
+        Running { _stdin: child.stdin.take(), child, stdout, stderr }
     }
 }
 
