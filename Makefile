@@ -86,7 +86,7 @@ codex-clis: $(CODEX_PROGRAMS)
 # All of it at once: the build command of the Node addon starts cargo for the whole workspace, and
 # Python imports the module from its source folder.
 build: $(RUN_PYTHON) $(NPM_PACKAGES)
-	cd bindings-node && npx napi build --platform --js native.js --dts native.d.ts -- \
+	cd bindings-node && npx napi build --platform --no-js --dts native.d.ts -- \
 	  --locked --workspace --lib --bins --tests $(FEATURES)
 	npm --prefix bindings-node run build:ts
 	cp $(BUILT)/lib_native.so bindings-python/python/codex_auth_sdk/_native.abi3.so
@@ -182,6 +182,7 @@ lint-python: $(VENV)/tools
 lint-node: $(NPM_PACKAGES)
 	git diff --exit-code -- bindings-node/native.d.ts
 	npm --prefix bindings-node run check:types
+	npm --prefix bindings-node run check:package
 
 docs:
 	RUSTDOCFLAGS="-D warnings" cargo doc -p codex-auth-sdk -p codex-auth-tests --no-deps
