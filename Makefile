@@ -25,7 +25,7 @@ AUTHORIZATION_SERVER := tests/oidc-provider
 NPM_PACKAGES := bindings-node/node_modules/ready examples/node/node_modules/ready
 STEPS := tests/steps
 # Programs in Python without the ending.
-SCRIPTS := tests/steps tests/mutants tests/version
+SCRIPTS := tests/steps tests/mutants tests/version tests/error-codes
 # Tests wait more than they work: this many run at once.
 JOBS ?= $(shell echo $$((3 * $$(getconf _NPROCESSORS_ONLN))))
 export NEXTEST_TEST_THREADS := $(JOBS)
@@ -43,7 +43,7 @@ unexport CODEX_INTERNAL_ORIGINATOR_OVERRIDE CODEX_CA_CERTIFICATE
 .PHONY: crates npm-packages python-tools authorization-server codex-clis build
 .PHONY: check-rust check-python check-node check-changes
 .PHONY: test-rust test-doc test-python test-node test-length test-codex test-wheel test-runtimes
-.PHONY: lint-rust lint-python lint-node docs banned versions
+.PHONY: lint-rust lint-python lint-node docs error-codes banned versions
 
 ## The main job: many programs, one login. CODEX=1 fetches the real Codex CLI to take part.
 demo:
@@ -162,7 +162,7 @@ fuzz:
 
 ## Style, types and documentation in all three languages.
 lint:
-	@$(STEPS) $(PREPARED) -- lint-rust lint-python lint-node docs banned versions
+	@$(STEPS) $(PREPARED) -- lint-rust lint-python lint-node docs error-codes banned versions
 
 lint-rust: $(RUN_PYTHON)
 	cargo fmt --check
@@ -187,6 +187,10 @@ lint-node: $(NPM_PACKAGES)
 docs:
 	RUSTDOCFLAGS="-D warnings" cargo doc -p codex-auth-sdk -p codex-auth-tests --no-deps
 	cargo test --workspace $(FEATURES) --test public_api -- --ignored
+
+# The page about errors has all of them.
+error-codes:
+	tests/error-codes
 
 # One TLS stack, no system library, and a core that knows neither Python nor Node.
 banned:
