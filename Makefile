@@ -43,7 +43,7 @@ unexport CODEX_INTERNAL_ORIGINATOR_OVERRIDE CODEX_CA_CERTIFICATE
 .PHONY: crates npm-packages python-tools authorization-server codex-clis build
 .PHONY: check-rust check-python check-node check-changes
 .PHONY: test-rust test-doc test-python test-node test-length test-codex test-wheel test-runtimes
-.PHONY: lint-rust lint-python lint-node docs error-codes banned versions
+.PHONY: lint-rust lint-python lint-node docs error-codes site banned versions
 
 ## The main job: many programs, one login. CODEX=1 fetches the real Codex CLI to take part.
 demo:
@@ -162,7 +162,7 @@ fuzz:
 
 ## Style, types and documentation in all three languages.
 lint:
-	@$(STEPS) $(PREPARED) -- lint-rust lint-python lint-node docs error-codes banned versions
+	@$(STEPS) $(PREPARED) -- lint-rust lint-python lint-node docs error-codes site banned versions
 
 lint-rust: $(RUN_PYTHON)
 	cargo fmt --check
@@ -191,6 +191,10 @@ docs:
 # The page about errors has all of them.
 error-codes:
 	tests/error-codes
+
+# The documentation site, into target/site, with dead links and pages that are left out as errors.
+site: $(VENV)/tools
+	$(RUN_PYTHON) -m mkdocs build --strict
 
 # One TLS stack, no system library, and a core that knows neither Python nor Node.
 banned:
