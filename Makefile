@@ -24,6 +24,8 @@ CODEX_PROGRAMS := $(CODEX_RELEASES:%=target/codex-%/codex)
 AUTHORIZATION_SERVER := tests/oidc-provider
 NPM_PACKAGES := bindings-node/node_modules/ready examples/node/node_modules/ready
 STEPS := tests/steps
+# Programs in Python without the ending.
+SCRIPTS := tests/steps tests/mutants tests/version tests/error-codes
 # Tests wait more than they work: this many run at once.
 JOBS ?= $(shell echo $$((3 * $$(getconf _NPROCESSORS_ONLN))))
 export NEXTEST_TEST_THREADS := $(JOBS)
@@ -41,7 +43,7 @@ unexport CODEX_INTERNAL_ORIGINATOR_OVERRIDE CODEX_CA_CERTIFICATE
 .PHONY: crates npm-packages python-tools authorization-server codex-clis build
 .PHONY: check-rust check-python check-node check-changes
 .PHONY: test-rust test-doc test-python test-node test-length test-codex test-wheel test-runtimes
-.PHONY: lint-rust lint-python lint-node docs banned
+.PHONY: lint-rust lint-python lint-node docs error-codes site banned versions
 
 ## The main job: many programs, one login. CODEX=1 fetches the real Codex CLI to take part.
 demo:
@@ -84,7 +86,7 @@ codex-clis: $(CODEX_PROGRAMS)
 # All of it at once: the build command of the Node addon starts cargo for the whole workspace, and
 # Python imports the module from its source folder.
 build: $(RUN_PYTHON) $(NPM_PACKAGES)
-	cd bindings-node && npx napi build --platform --js native.js --dts native.d.ts -- \
+	cd bindings-node && npx napi build --platform --no-js --dts native.d.ts -- \
 	  --locked --workspace --lib --bins --tests $(FEATURES)
 	npm --prefix bindings-node run build:ts
 	cp $(BUILT)/lib_native.so bindings-python/python/codex_auth_sdk/_native.abi3.so
@@ -160,7 +162,7 @@ fuzz:
 
 ## Style, types and documentation in all three languages.
 lint:
-	@$(STEPS) $(PREPARED) -- lint-rust lint-python lint-node docs banned
+	@$(STEPS) $(PREPARED) -- lint-rust lint-python lint-node docs error-codes site banned versions
 
 lint-rust: $(RUN_PYTHON)
 	cargo fmt --check
@@ -170,8 +172,8 @@ lint-rust: $(RUN_PYTHON)
 lint-python: $(VENV)/tools
 	$(RUN_PYTHON) -m ruff check bindings-python tests/python examples/python
 	$(RUN_PYTHON) -m ruff format --check bindings-python tests/python examples/python
-	$(RUN_PYTHON) -m ruff check --config bindings-python/pyproject.toml tests/steps tests/mutants
-	$(RUN_PYTHON) -m ruff format --check --config bindings-python/pyproject.toml tests/steps tests/mutants
+	$(RUN_PYTHON) -m ruff check --config bindings-python/pyproject.toml $(SCRIPTS)
+	$(RUN_PYTHON) -m ruff format --check --config bindings-python/pyproject.toml $(SCRIPTS)
 	$(RUN_PYTHON) -m mypy --strict --config-file bindings-python/pyproject.toml bindings-python/python tests/python examples/python
 	cd bindings-python && "$(VIRTUAL_ENV)/bin/python" -m mypy.stubtest codex_auth_sdk
 	cd bindings-python && "$(VIRTUAL_ENV)/bin/python" -m pyright
@@ -180,10 +182,19 @@ lint-python: $(VENV)/tools
 lint-node: $(NPM_PACKAGES)
 	git diff --exit-code -- bindings-node/native.d.ts
 	npm --prefix bindings-node run check:types
+	npm --prefix bindings-node run check:package
 
 docs:
 	RUSTDOCFLAGS="-D warnings" cargo doc -p codex-auth-sdk -p codex-auth-tests --no-deps
 	cargo test --workspace $(FEATURES) --test public_api -- --ignored
+
+# The page about errors has all of them.
+error-codes:
+	tests/error-codes
+
+# The documentation site, into target/site, with dead links and pages that are left out as errors.
+site: $(VENV)/tools
+	$(RUN_PYTHON) -m mkdocs build --strict
 
 # One TLS stack, no system library, and a core that knows neither Python nor Node.
 banned:
@@ -193,6 +204,10 @@ banned:
 	for crate in pyo3 napi; do \
 	  if cargo tree -p codex-auth-sdk -i "$$crate" 2>/dev/null | grep -q .; then \
 	    echo "the core depends on $$crate"; exit 1; fi; done
+
+# All packages have one version.
+versions:
+	tests/version
 
 ## Licences, sources and known vulnerabilities; needs cargo-deny and the network.
 deny:

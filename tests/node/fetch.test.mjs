@@ -3,8 +3,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { createRequire } from 'node:module';
-import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { after, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -15,9 +13,10 @@ import {
   createAuthFetch,
   createAuthInterceptor,
 } from '../../bindings-node/dist/index.mjs';
-import { PACKAGE, refreshToken, signedIn, within } from './support.mjs';
+import { UNDICIS, refreshToken, signedIn, within } from './support.mjs';
 
-const undici = createRequire(join(PACKAGE, 'package.json'))('undici');
+// The newest one: among all Nodes, each version.
+const undici = Object.values(UNDICIS).at(-1);
 
 /** A server that answers by `answer`, and what it was sent. */
 async function server(answer) {

@@ -3,8 +3,6 @@
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { inspect } from 'node:util';
 
@@ -15,9 +13,8 @@ import {
   createAuthFetch,
   createAuthInterceptor,
 } from '../../bindings-node/dist/index.mjs';
-import { PACKAGE, codexHome, realm } from './support.mjs';
+import { UNDICIS, codexHome, realm } from './support.mjs';
 
-const undici = createRequire(join(PACKAGE, 'package.json'))('undici');
 const CASES = JSON.parse(readFileSync(new URL('../requests.json', import.meta.url), 'utf8'));
 
 /** Where the body of an undici `fetch` is on its way, it is a stream, whatever it was made of. */
@@ -49,18 +46,17 @@ const REDIRECTS_ARE_REQUESTS = {
   },
 };
 
-/** The clients: how each sends, and what it cannot do otherwise by its nature. */
-const CLIENTS = {
-  'fetch of the platform': { sender: (manager) => createAuthFetch(manager) },
-  'fetch of undici': { sender: (manager) => createAuthFetch(manager, { fetch: undici.fetch }) },
-  'fetch of undici through the interceptor': {
+/** The clients of one version of undici: how each sends, and what it cannot do otherwise by its nature. */
+function clientsOf([name, undici]) {
+  const fetching = { sender: (manager) => createAuthFetch(manager, { fetch: undici.fetch }) };
+  const fetchingThrough = {
     sender: (manager) => {
       const dispatcher = new undici.Agent().compose(createAuthInterceptor(manager));
       return (url, init) => undici.fetch(url, { ...init, dispatcher }).catch(unwrapped);
     },
     differs: { ...BODY_IS_A_STREAM, ...REDIRECTS_ARE_REQUESTS },
-  },
-  'request of undici through the interceptor': {
+  };
+  const requesting = {
     sender: (manager) => {
       const { redirect } = undici.interceptors;
       const chain = [createAuthInterceptor(manager), redirect({ maxRedirections: 20 })];
@@ -70,7 +66,17 @@ const CLIENTS = {
         return { status: statusCode, text: () => body.text() };
       };
     },
-  },
+  };
+  return {
+    [`fetch of ${name}`]: fetching,
+    [`fetch of ${name} through the interceptor`]: fetchingThrough,
+    [`request of ${name} through the interceptor`]: requesting,
+  };
+}
+
+const CLIENTS = {
+  'fetch of the platform': { sender: (manager) => createAuthFetch(manager) },
+  ...Object.assign({}, ...Object.entries(UNDICIS).map(clientsOf)),
 };
 
 for (const [client, { sender, differs = {} }] of Object.entries(CLIENTS)) {

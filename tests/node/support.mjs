@@ -19,6 +19,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -37,6 +38,9 @@ export const EVENT_KINDS = [
   'login_pending', 'login_failed', 'missed',
 ];
 
+/** The versions of undici that run here, by their names. undici 8 needs Node 22.19. */
+export const UNDICIS = undicis();
+
 // No test depends on the login of whoever runs it.
 for (const name of Object.keys(process.env).filter((name) => name.startsWith('CODEX_'))) {
   delete process.env[name];
@@ -44,6 +48,13 @@ for (const name of Object.keys(process.env).filter((name) => name.startsWith('CO
 
 let issuer;
 let realms = 0;
+
+function undicis() {
+  const require = createRequire(join(PACKAGE, 'package.json'));
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  const takes8 = major > 22 || (major === 22 && minor >= 19);
+  return { 'undici 7': require('undici'), ...(takes8 && { 'undici 8': require('undici-8') }) };
+}
 
 /** A realm of its own: see tests/README.md. */
 export async function realm(start = {}) {

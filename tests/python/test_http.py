@@ -287,17 +287,23 @@ def test_the_callers_own_trace_is_called_too(realm: Realm, home: Path) -> None:
 
 def test_the_libraries_are_optional() -> None:
     code = """
-import sys
+import pydoc, sys
 for name in ("httpx", "httpx2", "requests"):
     sys.modules[name] = None
 import codex_auth_sdk
-for name in ("HttpxAuth", "RequestsAuth"):
+from codex_auth_sdk import *
+assert hasattr(codex_auth_sdk, "HttpxAuth")
+assert "RequestsAuth" in pydoc.render_doc(codex_auth_sdk)
+for auth, extra in ((HttpxAuth, "httpx"), (RequestsAuth, "requests")):
     try:
-        getattr(codex_auth_sdk, name)
+        auth(object())
     except ImportError as error:
-        assert "httpx" in str(error) or "requests" in str(error), error
+        assert str(error).endswith(f"pip install 'codex-auth-sdk[{extra}]'"), error
+        assert error.__cause__ is not None
     else:
-        raise AssertionError(name)
+        raise AssertionError(auth)
+del sys.modules["requests"]
+assert codex_auth_sdk.RequestsAuth is not RequestsAuth
 """
 
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -189,7 +189,16 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    value: object = getattr(import_module(_LAZY_EXPORTS[name]), name)
+    try:
+        module = import_module(_LAZY_EXPORTS[name])
+    except ImportError as error:
+        from codex_auth_sdk import _absent
+
+        if name not in _absent.NEEDS:
+            raise
+        # Not kept: the library may be installed later.
+        return _absent.stand_in(name, error)
+    value: object = getattr(module, name)
     globals()[name] = value
     return value
 

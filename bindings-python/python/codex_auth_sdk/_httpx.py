@@ -38,9 +38,7 @@ def _usable_modules() -> list[ModuleType]:
             found.append(import_module(name))
     usable = [module for module in found if can_confine(module)]
     if not usable:
-        raise ImportError(
-            "HttpxAuth needs httpx 0.28 or later, or httpx2; pip install 'codex-auth-sdk[httpx]'"
-        )
+        raise ImportError("there is neither httpx 0.28 or later nor httpx2")
     return usable
 
 
