@@ -23,6 +23,10 @@ use crate::storage::{PostgresOptions, PostgresStorage};
 use crate::variable;
 
 /// What the store of a login is chosen by.
+#[cfg_attr(
+    not(feature = "postgres"),
+    expect(dead_code, reason = "`login` and `request_timeout` are for a store in a database")
+)]
 pub(super) struct StoreChoice<'a> {
     pub(super) home: &'a Path,
     pub(super) kind: &'a StoreKind,
