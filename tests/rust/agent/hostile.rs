@@ -118,7 +118,11 @@ fn a_flood_of_connections_keeps_no_honest_client_from_its_token() {
         let flood = scope.spawn(|| flood(&scene, sized(3_000, 10_000)));
         while !flood.is_finished() || served == 0 {
             let output = honest();
-            if output.status.success() { served += 1 } else { failed.push(output) }
+            if output.status.success() {
+                served += 1
+            } else {
+                failed.push(output)
+            }
             assert!(failed.len() < 10, "{failed:?}");
         }
     });

@@ -108,7 +108,8 @@ mod tests {
         diary.printer.finish().await;
         let printed = printed.lock().expect("no panic");
         let said = printed.iter().filter_map(|line| line.split_once("Z ").map(|(_, said)| said));
-        let again = |times| format!("refresh_failed: away (and {times} times since the last such line)");
+        let again =
+            |times| format!("refresh_failed: away (and {times} times since the last such line)");
         let (many, few) = (again(999), again(2));
         let expected = [
             "refresh_failed: away",

@@ -267,17 +267,20 @@ mod tests {
         let socket = folder.path().join("agent.sock");
         let listening = agent.listen(&socket);
         let store = store(&folder);
-        store.changed().await;
-        assert!(store.stamp().is_some());
+        store.load().await.expect("a login");
+        let mut changed = Box::pin(store.changed());
+        let mut wait_until = async |has_news: bool| {
+            while store.stamp().is_some() != has_news {
+                assert!(timeout(Duration::from_millis(1), &mut changed).await.is_err());
+            }
+        };
+        wait_until(true).await;
         drop(listening);
-        let mut changed = Box::pin(async {
-            store.load().await.expect_err("no agent is there");
-            store.changed().await;
-        });
-        while store.stamp().is_some() {
-            drop(timeout(Duration::from_millis(1), &mut changed).await);
-        }
+        wait_until(false).await;
+        store.load().await.expect_err("no agent is there");
         std::fs::remove_file(&socket).expect("removed");
+        // Its states have other names.
+        agent.generation.send_modify(|generation| *generation += 1);
         let _listening = agent.listen(&socket);
         changed.await;
         assert!(store.stamp().is_some());
