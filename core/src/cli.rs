@@ -29,17 +29,17 @@ use std::io;
 use clap::Parser as _;
 use tokio::runtime::Builder;
 
-use self::arguments::{Arguments, Command};
+use self::arguments::{Arguments, Command, Which};
 use self::failure::{Exit, Result};
 use self::log::Log;
 use self::settling::settle;
 use self::signals::{Signal, Signals};
-use crate::AuthManagerBuilder;
 
 /// Runs the command with `arguments`, of which the first one is its name, and returns its exit code.
 ///
-/// A signal that ends the command (SIGINT, SIGTERM, SIGHUP) ends this process by its default meaning,
-/// once what is in flight is saved. Then this function does not return.
+/// A signal that ends the command (SIGINT, SIGTERM, and SIGHUP unless the command reloads something by
+/// it) ends this process by its default meaning, once what is in flight is saved. Then this function
+/// does not return.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
@@ -61,7 +61,7 @@ fn perform(arguments: Arguments) -> std::result::Result<Exit, Signal> {
     let is_json = command.is_json();
     let started = || -> io::Result<_> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let signals = runtime.block_on(async { Signals::listen() })?;
+        let signals = runtime.block_on(async { Signals::listen(command.reloads()) })?;
         Ok((runtime, signals))
     };
     let (runtime, mut signals) = match started() {
@@ -73,7 +73,7 @@ fn perform(arguments: Arguments) -> std::result::Result<Exit, Signal> {
     };
     let log = Log::start(verbose);
     let performed = runtime.block_on(log.shown_while(async {
-        let ended = signals.unless_ended(perform_subcommand(which.builder(), command)).await;
+        let ended = signals.unless_ended(perform_subcommand(which, command)).await;
         settle(&mut signals).await.map(|settled| (ended, settled))
     }));
     // A thread that reads stdin may still wait for it.
@@ -91,17 +91,17 @@ fn perform(arguments: Arguments) -> std::result::Result<Exit, Signal> {
     signal.map_or(Ok(exit), Err)
 }
 
-async fn perform_subcommand(builder: AuthManagerBuilder, command: Command) -> Result {
+async fn perform_subcommand(which: Which, command: Command) -> Result {
     match command {
-        Command::Status(arguments) => status::status(builder, &arguments).await,
-        Command::Token(arguments) => token::print(builder, &arguments).await,
-        Command::Login(arguments) => sign_in::log_in(builder, arguments).await,
-        Command::Logout(arguments) => sign_in::log_out(builder, &arguments).await,
-        Command::Refresh => refresh::refresh(builder).await,
-        Command::Watch(arguments) => watch::watch(builder, &arguments).await,
-        Command::Export(arguments) => export::export(builder, &arguments).await,
+        Command::Status(arguments) => status::status(which.builder(), &arguments).await,
+        Command::Token(arguments) => token::print(which.builder(), &arguments).await,
+        Command::Login(arguments) => sign_in::log_in(which.builder(), arguments).await,
+        Command::Logout(arguments) => sign_in::log_out(which.builder(), &arguments).await,
+        Command::Refresh => refresh::refresh(which.builder()).await,
+        Command::Watch(arguments) => watch::watch(which.builder(), &arguments).await,
+        Command::Export(arguments) => export::export(which.builder(), &arguments).await,
         #[cfg(unix)]
-        Command::Agent(arguments) => agent::run(builder, arguments).await,
+        Command::Agent(arguments) => agent::run(&which, arguments).await,
         Command::Migrate(arguments) => migrate::migrate(&arguments).await,
         Command::Completions { shell } => manual::print_completions(shell),
         Command::Man { subcommand } => manual::print_page(subcommand.as_deref()),

@@ -11,6 +11,7 @@ mod own_file;
 mod own_thread;
 mod per_process;
 mod program;
+mod shared;
 
 pub(crate) use self::fork::forks;
 pub use self::fork::{ForkHold, after_fork, after_fork_in_parent, before_fork, hold_forks};
@@ -22,3 +23,4 @@ pub use self::own_thread::{expect_unseen_exit, finish, handle, spawn, spawn_read
 pub(crate) use self::per_process::NotInherited;
 pub use self::per_process::PerProcess;
 pub use self::program::Program;
+pub(crate) use self::shared::Shared;

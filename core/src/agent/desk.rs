@@ -16,9 +16,6 @@ use super::login::Login;
 use crate::snapshot::CodexAuth;
 use crate::storage::agent::message::{REJECTED, Report, TOKEN};
 
-/// The name of the login that is handed out where none is asked for.
-const DEFAULT_LOGIN: &str = "default";
-
 /// The path of what an agent says of itself.
 const STATUS: &str = "/v1/status";
 
@@ -31,24 +28,24 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The longest time that a client waits for a change.
 const LONGEST_POLL: Duration = Duration::from_secs(25);
 
-/// The logins of an agent.
+/// The logins of an agent, by their names. The first one is handed out where none is asked for.
 #[derive(Debug)]
 pub(super) struct Desk {
-    login: Arc<Login>,
+    logins: Vec<(String, Arc<Login>)>,
 }
 
 /// What an agent says of itself.
 #[derive(Debug, Serialize)]
-struct Status {
+struct Status<'a> {
     version: u32,
     library: &'static str,
-    logins: [LoginStatus; 1],
+    logins: Vec<LoginStatus<'a>>,
 }
 
 /// What an agent says of a login.
 #[derive(Debug, Serialize)]
-struct LoginStatus {
-    name: &'static str,
+struct LoginStatus<'a> {
+    name: &'a str,
     generation: String,
     mode: Option<&'static str>,
     user_id: Option<String>,
@@ -57,8 +54,9 @@ struct LoginStatus {
 }
 
 impl Desk {
-    pub(super) const fn new(login: Arc<Login>) -> Self {
-        Self { login }
+    /// `logins` has at least one.
+    pub(super) const fn new(logins: Vec<(String, Arc<Login>)>) -> Self {
+        Self { logins }
     }
 
     /// Waits for the change that `request` asks for, if it asks for one: a long poll.
@@ -67,22 +65,23 @@ impl Desk {
         if let Some(generation) = after
             && request.method() == Method::GET
             && request.uri().path() == TOKEN
+            && let Some(login) = self.login_of(request)
         {
-            self.login.changes_within(LONGEST_POLL, &generation).await;
+            login.changes_within(LONGEST_POLL, &generation).await;
         }
     }
 
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Reply {
-        let name = value_in(request.uri().query(), "login");
-        let name = name.unwrap_or_else(|| DEFAULT_LOGIN.to_owned());
         match (request.method(), request.uri().path()) {
             (&Method::GET, STATUS) => json(StatusCode::OK, &self.status()),
-            (&Method::GET, TOKEN) if name == DEFAULT_LOGIN => self.login.token().await.reply(),
-            (&Method::POST, REJECTED) if name == DEFAULT_LOGIN => self.replace(request).await,
-            (&Method::GET, TOKEN) | (&Method::POST, REJECTED) => {
-                let message = format!("this agent has one login, and that is {DEFAULT_LOGIN}");
-                refuse(StatusCode::NOT_FOUND, "unknown_login", message)
-            }
+            (&Method::GET, TOKEN) => match self.login_of(&request) {
+                Some(login) => login.token().await.reply(),
+                None => self.unknown_login(),
+            },
+            (&Method::POST, REJECTED) => match self.login_of(&request) {
+                Some(login) => replace(login, request).await,
+                None => self.unknown_login(),
+            },
             (_, STATUS | TOKEN | REJECTED) => {
                 refuse(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "use another method")
             }
@@ -90,33 +89,53 @@ impl Desk {
         }
     }
 
-    async fn replace(&self, request: Request<Incoming>) -> Reply {
-        let body = Limited::new(request.into_body(), LARGEST_BODY).collect();
-        let Ok(Ok(body)) = timeout(PATIENCE, body).await else {
-            let message = "the body is too large, or does not come";
-            return refuse(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", message);
-        };
-        match serde_json::from_slice::<Report>(&body.to_bytes()) {
-            Ok(report) => self.login.replacement(&report).await.reply(),
-            Err(_) => {
-                let message = "the body is not a report of a rejected token, as JSON";
-                refuse(StatusCode::BAD_REQUEST, "invalid_request", message)
-            }
-        }
+    /// Returns the login that `request` is about; none if there is none of the name in it.
+    fn login_of(&self, request: &Request<Incoming>) -> Option<&Login> {
+        let name = value_in(request.uri().query(), "login");
+        let is_meant = |(own, _): &&(String, _)| name.as_ref().is_none_or(|name| name == own);
+        self.logins.iter().find(is_meant).map(|(_, login)| &**login)
     }
 
-    fn status(&self) -> Status {
-        let (auth, generation) = self.login.now();
+    fn unknown_login(&self) -> Reply {
+        let names: Vec<_> = self.logins.iter().map(|(name, _)| &**name).collect();
+        let message = format!("this agent has no such login; it has: {}", names.join(", "));
+        refuse(StatusCode::NOT_FOUND, "unknown_login", message)
+    }
+
+    fn status(&self) -> Status<'_> {
+        let logins = self.logins.iter().map(|(name, login)| LoginStatus::of(name, login));
+        Status { version: FORM, library: env!("CARGO_PKG_VERSION"), logins: logins.collect() }
+    }
+}
+
+impl<'a> LoginStatus<'a> {
+    fn of(name: &'a str, login: &Login) -> Self {
+        let (auth, generation) = login.now();
         let auth = auth.as_ref();
-        let login = LoginStatus {
-            name: DEFAULT_LOGIN,
+        Self {
+            name,
             generation,
             mode: auth.map(|auth| auth.mode().as_str()),
             user_id: auth.and_then(CodexAuth::user_id).map(str::to_owned),
             account_id: auth.and_then(CodexAuth::account_id).map(str::to_owned),
             expires_at: auth.and_then(CodexAuth::expires_at),
-        };
-        Status { version: FORM, library: env!("CARGO_PKG_VERSION"), logins: [login] }
+        }
+    }
+}
+
+/// Answers the report of a rejected token of `login`.
+async fn replace(login: &Login, request: Request<Incoming>) -> Reply {
+    let body = Limited::new(request.into_body(), LARGEST_BODY).collect();
+    let Ok(Ok(body)) = timeout(PATIENCE, body).await else {
+        let message = "the body is too large, or does not come";
+        return refuse(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", message);
+    };
+    match serde_json::from_slice::<Report>(&body.to_bytes()) {
+        Ok(report) => login.replacement(&report).await.reply(),
+        Err(_) => {
+            let message = "the body is not a report of a rejected token, as JSON";
+            refuse(StatusCode::BAD_REQUEST, "invalid_request", message)
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A login that the agent hands out.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ring::rand::{SecureRandom, SystemRandom};
@@ -77,7 +77,7 @@ impl Login {
     }
 
     /// Wakes the clients that wait for a change, until the future is dropped.
-    pub(super) async fn follow(&self) {
+    pub(super) async fn follow(self: Arc<Self>) {
         let mut events = self.manager.subscribe();
         while events.next().await.is_some() {
             self.changes.send_replace(());
@@ -189,8 +189,8 @@ impl Login {
 
     fn no_login(&self) -> Error {
         if self.manager.hides_login() {
-            let message =
-                "the login that is stored is for another workspace than that of this agent";
+            let message = "the login that is stored is not handed out: it is for another workspace than \
+                           that of this agent, or its tokens name two users; see the agent's warning";
             return Error::new(ErrorKind::IdentityMismatch, message);
         }
         let message = "no login is stored; sign in where the agent runs: codex-auth-sdk login";

@@ -188,7 +188,7 @@ mod tests {
         let manager = AuthManager::builder().codex_home(home.path()).build().await;
         let login = Arc::new(Login::new(manager.expect("a manager")).expect("a login"));
         let gate = Gate::new(Visitors::users(Vec::new()).expect("this user"), None);
-        let desk = Arc::new(Desk::new(Arc::clone(&login)));
+        let desk = Arc::new(Desk::new(vec![("default".to_owned(), Arc::clone(&login))]));
         let reception = Arc::new(Reception { gate, desk });
         let (client, stream) = UnixStream::pair().expect("connected");
         let (user, requests) = (Some(rustix::process::geteuid().as_raw()), Requests::default());

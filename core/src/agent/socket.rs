@@ -3,7 +3,7 @@
 use std::fs::{DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::UnixListener as StdListener;
+use std::os::unix::net::{SocketAddr, UnixListener as StdListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,12 +28,14 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A socket on which this process listens. Dropping it removes the socket.
+/// A socket on which this process listens. Dropping it removes the socket, if this process made it.
 #[derive(Debug)]
 pub(super) struct Socket {
     listener: UnixListener,
     path: PathBuf,
     is_shared: bool,
+    /// Whether this process has made it.
+    is_own: bool,
     /// Which socket it is: another program may have replaced it.
     id: Option<(u64, u64)>,
     looks: Interval,
@@ -63,7 +65,37 @@ impl Socket {
         remove_stale(&path)?;
         let listener = listen(&path, is_shared).map_err(|error| unusable(&path, &error))?;
         let (id, looks) = (id_at(&path), interval(LOOK));
-        Ok(Self { listener, path, is_shared, id, looks, is_lost: false, _lock: lock })
+        Ok(Self { listener, path, is_shared, is_own: true, id, looks, is_lost: false, _lock: lock })
+    }
+
+    /// Takes over the socket of a service manager, which goes on to listen when this process has ended.
+    /// With `is_shared` other users may connect, if this process has to bind it again.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_option` if the socket has no path, or if another user may write to its folder.
+    pub(super) fn adopt(listener: StdListener, is_shared: bool) -> Result<Self> {
+        let address = listener.local_addr().ok();
+        let Some(path) = address.as_ref().and_then(SocketAddr::as_pathname) else {
+            let problem = "which no program in a container could reach";
+            return Err(invalid("the socket", "without a path", problem, "name a path"));
+        };
+        let path = path.to_owned();
+        check_folder(path.parent().unwrap_or(Path::new("/")))?;
+        let taken_over = listener.set_nonblocking(true);
+        let listener = taken_over.and_then(|()| UnixListener::from_std(listener));
+        let listener = listener.map_err(|error| unusable(&path, &error))?;
+        let (id, looks) = (id_at(&path), interval(LOOK));
+        Ok(Self {
+            listener,
+            path,
+            is_shared,
+            is_own: false,
+            id,
+            looks,
+            is_lost: false,
+            _lock: None,
+        })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -113,13 +145,14 @@ impl Socket {
         let listener = listen(&self.path, self.is_shared);
         self.listener = listener.map_err(|error| unusable(&self.path, &error))?;
         self.id = id_at(&self.path);
+        self.is_own = true;
         Ok(())
     }
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        if self.id.is_some() && id_at(&self.path) == self.id {
+        if self.is_own && self.id.is_some() && id_at(&self.path) == self.id {
             std::fs::remove_file(&self.path).unwrap_or_default();
         }
     }
@@ -319,6 +352,30 @@ mod tests {
             assert_eq!(error.expect_err("refused").code(), "invalid_option", "{mode:o}");
         }
     }
+
+    #[tokio::test]
+    async fn the_socket_of_a_service_manager_is_used_and_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("agent.sock");
+        let kept = StdListener::bind(&path).expect("bound");
+        let adopt = || Socket::adopt(kept.try_clone().expect("cloned"), false);
+        let mut socket = adopt().expect("adopted");
+        let _client = std::os::unix::net::UnixStream::connect(&path).expect("it listens");
+        socket.accept().await.expect("the client is there");
+        drop(socket);
+        assert!(path.exists());
+        // What takes its place is replaced, and then the socket is this process's own.
+        let mut socket = adopt().expect("adopted");
+        std::fs::remove_file(&path).expect("removed");
+        socket.hold_place();
+        assert_eq!(mode(&path), 0o600);
+        drop(socket);
+        assert!(!path.exists());
+        let open = Permissions::from_mode(0o777);
+        std::fs::set_permissions(folder.path(), open).expect("set");
+        assert_eq!(adopt().expect_err("refused").code(), "invalid_option");
+    }
+
     #[tokio::test]
     async fn a_folder_in_one_that_others_may_write_to_is_refused() {
         let folder = tempfile::tempdir().expect("a folder");

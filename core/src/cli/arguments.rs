@@ -14,10 +14,15 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 #[cfg(unix)]
-pub(super) use self::agent::Agent;
+pub(super) use self::agent::{Agent, check_window};
+#[cfg(unix)]
+pub(super) use self::duration::duration;
+#[cfg(not(unix))]
 use self::duration::duration;
 pub(super) use self::migrate::Migrate;
 use self::store::StoreParser;
+#[cfg(unix)]
+pub(super) use self::store::lasting_store;
 use crate::{AuthManager, AuthManagerBuilder, StoreKind};
 
 /// The name of the command, whatever its file is called.
@@ -118,7 +123,7 @@ pub(super) struct Arguments {
 }
 
 /// Which login the command is about.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Which login")]
 pub(super) struct Which {
     /// The folder of the login [default: $CODEX_HOME, else ~/.codex]
@@ -292,6 +297,15 @@ impl Which {
 }
 
 impl Command {
+    /// Returns whether SIGHUP has the command read its configuration again, and does not end it.
+    pub(super) const fn reloads(&self) -> bool {
+        match self {
+            #[cfg(unix)]
+            Self::Agent(Agent { config: Some(_), .. }) => true,
+            _ => false,
+        }
+    }
+
     /// Returns whether a program reads the output.
     pub(super) const fn is_json(&self) -> bool {
         matches!(

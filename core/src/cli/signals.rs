@@ -31,13 +31,14 @@ impl Signals {
 
 #[cfg(unix)]
 impl Signals {
-    /// Listens from now on.
-    pub(super) fn listen() -> io::Result<Self> {
+    /// Listens from now on; to SIGHUP only if it does not have the command `reloads` something.
+    pub(super) fn listen(reloads: bool) -> io::Result<Self> {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
         use tokio::signal::unix::{SignalKind, signal};
         let ignored = ignored();
         let heard = [SIGHUP, SIGINT, SIGTERM].map(Signal);
-        let heard = heard.into_iter().filter(|signal| ignored & signal.bit() == 0);
+        let ends = |it: &Signal| ignored & it.bit() == 0 && !(reloads && it.0 == SIGHUP);
+        let heard = heard.into_iter().filter(ends);
         let streams = heard.map(|it| Ok((it, signal(SignalKind::from_raw(it.0))?)));
         Ok(Self { streams: streams.collect::<io::Result<_>>()? })
     }
@@ -83,7 +84,7 @@ fn ignored() -> u64 {
 #[cfg(not(unix))]
 impl Signals {
     /// Listens from now on.
-    pub(super) const fn listen() -> io::Result<Self> {
+    pub(super) const fn listen(_: bool) -> io::Result<Self> {
         Ok(Self {})
     }
 

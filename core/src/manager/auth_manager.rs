@@ -126,7 +126,8 @@ impl AuthManager {
         Some(now.wall() - state.tokens.known_here().time().ahead(&now)?)
     }
 
-    /// Returns whether the stored login is for another workspace than the option `account_id` names.
+    /// Returns whether a login is stored that must not be handed out: one of another workspace than the
+    /// option `account_id` names, or one whose tokens name two users.
     #[cfg(all(unix, feature = "cli"))]
     pub(crate) fn hides_login(&self) -> bool {
         self.parts.state.current.peek().is_foreign()

@@ -7,19 +7,21 @@ mod connection;
 pub(crate) mod folder_trust;
 pub(crate) mod message;
 mod nearness;
+mod news;
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use chrono::{DateTime, Utc};
 use http::StatusCode;
 
 pub use self::address::AgentAddress;
 #[cfg(all(unix, feature = "cli"))]
-pub(crate) use self::address::{Place, default_socket};
+pub(crate) use self::address::{Place, default_socket, is_login_name};
 use self::connection::{Connection, Request, Response};
 use self::message::{FRESH_TOKEN_REJECTED, Grant, NOT_REFRESHABLE, Refusal, Report};
-use super::{AuthStorage, Loaded, Readiness, RefreshLock, Renewer, Swap, Version};
+use self::news::News;
+use super::{AuthStorage, Loaded, Readiness, RefreshLock, Renewer, Stamp, Swap, Version};
 use crate::auth_dot_json::{AuthDotJson, TokenData};
 use crate::claims::IdTokenClaims;
 use crate::clock::Skew;
@@ -33,6 +35,9 @@ use crate::secret::Secret;
 pub(crate) struct AgentStorage {
     connection: Connection,
     login: Option<String>,
+    news: Arc<News>,
+    /// Names the state in which the login was read last.
+    seen: ArcSwapOption<String>,
     environment: Environment,
     /// What the agent has told of time.
     ledger: ArcSwap<Ledger>,
@@ -45,15 +50,22 @@ impl AgentStorage {
     ///
     /// `invalid_option` if an environment variable that names the place makes no sense.
     pub(crate) fn new(address: &AgentAddress, environment: Environment) -> Result<Self> {
-        let connection = Connection::new(address.place()?, environment.clone());
-        let login = address.login().map(str::to_owned);
-        Ok(Self { connection, login, environment, ledger: ArcSwap::default() })
+        let (place, login) = (address.place()?, address.login());
+        Ok(Self {
+            news: News::shared(&place, login, &environment),
+            connection: Connection::new(place, environment.clone()),
+            login: login.map(str::to_owned),
+            seen: ArcSwapOption::empty(),
+            environment,
+            ledger: ArcSwap::default(),
+        })
     }
 
     async fn read(&self) -> Result<Loaded> {
-        let path = path(message::TOKEN, self.login.as_deref());
+        let path = self.target(message::TOKEN);
         let sent = self.environment.moment();
         let response = self.connection.answer(&Request::Get { path }).await?;
+        self.seen.store(message::generation(&response.body).map(Arc::new));
         if response.status == StatusCode::OK {
             let grant = self.granted(&response)?;
             self.learn_time(grant.server_time, &sent);
@@ -74,7 +86,7 @@ impl AgentStorage {
         let (token, account_id) = (tokens.access_token.fingerprint(), tokens.account_id.clone());
         let report = Report { token, login_id, account_id };
         let body = serde_json::to_vec(&report).expect("a message is always valid JSON");
-        let path = path(message::REJECTED, self.login.as_deref());
+        let path = self.target(message::REJECTED);
         let response = self.connection.answer(&Request::Post { path, body }).await?;
         match response.status {
             StatusCode::OK => Ok(()),
@@ -93,6 +105,10 @@ impl AgentStorage {
         let location = self.location();
         let message = format!("{location} does not replace the rejected access token; see its log");
         Err(transient(message).with_reason(reason))
+    }
+
+    fn target(&self, path: &str) -> String {
+        message::target(path, &[("login", self.login.as_deref())])
     }
 
     fn granted(&self, response: &Response) -> Result<Grant> {
@@ -157,10 +173,6 @@ fn record(grant: Grant) -> AuthDotJson {
     }
 }
 
-fn path(path: &str, login: Option<&str>) -> String {
-    login.map_or_else(|| path.to_owned(), |login| format!("{path}?login={login}"))
-}
-
 impl Renewer for AgentStorage {
     fn renew<'a>(&'a self, rejected: &'a AuthDotJson) -> BoxFuture<'a, Result<()>> {
         Box::pin(self.report(rejected))
@@ -174,6 +186,18 @@ impl AuthStorage for AgentStorage {
 
     fn load(&self) -> BoxFuture<'_, Result<Loaded>> {
         Box::pin(self.read())
+    }
+
+    /// None while no agent tells of changes.
+    fn stamp(&self) -> Option<Stamp> {
+        self.news.generation().map(Stamp::of)
+    }
+
+    fn changed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            let seen = self.seen.load_full();
+            self.news.other_than(seen.as_deref().map(String::as_str)).await;
+        })
     }
 
     fn commit<'a>(&'a self, _: &'a Version, _: &'a AuthDotJson) -> BoxFuture<'a, Result<Swap>> {

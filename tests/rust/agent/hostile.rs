@@ -1,10 +1,12 @@
 //! Clients that send junk, are slow, or are many, do not keep the honest ones from their tokens.
 
+use std::collections::VecDeque;
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
+use codex_auth_tests::tier::sized;
 use serde_json::json;
 
 use crate::scene::{Agent, Reply, Scene, client};
@@ -80,6 +82,53 @@ async fn silent_and_slow_ones_give_way() {
         .collect();
     assert_served(&scene).await;
     drop(streams);
+}
+
+/// As many at a time as this process may have, and each sends something else.
+fn flood(scene: &Scene, connections: usize) {
+    let words: [&[u8]; 4] = [
+        b"",
+        b"GET /v1/token HT",
+        b"\0\x01\x02\r\n\r\n",
+        b"GET /v1/token HTTP/1.1\r\nhost: l\r\n\r\n",
+    ];
+    let mut open = VecDeque::new();
+    for number in 0..connections {
+        let mut stream = loop {
+            match UnixStream::connect(scene.socket()) {
+                Ok(stream) => break stream,
+                // This process can open no more files.
+                Err(error) => drop(open.pop_front().unwrap_or_else(|| panic!("{error}"))),
+            }
+        };
+        // It fails where the agent has closed the connection already.
+        drop(stream.write_all(words[number % words.len()]));
+        open.push_back(stream);
+    }
+}
+
+#[test]
+fn a_flood_of_connections_keeps_no_honest_client_from_its_token() {
+    let scene = Scene::signed_in();
+    let _agent = scene.agent(&[]);
+    let store = scene.address();
+    let honest = || scene.command(&["--store", &store, "token"]).output().expect("started");
+    let (mut served, mut failed) = (0, Vec::new());
+    std::thread::scope(|scope| {
+        let flood = scope.spawn(|| flood(&scene, sized(3_000, 10_000)));
+        while !flood.is_finished() || served == 0 {
+            let output = honest();
+            if output.status.success() {
+                served += 1
+            } else {
+                failed.push(output)
+            }
+            assert!(failed.len() < 10, "{failed:?}");
+        }
+    });
+    assert!(failed.is_empty(), "of {served} and these: {failed:?}");
+    assert!(honest().status.success());
+    assert_eq!(scene.requests(), 0);
 }
 
 #[tokio::test]

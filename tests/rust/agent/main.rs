@@ -4,7 +4,9 @@
 mod access;
 mod clients;
 mod hostile;
+mod logins;
 mod scene;
+mod service_manager;
 mod serving;
 mod sinks;
 mod upkeep;

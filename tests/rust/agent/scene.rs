@@ -51,12 +51,17 @@ impl Scene {
     }
 
     pub(crate) fn sign_in(&self, arguments: &Value) {
+        self.sign_in_at("home", arguments);
+    }
+
+    /// Signs in in the home of this name.
+    pub(crate) fn sign_in_at(&self, home: &str, arguments: &Value) {
         let mut arguments = arguments.clone();
         if arguments["name"].is_null() {
             arguments["name"] = json!("a");
         }
         let login = self.realm().call("login", &arguments);
-        self.store(login["text"].as_str().expect("a record"));
+        self.store_at(home, login["text"].as_str().expect("a record"));
     }
 
     pub(crate) fn realm(&self) -> Realm {
@@ -69,10 +74,14 @@ impl Scene {
 
     /// Writes `auth.json` as a foreign program.
     pub(crate) fn store(&self, text: &str) {
+        self.store_at("home", text);
+    }
+
+    fn store_at(&self, home: &str, text: &str) {
         std::fs::write(self.path("new"), text).expect("written");
         let private = PermissionsExt::from_mode(0o600);
         std::fs::set_permissions(self.path("new"), private).expect("changed");
-        std::fs::rename(self.path("new"), self.path("home/auth.json")).expect("renamed");
+        std::fs::rename(self.path("new"), self.path(home).join("auth.json")).expect("renamed");
     }
 
     pub(crate) fn stored(&self) -> Value {
@@ -100,10 +109,16 @@ impl Scene {
         command
     }
 
-    /// Starts an agent, and waits until it listens.
-    pub(crate) fn agent(&self, arguments: &[&str]) -> Agent {
+    /// The command of an agent on the socket.
+    pub(crate) fn agent_command(&self, arguments: &[&str]) -> Command {
         let mut command = self.command(&["agent", "--socket"]);
         command.arg(self.socket()).args(arguments);
+        command
+    }
+
+    /// Starts an agent, and waits until it listens.
+    pub(crate) fn agent(&self, arguments: &[&str]) -> Agent {
+        let command = self.agent_command(arguments);
         let mut agent = Agent::start(command);
         agent.wait_for("watching");
         agent

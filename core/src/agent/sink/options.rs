@@ -14,7 +14,7 @@ const MODE: RawMode = 0o600;
 /// A folder for copies: `DIR[,uid=N][,gid=N][,mode=OCTAL]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SinkOptions {
-    pub(super) folder: PathBuf,
+    pub(crate) folder: PathBuf,
     /// The user of the copy; that of the folder if none is named.
     pub(super) user: Option<u32>,
     /// The group of the copy; that of the folder if none is named.

@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::duration::duration;
 use crate::agent::SinkOptions;
+use crate::error::Error;
 use crate::option_value::invalid;
 
 /// How long before the end of a token the Codex CLI refreshes it.
@@ -22,7 +23,15 @@ Examples:
       --env CODEX_AUTH_AGENT=unix:/run/codex-auth-sdk/agent.sock ...
       A container that gets access tokens, and nothing that lasts.
   codex-auth-sdk agent --listen 127.0.0.1:8130 --bearer-file ~/.codex-agent-bearer
-      Also for programs that cannot use a socket. The file is made if it is not there.";
+      Also for programs that cannot use a socket. The file is made if it is not there.
+  codex-auth-sdk agent --config ~/.config/codex-auth-agent.toml
+      Several logins, each under its name, which a client asks for by agent:#NAME. The file is like
+        [[login]]
+        name = \"work\"
+        codex_home = \"/home/me/work/.codex\"
+        sinks = [\"/srv/ci/codex,uid=1000\"]
+      with store, login, account_id and refresh_window as the options of these names. The first login is
+      that of clients that name none. SIGHUP has the sinks read again.";
 
 #[derive(Debug, Args)]
 pub(crate) struct Agent {
@@ -51,29 +60,28 @@ pub(crate) struct Agent {
     /// The copy belongs to the folder's owner, or to the user and the group that are named.
     #[arg(long, value_name = "DIR[,uid=N][,gid=N][,mode=0600]")]
     pub(crate) sink: Vec<SinkOptions>,
+    /// A TOML file with several logins and their sinks. What it does not say of a login is what the
+    /// options say
+    #[arg(long, value_name = "FILE", conflicts_with = "sink")]
+    pub(crate) config: Option<PathBuf>,
     /// How long before its end a token is refreshed, say 10m; with a sink, more than the 5m of the Codex
     /// CLI [default: 10m, or half its life]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) refresh_window: Option<Duration>,
 }
 
-impl Agent {
-    /// Returns how long before its end a token is refreshed, if that is named.
-    ///
-    /// # Errors
-    ///
-    /// `invalid_option` if a Codex CLI that reads a sink would try to refresh before the agent.
-    pub(crate) fn window(&self) -> crate::error::Result<Option<Duration>> {
-        let narrow = self.refresh_window.filter(|window| *window <= WINDOW_OF_CODEX);
-        match narrow.filter(|_| !self.sink.is_empty()) {
-            Some(window) => {
-                let problem = "and a Codex CLI that reads a sink refreshes 300 s before the end";
-                let value = format_args!("{} s", window.as_secs());
-                Err(invalid("--refresh-window", value, problem, "name more than 5m"))
-            }
-            None => Ok(self.refresh_window),
-        }
-    }
+/// Fails if a Codex CLI that reads a sink would try to refresh before the agent does.
+///
+/// # Errors
+///
+/// `invalid_option`
+pub(crate) fn check_window(window: Option<Duration>, sinks: &[SinkOptions]) -> Result<(), Error> {
+    let narrow = window.filter(|window| *window <= WINDOW_OF_CODEX && !sinks.is_empty());
+    narrow.map_or(Ok(()), |window| {
+        let problem = "and a Codex CLI that reads a sink refreshes 300 s before the end";
+        let value = format_args!("{} s", window.as_secs());
+        Err(invalid("the refresh window", value, problem, "name more than 5m"))
+    })
 }
 
 fn loopback(text: &str) -> Result<SocketAddr, String> {
@@ -83,21 +91,18 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::FromArgMatches;
-
     use super::*;
 
     #[test]
     fn a_window_is_wider_than_that_of_codex_clis_that_read_a_sink() {
-        let window = |arguments: &str| {
-            let command = Agent::augment_args(clap::Command::new("agent").no_binary_name(true));
-            let matches = command.try_get_matches_from(arguments.split(' ')).expect("arguments");
-            let agent = Agent::from_arg_matches(&matches).expect("arguments");
-            agent.window().map_err(|error| error.code())
+        let sinks = ["/a".parse().expect("a sink")];
+        let check = |window: Option<&str>, sinks: &[_]| {
+            let window = window.map(|window| duration(window).expect("a duration"));
+            check_window(window, sinks).map_err(|error| error.code())
         };
-        assert_eq!(window("--sink /a"), Ok(None));
-        assert_eq!(window("--refresh-window 4m"), Ok(Some(Duration::from_secs(240))));
-        assert_eq!(window("--sink /a --refresh-window 301"), Ok(Some(Duration::from_secs(301))));
-        assert_eq!(window("--sink /a --refresh-window 5m"), Err("invalid_option"));
+        assert_eq!(check(None, &sinks), Ok(()));
+        assert_eq!(check(Some("4m"), &[]), Ok(()));
+        assert_eq!(check(Some("301"), &sinks), Ok(()));
+        assert_eq!(check(Some("5m"), &sinks), Err("invalid_option"));
     }
 }

@@ -22,11 +22,7 @@ impl TypedValueParser for StoreParser {
         argument: Option<&clap::Arg>,
         value: &OsStr,
     ) -> Result<StoreKind, clap::Error> {
-        let parse = |name: &str| match name.parse()? {
-            StoreKind::Ephemeral => Err(no_ephemeral_store()),
-            kind => Ok(kind),
-        };
-        TypedValueParser::parse_ref(&parse, command, argument, value)
+        TypedValueParser::parse_ref(&lasting_store, command, argument, value)
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
@@ -34,6 +30,16 @@ impl TypedValueParser for StoreParser {
     }
 }
 
-fn no_ephemeral_store() -> Error {
-    Error::new(ErrorKind::InvalidOption, "nothing in memory outlives the command")
+/// Returns the store of this name, if it outlives the command.
+///
+/// # Errors
+///
+/// `invalid_option`
+pub(crate) fn lasting_store(name: &str) -> Result<StoreKind, Error> {
+    match name.parse()? {
+        StoreKind::Ephemeral => {
+            Err(Error::new(ErrorKind::InvalidOption, "nothing in memory outlives the command"))
+        }
+        kind => Ok(kind),
+    }
 }

@@ -126,8 +126,8 @@ impl From<SocketAddr> for Place {
     }
 }
 
-/// Returns whether a login may have this name.
-fn is_login_name(name: &str) -> bool {
+/// Returns whether a login of an agent may have this name.
+pub(crate) fn is_login_name(name: &str) -> bool {
     let is_plain = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit();
     !name.is_empty() && name.bytes().all(|letter| is_plain(letter) || b"-_".contains(&letter))
 }

@@ -29,8 +29,12 @@ use crate::storage::file_calls::FileCalls;
 /// More than an agent lets a client wait.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The most connections at a time: an agent keeps so many of one process.
-const MOST: usize = 8;
+/// How long a client waits that had no room in the queue of a socket.
+#[cfg(unix)]
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The most connections at a time: an agent keeps one more of one process, which waits for news.
+const MOST: usize = 7;
 
 type Sender = SendRequest<Full<Bytes>>;
 
@@ -188,7 +192,15 @@ impl Connection {
                 return Err(format!("other users may write to {open}: chmod go-w {open}").into());
             }
         }
-        Ok(tokio::net::UnixStream::connect(path).await?)
+        loop {
+            match tokio::net::UnixStream::connect(path).await {
+                // As many clients wait already as the system lets wait.
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    self.environment.clock.sleep(PAUSE).await;
+                }
+                connected => return Ok(connected?),
+            }
+        }
     }
 
     #[cfg(not(unix))]
@@ -265,6 +277,32 @@ mod tests {
             ask().await;
             ask().await;
         });
+    }
+
+    #[tokio::test]
+    async fn a_socket_whose_queue_is_full_is_tried_again() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("agent.sock");
+        let listener = std::os::unix::net::UnixListener::bind(&path).expect("bound");
+        rustix::net::listen(&listener, 0).expect("a queue of one");
+        let _first = std::os::unix::net::UnixStream::connect(&path).expect("queued");
+        let (connection, request) = (connection(&path), status());
+        let mut asked = Box::pin(connection.answer(&request));
+        let asked_once = tokio::time::timeout(2 * PAUSE, &mut asked).await;
+        assert!(asked_once.is_err(), "it has no room, and waits: {asked_once:?}");
+        listener.set_nonblocking(true).expect("set");
+        let listener = tokio::net::UnixListener::from_std(listener).expect("listens");
+        let agent = async {
+            drop(listener.accept().await.expect("the first"));
+            let (mut stream, _) = listener.accept().await.expect("a client");
+            assert!(stream.read(&mut [0; 4096]).await.expect("a request") > 0);
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+            stream.write_all(answer).await.expect("sent");
+            stream
+        };
+        let (answered, _stream) = tokio::join!(asked, agent);
+        assert_eq!(answered.expect("an answer").status, StatusCode::OK);
     }
 
     #[tokio::test]

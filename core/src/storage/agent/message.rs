@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use url::form_urlencoded;
 
 use crate::error::{Error, ErrorKind};
 use crate::secret::{Fingerprint, Secret};
@@ -91,6 +92,25 @@ pub(crate) struct Refusal {
     pub(crate) error: Details,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) generation: Option<String>,
+}
+
+/// What grants and most refusals have in common.
+#[derive(Deserialize)]
+struct State {
+    generation: Option<String>,
+}
+
+/// Returns the name of the state of the login in which a grant or a refusal was given.
+pub(super) fn generation(answer: &[u8]) -> Option<String> {
+    serde_json::from_slice::<State>(answer).ok()?.generation
+}
+
+/// Returns `path` with those `parameters` that have a value.
+pub(super) fn target(path: &str, parameters: &[(&str, Option<&str>)]) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(parameters.iter().filter_map(|(name, value)| Some((name, (*value)?))));
+    let query = query.finish();
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
 /// An error, or the reason to give up a request.

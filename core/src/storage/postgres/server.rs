@@ -3,14 +3,12 @@
 //! Each statement is a transaction of its own and leaves nothing in the session, so that PgBouncer may
 //! send the next one to another session of the server.
 
-use std::collections::HashMap;
 use std::future::poll_fn;
 use std::mem;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 use tokio_postgres::error::SqlState;
@@ -23,7 +21,7 @@ use super::failure::Failure;
 use super::schema;
 use crate::environment::{BoxFuture, Environment};
 use crate::error::Result;
-use crate::process::PerProcess;
+use crate::process::{PerProcess, Shared};
 use crate::secret::Fingerprint;
 
 /// How long one answer may take. What takes longer is given up, with the connection.
@@ -75,21 +73,9 @@ pub(super) struct Link {
 impl Server {
     /// Returns the server at `address`, which is shared by all that use it.
     pub(super) fn shared(address: Address, environment: &Environment) -> Arc<Self> {
-        static SHARED: ArcSwapOption<HashMap<Fingerprint, Weak<Server>>> =
-            ArcSwapOption::const_empty();
+        static SHARED: Shared<Fingerprint, Server> = Shared::new();
         let fingerprint = address.fingerprint;
-        let new = Arc::new(Self::new(address, environment.clone()));
-        let mut shared = None;
-        SHARED.rcu(|servers| {
-            let mut servers = servers.as_deref().cloned().unwrap_or_default();
-            servers.retain(|_, server| server.strong_count() > 0);
-            let known = servers.get(&fingerprint).and_then(Weak::upgrade);
-            let server = known.unwrap_or_else(|| Arc::clone(&new));
-            servers.insert(fingerprint, Arc::downgrade(&server));
-            shared = Some(server);
-            Some(Arc::new(servers))
-        });
-        shared.unwrap_or(new)
+        SHARED.get_or(&fingerprint, Self::new(address, environment.clone()))
     }
 
     pub(super) fn new(address: Address, environment: Environment) -> Self {
