@@ -10,6 +10,7 @@ mod export;
 mod failure;
 mod fresh;
 mod log;
+mod logins;
 mod manual;
 mod migrate;
 mod moment;
@@ -103,6 +104,7 @@ async fn perform_subcommand(builder: AuthManagerBuilder, command: Command) -> Re
         #[cfg(unix)]
         Command::Agent(arguments) => agent::run(builder, arguments).await,
         Command::Migrate(arguments) => migrate::migrate(&arguments).await,
+        Command::Logins(arguments) => logins::list(&arguments).await,
         Command::Completions { shell } => manual::print_completions(shell),
         Command::Man { subcommand } => manual::print_page(subcommand.as_deref()),
     }

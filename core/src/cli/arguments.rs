@@ -2,8 +2,8 @@
 
 #[cfg(unix)]
 mod agent;
+mod database;
 mod duration;
-mod migrate;
 mod store;
 
 use std::path::PathBuf;
@@ -15,8 +15,8 @@ use clap_complete::Shell;
 
 #[cfg(unix)]
 pub(super) use self::agent::Agent;
+pub(super) use self::database::{Logins, Migrate};
 use self::duration::duration;
-pub(super) use self::migrate::Migrate;
 use self::store::StoreParser;
 use crate::{AuthManager, AuthManagerBuilder, StoreKind};
 
@@ -174,8 +174,11 @@ pub(super) enum Command {
     #[command(after_help = agent::EXAMPLES)]
     Agent(Agent),
     /// Makes or updates the tables for logins in a database
-    #[command(after_help = migrate::EXAMPLES)]
+    #[command(after_help = database::MIGRATE_EXAMPLES)]
     Migrate(Migrate),
+    /// Lists the logins of a database, without their tokens
+    #[command(after_help = database::LOGINS_EXAMPLES)]
+    Logins(Logins),
     /// Prints the completions of this command for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
@@ -299,6 +302,7 @@ impl Command {
             Self::Status(Status { json: true, .. })
                 | Self::Token(Token { json: true, .. })
                 | Self::Watch(Watch { json: true })
+                | Self::Logins(Logins { json: true, .. })
         )
     }
 }
@@ -316,6 +320,7 @@ fn subcommand_names() -> PossibleValuesParser {
         #[cfg(unix)]
         "agent",
         "migrate",
+        "logins",
         "completions",
         "man",
     ])

@@ -1,13 +1,59 @@
-//! `migrate`, and logins in a database.
+//! Logins in a database: `migrate`, `logins`.
 
+use std::fs::File;
 use std::io::{Seek as _, Write as _};
 use std::process::Command;
 
+use codex_auth_sdk::Secret;
+use codex_auth_sdk::environment::Environment;
+use codex_auth_sdk::storage::{AuthDotJson, AuthStorage, PostgresOptions, PostgresStorage, Swap};
 use codex_auth_tests::postgres::Postgres;
+use serde_json::{Value, json};
 
 use crate::scene::Scene;
 
+/// Keys, the Base64 of 32 bytes each.
 const KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+const OTHER_KEY: &str = "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=";
+
+/// A name that looks like another login, and would command a terminal.
+const EVIL: &str = "evil\u{1b}]0;title\u{7}\n\"b\": \u{202e}mode";
+
+/// The store of `login`, with these keys.
+fn store(database: &Postgres, login: &str, keys: &str) -> PostgresStorage {
+    let mut options = PostgresOptions::default();
+    options.login = Some(login.to_owned());
+    options.store_key = Some(Secret::new(keys));
+    let url = Secret::new(database.url());
+    PostgresStorage::new(&url, options, Environment::default()).expect("options")
+}
+
+/// Stores the record `text`, and returns its store.
+async fn put(database: &Postgres, login: &str, keys: &str, text: &str) -> PostgresStorage {
+    let store = store(database, login, keys);
+    let version = store.load().await.expect("loads").version;
+    let record = AuthDotJson::parse(text.as_bytes()).expect("a record");
+    assert_eq!(store.commit(&version, &record).await.expect("commits"), Swap::Done);
+    store
+}
+
+/// The record of a ChatGPT login, by the name of its account.
+fn chatgpt(scene: &Scene, account: &str) -> String {
+    let login = scene.realm().call("login", &json!({"name": account}));
+    login["text"].as_str().expect("a record").to_owned()
+}
+
+/// The record of an API key.
+fn api_key(key: &str) -> String {
+    json!({"OPENAI_API_KEY": key}).to_string()
+}
+
+/// The command with these keys.
+fn command(scene: &Scene, keys: &str, arguments: &[&str]) -> Command {
+    let mut command = scene.command(arguments);
+    command.env("CODEX_AUTH_STORE_KEY", keys);
+    command
+}
 
 #[test]
 fn the_tables_are_made_and_hold_logins_by_their_names() {
@@ -18,26 +64,121 @@ fn the_tables_are_made_and_hold_logins_by_their_names() {
         let said = scene.run(&["migrate", &url]);
         assert_eq!(said.assert_done(), "The tables are those of version 1.\n");
     }
-    let command = |login: &str, arguments: &[&str]| {
+    let of_login = |login: &str, arguments: &[&str]| {
         let mut all = vec!["--store", &*url, "--login", login];
         all.extend(arguments);
-        let mut command = scene.command(&all);
-        command.env("CODEX_AUTH_STORE_KEY", KEY);
-        command
+        command(&scene, KEY, &all)
     };
     let end = |mut command: Command| scene.end(&mut command);
-    let mut key = tempfile::tempfile().expect("a file");
-    writeln!(key, "sk-alice").expect("written");
-    key.rewind().expect("read from its start");
-    let mut login = command("alice", &["login", "--api-key-stdin"]);
-    login.stdin(key);
+    let mut login = of_login("alice", &["login", "--api-key-stdin"]);
+    login.stdin(file_of("sk-alice"));
     end(login).assert_done();
-    let said = end(command("alice", &["status"]));
+    let said = end(of_login("alice", &["status"]));
     assert!(said.stdout.contains("the login \"alice\" in postgres://"), "{said:?}");
-    let printed = end(command("alice", &["token"]));
+    let printed = end(of_login("alice", &["token"]));
     assert_eq!(printed.assert_done(), "sk-alice\n");
-    end(command("bob", &["token"])).assert_failed(3, "no login is stored");
-    let mut without_key = command("alice", &["token"]);
+    end(of_login("bob", &["token"])).assert_failed(3, "no login is stored");
+    let mut without_key = of_login("alice", &["token"]);
     without_key.env_remove("CODEX_AUTH_STORE_KEY");
     end(without_key).assert_failed(2, "CODEX_AUTH_STORE_KEY");
+}
+
+fn file_of(text: &str) -> File {
+    let mut file = tempfile::tempfile().expect("a file");
+    writeln!(file, "{text}").expect("written");
+    file.rewind().expect("read from its start");
+    file
+}
+
+#[tokio::test]
+async fn the_logins_are_listed_without_their_secrets() {
+    let Some(database) = Postgres::start() else { return };
+    let scene = Scene::new();
+    let alice = put(&database, "alice", KEY, &chatgpt(&scene, "a")).await;
+    put(&database, "bob", KEY, &api_key("sk-bob")).await;
+    put(&database, "closed", OTHER_KEY, &api_key("sk-closed")).await;
+    put(&database, EVIL, KEY, "{}").await;
+    let _claim = alice.try_lock().await.expect("a lock").expect("free");
+    let list = |arguments: &[&str]| {
+        let url = database.url();
+        let all = [&["logins", &*url], arguments].concat();
+        scene.end(&mut command(&scene, KEY, &all)).assert_done().to_owned()
+    };
+
+    let text = list(&[]);
+    let lines: Vec<_> = text.lines().collect();
+    for (line, parts) in lines.iter().zip([
+        &["\"alice\": mode chatgpt, user user-a, workspace acct-a, plan plus; the access token ends ",
+          " ago)", "; claimed for a refresh"][..],
+        &["\"bob\": mode api_key; stored "],
+        &["\"closed\": cannot be read: ", "is stored by the key ", "add the key that is missing"],
+        &["\"evil\\u{1b}]0;title\\u{7}\\n\\\"b\\\": \\u{202e}mode\": no login; stored "],
+    ]) {
+        assert!(parts.iter().all(|part| line.contains(part)), "{line}: {parts:?}");
+    }
+    assert_eq!(lines.len(), 4, "{text}");
+    assert!(!text.contains('@') && !text.contains("sk-"), "{text}");
+    assert!(!lines[1].contains("claimed"), "{text}");
+
+    let text = list(&["--json"]);
+    assert!(!text.contains('@') && !text.contains("sk-"), "{text}");
+    let lines = text.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+    let lines: Vec<Value> = lines.collect();
+    let names: Vec<_> = lines.iter().map(|line| line["name"].as_str()).collect();
+    assert_eq!(names, ["alice", "bob", "closed", EVIL].map(Some));
+    assert!(lines.iter().all(|line| line["version"] == 1 && line["changed_at"].is_string()));
+    let alice = &lines[0];
+    assert_eq!((&alice["is_claimed"], &alice["error"]), (&json!(true), &Value::Null));
+    let login = &alice["login"];
+    assert!(login["expires_at"].is_string(), "{alice}");
+    for (name, value) in [
+        ("user_id", "user-a"),
+        ("account_id", "acct-a"),
+        ("plan_type", "plus"),
+        ("mode", "chatgpt"),
+    ] {
+        assert_eq!(login[name], value, "{alice}");
+    }
+    assert_eq!(
+        (&lines[1]["login"]["mode"], &lines[1]["is_claimed"]),
+        (&json!("api_key"), &json!(false))
+    );
+    assert_eq!(lines[2]["error"]["code"], "store_unavailable");
+    assert!(lines[3]["login"].is_null() && lines[3]["error"].is_null(), "{}", lines[3]);
+}
+
+#[tokio::test]
+async fn a_claim_that_has_ended_is_none_and_any_number_of_logins_is_listed_once_each() {
+    let Some(database) = Postgres::start() else { return };
+    let scene = Scene::new();
+    let alice = put(&database, "alice", KEY, &api_key("sk-alice")).await;
+    let _claim = alice.try_lock().await.expect("a lock").expect("free");
+    database.run(
+        "UPDATE codex_auth_sdk_logins SET claim_end = clock_timestamp();
+         INSERT INTO codex_auth_sdk_logins (login, id, version, record)
+             SELECT 'n' || number, number, '1', '{}' FROM generate_series(1, 250) number",
+    );
+    let url = database.url();
+    let listed = scene.end(&mut command(&scene, &format!("{KEY},plaintext"), &["logins", &url]));
+    let text = listed.assert_done();
+    assert!(!text.contains("claimed"), "{text}");
+    let mut names: Vec<_> = text.lines().map(|line| line.split(':').next()).collect();
+    assert_eq!(names.len(), 251);
+    names.dedup();
+    assert_eq!(names.len(), 251);
+}
+
+#[test]
+fn a_database_that_cannot_be_listed_says_why() {
+    let Some(database) = Postgres::start() else { return };
+    let scene = Scene::new();
+    let url = database.url();
+    let mut without_key = scene.command(&["logins", &url]);
+    scene.end(&mut without_key).assert_failed(2, "CODEX_AUTH_STORE_KEY");
+    let nowhere = "postgres:///db?host=/nowhere";
+    let failed = scene.end(&mut command(&scene, KEY, &["logins", "--json", nowhere]));
+    failed.assert_failed(4, "cannot be reached");
+    assert_eq!(failed.json()["error"]["code"], "store_unavailable");
+    let empty = scene.end(&mut command(&scene, KEY, &["logins", &url]));
+    assert_eq!(empty.assert_done(), "");
 }
