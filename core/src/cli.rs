@@ -16,6 +16,7 @@ mod migrate;
 mod moment;
 mod printer;
 mod refresh;
+mod rekey;
 mod settling;
 mod sign_in;
 mod signals;
@@ -105,6 +106,7 @@ async fn perform_subcommand(builder: AuthManagerBuilder, command: Command) -> Re
         Command::Agent(arguments) => agent::run(builder, arguments).await,
         Command::Migrate(arguments) => migrate::migrate(&arguments).await,
         Command::Logins(arguments) => logins::list(&arguments).await,
+        Command::Rekey(arguments) => rekey::rekey(&arguments).await,
         Command::Completions { shell } => manual::print_completions(shell),
         Command::Man { subcommand } => manual::print_page(subcommand.as_deref()),
     }

@@ -15,7 +15,7 @@ use clap_complete::Shell;
 
 #[cfg(unix)]
 pub(super) use self::agent::Agent;
-pub(super) use self::database::{Logins, Migrate};
+pub(super) use self::database::{Logins, Migrate, Rekey};
 use self::duration::duration;
 use self::store::StoreParser;
 use crate::{AuthManager, AuthManagerBuilder, StoreKind};
@@ -179,6 +179,9 @@ pub(super) enum Command {
     /// Lists the logins of a database, without their tokens
     #[command(after_help = database::LOGINS_EXAMPLES)]
     Logins(Logins),
+    /// Encrypts the logins of a database by the first key, whichever key they are encrypted by
+    #[command(after_help = database::REKEY_EXAMPLES)]
+    Rekey(Rekey),
     /// Prints the completions of this command for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
@@ -321,6 +324,7 @@ fn subcommand_names() -> PossibleValuesParser {
         "agent",
         "migrate",
         "logins",
+        "rekey",
         "completions",
         "man",
     ])

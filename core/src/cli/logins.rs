@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -51,7 +52,7 @@ pub(super) async fn list(arguments: &Logins) -> Result {
 
 fn print(login: &StoredLogin, arguments: &Logins) -> io::Result<()> {
     let record = login.record.as_ref().ok();
-    let auth = record.and_then(|record| CodexAuth::received(record.clone(), &"".into()));
+    let auth = record.and_then(|record| CodexAuth::received(Arc::clone(record), &"".into()));
     let line = Line {
         name: &login.name,
         login: auth.as_ref().map(Whose::of),

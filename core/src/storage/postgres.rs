@@ -22,7 +22,7 @@ use self::address::{Address, check_login};
 use self::announcements::Changes;
 use self::claim::{ClaimLock, long_over, longest_request};
 #[cfg(feature = "cli")]
-pub(crate) use self::logins::{PostgresLogins, StoredLogin};
+pub(crate) use self::logins::{PostgresLogins, Rekeyed, StoredLogin};
 use self::row::{Claim, Content, LoginRow, ledger_of, unique_name};
 use self::sealing::StoreKeys;
 use self::server::Server;

@@ -1,4 +1,4 @@
-//! Logins in a database: `migrate`, `logins`.
+//! Logins in a database: `migrate`, `logins`, `rekey`.
 
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
@@ -10,7 +10,7 @@ use codex_auth_sdk::storage::{AuthDotJson, AuthStorage, PostgresOptions, Postgre
 use codex_auth_tests::postgres::Postgres;
 use serde_json::{Value, json};
 
-use crate::scene::Scene;
+use crate::scene::{Ended, Scene};
 
 /// Keys, the Base64 of 32 bytes each.
 const KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
@@ -18,6 +18,10 @@ const OTHER_KEY: &str = "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=";
 
 /// A name that looks like another login, and would command a terminal.
 const EVIL: &str = "evil\u{1b}]0;title\u{7}\n\"b\": \u{202e}mode";
+
+/// Claims all logins as holders that have vanished since.
+const VANISHED: &str = "UPDATE codex_auth_sdk_logins
+                        SET holder = 'h', claim_ms = 40000, claim_end = clock_timestamp()";
 
 /// The store of `login`, with these keys.
 fn store(database: &Postgres, login: &str, keys: &str) -> PostgresStorage {
@@ -101,7 +105,8 @@ async fn the_logins_are_listed_without_their_secrets() {
     let _claim = alice.try_lock().await.expect("a lock").expect("free");
     let list = |arguments: &[&str]| {
         let url = database.url();
-        let all = [&["logins", &*url], arguments].concat();
+        let mut all = vec!["logins", &*url];
+        all.extend(arguments);
         scene.end(&mut command(&scene, KEY, &all)).assert_done().to_owned()
     };
 
@@ -151,13 +156,12 @@ async fn the_logins_are_listed_without_their_secrets() {
 async fn a_claim_that_has_ended_is_none_and_any_number_of_logins_is_listed_once_each() {
     let Some(database) = Postgres::start() else { return };
     let scene = Scene::new();
-    let alice = put(&database, "alice", KEY, &api_key("sk-alice")).await;
-    let _claim = alice.try_lock().await.expect("a lock").expect("free");
-    database.run(
-        "UPDATE codex_auth_sdk_logins SET claim_end = clock_timestamp();
+    put(&database, "alice", KEY, &api_key("sk-alice")).await;
+    database.run(&format!(
+        "{VANISHED};
          INSERT INTO codex_auth_sdk_logins (login, id, version, record)
-             SELECT 'n' || number, number, '1', '{}' FROM generate_series(1, 250) number",
-    );
+             SELECT 'n' || number, number, '1', '{{}}' FROM generate_series(1, 250) number"
+    ));
     let url = database.url();
     let listed = scene.end(&mut command(&scene, &format!("{KEY},plaintext"), &["logins", &url]));
     let text = listed.assert_done();
@@ -181,4 +185,122 @@ fn a_database_that_cannot_be_listed_says_why() {
     assert_eq!(failed.json()["error"]["code"], "store_unavailable");
     let empty = scene.end(&mut command(&scene, KEY, &["logins", &url]));
     assert_eq!(empty.assert_done(), "");
+}
+
+/// Keys of which the new one comes first.
+const ROTATED: &str = "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=,\
+                       AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=,plaintext";
+
+const LOST_KEY: &str = "AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM=";
+
+fn rekey(scene: &Scene, database: &Postgres) -> Ended {
+    scene.end(&mut command(scene, ROTATED, &["rekey", &database.url()]))
+}
+
+/// What `rekey` says of so many logins.
+fn said(done: u32, claimed: u32, changed: u32, closed: u32) -> String {
+    format!(
+        "Encrypted anew: {done}. Left to another run: {claimed} that are being refreshed, {changed} \
+         that other programs have just changed. Opened by no key: {closed}.\n"
+    )
+}
+
+/// The API key of the stored record.
+async fn stored_key(store: &PostgresStorage) -> String {
+    let record = store.load().await.expect("loads").record.expect("a record");
+    record.openai_api_key.as_ref().expect("a key").expose().to_owned()
+}
+
+/// All of the rows but for the key and what it encrypts.
+const THE_REST: &str = "SELECT login, id, version, ledger, holder, claim_ms, claim_end, changed_at
+                        FROM codex_auth_sdk_logins ORDER BY login";
+
+#[tokio::test]
+async fn each_login_gets_the_first_key_and_managers_do_not_notice() {
+    let Some(database) = Postgres::start() else { return };
+    let scene = Scene::new();
+    for (login, keys) in [("a", KEY), ("b", "plaintext"), ("c", OTHER_KEY), (EVIL, KEY)] {
+        put(&database, login, keys, &api_key(&format!("sk-{login}"))).await;
+    }
+    let (manager, rest) = (store(&database, "a", ROTATED), database.ask(THE_REST));
+    let version = manager.load().await.expect("loads").version;
+    assert_eq!(rekey(&scene, &database).assert_done(), said(3, 0, 0, 0));
+    assert_eq!(database.ask(THE_REST), rest);
+    for login in ["a", "b", "c", EVIL] {
+        let key = stored_key(&store(&database, login, OTHER_KEY)).await;
+        assert_eq!(key, format!("sk-{login}"));
+    }
+    let rows = "SELECT login, key_id, record FROM codex_auth_sdk_logins ORDER BY login";
+    let before = database.ask(rows);
+    assert_eq!(rekey(&scene, &database).assert_done(), said(0, 0, 0, 0));
+    assert_eq!(database.ask(rows), before, "there was nothing to do");
+    let record = AuthDotJson::parse(api_key("sk-new").as_bytes()).expect("a record");
+    assert_eq!(manager.commit(&version, &record).await.expect("commits"), Swap::Done);
+    assert_eq!(stored_key(&manager).await, "sk-new");
+}
+
+#[tokio::test]
+async fn a_login_that_no_key_opens_is_named_and_stops_no_other() {
+    let Some(database) = Postgres::start() else { return };
+    let scene = Scene::new();
+    for (login, keys) in [("a", KEY), (EVIL, LOST_KEY), ("z", KEY)] {
+        put(&database, login, keys, &api_key("sk-1")).await;
+    }
+    for done in [2, 0] {
+        let ended = rekey(&scene, &database);
+        ended.assert_failed(1, "the login \"evil\\u{1b}]0;title");
+        assert_eq!((ended.stderr.lines().count(), &ended.stdout), (1, &said(done, 0, 0, 1)));
+    }
+    assert_eq!(stored_key(&store(&database, EVIL, LOST_KEY)).await, "sk-1", "it is what it was");
+}
+
+#[tokio::test]
+async fn a_login_that_is_being_refreshed_is_left_to_another_run() {
+    let Some(database) = Postgres::start() else { return };
+    let scene = Scene::new();
+    let refreshed = put(&database, "a", KEY, &api_key("sk-a")).await;
+    put(&database, "b", KEY, &api_key("sk-b")).await;
+    let claim = refreshed.try_lock().await.expect("a lock").expect("free");
+    let ended = rekey(&scene, &database);
+    assert_eq!((ended.code, &*ended.stdout), (Some(4), &*said(1, 1, 0, 0)), "{ended:?}");
+    // Its holder knows the old key only.
+    assert_eq!(stored_key(&refreshed).await, "sk-a");
+    drop(claim);
+    database.wait_until("SELECT count(holder) = 0 FROM codex_auth_sdk_logins");
+    database.run(VANISHED);
+    assert_eq!(rekey(&scene, &database).assert_done(), said(1, 0, 0, 0));
+}
+
+#[test]
+fn what_another_program_saves_or_claims_meanwhile_is_kept() {
+    let Some(database) = Postgres::start() else { return };
+    let scene = Scene::new();
+    database.migrate();
+    for (change, is_left, key) in [
+        (
+            "version = 'new', key_id = NULL, record = '{\"OPENAI_API_KEY\": \"sk-new\"}'",
+            false,
+            "sk-new",
+        ),
+        ("holder = 'h', claim_ms = 40000, claim_end = now() + interval '1 h'", true, "sk-old"),
+    ] {
+        database.run(
+            "DELETE FROM codex_auth_sdk_logins;
+             INSERT INTO codex_auth_sdk_logins (login, id, version, record)
+                 VALUES ('a', 'i', 'old', '{\"OPENAI_API_KEY\": \"sk-old\"}')",
+        );
+        // The row is read, and another program changes it before it is written.
+        let saving = database.hold(&format!("UPDATE codex_auth_sdk_logins SET {change}"));
+        let mut running = scene.start(command(&scene, ROTATED, &["rekey", &database.url()]));
+        database.wait_until("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted");
+        saving.commit();
+        let expected = if is_left { said(0, 1, 0, 0) } else { said(1, 0, 0, 0) };
+        assert_eq!(running.line(), expected);
+        assert_eq!(running.end().code(), Some(if is_left { 4 } else { 0 }));
+        let url = database.url();
+        let keys = if is_left { "plaintext" } else { OTHER_KEY };
+        let token = ["--store", &*url, "--login", "a", "token"];
+        let printed = scene.end(&mut command(&scene, keys, &token));
+        assert_eq!(printed.assert_done(), format!("{key}\n"));
+    }
 }

@@ -81,6 +81,12 @@ impl StoreKeys {
         keys.collect::<Result<_>>().map(Self)
     }
 
+    /// Returns the name of the key that encrypts; none if records are stored as they are.
+    #[cfg(feature = "cli")]
+    pub(super) fn first(&self) -> Option<&str> {
+        self.0.first().and_then(Key::id)
+    }
+
     /// Encrypts the record of `login` by the first key.
     pub(super) fn seal(&self, login: &str, record: &[u8]) -> Result<Sealed> {
         match self.0.first().and_then(|key| key.cipher.as_ref()) {
