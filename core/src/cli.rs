@@ -10,11 +10,13 @@ mod export;
 mod failure;
 mod fresh;
 mod log;
+mod logins;
 mod manual;
 mod migrate;
 mod moment;
 mod printer;
 mod refresh;
+mod rekey;
 mod settling;
 mod sign_in;
 mod signals;
@@ -103,6 +105,8 @@ async fn perform_subcommand(which: Which, command: Command) -> Result {
         #[cfg(unix)]
         Command::Agent(arguments) => agent::run(&which, arguments).await,
         Command::Migrate(arguments) => migrate::migrate(&arguments).await,
+        Command::Logins(arguments) => logins::list(&arguments).await,
+        Command::Rekey(arguments) => rekey::rekey(&arguments).await,
         Command::Completions { shell } => manual::print_completions(shell),
         Command::Man { subcommand } => manual::print_page(subcommand.as_deref()),
     }

@@ -58,6 +58,8 @@ pub use encrypted::EncryptedStorage;
 pub use ephemeral::EphemeralStorage;
 pub use file::FileStorage;
 pub use keyring::{Attendance, Keyring, KeyringItem, KeyringStorage, system_keyring};
+#[cfg(feature = "cli")]
+pub(crate) use postgres::{PostgresLogins, Rekeyed, StoredLogin};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresOptions, PostgresStorage};
 pub use version::{Stamp, Version};

@@ -10,7 +10,7 @@ use codex_auth_sdk::Secret;
 use codex_auth_sdk::environment::Environment;
 use codex_auth_sdk::storage::PostgresStorage;
 use tempfile::TempDir;
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, SimpleQueryRow};
 
 use crate::crash::signal;
@@ -120,6 +120,16 @@ impl Postgres {
     /// If the server refuses them.
     pub fn run(&self, text: &str) {
         drop(self.ask(text));
+    }
+
+    /// Runs `text` in a transaction that stays open.
+    ///
+    /// # Panics
+    ///
+    /// If the server refuses it.
+    #[must_use]
+    pub fn hold(&self, text: &str) -> Transaction {
+        Transaction::begin(&self.url(), text)
     }
 
     /// Waits until the first column of the first row that `text` comes to is `t`.
@@ -273,6 +283,35 @@ impl Drop for Bouncer {
         // Both fail only if it is gone already.
         drop(self.pooler.kill());
         drop(self.pooler.wait());
+    }
+}
+
+/// A transaction that is open. It is rolled back when this is dropped.
+#[derive(Debug)]
+pub struct Transaction {
+    runtime: Runtime,
+    client: Client,
+}
+
+impl Transaction {
+    fn begin(url: &str, text: &str) -> Self {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let config: Config = url.parse().expect("a URL");
+        let (client, connection) = runtime.block_on(config.connect(NoTls)).expect("connected");
+        runtime.spawn(connection);
+        let begun = runtime.block_on(client.batch_execute(&format!("BEGIN; {text}")));
+        begun.unwrap_or_else(|error| panic!("{text}: {error:?}"));
+        Self { runtime, client }
+    }
+
+    /// Commits it.
+    ///
+    /// # Panics
+    ///
+    /// If the server refuses that.
+    pub fn commit(self) {
+        self.runtime.block_on(self.client.batch_execute("COMMIT")).expect("committed");
     }
 }
 

@@ -2,8 +2,8 @@
 
 #[cfg(unix)]
 mod agent;
+mod database;
 mod duration;
-mod migrate;
 mod store;
 
 use std::path::PathBuf;
@@ -15,11 +15,11 @@ use clap_complete::Shell;
 
 #[cfg(unix)]
 pub(super) use self::agent::{Agent, check_window};
+pub(super) use self::database::{Logins, Migrate, Rekey};
 #[cfg(unix)]
 pub(super) use self::duration::duration;
 #[cfg(not(unix))]
 use self::duration::duration;
-pub(super) use self::migrate::Migrate;
 use self::store::StoreParser;
 #[cfg(unix)]
 pub(super) use self::store::lasting_store;
@@ -179,8 +179,14 @@ pub(super) enum Command {
     #[command(after_help = agent::EXAMPLES)]
     Agent(Agent),
     /// Makes or updates the tables for logins in a database
-    #[command(after_help = migrate::EXAMPLES)]
+    #[command(after_help = database::MIGRATE_EXAMPLES)]
     Migrate(Migrate),
+    /// Lists the logins of a database, without their tokens
+    #[command(after_help = database::LOGINS_EXAMPLES)]
+    Logins(Logins),
+    /// Encrypts the logins of a database by the first key, whichever key they are encrypted by
+    #[command(after_help = database::REKEY_EXAMPLES)]
+    Rekey(Rekey),
     /// Prints the completions of this command for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
@@ -313,6 +319,7 @@ impl Command {
             Self::Status(Status { json: true, .. })
                 | Self::Token(Token { json: true, .. })
                 | Self::Watch(Watch { json: true })
+                | Self::Logins(Logins { json: true, .. })
         )
     }
 }
@@ -330,6 +337,8 @@ fn subcommand_names() -> PossibleValuesParser {
         #[cfg(unix)]
         "agent",
         "migrate",
+        "logins",
+        "rekey",
         "completions",
         "man",
     ])

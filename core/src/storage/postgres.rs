@@ -4,6 +4,8 @@ mod address;
 mod announcements;
 mod claim;
 mod failure;
+#[cfg(feature = "cli")]
+mod logins;
 mod row;
 mod schema;
 mod sealing;
@@ -19,6 +21,8 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use self::address::{Address, check_login};
 use self::announcements::Changes;
 use self::claim::{ClaimLock, long_over, longest_request};
+#[cfg(feature = "cli")]
+pub(crate) use self::logins::{PostgresLogins, Rekeyed, StoredLogin};
 use self::row::{Claim, Content, LoginRow, ledger_of, unique_name};
 use self::sealing::StoreKeys;
 use self::server::Server;
@@ -26,14 +30,10 @@ use super::lease::Lease;
 use super::{AuthStorage, Loaded, Readiness, RefreshLock, Stamp, Swap, Version};
 use crate::auth_dot_json::AuthDotJson;
 use crate::environment::{BoxFuture, Environment};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::ledger::Ledger;
 use crate::option_value::invalid;
 use crate::secret::{Fingerprint, Secret};
-use crate::variable;
-
-/// The variable that has the keys where the option `store_key` is not set.
-const KEY_VARIABLE: &str = "CODEX_AUTH_STORE_KEY";
 
 /// How long a claim that another manager has is left alone.
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
@@ -115,7 +115,7 @@ impl PostgresStorage {
     pub fn new(url: &Secret, options: PostgresOptions, environment: Environment) -> Result<Self> {
         let (address, named) = Address::parse(url)?;
         let login = login(named, options.login)?;
-        let keys = Arc::new(keys(options.store_key)?);
+        let keys = Arc::new(StoreKeys::named(options.store_key.as_ref())?);
         let row = LoginRow::new(Server::shared(address, &environment), login);
         let claim_length = claim::length(options.request_timeout);
         let (ledger, seen, watched) = (Arc::default(), Arc::default(), Arc::default());
@@ -147,14 +147,11 @@ impl PostgresStorage {
         self.note_row(&content.id, count);
         self.ledger.store(Arc::new(ledger_of(&content.ledger)));
         let (place, version) = (self.location(), Version::named(&content.version));
-        let record = self.keys.open(self.row.login(), content.sealed, &place)?;
-        match AuthDotJson::parse(&record) {
-            Ok(record) => Ok(Loaded::new(Some(Arc::new(record)), version)),
-            Err(_) if is_replaced => Ok(Loaded::new(None, version)),
-            Err(invalid) => {
-                let message = format!("{place} is no Codex login: {invalid}; sign in again");
-                Err(Error::new(ErrorKind::StoreCorrupt, message))
+        match self.keys.open_record(self.row.login(), content.sealed, &place) {
+            Err(error) if is_replaced && error.kind() == ErrorKind::StoreCorrupt => {
+                Ok(Loaded::new(None, version))
             }
+            record => Ok(Loaded::new(Some(Arc::new(record?)), version)),
         }
     }
 
@@ -275,19 +272,6 @@ fn login(in_url: Option<String>, option: Option<String>) -> Result<String> {
     check_login(&login).map(|()| login)
 }
 
-/// Returns the keys of the option, or those of the environment.
-fn keys(option: Option<Secret>) -> Result<StoreKeys> {
-    if let Some(keys) = option {
-        return StoreKeys::parse("store_key", &keys);
-    }
-    let keys = variable::text(KEY_VARIABLE)?.map(Secret::new).ok_or_else(|| {
-        let problem = "and records are stored encrypted";
-        let fix = "set it, or $CODEX_AUTH_STORE_KEY, to a key made by `openssl rand -base64 32`";
-        invalid("store_key", "not set", problem, fix)
-    })?;
-    StoreKeys::parse(&format!("${KEY_VARIABLE}"), &keys)
-}
-
 const fn swap(is_done: bool) -> Swap {
     if is_done { Swap::Done } else { Swap::Conflict }
 }
@@ -327,7 +311,8 @@ impl AuthStorage for PostgresStorage {
         record: &'a AuthDotJson,
     ) -> BoxFuture<'a, Result<Swap>> {
         Box::pin(async {
-            let sealed = self.keys.seal(self.row.login(), &record.to_json())?;
+            let record = record.to_json();
+            let sealed = self.keys.seal(self.row.login(), record.expose().as_bytes())?;
             self.row.replace(expected.name(), &sealed).await.map(swap)
         })
     }

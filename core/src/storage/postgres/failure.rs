@@ -57,6 +57,12 @@ impl Failure {
     }
 }
 
+/// Returns the error of a caller that has read what is at `place`.
+pub(super) fn odd_columns(place: &str, error: &DatabaseError) -> Error {
+    let message = format!("{place} has columns of other types: {error}");
+    Error::new(ErrorKind::StoreUnavailable, message)
+}
+
 fn refused(error: &DatabaseError, is_write: bool, place: &str) -> Error {
     let code = error.code();
     let is = |state: &SqlState| code == Some(state);

@@ -7,6 +7,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
+use super::failure::odd_columns;
 use super::sealing::Sealed;
 use super::server::{Effect, Server, Statement, Turn};
 use crate::error::{Error, ErrorKind, Result};
@@ -172,7 +173,7 @@ impl LoginRow {
 
     /// Returns which row this is, for error messages.
     pub(super) fn place(&self) -> String {
-        format!("the login {:?} in {}", self.login, self.server.place())
+        self.server.place_of(&self.login)
     }
 
     /// Reads the row; none if there is none.
@@ -265,10 +266,7 @@ impl LoginRow {
     }
 
     fn odd(&self, error: &tokio_postgres::Error) -> Error {
-        Error::new(
-            ErrorKind::StoreUnavailable,
-            format!("{} has columns of other types: {error}", self.place()),
-        )
+        odd_columns(&self.place(), error)
     }
 }
 

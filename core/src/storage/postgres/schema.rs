@@ -14,7 +14,7 @@ CREATE TABLE IF NOT EXISTS codex_auth_sdk_logins (
     login text COLLATE \"C\" PRIMARY KEY,
     -- By which changes of the row are announced. It tells nothing of the login.
     id text NOT NULL,
-    -- Another one after every change of the record.
+    -- Another one after every change of the record, but for that of its key.
     version text NOT NULL,
     -- The key that opens the record; null: it is plain text.
     key_id text,

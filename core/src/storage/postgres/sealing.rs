@@ -10,9 +10,14 @@ use ring::digest;
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
+use crate::auth_dot_json::AuthDotJson;
 use crate::error::{Error, ErrorKind, Result};
 use crate::option_value::invalid;
 use crate::secret::Secret;
+use crate::variable;
+
+/// The variable that has the keys where the option `store_key` is not set.
+const KEY_VARIABLE: &str = "CODEX_AUTH_STORE_KEY";
 
 /// What stands for a key where records are to be stored as they are.
 const PLAIN_TEXT: &str = "plaintext";
@@ -47,26 +52,67 @@ pub(super) struct Sealed {
 }
 
 impl StoreKeys {
+    /// Reads the keys of the `option`, or those of the environment.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_option`
+    pub(super) fn named(option: Option<&Secret>) -> Result<Self> {
+        if let Some(keys) = option {
+            return Self::parse("store_key", keys);
+        }
+        let keys = variable::text(KEY_VARIABLE)?.map(Secret::new).ok_or_else(|| {
+            let problem = "and records are stored encrypted";
+            let fix =
+                "set it, or $CODEX_AUTH_STORE_KEY, to a key made by `openssl rand -base64 32`";
+            invalid("store_key", "not set", problem, fix)
+        })?;
+        Self::parse(&format!("${KEY_VARIABLE}"), &keys)
+    }
+
     /// Reads keys, each the Base64 of 32 bytes, or the word `plaintext`, separated by commas; `option`
     /// is where they come from.
     ///
     /// # Errors
     ///
     /// `invalid_option`
-    pub(super) fn parse(option: &str, text: &Secret) -> Result<Self> {
+    fn parse(option: &str, text: &Secret) -> Result<Self> {
         let keys = text.expose().split(',').map(|word| Key::parse(option, word.trim()));
         keys.collect::<Result<_>>().map(Self)
     }
 
+    /// Returns the name of the key that encrypts; none if records are stored as they are.
+    #[cfg(feature = "cli")]
+    pub(super) fn first(&self) -> Option<&str> {
+        self.0.first().and_then(Key::id)
+    }
+
     /// Encrypts the record of `login` by the first key.
-    pub(super) fn seal(&self, login: &str, record: &Secret) -> Result<Sealed> {
-        let record = record.expose().as_bytes();
+    pub(super) fn seal(&self, login: &str, record: &[u8]) -> Result<Sealed> {
         match self.0.first().and_then(|key| key.cipher.as_ref()) {
             Some(cipher) => {
                 Ok(Sealed { key_id: Some(cipher.id.clone()), bytes: cipher.seal(login, record)? })
             }
             None => Ok(Sealed { key_id: None, bytes: record.to_vec() }),
         }
+    }
+
+    /// Decrypts and reads the record in the row of `login`, which is at `place`.
+    ///
+    /// # Errors
+    ///
+    /// `store_unavailable` if no key opens it, `store_corrupt` if it is no login.
+    pub(super) fn open_record(
+        &self,
+        login: &str,
+        sealed: Sealed,
+        place: &str,
+    ) -> Result<AuthDotJson> {
+        let record = self.open(login, sealed, place)?;
+        AuthDotJson::parse(&record).map_err(|invalid| {
+            let message = format!("{place} is no Codex login: {invalid}; sign in again");
+            Error::new(ErrorKind::StoreCorrupt, message)
+        })
     }
 
     /// Decrypts what is stored in the row of `login`, which is at `place`.
@@ -179,7 +225,7 @@ mod tests {
     }
 
     fn sealed(by: &str, login: &str) -> Sealed {
-        keys(by).seal(login, &Secret::new("the record")).expect("sealed")
+        keys(by).seal(login, b"the record").expect("sealed")
     }
 
     fn open(by: &str, login: &str, sealed: Sealed) -> Result<Zeroizing<Vec<u8>>> {

@@ -87,6 +87,11 @@ impl Server {
         &self.address.place
     }
 
+    /// Returns which login of the database this is, for error messages.
+    pub(super) fn place_of(&self, login: &str) -> String {
+        format!("the login {login:?} in {}", self.place())
+    }
+
     pub(super) fn environment(&self) -> &Environment {
         &self.environment
     }
