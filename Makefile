@@ -137,7 +137,7 @@ test-wheel: $(VENV)/tools
 test-runtimes: $(VENV)/tools
 	bindings-node/scripts/test-runtimes --test-concurrency=$(JOBS)
 
-## Thirteen errors put into the core, one after the other: `make test` must find each of them.
+## Errors put into the core, one after the other: `make test` must find each of them.
 mutants:
 	tests/mutants
 
