@@ -153,10 +153,7 @@ impl Folder {
         }
         let (name, made) = self.make(copy)?;
         let put = self.put_in_place(&name);
-        // Where that has failed, the name may be that of a login.
-        if put.is_ok() || self.folder.inode(&name) == Ok(made.st_ino) {
-            self.folder.remove(&name);
-        }
+        self.clear(&name, made.st_ino, put.is_ok());
         if matches!(put, Ok(Put::Done)) {
             // Best effort: a copy that is lost is written again.
             self.folder.sync();
@@ -210,6 +207,14 @@ impl Folder {
         let name = self.path.join(name);
         let message = format!("programs keep changing it; {} has a login", name.display());
         Err(io::Error::other(message))
+    }
+
+    /// Removes the name `name`, which the file `own` was made under. Where that was not put in place, the
+    /// name may be that of a login, which stays.
+    fn clear(&self, name: &str, own: u64, is_put: bool) {
+        if is_put || self.folder.inode(name) == Ok(own) {
+            self.folder.remove(name);
+        }
     }
 
     /// Has the file `name` take the place of the copy, on a file system that cannot exchange two.

@@ -193,6 +193,21 @@ fn g13_what_comes_between_two_renames_is_not_lost() {
 }
 
 #[test]
+fn g13_a_login_that_has_not_got_its_place_back_stays() {
+    let scene = Scene::new(&[]);
+    let folder = scene.open();
+    let (name, made) = folder.make(CURRENT.as_bytes()).expect("made");
+    scene.write("login", LOGIN);
+    fs::rename(scene.path("login"), scene.path(&name)).expect("renamed");
+    folder.clear(&name, made.st_ino, false);
+    scene.assert_files(&[(&name, LOGIN)]);
+    folder.clear(&name, made.st_ino, true);
+    let (name, made) = folder.make(CURRENT.as_bytes()).expect("made");
+    folder.clear(&name, made.st_ino, false);
+    scene.assert_files(&[]);
+}
+
+#[test]
 fn g13_a_login_whose_place_was_emptied_meanwhile_gets_it_back() {
     let scene = Scene::new(&[]);
     let folder = scene.open();
