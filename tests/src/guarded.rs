@@ -26,8 +26,9 @@ use sinks::Sinks;
 /// 0.166 wait for the end.
 const CODEX_WINDOW: Duration = Duration::from_secs(300);
 
-/// How long after a rotation the CLIs would make the next one.
-const CODEX_DUE: Duration = Duration::from_secs(12);
+/// How long after a rotation the CLIs would make the next one: a machine that is busy otherwise has time
+/// for a round of turns, and for a start of the agent, until then.
+const CODEX_DUE: Duration = Duration::from_secs(30);
 
 /// How long after it the agent does: later than the 5 s in which it leaves a record alone.
 const AGENT_DUE: Duration = Duration::from_secs(6);
