@@ -29,7 +29,7 @@ fn systemd_is_told_of_the_start_of_a_reload_and_of_the_end() {
     assert_eq!(heard(), "READY=1");
     agent.signal("TERM");
     assert_eq!(heard(), "STOPPING=1");
-    drop(agent.end());
+    agent.end();
 }
 
 /// The command of an agent that is handed `listener` as systemd does it.
@@ -54,7 +54,7 @@ async fn a_socket_of_systemd_is_used_and_outlives_the_agent() {
     agent.wait_for(&format!("listening on unix:{}", socket.display()));
     assert_eq!(scene.get("/v1/token").await.status, 200);
     agent.signal("TERM");
-    drop(agent.end());
+    agent.end();
     // A client that comes in between waits for the next agent.
     let early = tokio::spawn(async move { get(&socket, "/v1/token").await });
     let _agent = Agent::start(handed(&scene, &listener, &[]));
