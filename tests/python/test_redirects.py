@@ -170,7 +170,7 @@ httpx.Request = Request
 sys.modules["httpx2"] = None
 import codex_auth_sdk
 try:
-    codex_auth_sdk.HttpxAuth
+    codex_auth_sdk.HttpxAuth(None)
 except ImportError as error:
     assert "httpx 0.28" in str(error), error
 else:
