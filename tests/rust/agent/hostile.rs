@@ -119,9 +119,9 @@ fn a_flood_of_connections_keeps_no_honest_client_from_its_token() {
         while !flood.is_finished() || served == 0 {
             let output = honest();
             if output.status.success() {
-                served += 1
+                served += 1;
             } else {
-                failed.push(output)
+                failed.push(output);
             }
             assert!(failed.len() < 10, "{failed:?}");
         }
