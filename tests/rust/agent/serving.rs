@@ -174,7 +174,7 @@ async fn g3_a_login_whose_tokens_name_two_users_is_no_logout() {
     agent.wait_for("identity_changed");
     two["tokens"]["id_token"] = scene.stored()["tokens"]["id_token"].take();
     scene.store(&two.to_string());
-    agent.wait_for("logged_out");
+    agent.wait_for("workspace_changed");
     let token = grant["access_token"].as_str().expect("a token");
     for (reply, expected) in
         [(scene.get("/v1/token").await, 502), (scene.report(token, &grant).await, 409)]
