@@ -146,7 +146,7 @@ impl Login {
         }
     }
 
-    /// Returns the login, if it is that of `report`, for the same workspace.
+    /// Returns the login, if `report` is about this login in this workspace.
     fn granted_to(&self, report: &Report) -> Answer {
         let grant = match self.granted() {
             Answer::Granted(grant) => grant,
@@ -208,7 +208,7 @@ impl Login {
     }
 }
 
-/// Fails if the login with these ids is not that of `report`, for the same workspace.
+/// Fails unless `report` is about the login and the workspace that these ids name.
 fn check(
     report: &Report,
     login_id: Option<Fingerprint>,

@@ -270,7 +270,7 @@ impl Folder {
         Some(Lock(file))
     }
 
-    /// Makes a temp file with this `content`, and returns its name and what it is.
+    /// Makes a temp file with this `content`. Returns its name, and what the system says of it.
     fn make(&self, content: &[u8]) -> io::Result<(String, Stat)> {
         let mut random = [0; 3];
         let chance = SystemRandom::new().fill(&mut random);

@@ -109,8 +109,8 @@ impl OpenedFolder {
         }
     }
 
-    /// Opens the file `name`; none if it is no plain file. That is not opened, unless another program
-    /// puts it there at the same instant.
+    /// Opens the file `name`; none if it is no plain file. A link, a pipe or a device
+    /// is opened only if another program puts it there between the look and the opening.
     #[cfg(not(target_os = "linux"))]
     pub(super) fn open_plain(&self, name: &str, flags: OFlags) -> io::Result<Option<File>> {
         if !is_plain(&statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)?) {

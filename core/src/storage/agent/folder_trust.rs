@@ -21,7 +21,8 @@ pub(crate) fn open_to_others(folder: &Path) -> io::Result<Option<PathBuf>> {
     if folder.metadata()?.mode() & WRITE != 0 {
         return Ok(Some(folder.to_owned()));
     }
-    // On the way there may be a link: what it is in counts, and what it leads to.
+    // A link on the way can be replaced in its own folder, and what it leads to in another one: both ways
+    // are looked at.
     for way in [std::path::absolute(folder)?, folder.canonicalize()?] {
         for (inner, outer) in way.ancestors().zip(way.ancestors().skip(1)) {
             if is_replaceable(inner, outer)? {

@@ -36,8 +36,8 @@ ORDER BY login LIMIT 100",
     effect: Effect::Reads,
 };
 
-/// Replaces the record by one of another key. The version stays, since the login is what it was: a
-/// manager that read it may save onto this.
+/// Replaces the record by the record under another key. The version stays, since the login is what it
+/// was: a manager that read the old one may save onto the new one.
 const REKEY: Statement = Statement {
     text: "
 UPDATE codex_auth_sdk_logins SET key_id = $3, record = $4
