@@ -171,14 +171,14 @@ impl State {
         let login = found.clone().filter(is_one_users);
         let next = match &login {
             Some(auth) if self.is_pinned(auth) => Current::new(login.clone()),
-            _ => Current::hiding(login.clone()),
+            _ => Current::without_auth(login.clone(), found.is_some()),
         };
-        let auth = next.auth.clone();
-        let is_foreign = found.is_some() && auth.is_none();
+        let (auth, is_foreign) = (next.auth.clone(), next.is_foreign());
+        let is_known = seen.is_foreign() == is_foreign;
         let changed = !is_same_record(seen.auth.as_ref(), auth.as_ref());
         let view =
             View { auth, is_foreign, successor: login.clone().filter(|_| is_spent), changed };
-        if is_same_record(seen.login(), login.as_ref()) && !changed {
+        if is_known && is_same_record(seen.login(), login.as_ref()) && !changed {
             return Some(view);
         }
         let published = self.current.replace(seen, next);
@@ -321,6 +321,7 @@ impl State {
     /// the store holds the login `found`.
     fn announce_change(&self, known: Option<&CodexAuth>, found: Option<&CodexAuth>, view: &View) {
         let event = match (known, found) {
+            (Some(_), Some(new)) if !is_one_users(new) => Some(Event::IdentityChanged),
             (Some(known), Some(new)) => match self.compare(known, new) {
                 Relation::OtherWorkspace => Some(Event::WorkspaceChanged),
                 Relation::Same if view.is_foreign => Some(Event::IdentityChanged),

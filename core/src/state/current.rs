@@ -16,9 +16,10 @@ pub(crate) const LONGEST_SPAN: TimeDelta = TimeDelta::seconds(30);
 #[derive(Debug, Default)]
 pub(crate) struct Current {
     pub(crate) auth: Option<CodexAuth>,
-    /// The stored login that this manager must not hand out: it knows the newest tokens of that one
-    /// too.
+    /// The stored login that this manager must not hand out, if its tokens name one user: it knows the
+    /// newest tokens of that one too.
     hidden: Option<CodexAuth>,
+    is_foreign: bool,
     /// The end of a span of the wall clock in which no refresh is due, in milliseconds since 1970.
     fresh_until: AtomicI64,
 }
@@ -28,8 +29,9 @@ impl Current {
         Self { auth, ..Self::default() }
     }
 
-    pub(super) fn hiding(hidden: Option<CodexAuth>) -> Self {
-        Self { hidden, ..Self::default() }
+    /// Returns the snapshot of a store without a login that may be handed out.
+    pub(super) fn without_auth(hidden: Option<CodexAuth>, is_foreign: bool) -> Self {
+        Self { hidden, is_foreign, ..Self::default() }
     }
 
     /// Returns the login that was stored when it was last read, whether it is handed out or not.
@@ -39,7 +41,7 @@ impl Current {
 
     /// Returns whether the stored login is one that this manager must not hand out.
     pub(crate) fn is_foreign(&self) -> bool {
-        self.auth.is_none() && self.hidden.is_some()
+        self.is_foreign
     }
 
     /// Returns whether an earlier judgement says that no refresh is due at `now`.

@@ -163,6 +163,32 @@ async fn g3_a_login_of_another_workspace_than_the_agents_is_no_logout() {
     assert_eq!(&*reply.code(), "identity_mismatch", "{reply:?}");
 }
 
+/// Signed in once more, the user has a login again; that is not what such a record needs first.
+#[tokio::test]
+async fn g3_a_login_whose_tokens_name_two_users_is_no_logout() {
+    let scene = Scene::signed_in();
+    let mut agent = scene.agent(&[]);
+    let grant = scene.get("/v1/token").await.json();
+    let mut two = scene.stored();
+    scene.sign_in(&json!({"name": "b"}));
+    agent.wait_for("identity_changed");
+    two["tokens"]["id_token"] = scene.stored()["tokens"]["id_token"].take();
+    scene.store(&two.to_string());
+    agent.wait_for("identity_changed");
+    let token = grant["access_token"].as_str().expect("a token");
+    for (reply, expected) in
+        [(scene.get("/v1/token").await, 502), (scene.report(token, &grant).await, 409)]
+    {
+        assert_eq!((reply.status, &*reply.code()), (expected, "identity_mismatch"), "{reply:?}");
+    }
+    let error = scene.builder().build().await.expect_err("no login is handed out");
+    assert_eq!(error.code(), "identity_mismatch", "{error}");
+    drop(agent);
+    let agent = scene.agent(&[]);
+    assert!(agent.said("watching").contains("is not handed out"));
+    assert_eq!(scene.requests(), 0);
+}
+
 #[tokio::test]
 async fn g13_only_a_login_that_ends_is_handed_out() {
     let scene = Scene::new();
