@@ -55,13 +55,7 @@ impl Postgres {
             let id = String::from_utf8_lossy(&id).trim().parse().expect("a number");
             chown(folder.path(), Some(id), None).expect("root may");
         }
-        let made = program("initdb")
-            .args(["--no-sync", "--no-locale", "--encoding=UTF8", "--auth=trust"])
-            .args(["--username=owner", "--pgdata"])
-            .arg(data(folder.path()))
-            .output()
-            .expect("initdb");
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        copy(&template(folder.path()), &data(folder.path()));
         let server = spawn(folder.path());
         let started = Self { folder, server };
         started.wait_until_ready();
@@ -333,6 +327,38 @@ fn texts(row: &SimpleQueryRow) -> Vec<String> {
 
 fn data(folder: &Path) -> PathBuf {
     folder.join("data")
+}
+
+/// Returns the data of a server that never ran, beside the test programs: `initdb` takes longer than most
+/// tests, and a copy of what it makes does not. The first test of a build makes it, in `folder`.
+fn template(folder: &Path) -> PathBuf {
+    let test = std::env::current_exe().expect("a path");
+    let said = program("initdb").arg("--version").output().expect("initdb").stdout;
+    let version =
+        String::from_utf8_lossy(&said).split_whitespace().nth(2).expect("a version").to_owned();
+    let template = test.with_file_name(format!("postgres-{version}"));
+    if !template.exists() {
+        let made = program("initdb")
+            .args(["--no-sync", "--no-locale", "--encoding=UTF8", "--auth=trust"])
+            .args(["--wal-segsize=1", "--username=owner", "--pgdata"])
+            .arg(folder.join("made"))
+            .output()
+            .expect("initdb");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let copied = template.with_file_name(format!("postgres-{version}.{}", std::process::id()));
+        copy(&folder.join("made"), &copied);
+        // Another test may have been as fast, and then its data are used.
+        if std::fs::rename(&copied, &template).is_err() {
+            std::fs::remove_dir_all(&copied).expect("removed");
+        }
+    }
+    template
+}
+
+/// Copies a folder with its owners.
+fn copy(folder: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-a").args([folder, to]).output().expect("cp");
+    assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
 }
 
 /// Starts the server of `folder`. It ends with the thread that started it.
