@@ -99,11 +99,14 @@ fn so_does_one_of_a_cli_that_encrypts_where_it_can() {
 }
 
 fn share_one_login(store: &str) {
-    for program in with_encryption() {
-        let Some(desk) = Desk::new(&program, store) else { return };
+    for (at, program) in with_encryption().iter().enumerate() {
+        let Some(desk) = Desk::new(program, store) else { return };
+        // Each read and each save derives a key, for which the CLI takes all of a second. The releases have
+        // one format.
+        let languages = if at == 0 { &Language::ALL[..] } else { &[Language::Rust] };
         desk.cli.login().expect("signed in");
         assert_encrypted(&desk);
-        for language in Language::ALL {
+        for &language in languages {
             desk.realm.run("kill_access", &json!({}));
             let before = desk.calls();
             assert_eq!(
@@ -129,11 +132,11 @@ fn share_one_login(store: &str) {
         desk.sign_out();
         desk.cli.exec().expect_err("signed out by us");
         desk.cli.login().expect("signed in again, by the passphrase that is there");
-        for language in Language::ALL {
+        for &language in languages {
             assert_eq!(desk.request(language, "encrypted")["status"], 200, "{language:?}");
         }
         desk.cli.logout().expect("signed out");
-        for language in Language::ALL {
+        for &language in languages {
             assert_eq!(desk.request(language, "codex")["error"], "logged_out", "{language:?}");
         }
     }
