@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use codex_auth_sdk::{AuthManager, LogoutOptions};
-use codex_auth_tests::codex_cli::{CodexCli, installed};
+use codex_auth_tests::codex_cli::{CodexCli, installed, with_languages};
 use codex_auth_tests::contender::{Contender, Language};
 use codex_auth_tests::issuer::{Issuer, Realm};
 use codex_auth_tests::session_keyring::SessionKeyring;
@@ -99,11 +99,8 @@ fn so_does_one_of_a_cli_that_encrypts_where_it_can() {
 }
 
 fn share_one_login(store: &str) {
-    for (at, program) in with_encryption().iter().enumerate() {
+    for (program, languages) in with_languages(&with_encryption()) {
         let Some(desk) = Desk::new(program, store) else { return };
-        // Each read and each save derives a key, for which the CLI takes all of a second. The releases have
-        // one format.
-        let languages = if at == 0 { &Language::ALL[..] } else { &[Language::Rust] };
         desk.cli.login().expect("signed in");
         assert_encrypted(&desk);
         for &language in languages {

@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use crate::contender::Language;
 use crate::issuer::Realm;
 use crate::session_keyring::SessionKeyring;
 
@@ -40,6 +41,13 @@ pub fn installed() -> Vec<PathBuf> {
         assert!(program.is_file(), "CODEX_CLIS names {}, which is no file", program.display());
     }
     programs
+}
+
+/// Those of `programs`, each with the languages that meet it: all of them meet the first, which is the
+/// newest. The others meet Rust, since one core has the stores of all languages.
+pub fn with_languages(programs: &[PathBuf]) -> impl Iterator<Item = (&Path, &'static [Language])> {
+    let languages = |at| if at == 0 { &Language::ALL[..] } else { &[Language::Rust] };
+    programs.iter().enumerate().map(move |(at, program)| (program.as_path(), languages(at)))
 }
 
 impl CodexCli {
