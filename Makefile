@@ -25,7 +25,8 @@ AUTHORIZATION_SERVER := tests/oidc-provider
 NPM_PACKAGES := bindings-node/node_modules/ready examples/node/node_modules/ready
 STEPS := tests/steps
 # Programs in Python without the ending.
-SCRIPTS := tests/steps tests/mutants tests/version tests/error-codes
+SCRIPTS := tests/steps tests/mutants tests/version tests/error-codes \
+  bindings-python/scripts/stub-docs
 # Tests wait more than they work: this many run at once.
 JOBS ?= $(shell echo $$((3 * $$(getconf _NPROCESSORS_ONLN))))
 export NEXTEST_TEST_THREADS := $(JOBS)
@@ -177,6 +178,7 @@ lint-python: $(VENV)/tools
 	$(RUN_PYTHON) -m mypy --strict --config-file bindings-python/pyproject.toml bindings-python/python tests/python examples/python
 	cd bindings-python && "$(VIRTUAL_ENV)/bin/python" -m mypy.stubtest codex_auth_sdk
 	cd bindings-python && "$(VIRTUAL_ENV)/bin/python" -m pyright
+	$(RUN_PYTHON) bindings-python/scripts/stub-docs
 
 # `build` has written the types anew.
 lint-node: $(NPM_PACKAGES)
