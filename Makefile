@@ -40,7 +40,7 @@ unexport CODEX_HOME CODEX_API_KEY CODEX_ACCESS_TOKEN CODEX_REFRESH_TOKEN_URL_OVE
 unexport CODEX_REVOKE_TOKEN_URL_OVERRIDE CODEX_APP_SERVER_LOGIN_CLIENT_ID
 unexport CODEX_INTERNAL_ORIGINATOR_OVERRIDE CODEX_CA_CERTIFICATE
 
-.PHONY: demo check test test-all test-rest torture fuzz mutants lint deny bench sizes clean
+.PHONY: demo picture check test test-all test-rest torture fuzz mutants lint deny bench sizes clean
 .PHONY: crates npm-packages python-tools authorization-server codex-clis build
 .PHONY: check-rust check-python check-node check-changes
 .PHONY: test-rust test-doc test-python test-node test-length test-codex test-wheel test-runtimes
@@ -52,6 +52,11 @@ demo:
 	@codex="$$(command -v codex || true)"; \
 	if [ -n "$(CODEX)" ]; then codex="$$PWD/$(firstword $(CODEX_PROGRAMS))"; fi; \
 	$(BUILT)/demo --python $(RUN_PYTHON) --node node $${codex:+--codex "$$codex"} $(DEMO)
+
+## The picture in README.md: twelve programs with one login, with this library and without.
+picture:
+	@$(STEPS) crates npm-packages build --
+	$(RUN_PYTHON) examples/python/picture $(BUILT) docs/one-login.svg
 
 PREPARED := crates npm-packages python-tools authorization-server build
 TESTED := test-rust test-doc test-python test-node
