@@ -25,7 +25,8 @@ AUTHORIZATION_SERVER := tests/oidc-provider
 NPM_PACKAGES := bindings-node/node_modules/ready examples/node/node_modules/ready
 STEPS := tests/steps
 # Programs in Python without the ending.
-SCRIPTS := tests/steps tests/mutants tests/version tests/error-codes
+SCRIPTS := tests/steps tests/mutants tests/version tests/error-codes \
+  bindings-python/scripts/stub-docs
 # Tests wait more than they work: this many run at once.
 JOBS ?= $(shell echo $$((3 * $$(getconf _NPROCESSORS_ONLN))))
 export NEXTEST_TEST_THREADS := $(JOBS)
@@ -39,7 +40,7 @@ unexport CODEX_HOME CODEX_API_KEY CODEX_ACCESS_TOKEN CODEX_REFRESH_TOKEN_URL_OVE
 unexport CODEX_REVOKE_TOKEN_URL_OVERRIDE CODEX_APP_SERVER_LOGIN_CLIENT_ID
 unexport CODEX_INTERNAL_ORIGINATOR_OVERRIDE CODEX_CA_CERTIFICATE
 
-.PHONY: demo check test test-all test-rest torture fuzz mutants lint deny bench sizes clean
+.PHONY: demo picture check test test-all test-rest torture fuzz mutants lint deny bench sizes clean
 .PHONY: crates npm-packages python-tools authorization-server codex-clis build
 .PHONY: check-rust check-python check-node check-changes
 .PHONY: test-rust test-doc test-python test-node test-length test-codex test-wheel test-runtimes
@@ -51,6 +52,11 @@ demo:
 	@codex="$$(command -v codex || true)"; \
 	if [ -n "$(CODEX)" ]; then codex="$$PWD/$(firstword $(CODEX_PROGRAMS))"; fi; \
 	$(BUILT)/demo --python $(RUN_PYTHON) --node node $${codex:+--codex "$$codex"} $(DEMO)
+
+## The picture in README.md: twelve programs with one login, with this library and without.
+picture:
+	@$(STEPS) crates npm-packages build --
+	$(RUN_PYTHON) examples/python/picture $(BUILT) docs/one-login.svg
 
 PREPARED := crates npm-packages python-tools authorization-server build
 TESTED := test-rust test-doc test-python test-node
@@ -177,6 +183,7 @@ lint-python: $(VENV)/tools
 	$(RUN_PYTHON) -m mypy --strict --config-file bindings-python/pyproject.toml bindings-python/python tests/python examples/python
 	cd bindings-python && "$(VIRTUAL_ENV)/bin/python" -m mypy.stubtest codex_auth_sdk
 	cd bindings-python && "$(VIRTUAL_ENV)/bin/python" -m pyright
+	$(RUN_PYTHON) bindings-python/scripts/stub-docs
 
 # `build` has written the types anew.
 lint-node: $(NPM_PACKAGES)

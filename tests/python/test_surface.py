@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import asyncio
 import copy
 import inspect
@@ -32,14 +31,11 @@ from codex_auth_sdk import (
     EphemeralStorage,
     UnauthorizedRecovery,
     UnauthorizedRecoveryDecision,
-    _native,
     aio,
 )
 from codex_auth_sdk._options import BrowserLoginOptions, DeviceLoginOptions, ManagerOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from support import Realm
 
 MEMBERS = [getattr(codex_auth_sdk, name) for name in codex_auth_sdk.__all__]
@@ -131,27 +127,6 @@ def test_all_names_are_there_and_documented() -> None:
 def test_the_version_is_that_of_the_package() -> None:
     manifest = Path(__file__).parents[2] / "Cargo.toml"
     assert f'version = "{codex_auth_sdk.__version__}"' in manifest.read_text().splitlines()
-
-
-def test_an_editor_shows_the_documentation_of_the_compiled_module() -> None:
-    stub = Path(codex_auth_sdk.__file__).with_name("_native.pyi")
-    shown = list(_documentation(ast.parse(stub.read_text()), _native))
-    assert ("AuthManager", "auth") in {(of, name) for of, name, *_ in shown}
-    for of, name, in_stub, compiled in shown:
-        assert in_stub == compiled, f"the docstring of {of}.{name} in _native.pyi"
-
-
-def _documentation(
-    node: ast.Module | ast.ClassDef, of: Any
-) -> Iterator[tuple[str, str, str | None, str | None]]:
-    """What the stub and the compiled module say of each class, method and function."""
-    for child in node.body:
-        if isinstance(child, (ast.ClassDef, ast.FunctionDef)) and not child.name.startswith("__"):
-            member = getattr(of, child.name)
-            compiled = member.__doc__ and inspect.cleandoc(member.__doc__)
-            yield of.__name__, child.name, ast.get_docstring(child), compiled
-            if isinstance(child, ast.ClassDef):
-                yield from _documentation(child, member)
 
 
 def test_help_reads_as_documentation() -> None:

@@ -1,6 +1,7 @@
 """The compiled half of `codex_auth_sdk`. Programs import `codex_auth_sdk` instead.
 
-The docstrings here are those of the compiled module, which has them from its doc comments.
+The docstrings here are those of the compiled module, which has them from its doc comments:
+`scripts/stub-docs --write` puts them here.
 """
 
 from collections.abc import Callable, Sequence
