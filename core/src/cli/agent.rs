@@ -28,8 +28,8 @@ pub(super) async fn run(which: &Which, arguments: Arguments) -> Result {
     let (mut logins, mut watched) = (Vec::new(), Vec::new());
     for config in &configs {
         let (name, sinks) = (&config.name, &config.sinks);
-        let manager = config.builder(which).build().await?;
-        watched.push((name, manager.subscribe(), watching(&manager)));
+        let (manager, watching) = open(config, which, configs.len() == 1).await?;
+        watched.push((name, manager.subscribe(), watching));
         logins.push(LoginOptions { name: name.clone(), manager, sinks: sinks.clone() });
     }
     let mut agent = Agent::open(logins, options(&arguments, listener)?).await?;
@@ -47,6 +47,29 @@ pub(super) async fn run(which: &Which, arguments: Arguments) -> Result {
         next(&mut hangups).await;
         reload(&mut agent, &configs, &arguments, &diary).await;
     }
+}
+
+/// Opens the login of `config`, and returns what to say of it. If the agent has others too, they do not
+/// wait for a store that cannot be read.
+async fn open(
+    config: &LoginConfig,
+    which: &Which,
+    is_alone: bool,
+) -> crate::error::Result<(AuthManager, &'static str)> {
+    let manager = config.builder(which).build_unread()?;
+    let read = manager.reload().await;
+    if let Err(error) = read {
+        if is_alone {
+            return Err(error);
+        }
+        tracing::warn!(
+            login = &*config.name,
+            "the login is not handed out until its store can be read: {error}"
+        );
+        return Ok((manager, "watching; the store cannot be read"));
+    }
+    let watching = watching(&manager);
+    Ok((manager, watching))
 }
 
 /// Returns what to say of the login of `manager` at the start.

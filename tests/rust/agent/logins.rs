@@ -116,6 +116,24 @@ async fn each_login_is_handed_out_under_its_name_and_the_first_one_without() {
     assert_eq!(scene.report(token, &grant).await.code(), "identity_mismatch");
 }
 
+#[tokio::test]
+async fn a_store_that_cannot_be_read_keeps_no_other_login_waiting() {
+    let scene = Scene::signed_in();
+    let file = scene.path("other/auth.json");
+    std::fs::create_dir(scene.path("other")).expect("created");
+    std::fs::write(&file, "{").expect("written");
+    let mut two = Two::with(scene, &[]);
+    two.wait_for_warning("the login is not handed out until its store can be read");
+    two.agent.wait_for("second: watching; the store cannot be read");
+    let scene = &two.scene;
+    assert_eq!(scene.get("/v1/token").await.text_of("/user_id"), "user-a");
+    let refused = scene.get("/v1/token?login=second").await;
+    assert_eq!(refused.code(), "store_corrupt", "{refused:?}");
+    std::fs::remove_file(&file).expect("removed");
+    scene.sign_in_at("other", &json!({"name": "b"}));
+    assert_eq!(scene.get("/v1/token?login=second").await.text_of("/user_id"), "user-b");
+}
+
 #[test]
 fn a_signal_has_the_sinks_read_again_and_nothing_else() {
     let mut two = Two::start(&["one"]);
