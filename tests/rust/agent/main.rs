@@ -5,6 +5,7 @@ mod access;
 mod clients;
 mod hostile;
 mod logins;
+mod page;
 mod scene;
 mod service_manager;
 mod serving;
