@@ -1,7 +1,7 @@
 // The example programs do what they say, and recover from a 401 in between.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { get } from 'node:http';
@@ -10,7 +10,8 @@ import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-import { codexHome, refreshToken, signedIn, within } from './support.mjs';
+import { isDenied, withDatabase } from './postgres.mjs';
+import { PACKAGE, codexHome, realm, refreshToken, signedIn, within } from './support.mjs';
 
 const EXAMPLES = fileURLToPath(new URL('../../examples/node/', import.meta.url));
 const EVENTS = ['response.created', 'response.output_item.done', 'response.completed'];
@@ -43,10 +44,24 @@ async function run(name, args, env) {
   return printed.trimEnd().split('\n');
 }
 
-/** One refresh was all. */
-async function assertRefreshedOnce(issuer) {
-  const { requests, grants } = await issuer.stats();
-  assert.deepEqual({ requests, grants }, { requests: 1, grants: 1 });
+/** Runs an example that serves until `use`, which gets its URL, is done. */
+async function serving(name, args, env, use) {
+  const program = start(name, args, env);
+  const ended = once(program, 'close');
+  try {
+    const [url] = await within(60_000, name, once(createInterface(program.stdout), 'line'));
+    await use(url);
+  } finally {
+    program.kill();
+  }
+  const [code] = await within(20_000, `the end of ${name}`, ended);
+  assert.equal(code, 0);
+}
+
+/** One refresh of each login was all. */
+async function assertRefreshedOnce(issuer, logins = 1) {
+  const { requests, grants, max_redemptions: most } = await issuer.stats();
+  assert.deepEqual({ requests, grants, most }, { requests: logins, grants: logins, most: 1 });
 }
 
 test('quickstart', async () => {
@@ -77,18 +92,11 @@ test('websocket', async () => {
 
 test('server', async () => {
   const { issuer, env } = await rejected();
-  const program = start('server.mjs', ['0', `${issuer.url}/api/me`, issuer.origin], env);
-  const ended = once(program, 'close');
-  try {
-    const [url] = await once(createInterface(program.stdout), 'line');
+  await serving('server.mjs', ['0', `${issuer.url}/api/me`, issuer.origin], env, async (url) => {
     const answers = await Promise.all([fetch(url), fetch(url)].map(async (answer) => (await answer).text()));
     assert.deepEqual(answers, ['20 of 20', '20 of 20']);
     await assertRefreshedOnce(issuer);
-  } finally {
-    program.kill();
-  }
-  const [code] = await within(20_000, 'the end of server.mjs', ended);
-  assert.equal(code, 0);
+  });
 });
 
 /** The page at `url`, once it shows what is expected. */
@@ -102,14 +110,12 @@ async function shows(url, expected) {
 test('login server', async () => {
   const { issuer, home, stored } = await signedIn();
   await issuer.call('configure', { device_pending_polls: 1 });
-  const program = start('login-server.mjs', ['0', issuer.url], {
+  const env = {
     CODEX_HOME: home,
     CODEX_REVOKE_TOKEN_URL_OVERRIDE: `${issuer.url}/oauth/revoke`,
-  });
-  const ended = once(program, 'close');
+  };
   const shown = (url, expected) => within(20_000, String(expected), shows(url, expected));
-  try {
-    const [url] = await once(createInterface(program.stdout), 'line');
+  await serving('login-server.mjs', ['0', issuer.url], env, async (url) => {
     const submit = (path, origin = url) =>
       fetch(url + path, { method: 'POST', headers: { origin } });
     await shown(url, /Signed in as a@example.com/);
@@ -127,11 +133,7 @@ test('login server', async () => {
     await issuer.call('configure', { device_pending_polls: 1_000 });
     const pages = await Promise.all([submit('/login'), submit('/login')]);
     for (const page of pages) assert.match(await page.text(), /TEST-CODE/);
-  } finally {
-    program.kill();
-  }
-  const [code] = await within(20_000, 'the end of login-server.mjs', ended);
-  assert.equal(code, 0);
+  });
 });
 
 /** What is answered to a request to `url` by another name; `fetch` would not say it. */
@@ -155,3 +157,70 @@ test('custom store', { skip: isOld && 'node:sqlite is of Node 22' }, async () =>
   const row = new DatabaseSync(database).prepare('SELECT record FROM login').get();
   assert.equal(await refreshToken(issuer, row.record), 'refresh:a1');
 });
+
+/** What the service of many users answers to a user: the status, and the text. */
+async function ask(replica, user, path = '/me', method = 'GET') {
+  const response = await fetch(replica + path, { method, headers: { 'x-user': user } });
+  return [response.status, await response.text()];
+}
+
+async function until(what, holds) {
+  const held = async () => {
+    while (!(await holds()));
+  };
+  await within(60_000, what, held());
+}
+
+/** Each of the requests, all at once, is sent with the login of its user. */
+async function assertServed(requests) {
+  const answers = await Promise.all(requests.map(([replica, user]) => ask(replica, user)));
+  for (const [index, [, user]] of requests.entries()) {
+    const [status, text] = answers[index];
+    assert.equal(status, 200, text);
+    const { user_id: id, account_header: account } = JSON.parse(text);
+    assert.deepEqual({ id, account }, { id: `user-${user}`, account: `acct-${user}` });
+  }
+}
+
+const USERS = ['alice', 'bob'];
+
+test('many users', { skip: isDenied() }, async () => {
+  const issuer = await realm();
+  const env = { CODEX_AUTH_STORE_KEY: Buffer.alloc(32).toString('base64') };
+  await withDatabase(async (store) => {
+    const migrate = [join(PACKAGE, 'dist', 'command.js'), 'migrate', store];
+    assert.equal(spawnSync(process.execPath, migrate).status, 0, 'migrate');
+    const args = ['0', store, `${issuer.url}/api/me`, issuer.url, issuer.origin];
+    const replica = (use) => serving('many-users.mjs', args, env, use);
+    await replica((first) => replica((second) => useReplicas(issuer, first, second)));
+  });
+});
+
+async function useReplicas(issuer, first, second) {
+  for (const user of USERS) {
+    assert.deepEqual(await ask(second, user), [401, '{"error":"login_required"}']);
+    await signIn(issuer, user, first, second);
+  }
+  const everywhere = [second, first].flatMap((replica) => USERS.map((user) => [replica, user]));
+  await assertServed(everywhere);
+  await issuer.call('kill_access');
+  await assertServed([...everywhere, ...everywhere, ...everywhere]);
+  await assertRefreshedOnce(issuer, 2);
+
+  // The tokens stay good, so that no 401 of the API tells the other replica.
+  await issuer.call('configure', { revoke: 'fail' });
+  assert.deepEqual(await ask(first, 'alice', '/login', 'DELETE'), [204, '']);
+  await until('signed out', async () => (await ask(second, 'alice'))[0] === 401);
+  assert.deepEqual(await ask(second, 'alice', '/login'), [200, 'signed_out']);
+  await assertServed([[first, 'bob'], [second, 'bob']]);
+}
+
+/** Signs in at one replica to an account of the user's, until the other one knows the login. */
+async function signIn(issuer, user, at, noticedBy) {
+  const account = { account_id: `acct-${user}`, user_id: `user-${user}`, email: `${user}@example.com` };
+  await issuer.call('configure', { account });
+  const [status, text] = await ask(at, user, '/login', 'POST');
+  const code = { user_code: 'TEST-CODE', verification_uri: `${issuer.url}/codex/device` };
+  assert.deepEqual([status, JSON.parse(text)], [200, code]);
+  await until('signed in', async () => (await ask(noticedBy, user, '/login'))[1] === 'signed_in');
+}

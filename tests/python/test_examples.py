@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import signal
 import sqlite3
@@ -13,8 +14,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
+import postgres
+from http_support import Echo, EchoServer
+from sign_in import until
 from support import browser
 
 if TYPE_CHECKING:
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
     from support import Realm
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "python"
+USERS = ("alice", "bob")
 EVENTS = ["response.created", "response.output_item.done", "response.completed"]
 
 
@@ -55,12 +61,12 @@ def running(name: str, *arguments: object) -> Generator[str]:
             yield program.stdout.readline().strip()
         finally:
             program.terminate()
-    assert program.returncode in (0, -signal.SIGTERM)
+    assert program.returncode in (0, 128 + signal.SIGTERM, -signal.SIGTERM)
 
 
-def assert_refreshed_once(realm: Realm) -> None:
+def assert_refreshed_once(realm: Realm, logins: int = 1) -> None:
     stats = realm.call("stats")
-    assert (stats["requests"], stats["grants"]) == (1, 1)
+    assert (stats["requests"], stats["grants"], stats["max_redemptions"]) == (logins, logins, 1)
 
 
 def test_quickstart(realm: Realm) -> None:
@@ -125,3 +131,87 @@ def test_login_with_a_browser(
     assert asked.startswith(f"Open {realm.url}/oauth/authorize?")
     assert done == "Signed in as device@example.com"
     assert realm.stored((home / "auth.json").read_text()) == "refresh:sign_in_0_0"
+
+
+@contextmanager
+def replicas(
+    realm: Realm, api: str, origin: str, monkeypatch: pytest.MonkeyPatch
+) -> Generator[tuple[str, str]]:
+    """Two replicas of the service of many users until the end of the block."""
+    pytest.importorskip("fastapi")
+    pytest.importorskip("uvicorn")
+    monkeypatch.setenv("CODEX_AUTH_STORE_KEY", base64.b64encode(bytes(32)).decode())
+    with postgres.running() as store:
+        subprocess.run([sys.executable, "-m", "codex_auth_sdk", "migrate", store], check=True)
+        service = ("many_users.py", 0, store, api, realm.url, origin)
+        with running(*service) as first, running(*service) as second:
+            yield first, second
+
+
+def ask(replica: str, user: str, path: str = "/me", method: str = "GET") -> httpx.Response:
+    headers = {"X-User": user}
+    return httpx.request(method, replica + path, headers=headers, timeout=60, trust_env=False)
+
+
+def sign_in(realm: Realm, user: str, at: str, noticed_by: str) -> None:
+    """Signs in at one replica to an account of the user's, until the other one knows the login."""
+    account = {"account_id": f"acct-{user}", "user_id": f"user-{user}"}
+    realm.call("configure", account={**account, "email": f"{user}@example.com"})
+    asked = ask(at, user, "/login", "POST")
+    code = {"user_code": "TEST-CODE", "verification_uri": f"{realm.url}/codex/device"}
+    assert (asked.status_code, asked.json()) == (200, code)
+    until(lambda: ask(noticed_by, user, "/login").json() == "signed_in")
+
+
+def test_many_users(realm: Realm, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = f"{realm.url}/api/me"
+    with replicas(realm, api, realm.origin, monkeypatch) as (first, second):
+        for user in USERS:
+            unknown = ask(second, user)
+            assert (unknown.status_code, unknown.json()) == (401, {"error": "login_required"})
+            sign_in(realm, user, first, second)
+        everywhere = [(replica, user) for replica in (second, first) for user in USERS]
+        assert_served(everywhere)
+        realm.call("kill_access")
+        assert_served(everywhere * 3)
+        assert_refreshed_once(realm, logins=2)
+
+        # The tokens stay good, so that no 401 of the API tells the other replica.
+        realm.call("configure", revoke="fail")
+        assert ask(first, "alice", "/login", "DELETE").status_code == 200
+        until(lambda: ask(second, "alice").status_code == 401)
+        assert ask(second, "alice", "/login").json() == "signed_out"
+        assert_served([(first, "bob"), (second, "bob")])
+
+
+def assert_served(requests: list[tuple[str, str]]) -> None:
+    """Each of the requests, all at once, is sent with the login of its user."""
+    with ThreadPoolExecutor(len(requests)) as threads:
+        answers = [threads.submit(ask, replica, user) for replica, user in requests]
+    for (_, user), answered in zip(requests, answers, strict=True):
+        answer = answered.result()
+        assert answer.status_code == 200, answer.text
+        told = answer.json()
+        assert (told["user_id"], told["account_header"]) == (f"user-{user}", f"acct-{user}")
+
+
+class Baker(Echo):
+    """Sets a cookie with each answer."""
+
+    def end_headers(self) -> None:
+        self.send_header("Set-Cookie", "session=1; Path=/")
+        super().end_headers()
+
+
+def test_many_users_share_no_cookie(realm: Realm, monkeypatch: pytest.MonkeyPatch) -> None:
+    with EchoServer() as server:
+        server.RequestHandlerClass = Baker
+        origin = f"http://127.0.0.1:{server.server_port}"
+        with replicas(realm, f"{origin}/me", origin, monkeypatch) as (replica, other):
+            for user in USERS:
+                sign_in(realm, user, replica, other)
+                assert ask(replica, user).status_code == 200
+        server.shutdown()
+    assert len(server.asked) == 2
+    assert all("Authorization" in headers for headers in server.asked)
+    assert all("Cookie" not in headers for headers in server.asked)
