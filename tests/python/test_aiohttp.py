@@ -22,25 +22,33 @@ from codex_auth_sdk import (
     aiohttp_middleware,
 )
 from http_support import EchoServer, options, seen
+from support import WATCHDOG_S
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
-    from support import Realm
+    from support import Issuer, Realm
 
 
 @contextlib.asynccontextmanager
 async def signed_in(
-    realm: Realm, home: Path, **more: Any
-) -> AsyncIterator[tuple[AsyncAuthManager, aiohttp.ClientSession]]:
+    realm: Realm, home: Path, *origins: str, **settings: Any
+) -> AsyncGenerator[tuple[AsyncAuthManager, aiohttp.ClientSession]]:
     """A manager, and a session with its middleware that has one connection to each host."""
-    async with await AsyncAuthManager.open(**options(realm, home), **more) as manager:
-        connector = aiohttp.TCPConnector(limit_per_host=1)
-        async with aiohttp.ClientSession(
-            middlewares=[aiohttp_middleware(manager)], connector=connector
-        ) as session:
-            yield manager, session
+    allowed = [realm.origin, *origins]
+    async with (
+        await AsyncAuthManager.open(
+            **realm.options(codex_home=home, allowed_origins=allowed)
+        ) as manager,
+        aiohttp.ClientSession(
+            middlewares=[aiohttp_middleware(manager)],
+            connector=aiohttp.TCPConnector(limit_per_host=1),
+            timeout=aiohttp.ClientTimeout(WATCHDOG_S),
+            **settings,
+        ) as session,
+    ):
+        yield manager, session
 
 
 async def status(session: aiohttp.ClientSession, url: str, **sent: Any) -> int:
@@ -49,29 +57,76 @@ async def status(session: aiohttp.ClientSession, url: str, **sent: Any) -> int:
         return response.status
 
 
-def test_a_connection_is_free_for_the_repetition(realm: Realm, home: Path) -> None:
-    async def main() -> None:
-        async with signed_in(realm, home) as (_, session):
-            realm.call("kill_access")
-            assert await status(session, f"{realm.url}/api/echo") == 200
+class Rejecting:
+    """A server that rejects the first request, whose body it does not read.
 
-    asyncio.run(main())
+    The second half of its answer comes once `until` is over, else never. Then it takes requests.
+    """
+
+    def __init__(self, until: Callable[[], Awaitable[object]] | None = None) -> None:
+        self.bodies: list[bytes] = []
+        self._end = asyncio.Event()
+        self._until = until or self._end.wait
+        self._tasks: list[asyncio.Task[None] | None] = []
+
+    async def __aenter__(self) -> str:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def __aexit__(self, *_: object) -> None:
+        self._end.set()
+        self._server.close()
+        await asyncio.wait([task for task in self._tasks if task is not None])
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._tasks.append(asyncio.current_task())
+        with contextlib.closing(writer):
+            head = await reader.readuntil(b"\r\n\r\n")
+            if len(self._tasks) == 1:
+                writer.write(b"HTTP/1.1 401 No\r\nContent-Length: 4\r\n\r\nno")
+                await self._until()
+                writer.write(b"pe")
+                return
+            if b"100-continue" in head:
+                writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            length = int(head.partition(b"Content-Length: ")[2].partition(b"\r\n")[0])
+            self.bodies.append(await reader.readexactly(length))
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
 
-def test_a_connection_is_free_after_an_error_whose_response_can_be_read(
-    realm: Realm, home: Path
+@pytest.mark.parametrize("expect100", [False, True])
+def test_the_connection_and_the_body_of_a_401_are_given_up_for_the_repetition(
+    expect100: bool, realm: Realm, home: Path
 ) -> None:
+    body = bytes(range(256)) * 40_000
+
+    async def main() -> list[bytes]:
+        server = Rejecting()
+        async with server as there, signed_in(realm, home, there) as (_, session):
+            data = io.BytesIO(body)
+            assert await status(session, there, data=data, expect100=expect100) == 200
+        return server.bodies
+
+    assert asyncio.run(main()) == [body]
+
+
+def test_the_response_of_an_error_has_been_read(realm: Realm, home: Path) -> None:
+    asked = asyncio.Event()
+
+    class Response(aiohttp.ClientResponse):
+        async def read(self) -> bytes:
+            asked.set()
+            return await super().read()
+
     async def main() -> None:
-        async with signed_in(realm, home) as (_, session):
-            realm.call("kill_access")
-            realm.call("expire_refresh", token="a0")
-            with pytest.raises(RefreshTokenExpired) as caught:
-                await status(session, f"{realm.url}/api/echo")
+        realm.call("expire_refresh", token="a0")
+        async with Rejecting(until=asked.wait) as there:
+            async with signed_in(realm, home, there, response_class=Response) as (_, session):
+                with pytest.raises(RefreshTokenExpired) as caught:
+                    await status(session, there)
             response = caught.value.response
             assert isinstance(response, aiohttp.ClientResponse)
-            assert "token_revoked" in await response.text()
-            own = {"Authorization": "Bearer own"}
-            assert await status(session, f"{realm.url}/api/echo", headers=own) == 401
+            assert (response.status, await response.text()) == (401, "nope")
 
     asyncio.run(main())
 
@@ -80,16 +135,17 @@ def test_a_cancelled_request_ends_the_waiting_not_the_refresh_and_frees_its_conn
     realm: Realm, home: Path
 ) -> None:
     async def main() -> None:
-        async with signed_in(realm, home) as (_, session):
-            realm.call("kill_access")
+        async with Rejecting() as there, signed_in(realm, home, there) as (_, session):
             realm.call("hold", at="reply")
-            request = asyncio.create_task(status(session, f"{realm.url}/api/echo"))
+            request = asyncio.create_task(status(session, there))
             await asyncio.to_thread(realm.wait, held=1)
             request.cancel()
-            with pytest.raises(asyncio.CancelledError):
+            with pytest.raises(asyncio.CancelledError) as caught:
                 await request
             realm.call("release")
-            assert await status(session, f"{realm.url}/api/echo") == 200
+            assert await status(session, there) == 200
+            # It has kept all variables until here.
+            del caught
 
     asyncio.run(main())
     assert realm.call("stats")["requests"] == 1
@@ -124,56 +180,6 @@ def test_a_form_is_sent_again_unless_a_part_of_it_is_a_stream(realm: Realm, home
     assert asyncio.run(main()) == [200, 401]
     part = {"body": {"$contains": "a part"}}
     assert seen(realm, [part, part, part], requests=2) == []
-
-
-class Rejecting:
-    """A server that rejects the first request before it has read the body of it."""
-
-    def __init__(self) -> None:
-        self.bodies: list[bytes] = []
-        self._rejected = False
-        self._server: asyncio.Server | None = None
-
-    async def __aenter__(self) -> str:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.closing(writer):
-            head = (await reader.readuntil(b"\r\n\r\n")).lower()
-            if not self._rejected:
-                self._rejected = True
-                writer.write(b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n")
-                return
-            if b"100-continue" in head:
-                writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
-            self.bodies.append(await reader.readexactly(length))
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-
-
-@pytest.mark.parametrize("expect100", [False, True])
-def test_a_body_that_a_401_has_interrupted_is_sent_again_as_a_whole(
-    expect100: bool, realm: Realm, home: Path
-) -> None:
-    body = bytes(range(256)) * 40_000
-
-    async def main() -> list[bytes]:
-        server = Rejecting()
-        async with server as there:
-            settings = realm.options(codex_home=home, allowed_origins=[there])
-            with AuthManager(**settings) as manager:
-                middlewares = [aiohttp_middleware(manager)]
-                async with aiohttp.ClientSession(middlewares=middlewares) as session:
-                    data = io.BytesIO(body)
-                    assert await status(session, there, data=data, expect100=expect100) == 200
-        return server.bodies
-
-    assert asyncio.run(main()) == [body]
 
 
 def test_the_handshake_of_a_web_socket_is_authorized_and_recovered(
@@ -247,6 +253,31 @@ def test_a_request_that_an_enclosing_middleware_sends_again_gets_the_credential_
             middlewares = (twice, aiohttp_middleware(manager))
             async with aiohttp.ClientSession(middlewares=middlewares) as session:
                 assert await status(session, f"{realm.url}/api/echo") == 200
+
+    asyncio.run(main())
+    assert seen(realm, [{"authorization": "access:a0"}] * 2, requests=0) == []
+
+
+def test_g3_what_a_request_is_redirected_to_is_asked_for_as_the_same_login(
+    issuer: Issuer, tmp_path: Path
+) -> None:
+    realm = issuer.realm(logins={"a": {}, "b": {}})
+    (tmp_path / "auth.json").write_text(realm.logins["a"]["text"])
+
+    async def main() -> None:
+        async with signed_in(realm, tmp_path) as (manager, session):
+
+            async def switch(
+                request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+            ) -> aiohttp.ClientResponse:
+                (tmp_path / "auth.json").write_text(realm.logins["b"]["text"])
+                assert await manager.reload() == (request.url.name == "redirect")
+                return await handler(request)
+
+            middlewares = (aiohttp_middleware(manager), switch)
+            url = f"{realm.url}/api/redirect?to=/api/echo"
+            async with session.get(url, middlewares=middlewares) as response:
+                assert response.status == 200
 
     asyncio.run(main())
     assert seen(realm, [{"authorization": "access:a0"}] * 2, requests=0) == []

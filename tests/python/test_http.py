@@ -328,7 +328,8 @@ assert codex_auth_sdk.RequestsAuth is not RequestsAuth
 """
 
     subprocess.run([sys.executable, "-c", code], check=True)
-    lazily = (
-        "import codex_auth_sdk, sys; assert not {'httpx', 'requests', 'aiohttp'} & set(sys.modules)"
-    )
+    lazily = """
+import codex_auth_sdk, sys
+assert not {'httpx', 'requests', 'aiohttp'} & set(sys.modules)
+"""
     subprocess.run([sys.executable, "-c", lazily], check=True)

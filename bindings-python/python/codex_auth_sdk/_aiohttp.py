@@ -121,9 +121,8 @@ class _Exchange:
             if again is None or not _can_be_sent_again(request.body):
                 return response
             self._auth = again
+            # This also ends what is still being sent of the body.
             response.release()
-            # What is still being sent of the body would be mixed with its repetition.
-            await response.wait_for_close()
             # A server that expects no body yet is waited for again.
             request.update_expect_continue()
 
@@ -174,7 +173,8 @@ def _goes_through_proxy(request: ClientRequest) -> bool:
 
 
 def _can_be_sent_again(body: Any) -> bool:
+    # Before 3.14, a form does not say that one of its parts is used up.
     if isinstance(body, MultipartWriter):
         return all(_can_be_sent_again(part) for part, *_ in body)
-    # Releases before 3.12.6 do not go back to where a file began.
+    # 3.12.0 does not go back to where a file began.
     return isinstance(body, (bytes, BytesPayload)) or not getattr(body, "consumed", True)
