@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import io
+import traceback
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -237,6 +238,26 @@ def test_g9_neither_a_response_nor_an_error_shows_the_token(realm: Realm, home: 
     assert "Bearer" not in repr(shown)
     sent = {"authorization": "access:a0"}
     assert seen(realm, [sent, sent], requests=0) == []
+
+
+def test_g9_the_frames_of_a_request_that_fails_show_no_token(realm: Realm, home: Path) -> None:
+    async def main() -> None:
+        async with signed_in(realm, home) as (_, session):
+            with pytest.raises(asyncio.TimeoutError) as caught:
+                await status(session, f"{realm.url}/api/hang", timeout=aiohttp.ClientTimeout(0.2))
+        frames = [frame for frame, _ in traceback.walk_tb(caught.tb)]
+        ours = [frame for frame in frames if "codex_auth_sdk" in frame.f_code.co_filename]
+        assert ours
+        shown = [
+            [value, vars(value).get("headers")]
+            if isinstance(value, aiohttp.ClientRequest)
+            else value
+            for frame in ours
+            for value in frame.f_locals.values()
+        ]
+        assert "Bearer" not in repr(shown)
+
+    asyncio.run(main())
 
 
 def test_a_request_that_an_enclosing_middleware_sends_again_gets_the_credential_again(

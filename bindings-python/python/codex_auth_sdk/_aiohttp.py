@@ -130,12 +130,13 @@ class _Exchange:
 async def _send_with(
     auth: CodexAuth, request: ClientRequest, handler: ClientHandlerType
 ) -> ClientResponse:
-    credential = auth.headers()
-    request.headers.update(credential)
+    # No variable has a token: what fails below may be reported with this frame.
+    names = [*auth.headers()]
+    request.headers.update(auth.headers())
     try:
         return await handler(request)
     finally:
-        for name in credential:
+        for name in names:
             request.headers.popall(name, None)
 
 
