@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import requests
 
-from codex_auth_sdk import AuthManager, HttpxAuth, RequestsAuth
+from codex_auth_sdk import AuthManager, HttpxAuth, RequestsAuth, aiohttp_middleware
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from support import Realm
 
+# There is not always a wheel of it.
+AIOHTTP = ["aiohttp"] if find_spec("aiohttp") else []
+
 
 def options(realm: Realm, home: Path) -> dict[str, Any]:
     return realm.options(codex_home=home, allowed_origins=[realm.origin])
+
+
+def status_of(response: Any) -> int:
+    """The status of a response of any client."""
+    name = "status" if type(response).__module__.startswith("aiohttp.") else "status_code"
+    status: int = getattr(response, name)
+    return status
 
 
 def seen(realm: Realm, expected: list[dict[str, Any]], **stats: int) -> list[str]:
@@ -70,6 +82,22 @@ def send(
         with requests.Session() as session:
             session.trust_env = False
             return session.request(method, url, headers=headers, auth=auth, timeout=60)
+    if client == "aiohttp":
+        return asyncio.run(send_by_aiohttp(manager, method, url, headers))
     settings: dict[str, Any] = {"trust_env": False, "follow_redirects": True}
     with httpx.Client(auth=HttpxAuth(manager), **settings) as http:
         return http.request(method, url, headers=headers)
+
+
+async def send_by_aiohttp(
+    manager: AuthManager, method: str, url: str, headers: dict[str, str] | None = None
+) -> Any:
+    """Sends a request that follows redirects. Its response has been read."""
+    import aiohttp
+
+    async with (
+        aiohttp.ClientSession(middlewares=[aiohttp_middleware(manager)]) as session,
+        session.request(method, url, headers=headers) as response,
+    ):
+        await response.read()
+        return response

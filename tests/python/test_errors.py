@@ -50,7 +50,9 @@ from codex_auth_sdk import (
     StoreUnavailable,
     TransientError,
     UnsupportedMode,
+    aiohttp_middleware,
 )
+from http_support import AIOHTTP, send_by_aiohttp, status_of
 from support import AsyncRowStore, Child, Realm, RowStore
 
 if TYPE_CHECKING:
@@ -148,6 +150,9 @@ def send(client: str, manager: AuthManager, url: str) -> object:
         with httpx.Client(auth=HttpxAuth(manager), trust_env=False, follow_redirects=True) as http:
             return http.get(url)
 
+    if client == "aiohttp":
+        return asyncio.run(send_by_aiohttp(manager, "GET", url))
+
     async def send_async() -> object:
         settings: dict[str, Any] = {"trust_env": False, "follow_redirects": True}
         async with httpx.AsyncClient(auth=HttpxAuth(manager), **settings) as http:
@@ -156,7 +161,7 @@ def send(client: str, manager: AuthManager, url: str) -> object:
     return asyncio.run(send_async())
 
 
-@pytest.mark.parametrize("client", ["requests", "httpx", "httpx-async"])
+@pytest.mark.parametrize("client", ["requests", "httpx", "httpx-async", *AIOHTTP])
 def test_g9_the_error_of_a_request_can_be_pickled_and_reported(
     client: str, realm: Realm, home: Path
 ) -> None:
@@ -168,17 +173,21 @@ def test_g9_the_error_of_a_request_can_be_pickled_and_reported(
         manager.logout(revoke=False)
         unsent = raised(lambda: send(client, manager, f"{realm.url}/api/echo"))
     response: Any = error.response
-    assert response.status_code == 401
+    assert status_of(response) == 401
     for hop in (*response.history, response):
-        assert "Authorization" not in hop.request.headers
+        request = hop.request_info if client == "aiohttp" else hop.request
+        assert "Authorization" not in request.headers
     twin = pickle.loads(pickle.dumps(error))  # noqa: S301
     assert (str(twin), twin.code, twin.response) == (str(error), "refresh_token_expired", None)
     for value in [*variables(error), *variables(unsent)]:
         assert not isinstance(value, (requests.PreparedRequest, requests.Response))
         assert not isinstance(value, (httpx.Request, httpx.Response, dict))
+        assert not type(value).__module__.startswith(("aiohttp.client", "multidict"))
 
 
-@pytest.mark.parametrize("integration", [HttpxAuth, RequestsAuth])
+@pytest.mark.parametrize(
+    "integration", [HttpxAuth, RequestsAuth, *([aiohttp_middleware] if AIOHTTP else [])]
+)
 def test_an_integration_refuses_what_is_no_manager_at_once(integration: Any) -> None:
     for wrong in ("x", None, AuthManager):
         with pytest.raises(TypeError, match="manager must be an AuthManager"):

@@ -85,6 +85,12 @@ def test_openai_stream(realm: Realm) -> None:
     assert_refreshed_once(realm)
 
 
+def test_aiohttp_session(realm: Realm) -> None:
+    pytest.importorskip("aiohttp")
+    assert run("aiohttp_session.py", f"{realm.url}/api/me", realm.origin) == ["20 of 20"]
+    assert_refreshed_once(realm)
+
+
 def test_websocket(realm: Realm) -> None:
     pytest.importorskip("websockets")
     url = realm.url.replace("http:", "ws:") + "/api/socket"

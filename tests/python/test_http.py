@@ -21,8 +21,9 @@ from codex_auth_sdk import (
     HttpxAuth,
     OriginNotAllowed,
     RequestsAuth,
+    aiohttp_middleware,
 )
-from http_support import EchoServer, options, seen, send
+from http_support import AIOHTTP, EchoServer, options, seen, send
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +101,7 @@ def test_a_file_is_sent_again_from_where_it_began(realm: Realm, home: Path) -> N
         {"X-Api-Key": f"{MANAGED_API_KEY}", "Authorization": f"Bearer {MANAGED_API_KEY}"},
     ],
 )
-@pytest.mark.parametrize("client", ["requests", "httpx"])
+@pytest.mark.parametrize("client", ["requests", "httpx", *AIOHTTP])
 def test_g9_the_placeholder_is_never_sent_wherever_a_client_writes_it(
     client: str, headers: dict[str, str], home: Path
 ) -> None:
@@ -132,7 +133,7 @@ def proxied(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, str]]]:
         server.shutdown()
 
 
-@pytest.mark.parametrize("client", ["requests", "httpx", "httpx-async"])
+@pytest.mark.parametrize("client", ["requests", "httpx", "httpx-async", *AIOHTTP])
 def test_g9_a_proxy_of_the_environment_gets_no_token_in_clear_and_that_is_said(
     client: str,
     realm: Realm,
@@ -143,6 +144,14 @@ def test_g9_a_proxy_of_the_environment_gets_no_token_in_clear_and_that_is_said(
 ) -> None:
     warned: set[str] = set()
     monkeypatch.setattr("codex_auth_sdk._logging._warned", warned)
+
+    async def send_by_aiohttp(manager: AuthManager) -> None:
+        import aiohttp
+
+        middlewares = [aiohttp_middleware(manager)]
+        async with aiohttp.ClientSession(middlewares=middlewares, trust_env=True) as session:
+            for _ in range(2):
+                await session.get(f"{realm.url}/api/echo")
 
     async def send_async(manager: AuthManager) -> None:
         async with httpx.AsyncClient(auth=HttpxAuth(manager)) as http:
@@ -158,6 +167,8 @@ def test_g9_a_proxy_of_the_environment_gets_no_token_in_clear_and_that_is_said(
                 with httpx.Client(auth=HttpxAuth(manager)) as http:
                     for _ in range(2):
                         http.get(f"{realm.url}/api/echo")
+            elif client == "aiohttp":
+                asyncio.run(send_by_aiohttp(manager))
             else:
                 asyncio.run(send_async(manager))
 
@@ -175,17 +186,26 @@ def test_g9_a_proxy_of_the_environment_gets_no_token_in_clear_and_that_is_said(
     assert seen(realm, [{"authorization": "access:a0"}] * 2, requests=0) == []
 
 
-@pytest.mark.parametrize("client", ["requests", "httpx"])
+@pytest.mark.parametrize("client", ["requests", "httpx", *AIOHTTP])
 def test_a_proxy_that_the_program_asks_for_is_its_own_choice(
     client: str, realm: Realm, home: Path, proxied: list[dict[str, str]], monkeypatch: Any
 ) -> None:
     proxy = os.environ["http_proxy"]
     monkeypatch.delenv("http_proxy")
+
+    async def send_by_aiohttp(manager: AuthManager, url: str) -> None:
+        import aiohttp
+
+        async with aiohttp.ClientSession(middlewares=[aiohttp_middleware(manager)]) as session:
+            await session.get(url, proxy=proxy)
+
     with AuthManager(**options(realm, home)) as manager:
         url = f"{realm.url}/api/echo"
         if client == "requests":
             chosen = {"http": proxy}
             requests.get(url, auth=RequestsAuth(manager), proxies=chosen, timeout=60)
+        elif client == "aiohttp":
+            asyncio.run(send_by_aiohttp(manager, url))
         else:
             with httpx.Client(auth=HttpxAuth(manager), proxy=proxy) as http:
                 http.get(url)
@@ -288,13 +308,14 @@ def test_the_callers_own_trace_is_called_too(realm: Realm, home: Path) -> None:
 def test_the_libraries_are_optional() -> None:
     code = """
 import pydoc, sys
-for name in ("httpx", "httpx2", "requests"):
+for name in ("httpx", "httpx2", "requests", "aiohttp"):
     sys.modules[name] = None
 import codex_auth_sdk
 from codex_auth_sdk import *
 assert hasattr(codex_auth_sdk, "HttpxAuth")
-assert "RequestsAuth" in pydoc.render_doc(codex_auth_sdk)
-for auth, extra in ((HttpxAuth, "httpx"), (RequestsAuth, "requests")):
+integrations = [(HttpxAuth, "httpx"), (RequestsAuth, "requests"), (aiohttp_middleware, "aiohttp")]
+for auth, extra in integrations:
+    assert auth.__name__ in pydoc.render_doc(codex_auth_sdk)
     try:
         auth(object())
     except ImportError as error:
@@ -307,5 +328,8 @@ assert codex_auth_sdk.RequestsAuth is not RequestsAuth
 """
 
     subprocess.run([sys.executable, "-c", code], check=True)
-    lazily = "import codex_auth_sdk, sys; assert not {'httpx', 'requests'} & set(sys.modules)"
+    lazily = """
+import codex_auth_sdk, sys
+assert not {'httpx', 'requests', 'aiohttp'} & set(sys.modules)
+"""
     subprocess.run([sys.executable, "-c", lazily], check=True)

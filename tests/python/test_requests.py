@@ -18,7 +18,9 @@ from codex_auth_sdk import (
     CodexAuthError,
     HttpxAuth,
     RequestsAuth,
+    aiohttp_middleware,
 )
+from http_support import AIOHTTP, status_of
 from support import ROOT, WATCHDOG_S, Issuer, Realm
 
 if TYPE_CHECKING:
@@ -27,7 +29,11 @@ if TYPE_CHECKING:
 
 CASES = json.loads((ROOT / "tests" / "requests.json").read_text())
 MODULES = [name for name in ("httpx", "httpx2") if find_spec(name)]
-CLIENTS = ["requests", *(f"{name}-{way}" for name in MODULES for way in ("sync", "async"))]
+CLIENTS = [
+    "requests",
+    *(f"{name}-{way}" for name in MODULES for way in ("sync", "async")),
+    *AIOHTTP,
+]
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -66,6 +72,8 @@ def send(client: str, realm: Realm, options: Any, planned: list[Any]) -> dict[st
             session.auth = RequestsAuth(manager)
             session.trust_env = False
             return [by_requests(session, realm, request) for request in planned][-1]
+    if client == "aiohttp":
+        return asyncio.run(send_by_aiohttp(realm, options, planned))
     module = import_module(client.partition("-")[0])
     if client.endswith("-async"):
         return asyncio.run(send_async(module, realm, options, planned))
@@ -136,6 +144,33 @@ async def by_async_httpx(client: Any, realm: Realm, request: Any) -> dict[str, A
     return {"status": response.status_code, "text": response.text}
 
 
+async def send_by_aiohttp(realm: Realm, options: Any, planned: list[Any]) -> dict[str, Any]:
+    import aiohttp
+
+    timeout = aiohttp.ClientTimeout(WATCHDOG_S)
+    async with (
+        await AsyncAuthManager.open(**options) as manager,
+        aiohttp.ClientSession(middlewares=[aiohttp_middleware(manager)], timeout=timeout) as http,
+    ):
+        return [await by_aiohttp(http, realm, request) for request in planned][-1]
+
+
+async def by_aiohttp(session: Any, realm: Realm, request: Any) -> dict[str, Any]:
+    body = request.get("body", "").encode()
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield body
+
+    data = parts() if request.get("streamed") else body
+    try:
+        async with session.request(
+            request.get("method", "GET"), url(realm, request), headers=headers(request), data=data
+        ) as response:
+            return {"status": response.status, "text": await response.text()}
+    except CodexAuthError as error:
+        return failed(error)
+
+
 def url(realm: Realm, request: Any) -> str:
     base = realm.url.replace("127.0.0.1", request.get("host", "127.0.0.1"))
     return f"{base}{request['path']}"
@@ -150,5 +185,5 @@ def headers(request: Any) -> dict[str, str]:
 
 def failed(error: CodexAuthError) -> dict[str, Any]:
     response: Any = error.response
-    status = None if response is None else response.status_code
+    status = None if response is None else status_of(response)
     return {"error": {"code": error.code}, "error_status": status}

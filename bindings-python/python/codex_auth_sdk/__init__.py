@@ -87,6 +87,7 @@ from codex_auth_sdk._native import (
 # `typing.TYPE_CHECKING` is not used: to import `typing` takes longer than all other imports here.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from codex_auth_sdk._aiohttp import aiohttp_middleware
     from codex_auth_sdk._async_login import AsyncBrowserLogin, AsyncDeviceLogin
     from codex_auth_sdk._description import Description
     from codex_auth_sdk._httpx import HttpxAuth
@@ -157,6 +158,7 @@ __all__ = [
     "UnauthorizedRecoveryDecision",
     "UnsupportedMode",
     "__version__",
+    "aiohttp_middleware",
     "enable_logging",
 ]
 
@@ -180,6 +182,7 @@ _LAZY_EXPORTS = {
     "Events": "codex_auth_sdk.aio",
     "HttpxAuth": "codex_auth_sdk._httpx",
     "RequestsAuth": "codex_auth_sdk._requests",
+    "aiohttp_middleware": "codex_auth_sdk._aiohttp",
     "enable_logging": "codex_auth_sdk._logging",
 }
 

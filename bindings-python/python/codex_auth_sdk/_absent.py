@@ -1,9 +1,10 @@
-"""What stands for a class whose library is not installed."""
+"""What stands for an HTTP integration whose library is not installed."""
 
-# What to install for a class, and the extra of this package that does it.
+# What to install for an integration, and the extra of this package that does it.
 NEEDS = {
     "HttpxAuth": ("httpx 0.28 or later, or httpx2", "httpx"),
     "RequestsAuth": ("requests 2.32 or later", "requests"),
+    "aiohttp_middleware": ("aiohttp 3.12 or later", "aiohttp"),
 }
 
 
