@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -120,6 +121,10 @@ def test_a_request_comes_through_after_one_refresh(program: Path, realm: Realm) 
     assert counted == {"api_unauthorized": 1, "requests": 1, "grants": 1, "api_ok": 1}
     first, again = api.bodies
     assert first == again != b""
+    asked = json.loads(first)
+    if "model" in asked:
+        # The backend of ChatGPT takes no other request of an SDK.
+        assert (asked["stream"], asked["store"]) == (True, False)
     assert not any(MANAGED_API_KEY in head for head in api.heads)
 
 

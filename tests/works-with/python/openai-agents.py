@@ -1,7 +1,7 @@
 import asyncio
 import sys
 
-from agents import Agent, Runner, set_default_openai_client
+from agents import Agent, ModelSettings, Runner, set_default_openai_client
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
 from codex_auth_sdk import MANAGED_API_KEY, AuthManager, HttpxAuth
@@ -14,7 +14,8 @@ set_default_openai_client(AsyncOpenAI(api_key=MANAGED_API_KEY, base_url=base_url
 
 
 async def main() -> None:
-    answer = Runner.run_streamed(Agent("assistant", model="gpt-5"), "hello")
+    agent = Agent("assistant", model="gpt-5", model_settings=ModelSettings(store=False))
+    answer = Runner.run_streamed(agent, "hello")
     async for event in answer.stream_events():
         print(event)
 

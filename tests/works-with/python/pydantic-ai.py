@@ -14,4 +14,4 @@ auth = HttpxAuth(manager)
 provider = OpenAIProvider(api_key=MANAGED_API_KEY, base_url=base_url, http_client=httpx2.AsyncClient(auth=auth))
 
 agent = Agent(OpenAIResponsesModel("gpt-5", provider=provider))
-print(agent.run_stream_sync("hello").get_output())
+print(agent.run_stream_sync("hello", model_settings={"openai_store": False}).get_output())
