@@ -22,6 +22,8 @@ export TEST_ISSUER := $(CURDIR)/$(BUILT)/test-issuer
 CODEX_RELEASES ?= 0.171.0 0.169.0 0.128.0
 CODEX_PROGRAMS := $(CODEX_RELEASES:%=target/codex-%/codex)
 AUTHORIZATION_SERVER := tests/oidc-provider
+# What docs/works-with.md promises, in folders of its own.
+WORKS_WITH := target/works-with
 NPM_PACKAGES := bindings-node/node_modules/ready examples/node/node_modules/ready
 STEPS := tests/steps
 # Programs in Python without the ending.
@@ -43,7 +45,8 @@ unexport CODEX_INTERNAL_ORIGINATOR_OVERRIDE CODEX_CA_CERTIFICATE
 .PHONY: demo picture check test test-all test-rest torture fuzz mutants lint deny bench sizes clean
 .PHONY: crates npm-packages python-tools authorization-server codex-clis build
 .PHONY: check-rust check-python check-node check-changes
-.PHONY: test-rust test-doc test-python test-node test-length test-codex test-wheel test-runtimes
+.PHONY: test-rust test-doc test-python test-node test-length test-codex test-works-with
+.PHONY: test-wheel test-runtimes
 .PHONY: lint-rust lint-python lint-node docs error-codes site banned versions
 
 ## The main job: many programs, one login. CODEX=1 fetches the real Codex CLI to take part.
@@ -60,7 +63,7 @@ picture:
 
 PREPARED := crates npm-packages python-tools authorization-server build
 TESTED := test-rust test-doc test-python test-node
-RESTS := test-length test-codex test-wheel test-runtimes
+RESTS := test-length test-codex test-works-with test-wheel test-runtimes
 
 ## Before each commit: the core, the shared cases on the file store, format and lints of what changed.
 check:
@@ -136,6 +139,10 @@ test-codex: $(CODEX_PROGRAMS)
 	PYTHON="$$PWD/$(RUN_PYTHON)" CODEX_CLIS="$${CODEX_CLIS:-$$clis}" \
 	  $(CARGO_TEST) --workspace $(FEATURES) $(WITH_CODEX:%=--test %)
 
+# The HTTP clients and SDKs of docs/works-with.md, each in a program of its own.
+test-works-with: $(VENV)/tools $(WORKS_WITH)/python/ready $(WORKS_WITH)/node/node_modules/ready
+	$(RUN_PYTHON) -m pytest tests/python/works_with.py -n auto
+
 # The wheel on every CPython, the addon on every Node that can be had. The keyring is the same to all.
 test-wheel: $(VENV)/tools
 	bindings-python/scripts/test-wheel -- -n $(JOBS) -k "not keyring"
@@ -176,8 +183,8 @@ lint-rust: $(RUN_PYTHON)
 	cargo clippy -p codex-auth-sdk --no-default-features -- -D warnings
 
 lint-python: $(VENV)/tools
-	$(RUN_PYTHON) -m ruff check bindings-python tests/python examples/python
-	$(RUN_PYTHON) -m ruff format --check bindings-python tests/python examples/python
+	$(RUN_PYTHON) -m ruff check bindings-python tests/python tests/works-with examples/python
+	$(RUN_PYTHON) -m ruff format --check bindings-python tests/python tests/works-with examples/python
 	$(RUN_PYTHON) -m ruff check --config bindings-python/pyproject.toml $(SCRIPTS)
 	$(RUN_PYTHON) -m ruff format --check --config bindings-python/pyproject.toml $(SCRIPTS)
 	$(RUN_PYTHON) -m mypy --strict --config-file bindings-python/pyproject.toml bindings-python/python tests/python examples/python
@@ -240,6 +247,17 @@ $(RUN_PYTHON):
 $(VENV)/tools: bindings-python/requirements-dev.txt | $(RUN_PYTHON)
 	$(RUN_PYTHON) -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
+
+$(WORKS_WITH)/python/ready: tests/works-with/python/requirements.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	echo "$$PWD/bindings-python/python" > \
+	  "$$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/codex_auth_sdk.pth"
+	touch $@
+
+$(WORKS_WITH)/node/package-lock.json: tests/works-with/node/package-lock.json
+	mkdir -p $(@D)
+	cp $(<D)/package.json $(<D)/.npmrc $< $(@D)
 
 %/node_modules/ready: %/package-lock.json
 	npm install --prefix $* --no-save --no-audit --no-fund
