@@ -109,8 +109,9 @@ class AuthorizedDispatch implements Handler {
   /** Ends the wait for a recovery, while there is one. */
   #waiting: AbortController | null = null;
   /**
-   * The events of a 401 response that arrive during the recovery. They are held back because not
-   * every response can be paused: one to a HEAD request cannot.
+   * The events of a 401 response that arrive during the recovery. They are held back, and the response is
+   * not paused: undici pauses none to a HEAD request, and its version 7 ends the process where a paused
+   * response ends with its connection.
    */
   #held: (() => void)[] | null = null;
 
@@ -152,7 +153,6 @@ class AuthorizedDispatch implements Handler {
     if (this.#auth === null || !mayRetry(status)) {
       return passOnStart();
     }
-    controller.pause();
     this.#held = [];
     this.#waiting = new AbortController();
     authorization
@@ -198,7 +198,6 @@ class AuthorizedDispatch implements Handler {
     } else {
       passOnStart();
       for (const passOn of held) passOn();
-      controller.resume();
     }
   }
 

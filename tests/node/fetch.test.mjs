@@ -239,6 +239,19 @@ test('g9 the placeholder is never sent, wherever a client writes it', async () =
   assert.doesNotMatch(JSON.stringify(api.seen), new RegExp(KEY));
 });
 
+for (const [version, { Agent, request }] of Object.entries(UNDICIS)) {
+  test(`a 401 that ends with its connection, of the undici ${version}`, async () => {
+    const api = await server((_, response, seen) => {
+      if (seen.length > 1) response.end('end');
+      else response.socket.end('HTTP/1.1 401 Unauthorized\r\nConnection: close\r\n\r\n');
+    });
+    const { manager } = await managing(api);
+    const dispatcher = new Agent().compose(createAuthInterceptor(manager));
+    const { statusCode, body } = await request(`${api.origin}/`, { dispatcher });
+    assert.deepEqual([statusCode, await body.text(), api.seen.length], [200, 'end', 2]);
+  });
+}
+
 describe('bodies', () => {
   const form = () => {
     const data = new FormData();
