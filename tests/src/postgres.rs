@@ -345,12 +345,12 @@ fn template(folder: &Path) -> PathBuf {
             .output()
             .expect("initdb");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let copied = template.with_file_name(format!("postgres-{version}.{}", std::process::id()));
-        copy(&folder.join("made"), &copied);
+        let beside = test.parent().expect("a folder");
+        let copied = tempfile::tempdir_in(beside).expect("a folder");
+        copy(&folder.join("made"), &copied.path().join("data"));
         // Another test may have been as fast, and then its data are used.
-        if std::fs::rename(&copied, &template).is_err() {
-            std::fs::remove_dir_all(&copied).expect("removed");
-        }
+        let renamed = std::fs::rename(copied.path().join("data"), &template);
+        assert!(renamed.is_ok() || template.exists(), "{renamed:?}");
     }
     template
 }
