@@ -95,12 +95,12 @@ impl Pair<'_> {
 /// While it waits for a commit lock, to see whether it can save. Its time is over when it wakes
 /// up: a request that it sent now would be cut short.
 fn before_the_request(pair: &mut Pair<'_>) -> Outcome {
-    let [_, commit, _] = LOCKS;
-    let held = File::create(pair.home.path().join(commit)).expect("opened");
+    let [_, first, second] = LOCKS;
+    let held = File::create(pair.home.path().join(second)).expect("opened");
     held.lock().expect("locked");
     pair.sleeper.go();
-    // The last file of the refresh lock: the time of its holder runs.
-    while !pair.home.is_locked("auth.json") {
+    // It has the first commit lock while it waits for the second one: the time of its turn runs.
+    while !pair.home.is_locked(first) {
         pause(Duration::from_millis(1));
     }
     stop(pair.sleeper.process());
