@@ -229,7 +229,7 @@ deny:
 
 ## What the calls cost, in each language, and how large the libraries are.
 bench: $(VENV)/tools $(NPM_PACKAGES)
-	cargo bench -p codex-auth-sdk --features test-util
+	cargo bench -p codex-auth-sdk --features test-util,cli
 	$(RUN_PYTHON) -m maturin develop --quiet --release -m bindings-python/Cargo.toml
 	$(RUN_PYTHON) bindings-python/benches/bench.py
 	$(RUN_PYTHON) bindings-python/benches/http_clients.py
