@@ -75,6 +75,11 @@ impl Waking<'_> {
             let (failed, lost) = wake(&mut rivals, &mut contenders);
             failed_turns += failed;
             trial.tried += 1;
+            // A round takes seconds, where in real use it takes hours: so soon one after the other, the
+            // rejections of young tokens put a request off. Its login is as good as before.
+            let (put_off, lost): (Vec<_>, Vec<_>) =
+                lost.into_iter().partition(|answer| is_put_off(answer));
+            trial.excepted += put_off.len() as u64;
             // Two programs that write in place at once can leave what is no record. Ours replace it.
             if each > 1 && login.is_garbled() {
                 trial.excepted += 1;
@@ -92,6 +97,11 @@ impl Waking<'_> {
         );
         trial
     }
+}
+
+/// Returns whether a request was put off because young access tokens were rejected too often.
+fn is_put_off(answer: &str) -> bool {
+    ["fresh_token_rejected", "FreshTokenRejected"].iter().any(|it| answer.contains(it))
 }
 
 /// Has each program make one request. Returns how many foreign programs failed, and which of ours.
