@@ -1,7 +1,7 @@
 """Gets URLs through a proxy by one client, and prints their statuses in a line of JSON.
 
-Usage: through_proxy.py CLIENT CODEX_HOME PROXY CA_FILE URL...; the client is `requests`, or `httpx`
-or `httpx2` and `-sync` or `-async`.
+Usage: through_proxy.py CLIENT CODEX_HOME PROXY CA_FILE URL...; the client is `requests`,
+`aiohttp`, or `httpx` or `httpx2` and `-sync` or `-async`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
+import aiohttp
 import requests
 from requests.adapters import HTTPAdapter
 
-from codex_auth_sdk import AuthManager, HttpxAuth, RequestsAuth
+from codex_auth_sdk import AuthManager, HttpxAuth, RequestsAuth, aiohttp_middleware
 from support import WATCHDOG_S
 
 
@@ -48,6 +49,8 @@ def get(
             for scheme in ("http://", "https://"):
                 session.mount(scheme, Anew())
             return [session.get(url, timeout=WATCHDOG_S).status_code for url in urls]
+    if client == "aiohttp":
+        return asyncio.run(get_by_aiohttp(manager, proxy, authority, urls))
     name, _, way = client.partition("-")
     module: Any = import_module(name)
     settings: dict[str, Any] = {
@@ -64,6 +67,23 @@ def get(
         return asyncio.run(get_async(module.AsyncClient(**settings), urls))
     with module.Client(**settings) as http:
         return [http.get(url).status_code for url in urls]
+
+
+async def get_by_aiohttp(
+    manager: AuthManager, proxy: str, authority: str, urls: list[str]
+) -> list[int]:
+    tls = ssl.create_default_context(cafile=authority)
+    async with aiohttp.ClientSession(
+        middlewares=[aiohttp_middleware(manager)],
+        proxy=proxy,
+        # Each request asks the proxy anew.
+        connector=aiohttp.TCPConnector(ssl=tls, force_close=True),
+    ) as session:
+        statuses = []
+        for url in urls:
+            async with session.get(url) as response:
+                statuses.append(response.status)
+        return statuses
 
 
 async def get_async(http: Any, urls: list[str]) -> list[int]:

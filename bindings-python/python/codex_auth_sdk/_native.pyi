@@ -332,8 +332,8 @@ class AuthManager:
     - `token_encoding`: the encoding of token requests, `json` (default) or `form`.
     - `enable_codex_api_key_env`: whether `$CODEX_API_KEY`, if it is set, replaces the stored login.
       This needs the store `codex`. Default: `False`.
-    - `allowed_origins`: origins (`https://host` or `https://host:port`) to which `HttpxAuth` and
-      `RequestsAuth` may send the credential, as a list. The origin of the ChatGPT backend for a
+    - `allowed_origins`: origins (`https://host` or `https://host:port`) to which the integrations
+      with HTTP clients may send the credential, as a list. The origin of the ChatGPT backend for a
       ChatGPT login, and that of the OpenAI API for an API key, are always allowed.
 
     Raises `InvalidOption` for a bad value, `TypeError` for a value of a wrong type, `StoreCorrupt`,

@@ -108,8 +108,8 @@ class ManagerOptions(TypedDict, total=False):
     This needs the store `codex`. Default: `False`.
     """
     allowed_origins: Sequence[str] | None
-    """Origins (`https://host` or `https://host:port`) to which `HttpxAuth` and
-    `RequestsAuth` may send the credential, as a list. The origin of the ChatGPT backend for a
+    """Origins (`https://host` or `https://host:port`) to which the integrations
+    with HTTP clients may send the credential, as a list. The origin of the ChatGPT backend for a
     ChatGPT login, and that of the OpenAI API for an API key, are always allowed.
     """
 

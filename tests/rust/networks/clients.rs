@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use super::Machine;
 use super::proxy::{PASSWORD, Proxy, is_proxy_denied};
 
-const PYTHON: [&str; 5] = ["requests", "httpx-sync", "httpx-async", "httpx2-sync", "httpx2-async"];
+const PYTHON: [&str; 6] =
+    ["requests", "aiohttp", "httpx-sync", "httpx-async", "httpx2-sync", "httpx2-async"];
 const NODE: [&str; 2] = ["fetch", "request"];
 
 #[tokio::test(flavor = "multi_thread")]
