@@ -21,7 +21,7 @@ const KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 /// to a database, and of what is sent to a keyring. With each the distance between two kills: what is
 /// written is mostly no step of a move.
 const CALLS: [(&str, usize); 6] =
-    [("rename", 1), ("unlink", 1), ("fsync", 2), ("write", 4), ("sendto", 3), ("sendmsg", 4)];
+    [("rename", 1), ("unlink", 1), ("fsync", 3), ("write", 9), ("sendto", 3), ("sendmsg", 15)];
 
 /// A machine with stores that a login can be moved between.
 struct Machine {
@@ -316,11 +316,16 @@ fn g3_a_login_beside_the_keyring_is_not_lost_to_a_move() {
     ended.assert_failed(1, "holds a login too, which any write of the keyring's item");
     let ended = machine.relocate("keyring", "file");
     ended.assert_failed(1, "holds another login");
-    assert!(machine.is_live());
-    machine.run(&["--store", "file", "logout"]).assert_done();
-    machine.relocate("keyring", "encrypted").assert_done();
+    assert!(machine.is_live() && machine.holds("keyring"));
+}
+
+#[test]
+fn a_login_is_moved_into_the_encrypted_file_and_out_of_it() {
+    let Some(machine) = Machine::with_keyring() else { return };
+    machine.sign_in("a");
+    machine.relocate("file", "encrypted").assert_done();
     machine.relocate("encrypted", "file").assert_done();
-    assert!(machine.is_live());
+    assert!(machine.is_live() && !machine.holds("encrypted"));
 }
 
 #[test]
@@ -403,6 +408,29 @@ fn what_would_not_work_elsewhere_is_not_moved() {
     machine.scene.realm().run("invalidate_refresh", &json!({"token": "a0"}));
     machine.refresh("file");
     refused(&machine, 3, "was revoked");
+}
+
+#[test]
+fn g1_what_an_interrupted_move_has_left_is_not_stored_once_it_is_spent() {
+    if is_tracing_denied() {
+        return;
+    }
+    let Some(machine) = Machine::with_database() else { return };
+    let (row, waiting) = (machine.row("alice"), machine.row("alice (being moved here)"));
+    let rows = "SELECT login FROM codex_auth_sdk_logins";
+    machine.sign_in("a");
+    let mut number = 1;
+    while machine.database.as_ref().expect("a database").ask(rows).is_empty() {
+        assert!(machine.is_killed("file", &row, ("unlink", number)), "{number}");
+        number += 1;
+    }
+    assert!(machine.is_live());
+    machine.run(&["--store", &waiting, "refresh"]).assert_failed(3, "no login is stored");
+    machine.refresh("file");
+    machine.run(&["--store", "file", "logout", "--no-revoke"]).assert_done();
+    machine.relocate("file", &row).assert_failed(3, "no login is stored in ");
+    assert!(!machine.holds(&row));
+    machine.assert_nothing_waits();
 }
 
 /// Moves the login while a program refreshes it, which has begun before and ends after that.
