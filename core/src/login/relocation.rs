@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorKind, Result, transient};
 use crate::ledger::{Knowledge, Ledger};
 use crate::option_value::invalid;
 use crate::snapshot::CodexAuth;
-use crate::storage::{Place, RefreshLock, Swap};
+use crate::storage::{Place, Readiness, RefreshLock, Swap};
 use crate::tasks;
 
 /// How often a move is tried because another program changes a store meanwhile.
@@ -84,29 +84,48 @@ impl Relocation {
             return Ok(None);
         }
         let ledgers = [&self.from, &self.to].map(|place| place.storage.ledger());
-        if let Some(login) = &source.login {
-            let (winner, place) = self.newer(login, &target, &ledgers)?;
-            check_movable(winner, &place.location(), &ledgers, self.environment.clock.now())?;
-            self.check_displaced().await?;
-            // Neither place is changed unless both can be.
-            let size = winner.record().to_json_pretty().expose().len() + GROWTH;
-            let _removable = self.from.storage.ready(0).await?;
-            let _writable = self.to.storage.ready(size).await?;
-            if !self.park(login, winner).await? {
-                return Ok(None);
+        let _writable = match &source.login {
+            None => None,
+            Some(login) => {
+                let winner = self.newer(login, &target, &ledgers)?;
+                let ready = self.empty_source(login, winner, [&source, &target], &locks).await?;
+                if ready.is_none() {
+                    return Ok(None);
+                }
+                ready
             }
-            check_held(&locks)?;
-            let is_older = target.login.as_ref().is_some_and(|there| !is_same(there, winner));
-            // A spent token goes first, so that what the new place holds is no older than what waits.
-            if is_older && self.to.storage.delete(&target.version).await? == Swap::Conflict {
-                return Ok(None);
-            }
-            if self.from.storage.delete(&source.version).await? == Swap::Conflict {
-                return Ok(None);
-            }
-            tracing::info!(place = %self.from.location(), "the old place is empty");
-        }
+        };
         self.fill_target(&ledgers).await
+    }
+
+    /// Has `winner` wait beside the new place, and removes `login` from the old one. Returns the proof
+    /// that the new place can be written, or none if another program has changed a store meanwhile.
+    async fn empty_source(
+        &self,
+        login: &CodexAuth,
+        winner: &CodexAuth,
+        [source, target]: [&Found; 2],
+        locks: &Locks,
+    ) -> Result<Option<Readiness>> {
+        self.check_displaced().await?;
+        // Neither place is changed unless both can be.
+        let size = winner.record().to_json_pretty().expose().len() + GROWTH;
+        let _removable = self.from.storage.ready(0).await?;
+        let writable = self.to.storage.ready(size).await?;
+        if !self.park(login, winner).await? {
+            return Ok(None);
+        }
+        check_held(locks)?;
+        let is_older = target.login.as_ref().is_some_and(|there| !is_same(there, winner));
+        // A spent token goes first, so that what the new place holds is no older than what waits.
+        if is_older && self.to.storage.delete(&target.version).await? == Swap::Conflict {
+            return Ok(None);
+        }
+        if self.from.storage.delete(&source.version).await? == Swap::Conflict {
+            return Ok(None);
+        }
+        tracing::info!(place = %self.from.location(), "the old place is empty");
+        Ok(Some(writable))
     }
 
     /// Takes the refresh locks of the places that hold a login. The order is the same for each move, so
@@ -150,17 +169,31 @@ impl Relocation {
         }
     }
 
-    /// Returns the newer one of the login to be moved and the login in the new place, and where it is.
+    /// Returns the newer one of the login to be moved and the login in the new place, if it works as well
+    /// in the new place as in the old one.
     fn newer<'a>(
         &'a self,
         login: &'a CodexAuth,
         target: &'a Found,
         ledgers: &[Ledger; 2],
+    ) -> Result<&'a CodexAuth> {
+        let (newer, place) = match &target.login {
+            Some(there) if login.record() != there.record() => {
+                self.newer_of(login, there, ledgers)?
+            }
+            _ => (login, &self.from),
+        };
+        check_movable(newer, &place.location(), ledgers, self.environment.clock.now())?;
+        Ok(newer)
+    }
+
+    /// Returns the newer one of two logins with other tokens, and where it is.
+    fn newer_of<'a>(
+        &'a self,
+        login: &'a CodexAuth,
+        there: &'a CodexAuth,
+        ledgers: &[Ledger; 2],
     ) -> Result<(&'a CodexAuth, &'a Place)> {
-        let Some(there) = &target.login else { return Ok((login, &self.from)) };
-        if login.record() == there.record() {
-            return Ok((login, &self.from));
-        }
         let is_newer = descends(login, there, ledgers);
         let is_one_line = is_newer || descends(there, login, ledgers);
         if !is_same_login(login, there, is_one_line) {
