@@ -5,6 +5,7 @@
 
 mod extra_fields;
 mod invalid_record;
+mod parked;
 mod stranger;
 
 use chrono::{DateTime, Datelike, SecondsFormat, Utc};

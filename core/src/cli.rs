@@ -17,6 +17,7 @@ mod moment;
 mod printer;
 mod refresh;
 mod rekey;
+mod relocation;
 mod settling;
 mod sign_in;
 mod signals;
@@ -107,6 +108,7 @@ async fn perform_subcommand(which: Which, command: Command) -> Result {
         Command::Migrate(arguments) => migrate::migrate(&arguments).await,
         Command::Logins(arguments) => logins::list(&arguments).await,
         Command::Rekey(arguments) => rekey::rekey(&arguments).await,
+        Command::Move(arguments) => relocation::relocate_login(which, &arguments).await,
         Command::Completions { shell } => manual::print_completions(shell),
         Command::Man { subcommand } => manual::print_page(subcommand.as_deref()),
     }

@@ -27,6 +27,8 @@ pub(crate) mod lock_file;
 pub(crate) mod lock_holder;
 mod mounts;
 pub(crate) mod ownership;
+#[cfg(feature = "cli")]
+mod parking;
 pub(crate) mod plain_file;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -58,6 +60,8 @@ pub use encrypted::EncryptedStorage;
 pub use ephemeral::EphemeralStorage;
 pub use file::FileStorage;
 pub use keyring::{Attendance, Keyring, KeyringItem, KeyringStorage, system_keyring};
+#[cfg(feature = "cli")]
+pub(crate) use parking::Place;
 #[cfg(feature = "cli")]
 pub(crate) use postgres::{PostgresLogins, Rekeyed, StoredLogin};
 #[cfg(feature = "postgres")]

@@ -133,6 +133,21 @@ impl PostgresStorage {
         Server::new(address, environment).migrate().await
     }
 
+    /// Returns the storage of a row beside this one, in which a login waits that is being moved here. Its
+    /// name says so, since the list of logins has it.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_option` if the name of the login leaves no room for that.
+    #[cfg(feature = "cli")]
+    pub(super) fn parking(&self) -> Result<Self> {
+        let login = format!("{} (being moved here)", self.row.login());
+        check_login(&login)?;
+        let row = LoginRow::new(Arc::clone(self.row.server()), login);
+        let (ledger, seen, watched) = (Arc::default(), Arc::default(), Arc::default());
+        Ok(Self { row, ledger, seen, watched, ..self.clone() })
+    }
+
     /// Reads the row. What is no login counts as none where it `is_replaced`.
     async fn read(&self, is_replaced: bool) -> Result<Loaded> {
         let count = self.announced();
