@@ -109,9 +109,8 @@ class AuthorizedDispatch implements Handler {
   /** Ends the wait for a recovery, while there is one. */
   #waiting: AbortController | null = null;
   /**
-   * The events of a 401 response that arrive during the recovery. They are held back, and the response is
-   * not paused: undici pauses none to a HEAD request, and its version 7 ends the process where a paused
-   * response ends with its connection.
+   * The events of a 401 response that arrive during the recovery. They are held back because not
+   * every response can be paused: one to a HEAD request cannot.
    */
   #held: (() => void)[] | null = null;
 
@@ -153,6 +152,8 @@ class AuthorizedDispatch implements Handler {
     if (this.#auth === null || !mayRetry(status)) {
       return passOnStart();
     }
+    // undici 7 ends the process where a paused response ends with its connection.
+    if (saysWhereItEnds(headers)) controller.pause();
     this.#held = [];
     this.#waiting = new AbortController();
     authorization
@@ -198,6 +199,7 @@ class AuthorizedDispatch implements Handler {
     } else {
       passOnStart();
       for (const passOn of held) passOn();
+      controller.resume();
     }
   }
 
@@ -235,6 +237,11 @@ class WaitingController implements Controller {
   resume(): void {
     this.paused = false;
   }
+}
+
+/** Returns whether a response with these `headers` ends before its connection does. */
+function saysWhereItEnds(headers: ResponseHeaders): boolean {
+  return 'content-length' in headers || 'transfer-encoding' in headers;
 }
 
 /** Returns whether a body can be sent again. Streams and iterators cannot. */

@@ -240,7 +240,7 @@ test('g9 the placeholder is never sent, wherever a client writes it', async () =
 });
 
 for (const [version, { Agent, request }] of Object.entries(UNDICIS)) {
-  test(`a 401 that ends with its connection, of the undici ${version}`, async () => {
+  test(`a 401 that ends with its connection, of ${version}`, async () => {
     const api = await server((_, response, seen) => {
       if (seen.length > 1) response.end('end');
       else response.socket.end('HTTP/1.1 401 Unauthorized\r\nConnection: close\r\n\r\n');
