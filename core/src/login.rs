@@ -33,7 +33,7 @@ pub use self::device_login::DeviceLogin;
 pub use self::options::{IdTokenValidation, LoginOptions, LoginProtocol};
 pub(crate) use self::record::{access_token_record, api_key_record};
 #[cfg(feature = "cli")]
-pub(crate) use self::relocation::relocate;
+pub(crate) use self::relocation::{Relocation, relocate};
 pub(crate) use self::revocation::Revocation;
 pub(crate) use self::server::AuthorizationServer;
 pub(crate) use self::sign_in::SignIn;

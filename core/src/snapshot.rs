@@ -46,7 +46,7 @@ struct Inner {
 impl CodexAuth {
     /// Returns the login in `record`; none if it contains no login.
     pub(crate) fn received(record: Arc<AuthDotJson>, originator: &Arc<str>) -> Option<Self> {
-        if record.moved_from().is_some() {
+        if record.is_parked() {
             return None;
         }
         let mode = AuthMode::of(&record);

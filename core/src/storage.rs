@@ -26,6 +26,8 @@ mod link_trail;
 pub(crate) mod lock_file;
 pub(crate) mod lock_holder;
 mod mounts;
+#[cfg(feature = "cli")]
+mod move_id;
 pub(crate) mod ownership;
 #[cfg(feature = "cli")]
 mod parking;
@@ -60,6 +62,8 @@ pub use encrypted::EncryptedStorage;
 pub use ephemeral::EphemeralStorage;
 pub use file::FileStorage;
 pub use keyring::{Attendance, Keyring, KeyringItem, KeyringStorage, system_keyring};
+#[cfg(feature = "cli")]
+pub(crate) use move_id::MoveIdFile;
 #[cfg(feature = "cli")]
 pub(crate) use parking::Place;
 #[cfg(feature = "cli")]
@@ -274,6 +278,21 @@ pub trait RefreshLock: Send + Sync + fmt::Debug {
     /// `store_read_only` or `store_unavailable`; callers carry on without it. A lock that is worth
     /// nothing without its ledger is then [held](Self::held_for) for no time.
     fn set_ledger<'a>(&'a self, ledger: &'a Ledger) -> BoxFuture<'a, Result<()>>;
+
+    /// Removes the record of `storage`, whose lock this is, if it still has version `expected`. A lock
+    /// that ends by itself must still be held when the record goes: if it is not, that is a conflict.
+    /// By default this is [`AuthStorage::delete`], for a lock that lasts until it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`AuthStorage::delete`].
+    fn delete_from<'a>(
+        &'a self,
+        storage: &'a dyn AuthStorage,
+        expected: &'a Version,
+    ) -> BoxFuture<'a, Result<Swap>> {
+        storage.delete(expected)
+    }
 }
 
 /// What a store holds, and as which version.

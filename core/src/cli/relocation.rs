@@ -7,8 +7,8 @@ use super::console;
 use super::failure::Result;
 use super::summary::Summary;
 use crate::environment::Environment;
-use crate::login::relocate;
-use crate::storage::Place;
+use crate::login::{Relocation, relocate};
+use crate::storage::{MoveIdFile, Place};
 
 #[derive(Serialize)]
 struct Report<'a> {
@@ -24,7 +24,10 @@ pub(super) async fn relocate_login(which: Which, arguments: &Move) -> Result {
     let from = Place::open(&arguments.from, &home, &environment)?;
     let to = Place::open(&arguments.to, &home, &environment)?;
     let (old, new) = (from.location(), to.location());
-    let login = Summary::of(&relocate(from, to, &environment).await?);
+    let id = MoveIdFile::of(&home, [&from, &to], &environment);
+    let completes_in_doubt = arguments.complete;
+    let relocation = Relocation { from, to, id, completes_in_doubt, environment };
+    let login = Summary::of(&relocate(relocation).await?);
     if arguments.json {
         return Ok(console::print_json(&Report { from: &old, to: &new, login })?);
     }

@@ -15,7 +15,7 @@ use crate::secret::Secret;
 
 /// The folder in a home where logins wait, in a folder for each kind of store: a keyring's store
 /// removes the `auth.json` beside it.
-const FOLDER: &str = ".codex-auth-sdk-move";
+pub(super) const FOLDER: &str = ".codex-auth-sdk-move";
 
 /// A place that a login is moved from or to.
 pub(crate) struct Place {
@@ -26,8 +26,8 @@ pub(crate) struct Place {
     pub(crate) parking: Arc<dyn AuthStorage>,
     /// The folder whose refresh lock is that of the place; none if the place has one of its own.
     pub(crate) home: Option<PathBuf>,
-    /// A store that loses its login to any write of the place.
-    pub(crate) displaced: Option<Arc<dyn AuthStorage>>,
+    /// The stores that lose their logins to a write of the place, or to a removal there.
+    pub(crate) displaced: Vec<Arc<dyn AuthStorage>>,
 }
 
 impl Place {
@@ -51,7 +51,8 @@ impl Place {
             StoreKind::Encrypted => {
                 let open = |home: &Path| EncryptedStorage::new(home, keyring(), environment());
                 Ok(Self::in_home(kind, home, open)
-                    .displacing(FileStorage::new(home, environment())))
+                    .displacing(FileStorage::new(home, environment()))
+                    .displacing(KeyringStorage::new(home, keyring(), environment())))
             }
             StoreKind::Postgres(url) => Self::in_database(url, environment()),
             _ => {
@@ -71,18 +72,24 @@ impl Place {
             storage: Arc::new(open(home)),
             parking: Arc::new(open(&home.join(FOLDER).join(kind.name()))),
             home: Some(home.to_owned()),
-            displaced: None,
+            displaced: Vec::new(),
         }
     }
 
-    fn displacing(self, file: FileStorage) -> Self {
-        Self { displaced: Some(Arc::new(file)), ..self }
+    fn displacing(mut self, store: impl AuthStorage + 'static) -> Self {
+        self.displaced.push(Arc::new(store));
+        self
     }
 
     fn in_database(url: &Secret, environment: Environment) -> Result<Self> {
         let storage = PostgresStorage::new(url, PostgresOptions::default(), environment)?;
         let parking = Arc::new(storage.parking()?);
-        Ok(Self { storage: Arc::new(storage), parking, home: None, displaced: None })
+        Ok(Self { storage: Arc::new(storage), parking, home: None, displaced: Vec::new() })
+    }
+
+    /// Says which refresh lock is that of the place.
+    pub(crate) fn lock_name(&self) -> String {
+        self.home.as_ref().map_or_else(|| self.location(), |home| home.display().to_string())
     }
 
     /// Says where the place is, without a secret.

@@ -23,7 +23,9 @@ use self::announcements::Changes;
 use self::claim::{ClaimLock, long_over, longest_request};
 #[cfg(feature = "cli")]
 pub(crate) use self::logins::{PostgresLogins, Rekeyed, StoredLogin};
-use self::row::{Claim, Content, LoginRow, ledger_of, unique_name};
+#[cfg(feature = "cli")]
+pub(super) use self::row::unique_name;
+use self::row::{Claim, Content, LoginRow, ledger_of};
 use self::sealing::StoreKeys;
 use self::server::Server;
 use super::lease::Lease;

@@ -1,5 +1,7 @@
 //! `move`: a login from one store to another.
 
+mod doubt;
+mod interrupted;
 mod kills;
 mod machine;
 
@@ -67,12 +69,9 @@ fn g3_a_place_that_holds_another_login_is_left_alone() {
         1,
         "holds another login, which a move does not replace; log out there first",
     );
-    // A second session of the user: each has a refresh token, and they do not descend from each other.
-    let other = json!({"name": "c", "account_id": "acct-a", "user_id": "user-a"});
-    let other = machine.scene.realm().call("login", &other);
     let [at_bob, at_alice] = ["bob", "alice"].map(|login| machine.row(login));
     machine.relocate("file", &at_bob).assert_done();
-    machine.scene.store(other["text"].as_str().expect("a record"));
+    machine.sign_in_again();
     let ended = machine.relocate("file", &at_bob);
     ended.assert_failed(1, "hold tokens of one login, and nothing shows which are newer");
     assert!(machine.is_live());
@@ -87,10 +86,25 @@ fn g3_a_login_beside_the_keyring_is_not_lost_to_a_move() {
     machine.relocate("file", "keyring").assert_done();
     machine.sign_in("b");
     let ended = machine.relocate("keyring", "encrypted");
-    ended.assert_failed(1, "holds a login too, which any write of the keyring's item");
+    ended.assert_failed(1, "holds a login too, which any change of the keyring's item");
     let ended = machine.relocate("keyring", "file");
     ended.assert_failed(1, "holds another login");
     assert!(machine.is_live() && machine.holds("keyring"));
+}
+
+#[test]
+fn g3_a_login_in_the_keyring_is_not_lost_to_a_move_out_of_the_encrypted_file() {
+    let Some(machine) = Machine::with_keyring() else { return };
+    machine.sign_in("a");
+    machine.relocate("file", "encrypted").assert_done();
+    machine.sign_in("b");
+    machine.relocate("file", "keyring").assert_done();
+    let ended = machine.relocate("encrypted", "file");
+    ended.assert_failed(1, "holds a login too, which any change of ");
+    assert!(machine.holds("keyring") && machine.holds("encrypted"));
+    machine.sign_in("c");
+    machine.relocate("file", "encrypted").assert_failed(1, "holds another login");
+    assert!(machine.is_live());
 }
 
 #[test]
@@ -231,44 +245,6 @@ fn g4_a_move_out_of_a_database_waits_for_the_refresh_that_is_under_way() {
 fn g4_a_move_into_the_keyring_waits_for_the_refresh_that_is_under_way() {
     let Some(machine) = Machine::with_keyring() else { return };
     moves_once_the_refresh_is_saved(&machine, "file", "keyring");
-}
-
-/// Has the database refuse to store the login `alice`.
-const REFUSE: &str = "
-CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
-    $$ BEGIN RAISE EXCEPTION 'full'; END $$;
-CREATE TRIGGER refuse BEFORE INSERT ON codex_auth_sdk_logins FOR EACH ROW
-    WHEN (NEW.login = 'alice') EXECUTE FUNCTION refuse()";
-
-#[test]
-fn g4_a_login_that_waits_for_its_new_place_is_overwritten_by_no_other_one() {
-    let Some(machine) = Machine::with_database() else { return };
-    let (row, other) = (machine.row("alice"), machine.row("bob"));
-    let database = machine.database.as_ref().expect("a database");
-    machine.sign_in("b");
-    machine.relocate("file", &other).assert_done();
-    machine.sign_in("a");
-    database.run(REFUSE);
-    let ended = machine.relocate("file", &row);
-    ended.assert_failed(4, "waits in the login \"alice (being moved here)\" in postgres://");
-    assert!(!machine.scene.path("auth.json").exists());
-    assert!(!machine.holds(&row) && !machine.holds(&machine.row("alice (being moved here)")));
-
-    let ended = machine.relocate(&other, &row);
-    ended.assert_failed(1, "that was interrupted; complete that one first");
-    machine.sign_in("c");
-    let ended = machine.relocate("file", &row);
-    ended.assert_failed(1, "holds another login, whose move from ");
-    assert!(machine.is_live() && machine.holds(&other));
-
-    machine.run(&["--store", "file", "logout"]).assert_done();
-    machine.relocate("file", &row).assert_failed(4, "waits in the login");
-    database.run("DROP TRIGGER refuse ON codex_auth_sdk_logins");
-    machine.relocate("file", &row).assert_done();
-    machine.assert_nothing_waits();
-    machine.relocate(&row, "file").assert_done();
-    assert_eq!(machine.scene.named()["tokens"]["refresh_token"], "refresh:a0");
-    assert!(machine.is_live());
 }
 
 #[test]

@@ -30,6 +30,13 @@ pub(crate) struct Move {
     /// encrypts.
     #[arg(long, value_name = "STORE", value_parser = StoreParser)]
     pub(crate) to: StoreKind,
+    /// Stores a login that an interrupted move has left beside its new place, although nothing shows that
+    /// it was that move that has emptied the old place
+    ///
+    /// Say so only if no other store and no other machine has the login: two live copies of one are its
+    /// end.
+    #[arg(long)]
+    pub(crate) complete: bool,
     /// Prints a JSON object
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,9 +1,8 @@
 //! What is found in the places of a move: which login is the newer one, and whether it can be moved.
 
-use std::sync::Arc;
-
 use chrono::{DateTime, Utc};
 
+use super::refusal::mismatch;
 use crate::error::{Error, ErrorKind, Result, transient};
 use crate::identity::Oddity;
 use crate::ledger::{Knowledge, Ledger};
@@ -11,26 +10,62 @@ use crate::snapshot::CodexAuth;
 use crate::storage::{AuthStorage, Version};
 use crate::token_endpoint::RefusalReason;
 
-/// What a store holds.
+/// What a store holds where programs look for a login.
 pub(super) struct Found {
-    /// The login, as it is where programs look for it.
     pub(super) login: Option<CodexAuth>,
-    /// The place that the login is moved from, if it waits.
-    pub(super) moved_from: Option<String>,
     pub(super) version: Version,
 }
 
 impl Found {
     /// Reads `storage`.
+    ///
+    /// # Errors
+    ///
+    /// `identity_mismatch` if a login waits there for a move; those of the store.
     pub(super) async fn at(storage: &dyn AuthStorage) -> Result<Self> {
         let loaded = storage.load().await?;
-        let moved_from = loaded.record.as_ref().and_then(|record| record.moved_from());
-        let login = loaded.record.and_then(|record| {
-            let record = if moved_from.is_some() { Arc::new(record.unparked()) } else { record };
-            CodexAuth::received(record, &"".into())
-        });
-        Ok(Self { login, moved_from, version: loaded.version })
+        if loaded.record.as_ref().is_some_and(|record| record.is_parked()) {
+            let mark = loaded.record.and_then(|record| record.parking_mark());
+            let from = mark.map_or_else(|| "its old place".to_owned(), |mark| mark.from);
+            return Err(mismatch(format!(
+                "a login waits in {} for its move from {from}; run that move again",
+                storage.location()
+            )));
+        }
+        let login = loaded.record.and_then(|record| CodexAuth::received(record, &"".into()));
+        Ok(Self { login, version: loaded.version })
     }
+}
+
+/// A login, and where it is.
+pub(super) struct Held<'a> {
+    pub(super) login: &'a CodexAuth,
+    pub(super) place: String,
+}
+
+/// Returns the newer of two. If they are two logins, that is the error `others`.
+pub(super) fn newer<'a>(
+    one: Held<'a>,
+    other: Held<'a>,
+    ledgers: &[Ledger; 2],
+    others: impl FnOnce() -> Error,
+) -> Result<Held<'a>> {
+    if is_same(one.login, other.login) || descends(one.login, other.login, ledgers) {
+        return Ok(one);
+    }
+    if descends(other.login, one.login, ledgers) {
+        return Ok(other);
+    }
+    Err(if is_same_login(one.login, other.login) { unproven(&one, &other) } else { others() })
+}
+
+/// Returns that nothing shows which of two pairs of tokens is the newer one.
+pub(super) fn unproven(one: &Held<'_>, other: &Held<'_>) -> Error {
+    mismatch(format!(
+        "{} and {} hold tokens of one login, and nothing shows which are newer; remove the login from \
+         one of them (logout --no-revoke), then run the move again",
+        one.place, other.place
+    ))
 }
 
 /// Returns whether both have one refresh token, or are one record without any.
@@ -39,12 +74,11 @@ pub(super) fn is_same(one: &CodexAuth, other: &CodexAuth) -> bool {
         && (one.refresh_fingerprint().is_some() || one.record() == other.record())
 }
 
-/// Returns whether both are one login that a program can refresh, or are equal.
-pub(super) fn is_same_login(one: &CodexAuth, other: &CodexAuth, is_one_line: bool) -> bool {
-    let are_managed = one.managed_tokens().is_some() && other.managed_tokens().is_some();
-    one.record() == other.record()
-        || (are_managed
-            && one.identity().relation(other.identity(), || is_one_line).is_same_login())
+/// Returns whether both are one login that a program can refresh.
+pub(super) fn is_same_login(one: &CodexAuth, other: &CodexAuth) -> bool {
+    one.managed_tokens().is_some()
+        && other.managed_tokens().is_some()
+        && one.identity().relation(other.identity(), || false).is_same_login()
 }
 
 /// Returns whether one of the `ledgers` knows that the refresh token of `one` descends from that of
@@ -55,10 +89,9 @@ pub(super) fn descends(one: &CodexAuth, other: &CodexAuth, ledgers: &[Ledger; 2]
     ledgers.iter().any(knows)
 }
 
-/// Fails unless the login in `place` works as well in another place.
+/// Fails unless the login works as well in another place.
 pub(super) fn check_movable(
-    login: &CodexAuth,
-    place: &str,
+    Held { login, place }: &Held<'_>,
     ledgers: &[Ledger; 2],
     now: DateTime<Utc>,
 ) -> Result<()> {
@@ -85,8 +118,4 @@ pub(super) fn check_movable(
         ))),
         Knowledge::RestUntil { .. } | Knowledge::Nothing => Ok(()),
     }
-}
-
-pub(super) fn mismatch(message: String) -> Error {
-    Error::new(ErrorKind::IdentityMismatch, message)
 }

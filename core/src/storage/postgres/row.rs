@@ -46,6 +46,17 @@ WITH done AS (
     effect: Effect::WritesOnce,
 };
 
+/// Removes a row that the holder `$3` still has the claim of.
+const DELETE_CLAIMED: Statement = Statement {
+    text: "
+WITH done AS (
+    DELETE FROM codex_auth_sdk_logins
+    WHERE login = $1 AND version = $2 AND holder = $3 AND claim_end > clock_timestamp()
+    RETURNING id
+) SELECT pg_notify('codex_auth_sdk', id)::text FROM done",
+    effect: Effect::WritesOnce,
+};
+
 /// Writes all that a commit and a note write, as it is.
 const PROVE: Statement = Statement {
     text: "
@@ -204,6 +215,17 @@ impl LoginRow {
         self.change(&DELETE, expected).await
     }
 
+    /// Removes the row if it still has the version `expected`, and `holder` its claim. Returns whether
+    /// it did.
+    pub(super) async fn delete_claimed(&self, expected: &str, holder: &str) -> Result<bool> {
+        let values = [
+            (&self.login as _, Type::TEXT),
+            (&expected as _, Type::TEXT),
+            (&holder as _, Type::TEXT),
+        ];
+        self.server.ask(&DELETE_CLAIMED, &values).await.map(|rows| !rows.is_empty())
+    }
+
     pub(super) async fn prove(&self) -> Result<()> {
         self.server.ask(&PROVE, &[(&self.login, Type::TEXT)]).await.map(drop)
     }
@@ -276,7 +298,7 @@ pub(super) fn ledger_of(bytes: &[u8]) -> Ledger {
 }
 
 /// Returns a name that no other program makes.
-pub(super) fn unique_name() -> Result<String> {
+pub(in crate::storage) fn unique_name() -> Result<String> {
     let mut bytes = [0; 16];
     SystemRandom::new().fill(&mut bytes).map_err(|_| {
         Error::new(ErrorKind::StoreUnavailable, "the system has no random numbers; try again")

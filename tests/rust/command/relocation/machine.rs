@@ -38,9 +38,38 @@ impl Machine {
         Some(Self { session: Some(SessionKeyring::start()?), ..Self::new() })
     }
 
+    pub(super) fn with_keyring_and_database() -> Option<Self> {
+        Some(Self { session: Some(SessionKeyring::start()?), ..Self::with_database()? })
+    }
+
+    pub(super) fn database(&self) -> &Postgres {
+        self.database.as_ref().expect("a database")
+    }
+
+    /// Has the database run `body` for each row `NEW` or `OLD` at this `event`, as another program or a
+    /// full disk might change what is stored just then.
+    pub(super) fn trigger(&self, event: &str, condition: &str, body: &str) {
+        self.database().run(&format!(
+            "CREATE OR REPLACE FUNCTION act() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN {body}; RETURN NULL; END $$;
+             CREATE TRIGGER act AFTER {event} ON codex_auth_sdk_logins FOR EACH ROW
+                 WHEN ({condition}) EXECUTE FUNCTION act()"
+        ));
+    }
+
+    pub(super) fn drop_trigger(&self) {
+        self.database().run("DROP TRIGGER act ON codex_auth_sdk_logins");
+    }
+
+    /// The names of the rows.
+    pub(super) fn rows(&self) -> Vec<String> {
+        let rows = self.database().ask("SELECT login FROM codex_auth_sdk_logins ORDER BY login");
+        rows.into_iter().flatten().collect()
+    }
+
     /// The URL of the login of this name.
     pub(super) fn row(&self, login: &str) -> String {
-        let url = self.database.as_ref().expect("a database").url();
+        let url = self.database().url();
         format!("{url}{}login={login}", if url.contains('?') { '&' } else { '?' })
     }
 
@@ -67,6 +96,13 @@ impl Machine {
         let text = login["text"].as_str().expect("a record").to_owned();
         self.scene.store(&text);
         text
+    }
+
+    /// Puts a second session of the user `a` into auth.json: it has a refresh token of its own.
+    pub(super) fn sign_in_again(&self) {
+        let other = json!({"name": "c", "account_id": "acct-a", "user_id": "user-a"});
+        let other = self.scene.realm().call("login", &other);
+        self.scene.store(other["text"].as_str().expect("a record"));
     }
 
     /// Copies auth.json into the row of `store`, as no program should.
