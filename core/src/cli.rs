@@ -96,7 +96,7 @@ fn perform(arguments: Arguments) -> std::result::Result<Exit, Signal> {
 
 async fn perform_subcommand(which: Which, command: Command) -> Result {
     match command {
-        Command::Status(arguments) => status::status(which.builder(), &arguments).await,
+        Command::Status(arguments) => status::status(which, &arguments).await,
         Command::Token(arguments) => token::print(which.builder(), &arguments).await,
         Command::Login(arguments) => sign_in::log_in(which.builder(), arguments).await,
         Command::Logout(arguments) => sign_in::log_out(which.builder(), &arguments).await,

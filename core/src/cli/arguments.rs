@@ -139,7 +139,7 @@ pub(super) struct Which {
     /// The URL is postgres://USER@HOST/DATABASE. $PGPASSWORD has its password, since other users see
     /// arguments, and $CODEX_AUTH_STORE_KEY the key that opens logins there.
     #[arg(long, global = true, value_name = "STORE", value_parser = StoreParser)]
-    store: Option<StoreKind>,
+    pub(super) store: Option<StoreKind>,
     /// The name of the login in a database
     #[arg(long, global = true, value_name = "NAME")]
     login: Option<String>,

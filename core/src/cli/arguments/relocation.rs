@@ -15,7 +15,8 @@ Examples:
       And back.
 
 End Codex CLIs that use the old place first: one that refreshes at that moment may lose the login. If the
-command is interrupted, run it again: it goes on from what is stored.";
+command is interrupted, run it again on the same machine: it goes on from what is stored, and asks where
+nothing shows that it was this move that has emptied the old place.";
 
 #[derive(Debug, Args)]
 pub(crate) struct Move {

@@ -101,7 +101,7 @@ fn g3_a_login_that_was_stored_in_auth_json_meanwhile_is_not_lost_to_the_keyring(
     machine.relocate("file", &row).assert_done();
     let mut number = 1;
     while !machine.rows().is_empty() {
-        assert!(machine.is_killed(&row, "keyring", ("sendto", number)), "{number}");
+        assert!(machine.is_killed(&row, "keyring", ("sendmsg", number)), "{number}");
         number += 1;
     }
     assert!(!machine.holds("keyring"));

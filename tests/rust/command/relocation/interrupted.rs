@@ -1,6 +1,8 @@
 //! Moves that a failure has interrupted: the login waits beside its new place, and nothing but its own
 //! move takes it from there.
 
+use serde_json::{Value, json};
+
 use super::machine::Machine;
 use crate::scene::Ended;
 
@@ -41,6 +43,28 @@ fn g4_a_login_that_waits_for_its_new_place_is_overwritten_by_no_other_one() {
     machine.relocate(&row, "file").assert_done();
     assert_eq!(machine.scene.named()["tokens"]["refresh_token"], "refresh:a0");
     assert!(machine.is_live());
+}
+
+#[test]
+fn a_login_that_waits_is_listed_and_told_of_beside_its_store() {
+    let Some(machine) = Machine::with_database() else { return };
+    let row = machine.row("alice");
+    machine.sign_in("a");
+    machine.interrupt();
+    let url = machine.database().url();
+    let listed = machine.run(&["logins", &url]);
+    let line = "\"alice (being moved here)\": a login that waits for its move from ";
+    assert!(listed.assert_done().starts_with(line), "{listed:?}");
+    let listed = machine.run(&["logins", "--json", &url]).json();
+    let file = machine.scene.path("auth.json").display().to_string();
+    assert_eq!((&listed["login"], &listed["moved_from"]), (&Value::Null, &json!(file)));
+    let said = "a login waits in the login \"alice (being moved here)\"";
+    let told = machine.run(&["--store", &row, "status"]);
+    assert!(told.stdout.contains(said) && told.stdout.contains(&file), "{told:?}");
+    machine.drop_trigger();
+    machine.relocate("file", &row).assert_done();
+    let told = machine.run(&["--store", &row, "status"]);
+    assert!(!told.stdout.contains("waits"), "{told:?}");
 }
 
 #[test]
@@ -105,7 +129,7 @@ fn g3_a_login_that_waits_is_moved_by_its_own_move_only() {
 fn g3_another_machine_with_the_same_names_neither_completes_a_move_nor_begins_it_anew() {
     let Some(machine) = Machine::with_database() else { return };
     let row = machine.row("alice");
-    let login = machine.sign_in("a");
+    let login: Value = serde_json::from_str(&machine.sign_in("a")).expect("JSON");
     machine.interrupt();
     machine.drop_trigger();
     // The home of another machine has another id, or none.
@@ -113,8 +137,8 @@ fn g3_another_machine_with_the_same_names_neither_completes_a_move_nor_begins_it
     machine.sign_in("b");
     for ours in ["moved away", "another"] {
         let id = std::fs::read_dir(&ids).expect("a folder").flatten().map(|entry| entry.path());
-        let id = id.filter(|path| path.extension().is_some_and(|it| it == "id")).next();
-        let id = id.expect("an id");
+        let mut id = id.filter(|path| path.extension().is_some_and(|it| it == "id"));
+        let id = id.next().expect("an id");
         std::fs::rename(&id, machine.scene.path("ours")).expect("renamed");
         if ours == "another" {
             std::fs::write(&id, "another").expect("written");
@@ -130,10 +154,7 @@ fn g3_another_machine_with_the_same_names_neither_completes_a_move_nor_begins_it
     machine.run(&["--store", "file", "logout", "--no-revoke"]).assert_done();
     machine.relocate("file", &row).assert_done();
     machine.relocate(&row, "file").assert_done();
-    assert_eq!(machine.scene.stored()["tokens"]["refresh_token"], {
-        let login: serde_json::Value = serde_json::from_str(&login).expect("JSON");
-        login["tokens"]["refresh_token"].clone()
-    });
+    assert_eq!(machine.scene.stored()["tokens"], login["tokens"]);
 }
 
 #[test]
