@@ -75,6 +75,35 @@ fn g4_a_login_whose_old_place_was_emptied_without_a_mark_waits_for_the_user() {
 }
 
 #[test]
+fn g1_the_newest_tokens_wait_on_where_the_old_place_has_older_ones_that_vanish() {
+    let Some(machine) = Machine::with_database() else { return };
+    let [alice, bob] = ["alice", "bob"].map(|login| machine.row(login));
+    let old = machine.sign_in("a");
+    machine.relocate("file", &alice).assert_done();
+    machine.refresh(&alice);
+    let ledger = "SELECT encode(ledger, 'hex') FROM codex_auth_sdk_logins WHERE login = 'alice'";
+    let ledger = machine.database().ask(ledger)[0][0].clone();
+    machine.trigger("INSERT", "NEW.login = 'bob'", "RAISE EXCEPTION 'full'");
+    machine.relocate(&alice, &bob).assert_failed(4, "waits in the login");
+    machine.drop_trigger();
+    // An old copy is put back, and removed while the move is under way.
+    machine.scene.store(&old);
+    machine.copy_to(&alice);
+    std::fs::remove_file(machine.scene.path("auth.json")).expect("there was one");
+    machine.database().run(&format!(
+        "UPDATE codex_auth_sdk_logins SET ledger = decode('{ledger}', 'hex') WHERE login = 'alice'"
+    ));
+    let logout = "DELETE FROM codex_auth_sdk_logins WHERE login = 'alice'";
+    machine.trigger("UPDATE", "NEW.login LIKE 'bob (%'", logout);
+    machine.relocate(&alice, &bob).assert_failed(1, IN_DOUBT);
+    assert_eq!(machine.rows(), ["bob (being moved here)"]);
+    machine.run(&["move", "--from", &alice, "--to", &bob, "--complete"]).assert_done();
+    machine.relocate(&bob, "file").assert_done();
+    assert_eq!(machine.scene.named()["tokens"]["refresh_token"], "refresh:a1");
+    assert!(machine.is_live());
+}
+
+#[test]
 fn g1_a_row_whose_claim_was_lost_is_not_emptied() {
     let Some(machine) = Machine::with_database() else { return };
     let [alice, bob] = ["alice", "bob"].map(|login| machine.row(login));
