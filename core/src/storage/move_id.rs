@@ -57,28 +57,38 @@ impl MoveIdFile {
         if let Some(id) = self.read().await? {
             return Ok(id);
         }
-        let (home, path, id) = (self.home.clone(), self.path.clone(), unique_name()?);
+        let id = unique_name()?;
+        self.write(&id).await.map(|()| id)
+    }
+
+    /// Notes that the move of this `id` was begun with this home, durably.
+    ///
+    /// # Errors
+    ///
+    /// `store_unavailable`, `store_read_only`
+    pub(crate) async fn write(&self, id: &str) -> Result<()> {
+        let (home, path, id) = (self.home.clone(), self.path.clone(), id.to_owned());
         let write = move || {
             home.create()?;
-            write(&path, &id).map_err(|error| unwritable("write", &path, &error))?;
-            Ok(id)
+            write(&path, &id).map_err(|error| unwritable("write", &path, &error))
         };
         self.home.calls().make(write).await
     }
 
-    /// Removes the id of a move that has ended. Whoever finds a copy that still waits is asked about it
-    /// then.
-    pub(crate) async fn remove(&self) {
+    /// Removes the id. From then on the user is asked about a login that waits.
+    ///
+    /// # Errors
+    ///
+    /// `store_unavailable`, `store_read_only`
+    pub(crate) async fn remove(&self) -> Result<()> {
         let path = self.path.clone();
-        let remove = move || match std::fs::remove_file(&path) {
+        let remove = move || match remove(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(unwritable("remove", &path, &error))
             }
             _ => Ok(()),
         };
-        if let Err(error) = self.home.calls().make(remove).await {
-            tracing::warn!(%error, "the move has ended, and its id is still there; remove it");
-        }
+        self.home.calls().make(remove).await
     }
 }
 
@@ -90,4 +100,9 @@ fn write(path: &Path, id: &str) -> io::Result<()> {
     temp.as_file().sync_all()?;
     temp.persist(path)?;
     temp_file::sync_folder(folder)
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    std::fs::remove_file(path)?;
+    path.parent().map_or(Ok(()), temp_file::sync_folder)
 }

@@ -7,7 +7,7 @@ use super::parked::Parked;
 use crate::error::Result;
 use crate::ledger::Ledger;
 use crate::snapshot::CodexAuth;
-use crate::storage::{RefreshLock, Swap};
+use crate::storage::{RefreshLock, Swap, Version};
 
 impl Relocation {
     /// Stores `parked` in the new place, and removes it beside that. Returns none if another program has
@@ -42,13 +42,26 @@ impl Relocation {
         }
         // What was in the old place is gone: what is there is another login by now.
         self.check_displaced(&self.to, &[]).await?;
-        let login = parked.login.record();
-        if self.to.storage.commit(&target.version, login).await? == Swap::Conflict {
+        if self.write_target(parked, &target.version).await? == Swap::Conflict {
             return Ok(None);
         }
         tracing::info!(place = %self.to.location(), "the login is stored");
         self.hand_ledger_on(&ledgers[0], locks).await;
         Ok(Some(parked.login.clone()))
+    }
+
+    /// Writes `parked` to the new place. If this process ends right after that, other programs may take
+    /// the login away from there before the next run, which must then not store it again: so the id of the
+    /// move goes first, and comes back if nothing was written.
+    async fn write_target(&self, parked: &Parked, expected: &Version) -> Result<Swap> {
+        self.id.remove().await?;
+        let swap = self.to.storage.commit(expected, parked.login.record()).await;
+        if !matches!(swap, Ok(Swap::Done))
+            && let Err(error) = self.id.write(&parked.mark.id).await
+        {
+            tracing::warn!(%error, "the next run of the move will ask whether to complete it");
+        }
+        swap
     }
 
     /// Fails unless `parked` is newer than the login `there` in the new place.

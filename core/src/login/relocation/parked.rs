@@ -92,15 +92,17 @@ impl Relocation {
         self.remove(parked).await;
     }
 
-    /// Removes `parked`, and the id of the move. A copy that stays is stored by no later run without a
-    /// question.
+    /// Removes `parked`, and the id of the move: a copy that stays is stored by no later run without a
+    /// question. A failure is a warning.
     pub(super) async fn remove(&self, parked: &Parked) {
         // A conflict: another run has removed it.
         if let Err(error) = self.to.parking.delete(&parked.version).await {
             let place = self.to.parking.location();
             tracing::warn!(%error, %place, "a copy of the login is left; remove it: logout --no-revoke");
         }
-        self.id.remove().await;
+        if let Err(error) = self.id.remove().await {
+            tracing::warn!(%error, "the move has ended, and its id is still there; remove it");
+        }
     }
 
     /// Returns the login that another run of this move has left, if it is sure that it has emptied the

@@ -60,8 +60,8 @@ impl Relocation {
         let (place, from) = (self.to.parking.location(), self.from.location());
         mismatch(format!(
             "{place} holds the login of a move from {from} that was begun on another machine or with \
-             another CODEX_HOME, or that has ended; complete it there, by running it again. Where that \
-             cannot be done: {DECIDE}"
+             another CODEX_HOME, or that was interrupted as it stored the login; if it was begun \
+             elsewhere, run it again there. Where that cannot be done: {DECIDE}"
         ))
     }
 

@@ -143,3 +143,25 @@ fn g3_a_login_that_was_stored_in_auth_json_meanwhile_is_not_lost_to_the_keyring(
     machine.relocate("keyring", "file").assert_done();
     assert_eq!(machine.scene.named()["tokens"]["refresh_token"], "refresh:a0");
 }
+
+#[test]
+fn g1_a_login_that_was_stored_and_has_left_the_new_place_since_is_not_stored_again() {
+    let Some(machine) = Machine::with_database() else { return };
+    let row = machine.row("alice");
+    machine.sign_in("a");
+    // It is killed as it removes what waited.
+    let held = machine.database().hold("SELECT pg_advisory_xact_lock(1)");
+    let lost = "PERFORM pg_advisory_xact_lock(1); RAISE EXCEPTION 'lost'";
+    machine.trigger("DELETE", "OLD.login LIKE 'alice (%'", lost);
+    let command = machine.command(&["move", "--from", "file", "--to", &row]);
+    let killed = machine.scene.start(command);
+    machine.database().wait_until("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted");
+    drop(killed);
+    held.commit();
+    machine.drop_trigger();
+    assert_eq!(machine.rows(), ["alice", "alice (being moved here)"]);
+    machine.relocate(&row, "file").assert_failed(1, "and the login waits in");
+    machine.run(&["--store", &row, "logout", "--no-revoke"]).assert_done();
+    machine.relocate("file", &row).assert_failed(1, "that was interrupted as it stored the login");
+    assert_eq!(machine.rows(), ["alice (being moved here)"]);
+}

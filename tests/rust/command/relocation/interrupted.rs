@@ -169,7 +169,7 @@ fn a_copy_that_cannot_be_removed_after_the_move_is_a_warning_and_no_later_run_st
     machine.relocate(&row, &other).assert_failed(1, "was interrupted, and the login waits in");
     machine.run(&["--store", &row, "logout", "--no-revoke"]).assert_done();
     let ended = machine.relocate("file", &row);
-    ended.assert_failed(1, "or that has ended");
+    ended.assert_failed(1, "that was interrupted as it stored the login");
     assert_eq!(machine.rows(), ["alice (being moved here)"]);
     let waiting = machine.row("alice (being moved here)");
     machine.run(&["--store", &waiting, "logout", "--no-revoke"]).assert_done();
