@@ -52,7 +52,7 @@ use crate::environment::BoxFuture;
 use crate::error::Result;
 pub use crate::ledger::Ledger;
 pub use crate::secret::{Fingerprint, InvalidFingerprint};
-pub use store_kind::StoreKind;
+pub use store_kind::{StoreHolder, StoreKind};
 
 pub use agent::AgentAddress;
 pub use auto::AutoStorage;
@@ -331,23 +331,6 @@ impl Readiness {
 impl fmt::Debug for Readiness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Readiness").field("has_proof", &self.0.is_some()).finish()
-    }
-}
-
-/// Where a store that chooses has found the login.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct StoreHolder {
-    /// The kind of store that holds it, or would be written next.
-    pub kind: StoreKind,
-    /// Why it is not the preferred one, in words without secrets.
-    pub reason: Option<String>,
-}
-
-impl StoreHolder {
-    /// A holder of this `kind`, for this `reason`.
-    pub const fn new(kind: StoreKind, reason: Option<String>) -> Self {
-        Self { kind, reason }
     }
 }
 

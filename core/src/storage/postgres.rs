@@ -25,7 +25,7 @@ use self::claim::{ClaimLock, long_over, longest_request};
 pub(crate) use self::logins::{PostgresLogins, Rekeyed, StoredLogin};
 #[cfg(feature = "cli")]
 pub(super) use self::row::unique_name;
-use self::row::{Claim, Content, LoginRow, ledger_of};
+use self::row::{Claim, Content, LoginRow, ledger_of, swap};
 use self::sealing::StoreKeys;
 use self::server::Server;
 use super::lease::Lease;
@@ -287,10 +287,6 @@ fn login(in_url: Option<String>, option: Option<String>) -> Result<String> {
         invalid("login", "not set", "and the store has many", fix)
     })?;
     check_login(&login).map(|()| login)
-}
-
-const fn swap(is_done: bool) -> Swap {
-    if is_done { Swap::Done } else { Swap::Conflict }
 }
 
 impl AuthStorage for PostgresStorage {

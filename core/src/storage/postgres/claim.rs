@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::row::LoginRow;
+use super::row::{LoginRow, swap};
 use crate::environment::BoxFuture;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Ledger;
@@ -122,10 +122,7 @@ impl RefreshLock for ClaimLock {
         expected: &'a Version,
     ) -> BoxFuture<'a, Result<Swap>> {
         let Some(version) = expected.name() else { return storage.delete(expected) };
-        Box::pin(async move {
-            let is_done = self.row.delete_claimed(version, &self.holder).await?;
-            Ok(if is_done { Swap::Done } else { Swap::Conflict })
-        })
+        Box::pin(async move { self.row.delete_claimed(version, &self.holder).await.map(swap) })
     }
 }
 

@@ -12,6 +12,7 @@ use super::sealing::Sealed;
 use super::server::{Effect, Server, Statement, Turn};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Ledger;
+use crate::storage::Swap;
 
 const LOAD: Statement = Statement {
     text: "
@@ -295,6 +296,11 @@ impl LoginRow {
 /// Returns a ledger from its bytes; unreadable means empty.
 pub(super) fn ledger_of(bytes: &[u8]) -> Ledger {
     Ledger::from_bytes(bytes).unwrap_or_default()
+}
+
+/// Returns what became of a compare-and-swap.
+pub(super) const fn swap(is_done: bool) -> Swap {
+    if is_done { Swap::Done } else { Swap::Conflict }
 }
 
 /// Returns a name that no other program makes.

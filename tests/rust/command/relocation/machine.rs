@@ -120,6 +120,14 @@ impl Machine {
         });
     }
 
+    /// Moves auth.json into the keyring, whatever the ledger knows of its tokens.
+    pub(super) fn put_into_keyring(&self) {
+        let [ledger, aside] = [".codex-auth-sdk.json", "aside"].map(|name| self.scene.path(name));
+        std::fs::rename(&ledger, &aside).expect("renamed");
+        self.relocate("file", "keyring").assert_done();
+        std::fs::rename(&aside, &ledger).expect("renamed");
+    }
+
     /// Whether programs find a login in `store`. It is young, so that it is not refreshed.
     pub(super) fn holds(&self, store: &str) -> bool {
         let ended = self.run(&["--store", store, "token"]);
