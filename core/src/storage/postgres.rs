@@ -23,7 +23,6 @@ use self::announcements::Changes;
 use self::claim::{ClaimLock, long_over, longest_request};
 #[cfg(feature = "cli")]
 pub(crate) use self::logins::{PostgresLogins, Rekeyed, StoredLogin};
-#[cfg(feature = "cli")]
 pub(super) use self::row::unique_name;
 use self::row::{Claim, Content, LoginRow, ledger_of, swap};
 use self::sealing::StoreKeys;
