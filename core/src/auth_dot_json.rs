@@ -5,6 +5,7 @@
 
 mod extra_fields;
 mod invalid_record;
+mod parked;
 mod stranger;
 
 use chrono::{DateTime, Datelike, SecondsFormat, Utc};
@@ -14,6 +15,8 @@ use zeroize::Zeroizing;
 
 pub use self::extra_fields::ExtraFields;
 pub use self::invalid_record::InvalidRecord;
+#[cfg(feature = "cli")]
+pub(crate) use self::parked::ParkingMark;
 use crate::secret::{Fingerprint, Secret};
 
 /// The record of a login as the Codex CLI stores it in `auth.json`: `auth_mode`, `OPENAI_API_KEY`,

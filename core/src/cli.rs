@@ -17,6 +17,7 @@ mod moment;
 mod printer;
 mod refresh;
 mod rekey;
+mod relocation;
 mod settling;
 mod sign_in;
 mod signals;
@@ -95,7 +96,7 @@ fn perform(arguments: Arguments) -> std::result::Result<Exit, Signal> {
 
 async fn perform_subcommand(which: Which, command: Command) -> Result {
     match command {
-        Command::Status(arguments) => status::status(which.builder(), &arguments).await,
+        Command::Status(arguments) => status::status(which, &arguments).await,
         Command::Token(arguments) => token::print(which.builder(), &arguments).await,
         Command::Login(arguments) => sign_in::log_in(which.builder(), arguments).await,
         Command::Logout(arguments) => sign_in::log_out(which.builder(), &arguments).await,
@@ -107,6 +108,7 @@ async fn perform_subcommand(which: Which, command: Command) -> Result {
         Command::Migrate(arguments) => migrate::migrate(&arguments).await,
         Command::Logins(arguments) => logins::list(&arguments).await,
         Command::Rekey(arguments) => rekey::rekey(&arguments).await,
+        Command::Move(arguments) => relocation::relocate_login(which, &arguments).await,
         Command::Completions { shell } => manual::print_completions(shell),
         Command::Man { subcommand } => manual::print_page(subcommand.as_deref()),
     }

@@ -206,6 +206,13 @@ impl Ledger {
         self.time.learn(&other.time, now);
     }
 
+    /// Takes over what `other` knows of tokens that this ledger knows nothing of.
+    #[cfg(feature = "cli")]
+    pub(crate) fn learn_tokens(&mut self, other: &Self) {
+        self.notes.learn(&other.notes);
+        self.lineage.learn(&other.lineage);
+    }
+
     /// Returns whether the keyring held no login when a holder of the lock last read it; none if none
     /// has ever reached a keyring.
     pub(crate) fn is_keyring_empty(&self) -> Option<bool> {

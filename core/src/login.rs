@@ -19,6 +19,8 @@ mod reach;
 mod record;
 #[cfg(any(feature = "webbrowser", test))]
 mod redirect_page;
+#[cfg(feature = "cli")]
+mod relocation;
 mod request;
 mod revocation;
 mod server;
@@ -30,6 +32,8 @@ pub use self::browser_login::BrowserLogin;
 pub use self::device_login::DeviceLogin;
 pub use self::options::{IdTokenValidation, LoginOptions, LoginProtocol};
 pub(crate) use self::record::{access_token_record, api_key_record};
+#[cfg(feature = "cli")]
+pub(crate) use self::relocation::{Relocation, relocate};
 pub(crate) use self::revocation::Revocation;
 pub(crate) use self::server::AuthorizationServer;
 pub(crate) use self::sign_in::SignIn;

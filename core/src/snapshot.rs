@@ -46,6 +46,9 @@ struct Inner {
 impl CodexAuth {
     /// Returns the login in `record`; none if it contains no login.
     pub(crate) fn received(record: Arc<AuthDotJson>, originator: &Arc<str>) -> Option<Self> {
+        if record.is_parked() {
+            return None;
+        }
         let mode = AuthMode::of(&record);
         let tokens = record.tokens.as_ref();
         if mode == AuthMode::ChatGpt && tokens.is_none() {

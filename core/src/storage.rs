@@ -26,7 +26,11 @@ mod link_trail;
 pub(crate) mod lock_file;
 pub(crate) mod lock_holder;
 mod mounts;
+#[cfg(feature = "cli")]
+mod move_id;
 pub(crate) mod ownership;
+#[cfg(feature = "cli")]
+mod parking;
 pub(crate) mod plain_file;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -48,7 +52,7 @@ use crate::environment::BoxFuture;
 use crate::error::Result;
 pub use crate::ledger::Ledger;
 pub use crate::secret::{Fingerprint, InvalidFingerprint};
-pub use store_kind::StoreKind;
+pub use store_kind::{StoreHolder, StoreKind};
 
 pub use agent::AgentAddress;
 pub use auto::AutoStorage;
@@ -58,6 +62,10 @@ pub use encrypted::EncryptedStorage;
 pub use ephemeral::EphemeralStorage;
 pub use file::FileStorage;
 pub use keyring::{Attendance, Keyring, KeyringItem, KeyringStorage, system_keyring};
+#[cfg(feature = "cli")]
+pub(crate) use move_id::MoveIdFile;
+#[cfg(feature = "cli")]
+pub(crate) use parking::Place;
 #[cfg(feature = "cli")]
 pub(crate) use postgres::{PostgresLogins, Rekeyed, StoredLogin};
 #[cfg(feature = "postgres")]
@@ -270,6 +278,21 @@ pub trait RefreshLock: Send + Sync + fmt::Debug {
     /// `store_read_only` or `store_unavailable`; callers carry on without it. A lock that is worth
     /// nothing without its ledger is then [held](Self::held_for) for no time.
     fn set_ledger<'a>(&'a self, ledger: &'a Ledger) -> BoxFuture<'a, Result<()>>;
+
+    /// Removes the record of `storage`, whose lock this is, if it still has version `expected`. A lock
+    /// that ends by itself must still be held when the record goes: if it is not, that is a conflict.
+    /// By default this is [`AuthStorage::delete`], for a lock that lasts until it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`AuthStorage::delete`].
+    fn delete_from<'a>(
+        &'a self,
+        storage: &'a dyn AuthStorage,
+        expected: &'a Version,
+    ) -> BoxFuture<'a, Result<Swap>> {
+        storage.delete(expected)
+    }
 }
 
 /// What a store holds, and as which version.
@@ -308,23 +331,6 @@ impl Readiness {
 impl fmt::Debug for Readiness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Readiness").field("has_proof", &self.0.is_some()).finish()
-    }
-}
-
-/// Where a store that chooses has found the login.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct StoreHolder {
-    /// The kind of store that holds it, or would be written next.
-    pub kind: StoreKind,
-    /// Why it is not the preferred one, in words without secrets.
-    pub reason: Option<String>,
-}
-
-impl StoreHolder {
-    /// A holder of this `kind`, for this `reason`.
-    pub const fn new(kind: StoreKind, reason: Option<String>) -> Self {
-        Self { kind, reason }
     }
 }
 

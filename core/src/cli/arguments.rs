@@ -4,6 +4,7 @@
 mod agent;
 mod database;
 mod duration;
+mod relocation;
 mod store;
 
 use std::path::PathBuf;
@@ -20,10 +21,12 @@ pub(super) use self::database::{Logins, Migrate, Rekey};
 pub(super) use self::duration::duration;
 #[cfg(not(unix))]
 use self::duration::duration;
+pub(super) use self::relocation::Move;
 use self::store::StoreParser;
 #[cfg(unix)]
 pub(super) use self::store::lasting_store;
-use crate::{AuthManager, AuthManagerBuilder, StoreKind};
+use crate::option_value::invalid;
+use crate::{AuthManager, AuthManagerBuilder, Error, StoreKind};
 
 /// The name of the command, whatever its file is called.
 pub(super) const NAME: &str = "codex-auth-sdk";
@@ -136,7 +139,7 @@ pub(super) struct Which {
     /// The URL is postgres://USER@HOST/DATABASE. $PGPASSWORD has its password, since other users see
     /// arguments, and $CODEX_AUTH_STORE_KEY the key that opens logins there.
     #[arg(long, global = true, value_name = "STORE", value_parser = StoreParser)]
-    store: Option<StoreKind>,
+    pub(super) store: Option<StoreKind>,
     /// The name of the login in a database
     #[arg(long, global = true, value_name = "NAME")]
     login: Option<String>,
@@ -187,6 +190,9 @@ pub(super) enum Command {
     /// Encrypts the logins of a database by the first key, whichever key they are encrypted by
     #[command(after_help = database::REKEY_EXAMPLES)]
     Rekey(Rekey),
+    /// Moves a login from one store to another, so that no two programs ever refresh two copies of it
+    #[command(after_help = relocation::EXAMPLES)]
+    Move(Move),
     /// Prints the completions of this command for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
@@ -300,6 +306,20 @@ impl Which {
         }
         builder
     }
+
+    /// Returns the folder of the login, for a subcommand that has options of its own for the store.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_option` if another store or login is named here, or the folder makes no sense.
+    pub(super) fn home_alone(self) -> Result<PathBuf, Error> {
+        let named = [("--store", self.store.is_some()), ("--login", self.login.is_some())];
+        if let Some((option, _)) = named.into_iter().find(|(_, is_named)| *is_named) {
+            let problem = "and this subcommand has options of its own for that";
+            return Err(invalid(option, "set", problem, "name the stores by --from and --to"));
+        }
+        self.builder().home()
+    }
 }
 
 impl Command {
@@ -320,6 +340,7 @@ impl Command {
                 | Self::Token(Token { json: true, .. })
                 | Self::Watch(Watch { json: true })
                 | Self::Logins(Logins { json: true, .. })
+                | Self::Move(Move { json: true, .. })
         )
     }
 }
@@ -339,6 +360,7 @@ fn subcommand_names() -> PossibleValuesParser {
         "migrate",
         "logins",
         "rekey",
+        "move",
         "completions",
         "man",
     ])

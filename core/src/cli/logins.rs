@@ -19,6 +19,8 @@ use crate::{CodexAuth, Secret};
 struct Line<'a> {
     name: &'a str,
     login: Option<Whose<'a>>,
+    /// The place that it is being moved from, if it waits for its move.
+    moved_from: Option<String>,
     /// Why it cannot be read.
     error: Option<Details>,
     changed_at: DateTime<Utc>,
@@ -56,6 +58,7 @@ fn print(login: &StoredLogin, arguments: &Logins) -> io::Result<()> {
     let line = Line {
         name: &login.name,
         login: auth.as_ref().map(Whose::of),
+        moved_from: record.and_then(|record| record.parking_mark()).map(|mark| mark.from),
         error: login.record.as_ref().err().map(Details::from),
         changed_at: login.changed_at,
         is_claimed: login.is_claimed,
@@ -80,10 +83,13 @@ impl fmt::Display for Line<'_> {
         let now = Utc::now();
         // Quoted, since a name is any text and may look like the rest of the line.
         write!(f, "{:?}: ", self.name)?;
-        match (&self.login, &self.error) {
-            (_, Some(error)) => write!(f, "cannot be read: {error}")?,
-            (Some(login), None) => login.write(f, now)?,
-            (None, None) => f.write_str("no login")?,
+        match (&self.login, &self.moved_from, &self.error) {
+            (_, _, Some(error)) => write!(f, "cannot be read: {error}")?,
+            (Some(login), _, None) => login.write(f, now)?,
+            (None, Some(from), None) => {
+                write!(f, "a login that waits for its move from {}", console::printable(from))?;
+            }
+            (None, None, None) => f.write_str("no login")?,
         }
         write!(f, "; stored {}", moment::relative(self.changed_at, now))?;
         if self.is_claimed { f.write_str("; claimed for a refresh") } else { Ok(()) }

@@ -6,18 +6,20 @@ mod problem;
 mod report;
 mod server;
 mod text;
+mod waiting;
 
 use self::problem::Problem;
 use self::report::Report;
 use self::server::Server;
-use super::arguments::Status;
+use super::arguments::{Status, Which};
 use super::console;
 use super::failure::{Exit, Failure, Result};
-use crate::{AuthManager, AuthManagerBuilder};
+use crate::AuthManager;
 
-pub(super) async fn status(builder: AuthManagerBuilder, arguments: &Status) -> Result {
+pub(super) async fn status(which: Which, arguments: &Status) -> Result {
+    let named = which.store.clone();
     // A login that cannot be read is what is to be told about.
-    let manager = builder.build_unread()?;
+    let manager = which.builder().build_unread()?;
     let unread = manager.reload().await.err();
     let (description, codex_cli, server) =
         tokio::join!(manager.describe(), codex_cli::version(), ask(&manager, arguments));
@@ -28,6 +30,7 @@ pub(super) async fn status(builder: AuthManagerBuilder, arguments: &Status) -> R
         let copies = copies::of(auth, &description.places).await;
         problems.extend(copies.iter().map(|path| Problem::of_copy(path)));
     }
+    problems.extend(waiting::beside(named, &description).await.map(Problem::of_waiting));
     let email = auth.and_then(|auth| auth.email().map(str::to_owned));
     let exit = Problem::exit_for(&problems);
     let report = Report { description, codex_cli, server, problems, email };

@@ -91,6 +91,18 @@ impl Lineage {
         false
     }
 
+    /// Takes over the logins of `other` of whose tokens none is known here.
+    #[cfg(feature = "cli")]
+    pub(super) fn learn(&mut self, other: &Self) {
+        let is_known = |rotation: &Rotation| {
+            self.rotations().any(|known| known.names(rotation.old) || known.names(rotation.new))
+        };
+        let unknown = other.0.iter().filter(|login| !login.0.iter().any(is_known));
+        let unknown: Vec<_> = unknown.cloned().collect();
+        self.0.extend(unknown);
+        self.trim();
+    }
+
     pub(super) fn within_bounds(mut self) -> Self {
         self.trim();
         self

@@ -152,6 +152,15 @@ impl Notes {
         self.0.retain(|note| note.token != token);
     }
 
+    /// Takes over the notes of `other` about tokens of which there is none here.
+    #[cfg(feature = "cli")]
+    pub(super) fn learn(&mut self, other: &Self) {
+        let unknown = other.0.iter().filter(|note| self.find(note.token).is_none());
+        let unknown: Vec<_> = unknown.copied().collect();
+        self.0.extend(unknown);
+        keep_last(&mut self.0, MOST_NOTES);
+    }
+
     pub(super) fn believable(mut self) -> Self {
         self.0.retain(Note::is_believable);
         keep_last(&mut self.0, MOST_NOTES);

@@ -258,7 +258,12 @@ impl AuthManagerBuilder {
         choice.open()
     }
 
-    fn home(&self) -> Result<PathBuf> {
+    /// Returns the folder of the login.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_option` if it is not known, or is no folder.
+    pub(crate) fn home(&self) -> Result<PathBuf> {
         let named = self.codex_home.clone().map(|home| ("codex_home", home));
         let set = || variable::path("CODEX_HOME").map(|home| ("$CODEX_HOME", home));
         let Some((option, home)) = named.or_else(set) else {

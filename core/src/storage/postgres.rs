@@ -23,7 +23,8 @@ use self::announcements::Changes;
 use self::claim::{ClaimLock, long_over, longest_request};
 #[cfg(feature = "cli")]
 pub(crate) use self::logins::{PostgresLogins, Rekeyed, StoredLogin};
-use self::row::{Claim, Content, LoginRow, ledger_of, unique_name};
+pub(super) use self::row::unique_name;
+use self::row::{Claim, Content, LoginRow, ledger_of, swap};
 use self::sealing::StoreKeys;
 use self::server::Server;
 use super::lease::Lease;
@@ -131,6 +132,21 @@ impl PostgresStorage {
     pub async fn migrate(url: &Secret, environment: Environment) -> Result<i32> {
         let (address, _) = Address::parse(url)?;
         Server::new(address, environment).migrate().await
+    }
+
+    /// Returns the storage of a row beside this one, in which a login waits that is being moved here. Its
+    /// name says so, since the list of logins has it.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_option` if the name of the login leaves no room for that.
+    #[cfg(feature = "cli")]
+    pub(super) fn parking(&self) -> Result<Self> {
+        let login = format!("{} (being moved here)", self.row.login());
+        check_login(&login)?;
+        let row = LoginRow::new(Arc::clone(self.row.server()), login);
+        let (ledger, seen, watched) = (Arc::default(), Arc::default(), Arc::default());
+        Ok(Self { row, ledger, seen, watched, ..self.clone() })
     }
 
     /// Reads the row. What is no login counts as none where it `is_replaced`.
@@ -270,10 +286,6 @@ fn login(in_url: Option<String>, option: Option<String>) -> Result<String> {
         invalid("login", "not set", "and the store has many", fix)
     })?;
     check_login(&login).map(|()| login)
-}
-
-const fn swap(is_done: bool) -> Swap {
-    if is_done { Swap::Done } else { Swap::Conflict }
 }
 
 impl AuthStorage for PostgresStorage {

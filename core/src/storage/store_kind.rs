@@ -83,6 +83,23 @@ impl FromStr for StoreKind {
     }
 }
 
+/// Where a store that chooses has found the login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoreHolder {
+    /// The kind of store that holds it, or would be written next.
+    pub kind: StoreKind,
+    /// Why it is not the preferred one, in words without secrets.
+    pub reason: Option<String>,
+}
+
+impl StoreHolder {
+    /// A holder of this `kind`, for this `reason`.
+    pub const fn new(kind: StoreKind, reason: Option<String>) -> Self {
+        Self { kind, reason }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,6 +5,7 @@ mod database;
 mod export;
 mod launch;
 mod manual;
+mod relocation;
 mod scene;
 mod sign_in;
 mod status;

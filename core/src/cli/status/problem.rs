@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::codex_cli::is_too_old;
 use super::server::Server;
+use super::waiting::Waiting;
 use crate::cli::failure::{Exit, exit_for};
 use crate::cli::moment;
 use crate::description::{LoginDescription, Place, StorePlaces, TokenState};
@@ -42,6 +43,14 @@ impl Problem {
         );
         let fix = "sign in there on its own, or have all programs use one home";
         Self::new("login_copied", Exit::Failed, what, fix)
+    }
+
+    /// Returns that a login waits beside the store.
+    pub(super) fn of_waiting(Waiting { place, from }: Waiting) -> Self {
+        let from = from.unwrap_or_else(|| "another store".to_owned());
+        let what = format!("a login waits in {place}: its move from {from} was interrupted");
+        let fix = "complete the move, by running it again: codex-auth-sdk move";
+        Self::new("move_interrupted", Exit::Failed, what, fix)
     }
 
     /// Returns the exit code that tells of the worst of `problems`.

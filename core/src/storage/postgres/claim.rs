@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::row::LoginRow;
+use super::row::{LoginRow, swap};
 use crate::environment::BoxFuture;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Ledger;
-use crate::storage::RefreshLock;
 use crate::storage::lease::{self, Lease};
+use crate::storage::{AuthStorage, RefreshLock, Swap, Version};
 
 /// How much longer a claim lasts than a request to the token endpoint may take.
 const SURPLUS: Duration = Duration::from_secs(10);
@@ -114,6 +114,15 @@ impl RefreshLock for ClaimLock {
 
     fn set_ledger<'a>(&'a self, ledger: &'a Ledger) -> BoxFuture<'a, Result<()>> {
         Box::pin(self.note(ledger))
+    }
+
+    fn delete_from<'a>(
+        &'a self,
+        storage: &'a dyn AuthStorage,
+        expected: &'a Version,
+    ) -> BoxFuture<'a, Result<Swap>> {
+        let Some(version) = expected.name() else { return storage.delete(expected) };
+        Box::pin(async move { self.row.delete_claimed(version, &self.holder).await.map(swap) })
     }
 }
 

@@ -12,6 +12,7 @@ use super::sealing::Sealed;
 use super::server::{Effect, Server, Statement, Turn};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Ledger;
+use crate::storage::Swap;
 
 const LOAD: Statement = Statement {
     text: "
@@ -42,6 +43,17 @@ const DELETE: Statement = Statement {
     text: "
 WITH done AS (
     DELETE FROM codex_auth_sdk_logins WHERE login = $1 AND version = $2 RETURNING id
+) SELECT pg_notify('codex_auth_sdk', id)::text FROM done",
+    effect: Effect::WritesOnce,
+};
+
+/// Removes a row that the holder `$3` still has the claim of.
+const DELETE_CLAIMED: Statement = Statement {
+    text: "
+WITH done AS (
+    DELETE FROM codex_auth_sdk_logins
+    WHERE login = $1 AND version = $2 AND holder = $3 AND claim_end > clock_timestamp()
+    RETURNING id
 ) SELECT pg_notify('codex_auth_sdk', id)::text FROM done",
     effect: Effect::WritesOnce,
 };
@@ -204,6 +216,17 @@ impl LoginRow {
         self.change(&DELETE, expected).await
     }
 
+    /// Removes the row if it still has the version `expected`, and `holder` its claim. Returns whether
+    /// it did.
+    pub(super) async fn delete_claimed(&self, expected: &str, holder: &str) -> Result<bool> {
+        let values = [
+            (&self.login as _, Type::TEXT),
+            (&expected as _, Type::TEXT),
+            (&holder as _, Type::TEXT),
+        ];
+        self.server.ask(&DELETE_CLAIMED, &values).await.map(|rows| !rows.is_empty())
+    }
+
     pub(super) async fn prove(&self) -> Result<()> {
         self.server.ask(&PROVE, &[(&self.login, Type::TEXT)]).await.map(drop)
     }
@@ -275,8 +298,13 @@ pub(super) fn ledger_of(bytes: &[u8]) -> Ledger {
     Ledger::from_bytes(bytes).unwrap_or_default()
 }
 
+/// Returns what became of a compare-and-swap.
+pub(super) const fn swap(is_done: bool) -> Swap {
+    if is_done { Swap::Done } else { Swap::Conflict }
+}
+
 /// Returns a name that no other program makes.
-pub(super) fn unique_name() -> Result<String> {
+pub(in crate::storage) fn unique_name() -> Result<String> {
     let mut bytes = [0; 16];
     SystemRandom::new().fill(&mut bytes).map_err(|_| {
         Error::new(ErrorKind::StoreUnavailable, "the system has no random numbers; try again")
