@@ -157,7 +157,8 @@ class Run {
     this.store.write(text, in_place);
     if (heal_after_ms !== undefined) {
       const { cut, ...whole } = store;
-      this.healing.push(delay(heal_after_ms).then(() => this.writeStore({ store: whole, in_place: true })));
+      const { text } = await this.issuer.call('store_text', whole);
+      this.healing.push(delay(heal_after_ms).then(() => this.store.write(text, true)));
     }
     return {};
   }
