@@ -79,7 +79,7 @@ async def get_by_aiohttp(
         # Each request asks the proxy anew.
         connector=aiohttp.TCPConnector(ssl=tls, force_close=True),
     ) as session:
-        statuses = []
+        statuses: list[int] = []
         for url in urls:
             async with session.get(url) as response:
                 statuses.append(response.status)
