@@ -11,8 +11,9 @@ mod found;
 mod locks;
 mod parked;
 mod refusal;
+mod waiting;
 
-use self::found::{Found, Held, check_movable, is_same, newer};
+use self::found::{Found, Held, check_movable, displaced, is_same, newer};
 use self::locks::Locks;
 use self::parked::{Parked, Parking};
 use super::leftovers::remove_leftovers;
@@ -197,7 +198,7 @@ impl Relocation {
             let location = store.location();
             let is_own = own.iter().any(|own| own.location() == location);
             if !is_own && Found::at(&**store).await?.login.is_some() {
-                return Err(refusal::displaced(&location, &place.location()));
+                return Err(displaced(&location, &place.location()));
             }
         }
         Ok(())

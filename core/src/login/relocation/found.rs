@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, Utc};
 
-use super::refusal::mismatch;
 use crate::error::{Error, ErrorKind, Result, transient};
 use crate::identity::Oddity;
 use crate::ledger::{Knowledge, Ledger};
@@ -118,4 +117,24 @@ pub(super) fn check_movable(
         ))),
         Knowledge::RestUntil { .. } | Knowledge::Nothing => Ok(()),
     }
+}
+
+/// A write of `place`, or a removal there, would remove the login in `other`.
+pub(super) fn displaced(other: &str, place: &str) -> Error {
+    mismatch(format!(
+        "{other} holds a login too, which any change of {place} may remove; move that one away, or \
+         remove it, first"
+    ))
+}
+
+/// Where only logins are that wait, there is one that does not, or is not known to.
+pub(super) fn unknown(place: &str) -> Error {
+    mismatch(format!(
+        "{place} holds a login that no move of this version has left there; remove it (logout \
+         --no-revoke, on that store), or complete its move with the version that has begun it"
+    ))
+}
+
+pub(super) fn mismatch(message: String) -> Error {
+    Error::new(ErrorKind::IdentityMismatch, message)
 }

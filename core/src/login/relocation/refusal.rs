@@ -1,7 +1,7 @@
 //! Why a move is refused or was interrupted, where the login is then, and what to do.
 
 use super::Relocation;
-use super::found::Found;
+use super::found::{Found, mismatch};
 use crate::auth_dot_json::ParkingMark;
 use crate::error::{Error, ErrorKind};
 
@@ -97,24 +97,4 @@ impl Relocation {
             ),
         )
     }
-}
-
-/// A write of `place`, or a removal there, would remove the login in `other`.
-pub(super) fn displaced(other: &str, place: &str) -> Error {
-    mismatch(format!(
-        "{other} holds a login too, which any change of {place} may remove; move that one away, or \
-         remove it, first"
-    ))
-}
-
-/// Where only logins are that wait, there is one that does not, or is not known to.
-pub(super) fn unknown(place: &str) -> Error {
-    mismatch(format!(
-        "{place} holds a login that no move of this version has left there; remove it (logout \
-         --no-revoke, on that store), or complete its move with the version that has begun it"
-    ))
-}
-
-pub(super) fn mismatch(message: String) -> Error {
-    Error::new(ErrorKind::IdentityMismatch, message)
 }
