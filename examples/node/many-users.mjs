@@ -2,7 +2,7 @@
 //
 // A user signs in by a code (`POST /login`, then `GET /login` until that is done), calls the API at
 // any replica (`GET /me`), and signs out (`DELETE /login`). The header `X-User` names the user: a
-// proxy that knows its users sets it, and nobody else may reach the replicas.
+// proxy that knows its users sets it, and no other client may reach the replicas.
 // Usage: many-users.mjs PORT STORE URL [ISSUER [ALLOWED_ORIGIN...]]; port 0 is any free one.
 
 import Fastify from 'fastify';

@@ -1,5 +1,5 @@
-//! The id of a move, in the home of the command that has begun it. The login that waits has it too, so
-//! that no other machine takes the move for one of its own: the names of the places are the same there.
+//! The id of a move, in the home of the command that has begun it. The login that waits has it too. By it
+//! another machine sees that the move is not one of its own, although its places may have the same names.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
