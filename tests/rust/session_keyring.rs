@@ -95,6 +95,10 @@ fn g1_sixteen_processes_move_one_login_to_the_keyring_and_nobody_is_logged_out()
     let stats = desk.realm.stats();
     assert_eq!((&stats["grants"], &stats["refused"]), (&json!(1), &json!(0)), "{stats}");
     assert!(desk.in_keyring().contains(&"refresh:a1".to_owned()));
+    // A save that the keyring answered late is in the file too, until the next one.
+    desk.realm.run("kill_access", &json!({}));
+    assert_eq!(desk.request(Language::Rust, "auto")["status"], 200);
+    assert!(desk.in_keyring().contains(&"refresh:a2".to_owned()));
     assert!(!desk.file().exists());
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -11,6 +12,9 @@ use super::SharedLogin;
 use super::program::write_in_parts;
 use crate::contender::{Contender, Language};
 use crate::torture::Trial;
+
+/// How long the file stays cut at most: well below the second after which it counts as damaged.
+const CUT_FOR: Duration = Duration::from_millis(250);
 
 /// What the readers share with the writer.
 #[derive(Default)]
@@ -50,10 +54,10 @@ pub fn torn_reads(languages: &[Language], rotations: u64) -> Trial {
             let token = format!("a{}", trial.tried);
             let rotated = login.realm().call("rotate", &json!({"token": token}));
             let text = rotated["text"].as_str().expect("a record");
-            // Cut short until somebody has met it so, then whole for longer than that.
-            let written = write_in_parts(&path, text, || progress.wait(&progress.torn, 2));
+            // Cut short until a reader has met it so, then whole for longer than that.
+            let written = write_in_parts(&path, text, || progress.wait(&progress.torn, 2, CUT_FOR));
             written.expect("written");
-            progress.wait(&progress.reads, 1);
+            progress.wait(&progress.reads, 1, Duration::MAX);
             trial.tried += 1;
         }
         drop(end);
@@ -71,10 +75,11 @@ impl Progress {
         !self.is_over.load(Ordering::Relaxed)
     }
 
-    /// Waits until a count has grown by so much.
-    fn wait(&self, count: &AtomicU64, growth: u64) {
-        let before = count.load(Ordering::Relaxed);
-        while count.load(Ordering::Relaxed) < before + growth && self.goes_on() {
+    /// Waits until a count has grown by so much, for so long at most.
+    fn wait(&self, count: &AtomicU64, growth: u64, longest: Duration) {
+        let (start, before) = (Instant::now(), count.load(Ordering::Relaxed));
+        let is_awaited = || count.load(Ordering::Relaxed) < before + growth;
+        while is_awaited() && start.elapsed() < longest && self.goes_on() {
             thread::yield_now();
         }
     }

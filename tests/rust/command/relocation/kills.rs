@@ -13,7 +13,7 @@ use super::machine::Machine;
 /// to a database, and of what is sent to a keyring. With each the distance between two kills: what is
 /// written is mostly no step of a move.
 const CALLS: [(&str, usize); 6] =
-    [("rename", 1), ("unlink", 1), ("fsync", 3), ("write", 9), ("sendto", 1), ("sendmsg", 3)];
+    [("rename", 1), ("unlink", 1), ("fsync", 5), ("write", 17), ("sendto", 1), ("sendmsg", 6)];
 
 impl Machine {
     /// Runs the move, and kills it as a thread of it enters its call of this name and number. Returns
