@@ -93,18 +93,29 @@ async fn g8_what_a_killed_program_left_is_cleaned_up() {
 
 #[tokio::test]
 async fn a_file_is_private_and_belongs_to_whom_it_belonged() {
-    let home = tempfile::tempdir().expect("a folder");
-    let path = home.path().join("auth.json");
-    std::fs::write(&path, r#"{"OPENAI_API_KEY": "old"}"#).expect("written");
-    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).expect("set");
-    let is_root = path.metadata().expect("there").uid() == 0;
-    if is_root {
-        std::os::unix::fs::chown(&path, Some(1000), Some(1000)).expect("given away");
+    // A record that all users may read owes that to a umask; a group alone is let in on purpose.
+    for (before, after) in [
+        (0o600, 0o600),
+        (0o644, 0o600),
+        (0o664, 0o600),
+        (0o666, 0o600),
+        (0o640, 0o640),
+        (0o660, 0o660),
+        (0o670, 0o660),
+    ] {
+        let home = tempfile::tempdir().expect("a folder");
+        let path = home.path().join("auth.json");
+        std::fs::write(&path, r#"{"OPENAI_API_KEY": "old"}"#).expect("written");
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(before)).expect("set");
+        let is_root = path.metadata().expect("there").uid() == 0;
+        if is_root {
+            std::os::unix::fs::chown(&path, Some(1000), Some(1000)).expect("given away");
+        }
+        let owner = path.metadata().map(|file| (file.uid(), file.gid())).expect("there");
+        put(&*file_store(home.path()), "new").await;
+        let file = path.metadata().expect("there");
+        assert_eq!((file.mode() & 0o777, file.uid(), file.gid()), (after, owner.0, owner.1));
     }
-    let owner = path.metadata().map(|file| (file.uid(), file.gid())).expect("there");
-    put(&*file_store(home.path()), "new").await;
-    let file = path.metadata().expect("there");
-    assert_eq!((file.mode() & 0o777, file.uid(), file.gid()), (0o600, owner.0, owner.1));
 }
 
 #[tokio::test]

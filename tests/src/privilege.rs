@@ -85,11 +85,20 @@ pub fn is_root() -> bool {
 /// `program` as a user whom permissions bind: this one, unless it is root.
 #[must_use]
 pub fn as_ordinary_user(program: &Command) -> Command {
-    let mut command = Command::new("setpriv");
     if is_root() {
-        let user = ORDINARY_USER.to_string();
-        command.args(["--reuid", &user, "--regid", &user, "--clear-groups"]);
+        return as_member(ORDINARY_USER, ORDINARY_USER, program);
     }
+    let mut command = Command::new("setpriv");
+    append(&mut command, program);
+    command
+}
+
+/// `program` as `user`, of `group` alone. Only for root.
+#[must_use]
+pub fn as_member(user: u32, group: u32, program: &Command) -> Command {
+    let (user, group) = (user.to_string(), group.to_string());
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", &user, "--regid", &group, "--clear-groups"]);
     append(&mut command, program);
     command
 }

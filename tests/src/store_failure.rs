@@ -58,6 +58,7 @@ failures! {
     g5_another_users_file_spends_nothing: permission::another_owner, false, [ROOT ORDINARY_USER];
     g4_a_folder_that_is_closed_meanwhile_loses_nothing: permission::folder_closed_after_the_exchange, false, [ORDINARY_USER];
     g7_a_group_that_cannot_be_kept_is_left: permission::another_group, false, [ROOT ORDINARY_USER];
+    g8_a_home_that_a_group_shares_goes_on_working: permission::shared_home, false, [ROOT ORDINARY_USER];
     g7_a_file_system_that_refuses_modes_serves: permission::no_modes, false, [TRACING];
     g7_a_root_container_does_not_lock_its_hosts_user_out: permission::root_container, true, [ROOT ORDINARY_USER];
     g7_a_link_stays_a_link: folder::link, true, [];

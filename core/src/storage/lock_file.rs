@@ -28,7 +28,8 @@ pub(crate) struct LockFile {
 
 impl LockFile {
     /// Locks `path` if no other holder has it; creates the file, for its owner and the group of
-    /// `sharing`, if it is not there. One that is there is closed to all others.
+    /// `sharing`, if it is not there. One that is there is closed to all others, and opened to that
+    /// group.
     pub(crate) fn try_acquire(
         path: &Path,
         sharing: Sharing,
@@ -106,7 +107,7 @@ fn open(path: &Path, sharing: Sharing, links: Links) -> io::Result<File> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Ok(file) => {
                 // Best effort: the lock works either way.
-                ownership::narrow(&file, path, sharing).unwrap_or_default();
+                ownership::follow(&file, path, sharing).unwrap_or_default();
                 return Ok(file);
             }
             refused => return refused,
@@ -247,7 +248,7 @@ mod tests {
         fn g8_a_new_lock_file_is_open_to_the_group_that_may_open_the_record_alone() {
             let place = Place::new();
             for (record, expected) in
-                [(0o600, 0o600), (0o640, 0o640), (0o660, 0o660), (0o666, 0o660), (0o604, 0o600)]
+                [(0o600, 0o600), (0o640, 0o640), (0o660, 0o660), (0o666, 0o600), (0o604, 0o600)]
             {
                 let name = format!("{record:o}");
                 place.lock(&name, place.sharing(record));
@@ -255,6 +256,18 @@ mod tests {
             }
             place.lock("first", Sharing::default());
             assert_eq!(place.mode("first"), 0o600, "where there is no record yet");
+        }
+
+        #[test]
+        fn g8_a_lock_file_that_was_made_before_a_group_shares_the_record_is_opened_to_it() {
+            let place = Place::new();
+            place.lock("lock", Sharing::default());
+            for (record, expected) in [(0o600, 0o600), (0o660, 0o660), (0o640, 0o660)] {
+                place.lock("lock", place.sharing(record));
+                assert_eq!(place.mode("lock"), expected, "{record:o}");
+            }
+            place.lock("lock", place.sharing(0o600));
+            assert_eq!(place.mode("lock"), 0o600, "the group shares it no more");
         }
 
         #[test]

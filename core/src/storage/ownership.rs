@@ -8,8 +8,9 @@ use std::path::Path;
 #[cfg(unix)]
 use crate::process::file_id;
 
-/// The permissions that a group has for the record, which its lock files follow. A save by this crate
-/// closes the record to its group.
+/// What a group may do with the record, which lock files and ledger follow. The group of a record that
+/// is open to it, and to no other user, shares the record on purpose. A record that all users may open
+/// owes that to a umask, and is its owner's alone.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Sharing {
     #[cfg(unix)]
@@ -25,9 +26,23 @@ impl Sharing {
     #[cfg(unix)]
     pub(crate) fn of(record: Option<&Metadata>) -> Self {
         use std::os::unix::fs::MetadataExt;
-        let of =
-            |record: &Metadata| Self { group: record.gid(), bits: Some(record.mode() & 0o070) };
+        let of = |record: &Metadata| {
+            let is_on_purpose = record.mode() & 0o007 == 0;
+            let bits = if is_on_purpose { record.mode() & 0o060 } else { 0 };
+            Self { group: record.gid(), bits: Some(bits) }
+        };
         record.map(of).unwrap_or_default()
+    }
+
+    /// Whether a group shares the record.
+    #[cfg(unix)]
+    pub(crate) fn is_shared(self) -> bool {
+        self.bits.unwrap_or_default() != 0
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) fn is_shared(self) -> bool {
+        false
     }
 
     #[cfg(not(unix))]
@@ -77,7 +92,11 @@ pub(crate) fn set_mode(file: &File, mode: u32) {
 #[cfg(not(unix))]
 pub(crate) fn set_mode(_file: &File, _mode: u32) {}
 
-/// Opens the new lock `file` to the group of `sharing`, if this process can give it to that group.
+/// Opens the new `file` to the group of `sharing`.
+///
+/// # Errors
+///
+/// Where this process may not give it to that group; then the file stays its owner's alone.
 #[cfg(unix)]
 pub(crate) fn share(file: &File, sharing: Sharing) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, fchown};
@@ -86,8 +105,7 @@ pub(crate) fn share(file: &File, sharing: Sharing) -> io::Result<()> {
     if bits != 0 && file.metadata()?.gid() != group {
         fchown(file, None, Some(group))?;
     }
-    // No file is executed that only locks.
-    set_mode(file, 0o600 | (bits & 0o060));
+    set_mode(file, 0o600 | bits);
     Ok(())
 }
 
@@ -97,29 +115,35 @@ pub(crate) fn share(_file: &File, _sharing: Sharing) -> io::Result<()> {
 }
 
 /// Takes the permissions for others from the lock `file`, which is at `path`, and those for the group
-/// where the record has none. A file of another owner is left alone, and so is one that has a second
-/// name or is behind a link, since another program may have made it.
+/// where the record has none. One that is its owner's alone, as it is made before there is a group, is
+/// opened to the group that shares the record. A file of another owner is left alone, and so is one
+/// that has a second name or is behind a link, since another program may have made it.
 ///
 /// # Errors
 ///
 /// Where this process may not change them.
 #[cfg(unix)]
-pub(crate) fn narrow(file: &File, path: &Path, sharing: Sharing) -> io::Result<()> {
+pub(crate) fn follow(file: &File, path: &Path, sharing: Sharing) -> io::Result<()> {
     use std::fs::Permissions;
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     let widest = if sharing.bits == Some(0) { 0o700 } else { 0o770 };
     let found = file.metadata()?;
     let mode = found.mode() & 0o777;
+    let is_to_be_shared = sharing.is_shared() && mode == 0o600;
     let is_ours = || found.uid() == rustix::process::geteuid().as_raw() && found.nlink() == 1;
-    if mode & !widest == 0 || !is_ours() || file_id(&path.symlink_metadata()?) != file_id(&found) {
+    let is_as_it_should_be = mode & !widest == 0 && !is_to_be_shared;
+    if is_as_it_should_be || !is_ours() || file_id(&path.symlink_metadata()?) != file_id(&found) {
         return Ok(());
+    }
+    if is_to_be_shared {
+        return share(file, sharing);
     }
     file.set_permissions(Permissions::from_mode(mode & widest))
 }
 
 #[cfg(not(unix))]
-pub(crate) fn narrow(_file: &File, _path: &Path, _sharing: Sharing) -> io::Result<()> {
+pub(crate) fn follow(_file: &File, _path: &Path, _sharing: Sharing) -> io::Result<()> {
     Ok(())
 }
 

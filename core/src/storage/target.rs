@@ -86,7 +86,7 @@ impl Target {
         is_unlinked && self.is_mount_point() || mounts::is_of_removed(&self.path)
     }
 
-    /// What a group may do with the lock files of the record.
+    /// What a group may do with the record, and so with its lock files and ledger.
     pub(super) fn sharing(&self) -> Sharing {
         Sharing::of(self.existing.as_ref())
     }

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::scene::Scene;
 use super::tracer::{Tracer, own_thread};
 use crate::contender::{Contender, Language};
-use crate::privilege::{ORDINARY_USER, as_ordinary_user, is_root};
+use crate::privilege::{ORDINARY_USER, as_member, as_ordinary_user, is_root};
 use crate::torture::Trial;
 
 /// A record that is marked read-only, which binds root too.
@@ -145,6 +145,45 @@ pub(super) fn root_container(language: Language, trial: &mut Trial) {
                 format!("{} is {}:{}'s", entry.path().display(), file.uid(), file.gid())
             });
         }
+        trial.tried += 1;
+    }
+}
+
+/// A home that the owner of the login shares with a group: all its members refresh the login in turn,
+/// and all that is in the home stays open to them, and to no stranger. Only root can make one.
+pub(super) fn shared_home(_: Language, trial: &mut Trial) {
+    const GROUP: u32 = 54321;
+    let mut scene = Scene::new();
+    for (path, mode) in [(scene.home(), 0o770), (scene.file(), 0o660)] {
+        chown(path, Some(ORDINARY_USER), Some(GROUP)).expect("given");
+        set_mode(path, mode);
+    }
+    // The owner has used the login before others did.
+    for name in [".codex-auth-sdk.lock", "auth.lock", "auth.json.lock"] {
+        std::fs::write(scene.home().join(name), "").expect("made");
+        give(&scene.home().join(name), ORDINARY_USER);
+        set_mode(&scene.home().join(name), 0o600);
+    }
+    let program = accessible(Language::Rust.command().get_program().as_ref(), scene.beside());
+    let mut members = [ORDINARY_USER, 5001, 5002].map(|user| {
+        let command = as_member(user, GROUP, &Command::new(&program));
+        scene.start_by(command, Language::Rust, &json!({}))
+    });
+    members.iter_mut().for_each(Contender::wait_until_ready);
+    for round in 0..6 {
+        scene.serve(&mut members[round % 3], trial);
+        let file = scene.file().metadata().expect("it is there");
+        let (owner, mode) = (file.uid(), file.mode() & 0o777);
+        trial.check((owner, mode) == (ORDINARY_USER, 0o660), || {
+            format!("after round {round} auth.json is {owner}'s, {mode:o}")
+        });
+        for entry in std::fs::read_dir(scene.home()).expect("readable").flatten() {
+            let file = entry.metadata().expect("it is there");
+            trial.check((file.gid(), file.mode() & 0o777) == (GROUP, 0o660), || {
+                format!("{} is {}'s, {:o}", entry.path().display(), file.gid(), file.mode())
+            });
+        }
+        scene.expire();
         trial.tried += 1;
     }
 }

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use crate::error::Result;
 use crate::ledger::{LARGEST_LEDGER, Ledger};
 use crate::storage::file_error::unwritable;
+use crate::storage::ownership::{self, Sharing};
 use crate::storage::plain_file::{self, Links};
-use crate::storage::{ownership, temp_file};
+use crate::storage::temp_file;
 
 const NAME: &str = ".codex-auth-sdk.json";
 
@@ -42,18 +43,21 @@ impl LedgerFile {
         bytes.and_then(|bytes| Ledger::from_bytes(&bytes)).unwrap_or_default()
     }
 
-    /// Leaves `ledger` for the next holder, durably. A second try, since one failure may be a
-    /// passing one. For holders of the refresh lock.
-    pub(super) fn write(&self, ledger: &Ledger) -> Result<()> {
+    /// Leaves `ledger` for the next holder, durably, who may be another member of the group of
+    /// `sharing`. A second try, since one failure may be a passing one. For holders of the refresh
+    /// lock.
+    pub(super) fn write(&self, ledger: &Ledger, sharing: Sharing) -> Result<()> {
         let bytes = ledger.to_bytes();
-        let written = self.replace(&bytes).or_else(|_| self.replace(&bytes));
+        let replace = || self.replace(&bytes, sharing);
+        let written = replace().or_else(|_| replace());
         written.map_err(|error| unwritable("write", &self.path(), &error))
     }
 
-    fn replace(&self, bytes: &[u8]) -> io::Result<()> {
+    fn replace(&self, bytes: &[u8], sharing: Sharing) -> io::Result<()> {
         let mut temp = temp_file::create(&self.folder)?;
         // Best effort: what its next reader may not read is empty to it.
         ownership::copy(temp.as_file(), &self.folder.metadata()?).unwrap_or_default();
+        ownership::share(temp.as_file(), sharing).unwrap_or_default();
         temp.write_all(bytes)?;
         temp.as_file().sync_all()?;
         temp.persist(self.path())?;
@@ -74,7 +78,7 @@ mod tests {
         let mut ledger = Ledger::default();
         let [old, new] = ["old", "new"].map(|token| Fingerprint::of(token.as_bytes()));
         ledger.rotate(old, new);
-        file.write(&ledger).expect("written");
+        file.write(&ledger, Sharing::default()).expect("written");
         assert_eq!(file.read(), ledger);
         let names = std::fs::read_dir(folder.path()).expect("listed").flatten();
         assert_eq!(names.map(|entry| entry.file_name()).collect::<Vec<_>>(), [NAME]);
@@ -97,7 +101,7 @@ mod tests {
             }
             ledger
         });
-        file.write(&ledgers[0]).expect("written");
+        file.write(&ledgers[0], Sharing::default()).expect("written");
         let reading = std::thread::spawn({
             let (file, ledgers) = (file.clone(), ledgers.clone());
             move || (0..2000).all(|_| ledgers.contains(&file.read()))
@@ -106,7 +110,7 @@ mod tests {
             if reading.is_finished() {
                 break;
             }
-            file.write(ledger).expect("written");
+            file.write(ledger, Sharing::default()).expect("written");
         }
         assert!(reading.join().expect("no panic"));
     }
@@ -124,7 +128,7 @@ mod tests {
         ] {
             plant(precious.path(), &path);
             assert_eq!(file.read(), Ledger::default());
-            file.write(&Ledger::default()).expect("written");
+            file.write(&Ledger::default(), Sharing::default()).expect("written");
             assert_eq!(precious.path().metadata().expect("there").len(), 0);
             let found = path.symlink_metadata().expect("there");
             assert!(found.is_file() && found.nlink() == 1 && found.mode() & 0o777 == 0o600);

@@ -104,6 +104,10 @@ impl Locks {
         &self.places.ledger
     }
 
+    fn write_ledger(&self, ledger: &Ledger) -> Result<()> {
+        self.places.ledger.write(ledger, Target::resolve(&self.auth_json)?.sharing())
+    }
+
     /// Fails where others would lock other files by now.
     fn check(&self) -> Result<()> {
         for lock in [Some(&self.in_home), self.with_record.as_ref()].into_iter().flatten() {
@@ -175,7 +179,7 @@ impl RefreshLock for HeldLock {
     fn set_ledger<'a>(&'a self, ledger: &'a Ledger) -> BoxFuture<'a, Result<()>> {
         Box::pin(async {
             let ledger = ledger.clone();
-            self.make(move |locks| locks.ledger().write(&ledger))
+            self.make(move |locks| locks.write_ledger(&ledger))
         })
     }
 }
