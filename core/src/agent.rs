@@ -11,6 +11,7 @@ mod gate;
 #[cfg(test)]
 mod heard;
 mod login;
+mod metrics;
 mod room;
 mod server;
 mod sink;

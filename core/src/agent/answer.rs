@@ -106,9 +106,13 @@ pub(super) fn turn_away(refused: &Refused) -> Reply {
 
 pub(super) fn json(status: StatusCode, object: &impl Serialize) -> Reply {
     let body = serde_json::to_vec(object).expect("a message is always valid JSON");
+    reply(status, "application/json", body)
+}
+
+pub(super) fn reply(status: StatusCode, content_type: &str, body: impl Into<Bytes>) -> Reply {
     Response::builder()
         .status(status)
-        .header(CONTENT_TYPE, "application/json")
+        .header(CONTENT_TYPE, content_type)
         .header(CACHE_CONTROL, "no-store")
         .body(Full::new(body.into()))
         .expect("the headers are valid")

@@ -11,13 +11,17 @@ use serde::Serialize;
 use tokio::time::timeout;
 use url::form_urlencoded;
 
-use super::answer::{FORM, Reply, json, refuse};
+use super::answer::{FORM, Reply, json, refuse, reply};
 use super::login::Login;
+use super::metrics;
 use crate::snapshot::CodexAuth;
 use crate::storage::agent::message::{REJECTED, Report, TOKEN};
 
 /// The path of what an agent says of itself.
 const STATUS: &str = "/v1/status";
+
+/// The path at which a scraper of Prometheus looks by default.
+const METRICS: &str = "/metrics";
 
 /// The largest body of a request, in bytes.
 const LARGEST_BODY: usize = 4 * 1024;
@@ -74,6 +78,7 @@ impl Desk {
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Reply {
         match (request.method(), request.uri().path()) {
             (&Method::GET, STATUS) => json(StatusCode::OK, &self.status()),
+            (&Method::GET, METRICS) => reply(StatusCode::OK, metrics::CONTENT_TYPE, self.metrics()),
             (&Method::GET, TOKEN) => match self.login_of(&request) {
                 Some(login) => login.token().await.reply(),
                 None => self.unknown_login(),
@@ -82,7 +87,7 @@ impl Desk {
                 Some(login) => replace(login, request).await,
                 None => self.unknown_login(),
             },
-            (_, STATUS | TOKEN | REJECTED) => {
+            (_, STATUS | METRICS | TOKEN | REJECTED) => {
                 refuse(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "use another method")
             }
             _ => refuse(StatusCode::NOT_FOUND, "invalid_request", "there is no such path"),
@@ -100,6 +105,10 @@ impl Desk {
         let names: Vec<_> = self.logins.iter().map(|(name, _)| &**name).collect();
         let message = format!("this agent has no such login; it has: {}", names.join(", "));
         refuse(StatusCode::NOT_FOUND, "unknown_login", message)
+    }
+
+    fn metrics(&self) -> String {
+        metrics::text(self.logins.iter().map(|(name, login)| (&**name, &**login)))
     }
 
     fn status(&self) -> Status<'_> {

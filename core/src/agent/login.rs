@@ -13,6 +13,7 @@ use crate::manager::AuthManager;
 use crate::refresh::{GiveUpReason, UnauthorizedRecoveryDecision};
 use crate::secret::Fingerprint;
 use crate::snapshot::CodexAuth;
+use crate::state::Stats;
 use crate::storage::agent::message::Report;
 use crate::upkeep::{FollowStore, KeepFresh};
 
@@ -92,6 +93,16 @@ impl Login {
             *seen = Seen { auth: auth.clone(), number: seen.number + 1 };
         }
         (auth, format!("{}-{}", self.start, seen.number))
+    }
+
+    /// Returns what the login's manager has counted.
+    pub(super) fn stats(&self) -> Stats {
+        self.manager.stats()
+    }
+
+    /// Returns whether tokens could not be saved yet.
+    pub(super) fn pending_save(&self) -> bool {
+        self.manager.pending_save()
     }
 
     /// Waits until the login is no longer in the state that `generation` names, for `longest` at most.

@@ -140,7 +140,7 @@ fn create(path: &Path, sharing: Sharing) -> io::Result<File> {
         // Best effort: the lock works for this process either way.
         ownership::copy(&file, &folder.metadata()?).unwrap_or_default();
     }
-    ownership::share(&file, sharing).unwrap_or_default();
+    ownership::share_lock(&file, sharing).unwrap_or_default();
     Ok(file)
 }
 
@@ -231,7 +231,8 @@ mod tests {
 
             /// The sharing of a record with `mode`.
             fn sharing(&self, mode: u32) -> Sharing {
-                Sharing::of(Some(&self.make("auth.json", mode).metadata().expect("there")))
+                let record = self.make("auth.json", mode).metadata().expect("there");
+                Sharing::of(&self.at("auth.json"), Some(&record))
             }
 
             fn lock(&self, name: &str, sharing: Sharing) {
@@ -248,7 +249,7 @@ mod tests {
         fn g8_a_new_lock_file_is_open_to_the_group_that_may_open_the_record_alone() {
             let place = Place::new();
             for (record, expected) in
-                [(0o600, 0o600), (0o640, 0o640), (0o660, 0o660), (0o666, 0o600), (0o604, 0o600)]
+                [(0o600, 0o600), (0o640, 0o640), (0o660, 0o660), (0o666, 0o660), (0o604, 0o600)]
             {
                 let name = format!("{record:o}");
                 place.lock(&name, place.sharing(record));
@@ -262,19 +263,29 @@ mod tests {
         fn g8_a_lock_file_that_was_made_before_a_group_shares_the_record_is_opened_to_it() {
             let place = Place::new();
             place.lock("lock", Sharing::default());
-            for (record, expected) in [(0o600, 0o600), (0o660, 0o660), (0o640, 0o660)] {
-                place.lock("lock", place.sharing(record));
-                assert_eq!(place.mode("lock"), expected, "{record:o}");
+            // As the Codex CLI makes them.
+            place.make("cli", 0o644);
+            for (record, expected) in [
+                (0o600, [0o600, 0o600]),
+                (0o640, [0o600, 0o600]),
+                (0o660, [0o660, 0o660]),
+                (0o600, [0o600, 0o600]),
+            ] {
+                for (name, expected) in ["lock", "cli"].into_iter().zip(expected) {
+                    place.lock(name, place.sharing(record));
+                    assert_eq!(place.mode(name), expected, "{name}, {record:o}");
+                }
             }
-            place.lock("lock", place.sharing(0o600));
-            assert_eq!(place.mode("lock"), 0o600, "the group shares it no more");
+            place.make("cli", 0o644);
+            place.lock("cli", place.sharing(0o660));
+            assert_eq!(place.mode("cli"), 0o660);
         }
 
         #[test]
         fn g8_a_lock_file_that_is_there_is_closed_to_strangers() {
             let place = Place::new();
             let (closed, shared) = (place.sharing(0o600), place.sharing(0o660));
-            let unknown = Sharing::of(None);
+            let unknown = Sharing::default();
             for (sharing, expected) in [(closed, 0o600), (shared, 0o660), (unknown, 0o660)] {
                 place.make("wide", 0o666);
                 place.lock("wide", sharing);
@@ -324,8 +335,9 @@ mod tests {
                 g8_all_members_of_a_group_that_shares_a_home_take_the_lock_and_strangers_do_not";
             if let Some(folder) = child::role() {
                 let folder = Path::new(&folder);
-                let record = folder.join("auth.json").metadata().expect("there");
-                let (path, sharing) = (folder.join("lock"), Sharing::of(Some(&record)));
+                let record = folder.join("auth.json");
+                let found = record.metadata().expect("there");
+                let (path, sharing) = (folder.join("lock"), Sharing::of(&record, Some(&found)));
                 let lock = LockFile::try_acquire(&path, sharing, Links::Refused);
                 lock.expect("it may be opened").expect("free");
                 return;

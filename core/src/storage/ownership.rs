@@ -8,9 +8,7 @@ use std::path::Path;
 #[cfg(unix)]
 use crate::process::file_id;
 
-/// What a group may do with the record, which lock files and ledger follow. The group of a record that
-/// is open to it, and to no other user, shares the record on purpose. A record that all users may open
-/// owes that to a umask, and is its owner's alone.
+/// What a group may do with the record, which lock files and ledger follow.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Sharing {
     #[cfg(unix)]
@@ -19,36 +17,43 @@ pub(crate) struct Sharing {
     /// record: then it is not known yet which group shares it.
     #[cfg(unix)]
     bits: Option<u32>,
+    /// Whether the group shares the record on purpose: it may read and write it, and no other user may
+    /// open it. What else is open is so by a umask, and becomes its owner's alone with a save.
+    #[cfg(unix)]
+    is_on_purpose: bool,
 }
 
 impl Sharing {
-    /// That of `record`.
+    /// That of the `record` at `path`. One with a list of users and groups of its own is no group's: the
+    /// bits of its group say what all in the list may do together.
     #[cfg(unix)]
-    pub(crate) fn of(record: Option<&Metadata>) -> Self {
+    pub(crate) fn of(path: &Path, record: Option<&Metadata>) -> Self {
         use std::os::unix::fs::MetadataExt;
-        let of = |record: &Metadata| {
-            let is_on_purpose = record.mode() & 0o007 == 0;
-            let bits = if is_on_purpose { record.mode() & 0o060 } else { 0 };
-            Self { group: record.gid(), bits: Some(bits) }
-        };
-        record.map(of).unwrap_or_default()
-    }
 
-    /// Whether a group shares the record.
-    #[cfg(unix)]
-    pub(crate) fn is_shared(self) -> bool {
-        self.bits.unwrap_or_default() != 0
+        let Some(record) = record else { return Self::default() };
+        let bits = record.mode() & 0o060;
+        let bits = if bits != 0 && has_list(path) { 0 } else { bits };
+        let is_on_purpose = bits == 0o060 && record.mode() & 0o007 == 0;
+        Self { group: record.gid(), bits: Some(bits), is_on_purpose }
     }
 
     #[cfg(not(unix))]
-    pub(crate) fn is_shared(self) -> bool {
-        false
-    }
-
-    #[cfg(not(unix))]
-    pub(crate) fn of(_record: Option<&Metadata>) -> Self {
+    pub(crate) fn of(_path: &Path, _record: Option<&Metadata>) -> Self {
         Self {}
     }
+}
+
+/// Returns whether the file at `path` has an access control list.
+#[cfg(target_os = "linux")]
+fn has_list(path: &Path) -> bool {
+    let mut none = [0_u8; 0];
+    rustix::fs::getxattr(path, "system.posix_acl_access", &mut none[..]).is_ok()
+}
+
+/// Elsewhere a list does not show in the mode.
+#[cfg(all(unix, not(target_os = "linux")))]
+fn has_list(_path: &Path) -> bool {
+    false
 }
 
 /// Gives `file` the owner of `model`, and its group where this process may: the file is its owner's
@@ -68,7 +73,13 @@ pub(crate) fn copy(file: &File, model: &Metadata) -> io::Result<()> {
     if own.uid() == model.uid() {
         return Ok(());
     }
-    fchown(file, Some(model.uid()), None)
+    fchown(file, Some(model.uid()), None).map_err(|error| {
+        let owner = model.uid();
+        let text = format!(
+            "the file there is of user {owner}, whose programs alone can replace it: {error}"
+        );
+        io::Error::new(error.kind(), text)
+    })
 }
 
 #[cfg(not(unix))]
@@ -92,21 +103,30 @@ pub(crate) fn set_mode(file: &File, mode: u32) {
 #[cfg(not(unix))]
 pub(crate) fn set_mode(_file: &File, _mode: u32) {}
 
-/// Opens the new `file` to the group of `sharing`.
+/// Opens the new lock `file` to the group of `sharing`.
 ///
 /// # Errors
 ///
 /// Where this process may not give it to that group; then the file stays its owner's alone.
 #[cfg(unix)]
-pub(crate) fn share(file: &File, sharing: Sharing) -> io::Result<()> {
-    use std::os::unix::fs::{MetadataExt, fchown};
+pub(crate) fn share_lock(file: &File, sharing: Sharing) -> io::Result<()> {
+    share_as(file, sharing, sharing.bits.unwrap_or_default())
+}
 
-    let (group, bits) = (sharing.group, sharing.bits.unwrap_or_default());
-    if bits != 0 && file.metadata()?.gid() != group {
-        fchown(file, None, Some(group))?;
-    }
-    set_mode(file, 0o600 | bits);
+#[cfg(not(unix))]
+pub(crate) fn share_lock(_file: &File, _sharing: Sharing) -> io::Result<()> {
     Ok(())
+}
+
+/// Opens `file`, which holds the record or the ledger, to the group that shares the record on purpose,
+/// and closes it to any other.
+///
+/// # Errors
+///
+/// Where this process may not give it to that group; then the file is its owner's alone.
+#[cfg(unix)]
+pub(crate) fn share(file: &File, sharing: Sharing) -> io::Result<()> {
+    share_as(file, sharing, if sharing.is_on_purpose { 0o060 } else { 0 })
 }
 
 #[cfg(not(unix))]
@@ -114,10 +134,27 @@ pub(crate) fn share(_file: &File, _sharing: Sharing) -> io::Result<()> {
     Ok(())
 }
 
+#[cfg(unix)]
+fn share_as(file: &File, sharing: Sharing, bits: u32) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, fchown};
+
+    let found = file.metadata()?;
+    let own = found.mode() & 0o700;
+    if bits == 0 || found.gid() != sharing.group {
+        // Closed before it changes hands.
+        set_mode(file, own);
+    }
+    if bits != 0 && found.gid() != sharing.group {
+        fchown(file, None, Some(sharing.group))?;
+    }
+    set_mode(file, own | bits);
+    Ok(())
+}
+
 /// Takes the permissions for others from the lock `file`, which is at `path`, and those for the group
-/// where the record has none. One that is its owner's alone, as it is made before there is a group, is
-/// opened to the group that shares the record. A file of another owner is left alone, and so is one
-/// that has a second name or is behind a link, since another program may have made it.
+/// where the record has none. Opens it to the group that shares the record on purpose. A file of another
+/// owner is left alone, and so is one that has a second name or is behind a link, since another program
+/// may have made it.
 ///
 /// # Errors
 ///
@@ -130,16 +167,15 @@ pub(crate) fn follow(file: &File, path: &Path, sharing: Sharing) -> io::Result<(
     let widest = if sharing.bits == Some(0) { 0o700 } else { 0o770 };
     let found = file.metadata()?;
     let mode = found.mode() & 0o777;
-    let is_to_be_shared = sharing.is_shared() && mode == 0o600;
+    let is_shared = mode & 0o060 == 0o060 && found.gid() == sharing.group;
+    let is_to_be_shared = sharing.is_on_purpose && mode & 0o600 == 0o600 && !is_shared;
     let is_ours = || found.uid() == rustix::process::geteuid().as_raw() && found.nlink() == 1;
     let is_as_it_should_be = mode & !widest == 0 && !is_to_be_shared;
     if is_as_it_should_be || !is_ours() || file_id(&path.symlink_metadata()?) != file_id(&found) {
         return Ok(());
     }
-    if is_to_be_shared {
-        return share(file, sharing);
-    }
-    file.set_permissions(Permissions::from_mode(mode & widest))
+    file.set_permissions(Permissions::from_mode(mode & widest))?;
+    if is_to_be_shared { share_lock(file, sharing) } else { Ok(()) }
 }
 
 #[cfg(not(unix))]
@@ -225,6 +261,29 @@ mod tests {
         }
         assert_eq!(names.len(), 7, "{names:?}");
         assert_eq!(folder.metadata().expect("made").mode() & 0o777, 0o700);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn g7_an_access_control_list_lets_no_group_in() {
+        use rustix::fs::{XattrFlags, setxattr};
+
+        // The owner and user 1234 read and write, the group may do nothing: the mode is 0660.
+        let entries = [(1, 6, !0), (2, 6, 1234), (4, 0, !0), (16, 6, !0), (32, 0, !0_u32)];
+        let entry = |(tag, permissions, id): (u16, u16, u32)| {
+            [&tag.to_le_bytes()[..], &permissions.to_le_bytes(), &id.to_le_bytes()].concat()
+        };
+        let list = [vec![2, 0, 0, 0], entries.map(entry).concat()].concat();
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let name = "system.posix_acl_access";
+        if setxattr(file.path(), name, &list, XattrFlags::empty()).is_err() {
+            // The file system has no such lists.
+            return;
+        }
+        let found = file.path().metadata().expect("there");
+        assert_eq!(found.mode() & 0o777, 0o660);
+        let sharing = Sharing::of(file.path(), Some(&found));
+        assert_eq!((sharing.bits, sharing.is_on_purpose), (Some(0), false));
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! Replacing the record: a private temp file beside it, synced, renamed over it. The record is where
-//! [`Target`] has found it, behind any link, so links stay as they are. Of a group that shares the
-//! record, a member who is not its owner writes it in place, since it would be that member's otherwise.
+//! [`Target`] has found it, behind any link, so links stay as they are.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Seek, Write};
@@ -19,8 +18,6 @@ use crate::process::ProcessId;
 pub(super) struct Replacement {
     temp: NamedTempFile,
     process: ProcessId,
-    /// Whether the temp file can be the record: it has the record's owner, and the group that shares it.
-    can_replace: bool,
 }
 
 impl Drop for Replacement {
@@ -47,17 +44,26 @@ impl Replacement {
 
     fn create(target: &Target) -> io::Result<Self> {
         let temp = temp_file::create(&target.folder)?;
-        Self { temp, process: ProcessId::current(), can_replace: false }.adapted(target)
+        let model = match &target.existing {
+            Some(existing) => existing.clone(),
+            None => target.folder.metadata()?,
+        };
+        ownership::copy(temp.as_file(), &model)?;
+        keep_stricter_mode(temp.as_file(), &model)?;
+        let made = Self { temp, process: ProcessId::current() };
+        made.share(target);
+        Ok(made)
     }
 
-    /// Makes the temp file as the record at `target` is, or is to be.
-    fn adapted(mut self, target: &Target) -> io::Result<Self> {
-        let adapted = adapt(self.temp.as_file(), target);
-        self.can_replace = adapted.is_ok();
-        if !target.sharing().is_shared() {
-            adapted?;
+    /// Opens the temp file to the group that shares the record on purpose.
+    fn share(&self, target: &Target) {
+        if let Err(error) = ownership::share(self.temp.as_file(), target.sharing()) {
+            let path = target.path.display();
+            tracing::warn!(
+                %error, %path,
+                "the group that shares the login cannot be kept, and will not be able to read it"
+            );
         }
-        Ok(self)
     }
 
     /// Whether this process made it: a forked child inherits its parent's.
@@ -73,8 +79,11 @@ impl Replacement {
         };
         let fill = || {
             let mut replacement = match prepared.filter(is_usable) {
-                // It is a while ago, and the record may have other permissions by now.
-                Some(prepared) => prepared.adapted(target)?,
+                Some(prepared) => {
+                    // The record may be open to another group by now, or to none.
+                    prepared.share(target);
+                    prepared
+                }
                 None => Self::create(target)?,
             };
             replacement.fill(content)?;
@@ -93,21 +102,18 @@ impl Replacement {
 
     /// Makes it the record, with the `content` that it was filled with, in the place of one that
     /// `is_expected`. The record is whole at any instant, except where it cannot be replaced, as at
-    /// a mount point or where its owner could not be kept, and is written in place.
+    /// a mount point, and is written in place.
     pub(super) fn put(
         self,
         target: &Target,
         content: &[u8],
         is_expected: impl Fn(&Path) -> Result<bool>,
     ) -> Result<Swap> {
-        let unwritable = |error| unwritable("write", &target.path, &error);
-        if !self.can_replace {
-            let written = in_place::write(&target.path, content).map_err(unwritable);
-            return written.map(|()| Swap::Done);
-        }
         match self.exchange(target, is_expected)? {
             Some(swap) => Ok(swap),
-            None => self.rename(target, content).map_err(unwritable),
+            None => self
+                .rename(target, content)
+                .map_err(|error| unwritable("write", &target.path, &error)),
         }
     }
 
@@ -150,18 +156,6 @@ impl Replacement {
             Err(error) => Err(error),
         }
     }
-}
-
-/// Gives the temp `file` the owner that the record at `target` has or is to have, and to the group that
-/// shares the record what that group may do.
-fn adapt(file: &File, target: &Target) -> io::Result<()> {
-    let model = match &target.existing {
-        Some(existing) => existing.clone(),
-        None => target.folder.metadata()?,
-    };
-    ownership::copy(file, &model)?;
-    ownership::share(file, target.sharing())?;
-    keep_stricter_mode(file, &model)
 }
 
 /// Copies what is in the place of the record, and is no login, to a file of its own beside it, for its
@@ -243,8 +237,7 @@ fn is_refusal(error: &io::Error) -> bool {
 #[cfg(unix)]
 fn keep_stricter_mode(file: &File, model: &Metadata) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
-    let mode = file.metadata()?.mode() & 0o777;
-    let wanted = mode & (model.mode() | 0o077);
+    let (mode, wanted) = (file.metadata()?.mode() & 0o777, model.mode() & 0o600);
     if mode == wanted {
         return Ok(());
     }

@@ -88,7 +88,7 @@ impl Target {
 
     /// What a group may do with the record, and so with its lock files and ledger.
     pub(super) fn sharing(&self) -> Sharing {
-        Sharing::of(self.existing.as_ref())
+        Sharing::of(&self.path, self.existing.as_ref())
     }
 
     /// Whether something is mounted on the file itself, as containers do: it cannot be replaced,

@@ -2,6 +2,7 @@
 
 use std::os::unix::process::ExitStatusExt as _;
 
+use chrono::{DateTime, Utc};
 use codex_auth_sdk::Secret;
 use serde_json::{Value, json};
 
@@ -240,6 +241,48 @@ async fn the_status_says_what_there_is_and_shows_no_token() {
     assert_eq!(leaks["leaks"], json!([]));
 }
 
+/// The value of a metric of the login `default`; none if it has no such metric.
+fn metric(text: &str, name: &str) -> Option<f64> {
+    let start = format!("{name}{{login=\"default\"}} ");
+    let value = text.lines().find_map(|line| line.strip_prefix(&start));
+    value.map(|value| value.parse().expect("a number"))
+}
+
+#[tokio::test]
+async fn the_metrics_count_what_was_done_and_show_no_token() {
+    let scene = Scene::signed_in();
+    let _agent = scene.agent(&[]);
+    let grant = scene.get("/v1/token").await.json();
+    scene.realm().run("kill_access", &json!({}));
+    let token = grant["access_token"].as_str().expect("a token");
+    assert_eq!(scene.report(token, &grant).await.status, 200);
+    let reply = scene.get("/metrics").await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let new = scene.get("/v1/token").await.json();
+    let end: DateTime<Utc> = new["expires_at"].as_str().expect("a text").parse().expect("a time");
+    for (name, expected) in [
+        ("codex_auth_redemptions_total", Some(1.0)),
+        ("codex_auth_recoveries_total", Some(1.0)),
+        ("codex_auth_refresh_failures_total", Some(0.0)),
+        ("codex_auth_adoptions_total", Some(0.0)),
+        ("codex_auth_logged_in", Some(1.0)),
+        ("codex_auth_pending_save", Some(0.0)),
+        ("codex_auth_access_token_expires_seconds", Some(end.timestamp() as f64)),
+    ] {
+        assert_eq!(metric(&reply.text, name), expected, "{name}: {}", reply.text);
+        let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
+        assert!(reply.text.contains(&format!("# TYPE {name} {kind}\n")), "{name}: {}", reply.text);
+    }
+    let leaks = scene.realm().call("leaks", &json!({"text": reply.text}));
+    assert_eq!(leaks["leaks"], json!([]));
+    std::fs::remove_file(scene.path("home/auth.json")).expect("removed");
+    let after = format!("/v1/token?after={}", new["generation"].as_str().expect("a text"));
+    assert_eq!(scene.get(&after).await.status, 404);
+    let text = scene.get("/metrics").await.text;
+    assert_eq!(metric(&text, "codex_auth_logged_in"), Some(0.0), "{text}");
+    assert_eq!(metric(&text, "codex_auth_access_token_expires_seconds"), None, "{text}");
+}
+
 #[tokio::test]
 async fn nothing_else_is_answered() {
     let scene = Scene::signed_in();
@@ -255,6 +298,7 @@ async fn nothing_else_is_answered() {
         (client.post(url("/v1/token")), 405),
         (client.get(url("/v1/rejected")), 405),
         (client.delete(url("/v1/status")), 405),
+        (client.post(url("/metrics")), 405),
         (client.request(reqwest::Method::OPTIONS, url("/v1/token")), 405),
         (client.post(url("/v1/rejected")), 400),
         (client.post(url("/v1/rejected")).body("{}"), 400),

@@ -149,38 +149,44 @@ pub(super) fn root_container(language: Language, trial: &mut Trial) {
     }
 }
 
-/// A home that the owner of the login shares with a group: all its members refresh the login in turn,
-/// and all that is in the home stays open to them, and to no stranger. Only root can make one.
+/// A home that the owner of the login shares with a group: the owner's programs refresh the login, those
+/// of the group use it, and all that is in the home stays open to them, and to no stranger. Only root can
+/// make one.
 pub(super) fn shared_home(_: Language, trial: &mut Trial) {
     const GROUP: u32 = 54321;
     let mut scene = Scene::new();
+    // The owner has used the login, and so has the Codex CLI, before others did.
+    let locks = [(".codex-auth-sdk.lock", 0o600), ("auth.lock", 0o644), ("auth.json.lock", 0o644)];
+    for (name, mode) in locks {
+        let path = scene.home().join(name);
+        std::fs::write(&path, "").expect("made");
+        give(&path, ORDINARY_USER);
+        set_mode(&path, mode);
+    }
     for (path, mode) in [(scene.home(), 0o770), (scene.file(), 0o660)] {
         chown(path, Some(ORDINARY_USER), Some(GROUP)).expect("given");
         set_mode(path, mode);
     }
-    // The owner has used the login before others did.
-    for name in [".codex-auth-sdk.lock", "auth.lock", "auth.json.lock"] {
-        std::fs::write(scene.home().join(name), "").expect("made");
-        give(&scene.home().join(name), ORDINARY_USER);
-        set_mode(&scene.home().join(name), 0o600);
-    }
     let program = accessible(Language::Rust.command().get_program().as_ref(), scene.beside());
-    let mut members = [ORDINARY_USER, 5001, 5002].map(|user| {
+    let [mut owner, mut member] = [ORDINARY_USER, 5001].map(|user| {
         let command = as_member(user, GROUP, &Command::new(&program));
         scene.start_by(command, Language::Rust, &json!({}))
     });
-    members.iter_mut().for_each(Contender::wait_until_ready);
-    for round in 0..6 {
-        scene.serve(&mut members[round % 3], trial);
-        let file = scene.file().metadata().expect("it is there");
-        let (owner, mode) = (file.uid(), file.mode() & 0o777);
-        trial.check((owner, mode) == (ORDINARY_USER, 0o660), || {
-            format!("after round {round} auth.json is {owner}'s, {mode:o}")
-        });
+    for contender in [&mut owner, &mut member] {
+        contender.wait_until_ready();
+    }
+    for round in 0..3 {
+        if round > 0 {
+            let words = ["the file there is of user 1000"];
+            scene.refuse(&mut member, "store_read_only", &words, trial);
+        }
+        scene.serve(&mut owner, trial);
+        scene.serve(&mut member, trial);
         for entry in std::fs::read_dir(scene.home()).expect("readable").flatten() {
             let file = entry.metadata().expect("it is there");
-            trial.check((file.gid(), file.mode() & 0o777) == (GROUP, 0o660), || {
-                format!("{} is {}'s, {:o}", entry.path().display(), file.gid(), file.mode())
+            let found = (file.uid(), file.gid(), file.mode() & 0o777);
+            trial.check(found == (ORDINARY_USER, GROUP, 0o660), || {
+                format!("after round {round} {} is {found:?}", entry.path().display())
             });
         }
         scene.expire();

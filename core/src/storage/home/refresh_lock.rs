@@ -105,7 +105,11 @@ impl Locks {
     }
 
     fn write_ledger(&self, ledger: &Ledger) -> Result<()> {
-        self.places.ledger.write(ledger, Target::resolve(&self.auth_json)?.sharing())
+        let file = &self.places.ledger;
+        // The record may be gone, or have been moved, by now.
+        let target = Target::resolve(&self.auth_json).ok();
+        let target = target.filter(|target| target.folder == file.folder());
+        file.write(ledger, target.map(|target| target.sharing()).unwrap_or_default())
     }
 
     /// Fails where others would lock other files by now.

@@ -1,0 +1,107 @@
+//! What the agent counts, in the text format of Prometheus.
+
+use std::fmt::Write;
+
+use super::login::Login;
+use crate::state::Stats;
+
+/// The type of the format, by which a scraper knows it.
+pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// A value that each login has.
+struct Metric {
+    name: &'static str,
+    /// Whether it only grows, until the agent starts anew.
+    is_counter: bool,
+    help: &'static str,
+    of: fn(&Login, &Stats) -> Option<f64>,
+}
+
+const METRICS: &[Metric] = &[
+    Metric {
+        name: "codex_auth_adoptions_total",
+        is_counter: true,
+        help: "Newer tokens that another program had stored.",
+        of: |_, stats| Some(stats.adoptions as f64),
+    },
+    Metric {
+        name: "codex_auth_redemptions_total",
+        is_counter: true,
+        help: "Refresh tokens that the agent has redeemed.",
+        of: |_, stats| Some(stats.redemptions as f64),
+    },
+    Metric {
+        name: "codex_auth_recoveries_total",
+        is_counter: true,
+        help: "Rejected access tokens for which there was another one.",
+        of: |_, stats| Some(stats.recoveries as f64),
+    },
+    Metric {
+        name: "codex_auth_refresh_failures_total",
+        is_counter: true,
+        help: "Refreshes that ended with an error.",
+        of: |_, stats| Some(stats.failures as f64),
+    },
+    Metric {
+        name: "codex_auth_waits_total",
+        is_counter: true,
+        help: "Waits for the refresh of another caller, or for the refresh lock.",
+        of: |_, stats| Some(stats.waits as f64),
+    },
+    Metric {
+        name: "codex_auth_lock_wait_seconds_total",
+        is_counter: true,
+        help: "Time for which refreshes have waited for the refresh lock.",
+        of: |_, stats| Some(stats.lock_wait.as_secs_f64()),
+    },
+    Metric {
+        name: "codex_auth_logged_in",
+        is_counter: false,
+        help: "1 if the agent has a login to hand out, else 0.",
+        of: |login, _| Some(f64::from(login.now().0.is_some())),
+    },
+    Metric {
+        name: "codex_auth_access_token_expires_seconds",
+        is_counter: false,
+        help: "When the access token ends, in seconds since 1970, by the server's clock.",
+        of: |login, _| Some(login.now().0?.expires_at()?.timestamp() as f64),
+    },
+    Metric {
+        name: "codex_auth_pending_save",
+        is_counter: false,
+        help: "1 if tokens could not be saved yet, else 0.",
+        of: |login, _| Some(f64::from(login.pending_save())),
+    },
+];
+
+/// Returns the metrics of all `logins`, by their names.
+pub(super) fn text<'a>(logins: impl Iterator<Item = (&'a str, &'a Login)>) -> String {
+    let logins: Vec<_> = logins.map(|(name, login)| (name, login, login.stats())).collect();
+    let mut text = String::new();
+    for Metric { name, is_counter, help, of } in METRICS {
+        let kind = if *is_counter { "counter" } else { "gauge" };
+        // Writing to a text does not fail.
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        for (login_name, login, stats) in &logins {
+            if let Some(value) = of(login, stats) {
+                let _ = writeln!(text, "{name}{{login=\"{}\"}} {value}", escaped(login_name));
+            }
+        }
+    }
+    text
+}
+
+/// Returns `text` as the value of a label.
+fn escaped(text: &str) -> String {
+    text.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_login_stays_within_its_label() {
+        assert_eq!(escaped("a\"} 1\nb\\"), r#"a\"} 1\nb\\"#);
+    }
+}
