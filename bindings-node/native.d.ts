@@ -3,12 +3,15 @@
 
 /** The native half of `AuthManager`. A method that may wait returns its answer, or a promise of it. */
 export declare class NativeAuthManager {
-  /** Creates a manager and reads its store once, without waiting. */
-  static openNow(options: NativeOptions, storage?: NativeEphemeralStorage | NativeConnection | null): Outcome<NativeAuthManager>
+  /**
+   * Creates a manager and reads its store once, without waiting. Its `variables` are those of the
+   * runtime's environment.
+   */
+  static openNow(options: NativeOptions, storage: NativeEphemeralStorage | NativeConnection | null, variables: Record<string, string>): Outcome<NativeAuthManager>
   /** Creates a manager and reads its store, whichever that is. */
-  static open(options: NativeOptions, storage?: NativeEphemeralStorage | NativeConnection | null): Outcome<NativeAuthManager> | Promise<Outcome<NativeAuthManager>>
+  static open(options: NativeOptions, storage: NativeEphemeralStorage | NativeConnection | null, variables: Record<string, string>): Outcome<NativeAuthManager> | Promise<Outcome<NativeAuthManager>>
   /** Creates a manager that does not read its store. */
-  static openUnread(options: NativeOptions, storage?: NativeEphemeralStorage | NativeConnection | null): Outcome<NativeAuthManager>
+  static openUnread(options: NativeOptions, storage: NativeEphemeralStorage | NativeConnection | null, variables: Record<string, string>): Outcome<NativeAuthManager>
   /** Returns the snapshot in memory, or null if no login is stored. */
   auth(): NativeCodexAuth | null
   /**
@@ -393,9 +396,10 @@ export interface NativeSync {
 export type Outcome<T> = T | Failure
 
 /**
- * Runs the command `codex-auth-sdk` with `argv`, whose first item is its name. Returns its exit code.
+ * Runs the command `codex-auth-sdk` with `argv`, whose first item is its name, and the `variables` of
+ * the runtime's environment. Returns its exit code.
  *
  * Signals that end a process by default do so here, once what is in flight is saved; then this does
  * not return.
  */
-export declare function runCommand(argv: Array<string>): number
+export declare function runCommand(argv: Array<string>, variables: Record<string, string>): number

@@ -1,6 +1,8 @@
 //! The manager of a login.
 
-use codex_auth_sdk::bindings;
+use std::collections::HashMap;
+
+use codex_auth_sdk::bindings::{self, Variables};
 use codex_auth_sdk::{
     AuthManager, AuthManagerBuilder, LogoutOptions, LogoutOutcome, Secret, SyncOutcome,
 };
@@ -45,40 +47,48 @@ pub struct NativeLogout {
 #[expect(clippy::use_self, reason = "the macro takes signatures out of the impl")]
 #[napi]
 impl NativeAuthManager {
-    /// Creates a manager and reads its store once, without waiting.
+    /// Creates a manager and reads its store once, without waiting. Its `variables` are those of the
+    /// runtime's environment.
     #[napi(
-        ts_args_type = "options: NativeOptions, storage?: NativeEphemeralStorage | NativeConnection | null"
+        ts_args_type = "options: NativeOptions, storage: NativeEphemeralStorage | NativeConnection | null, variables: Record<string, string>"
     )]
     pub fn open_now(
         options: NativeOptions,
         storage: Option<Storage<'_>>,
+        variables: HashMap<String, String>,
     ) -> Outcome<NativeAuthManager> {
-        outcome(options.builder(storage).and_then(AuthManagerBuilder::build_now).map(Self))
+        let build = || options.builder(storage).and_then(AuthManagerBuilder::build_now).map(Self);
+        outcome(Variables::new(variables).scope(build))
     }
 
     /// Creates a manager and reads its store, whichever that is.
     #[napi(
-        ts_args_type = "options: NativeOptions, storage?: NativeEphemeralStorage | NativeConnection | null",
+        ts_args_type = "options: NativeOptions, storage: NativeEphemeralStorage | NativeConnection | null, variables: Record<string, string>",
         ts_return_type = "Outcome<NativeAuthManager> | Promise<Outcome<NativeAuthManager>>"
     )]
     pub fn open<'env>(
         env: &'env Env,
         options: NativeOptions,
         storage: Option<Storage<'_>>,
+        variables: HashMap<String, String>,
     ) -> Result<Unknown<'env>> {
-        let builder = options.builder(storage);
-        answer_or_promise(env, async move { builder?.build().await.map(Self) })
+        let variables = Variables::new(variables);
+        let builder = variables.scope(|| options.builder(storage));
+        let build = async { builder?.build().await.map(Self) };
+        answer_or_promise(env, variables.within(build))
     }
 
     /// Creates a manager that does not read its store.
     #[napi(
-        ts_args_type = "options: NativeOptions, storage?: NativeEphemeralStorage | NativeConnection | null"
+        ts_args_type = "options: NativeOptions, storage: NativeEphemeralStorage | NativeConnection | null, variables: Record<string, string>"
     )]
     pub fn open_unread(
         options: NativeOptions,
         storage: Option<Storage<'_>>,
+        variables: HashMap<String, String>,
     ) -> Outcome<NativeAuthManager> {
-        outcome(options.builder(storage).and_then(AuthManagerBuilder::build_unread).map(Self))
+        let build = || options.builder(storage)?.build_unread().map(Self);
+        outcome(Variables::new(variables).scope(build))
     }
 
     /// Returns the snapshot in memory, or null if no login is stored.

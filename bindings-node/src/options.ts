@@ -3,6 +3,7 @@ import { connect, isCustomStore } from './custom-store.js';
 import type { CustomStore } from './custom-store.js';
 import { EphemeralStorage, isStorage, nativeStorage } from './ephemeral-storage.js';
 import { argumentError } from './error.js';
+import { variables } from './variables.js';
 
 /**
  * Options of {@link AuthManager}. An option that is not set has the value of the environment
@@ -170,16 +171,16 @@ export interface WaitOptions {
 
 export const WAIT_OPTIONS: OptionKinds<WaitOptions> = { signal: 'signal' };
 
-/** Returns the options as the addon takes them, with a store object apart. */
+/** Returns the options as the addon takes them, with a store object apart, and the variables. */
 export function nativeOptions(
   options: AuthManagerOptions,
-): [NativeOptions, NativeEphemeralStorage | NativeConnection | null] {
+): [NativeOptions, NativeEphemeralStorage | NativeConnection | null, Record<string, string>] {
   const { store, ...others } = checkOptions(options, OPTIONS);
   if (typeof store !== 'object') {
-    return [options as NativeOptions, null];
+    return [options as NativeOptions, null, variables()];
   }
   const native = isStorage(store) ? nativeStorage(store) : connect(store);
-  return [others as NativeOptions, native];
+  return [others as NativeOptions, native, variables()];
 }
 
 /** Returns `options` itself, or throws a `TypeError` for an unknown name or a wrong type. */

@@ -18,6 +18,7 @@ use crate::state::Event;
 pub use crate::state::{EventParts, Subscription};
 #[cfg(feature = "conformance")]
 use crate::storage::{AuthStorage, conformance};
+pub use crate::variable::Variables;
 
 /// Returns a number in memory that changes whenever the results of `manager`'s `auth` and
 /// `fresh_span` may have changed.
