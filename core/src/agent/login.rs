@@ -100,6 +100,12 @@ impl Login {
         self.manager.stats()
     }
 
+    /// Returns whether there is an access token to hand out, expired or not.
+    pub(super) fn is_handed_out(&self) -> bool {
+        let (auth, generation) = self.now();
+        auth.is_some_and(|auth| grant(&auth, None, generation).is_some())
+    }
+
     /// Returns whether tokens could not be saved yet.
     pub(super) fn pending_save(&self) -> bool {
         self.manager.pending_save()

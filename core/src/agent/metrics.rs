@@ -58,10 +58,10 @@ const METRICS: &[Metric] = &[
         name: "codex_auth_logged_in",
         is_counter: false,
         help: "1 if the agent has a login to hand out, else 0.",
-        of: |login, _| Some(f64::from(login.now().0.is_some())),
+        of: |login, _| Some(f64::from(login.is_handed_out())),
     },
     Metric {
-        name: "codex_auth_access_token_expires_seconds",
+        name: "codex_auth_access_token_expiry_timestamp_seconds",
         is_counter: false,
         help: "When the access token ends, in seconds since 1970, by the server's clock.",
         of: |login, _| Some(login.now().0?.expires_at()?.timestamp() as f64),

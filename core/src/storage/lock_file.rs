@@ -28,8 +28,7 @@ pub(crate) struct LockFile {
 
 impl LockFile {
     /// Locks `path` if no other holder has it; creates the file, for its owner and the group of
-    /// `sharing`, if it is not there. One that is there is closed to all others, and opened to that
-    /// group.
+    /// `sharing`, if it is not there. One that is there is closed to all others.
     pub(crate) fn try_acquire(
         path: &Path,
         sharing: Sharing,
@@ -107,7 +106,7 @@ fn open(path: &Path, sharing: Sharing, links: Links) -> io::Result<File> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Ok(file) => {
                 // Best effort: the lock works either way.
-                ownership::follow(&file, path, sharing).unwrap_or_default();
+                ownership::narrow(&file, path, sharing).unwrap_or_default();
                 return Ok(file);
             }
             refused => return refused,
@@ -257,28 +256,6 @@ mod tests {
             }
             place.lock("first", Sharing::default());
             assert_eq!(place.mode("first"), 0o600, "where there is no record yet");
-        }
-
-        #[test]
-        fn g8_a_lock_file_that_was_made_before_a_group_shares_the_record_is_opened_to_it() {
-            let place = Place::new();
-            place.lock("lock", Sharing::default());
-            // As the Codex CLI makes them.
-            place.make("cli", 0o644);
-            for (record, expected) in [
-                (0o600, [0o600, 0o600]),
-                (0o640, [0o600, 0o600]),
-                (0o660, [0o660, 0o660]),
-                (0o600, [0o600, 0o600]),
-            ] {
-                for (name, expected) in ["lock", "cli"].into_iter().zip(expected) {
-                    place.lock(name, place.sharing(record));
-                    assert_eq!(place.mode(name), expected, "{name}, {record:o}");
-                }
-            }
-            place.make("cli", 0o644);
-            place.lock("cli", place.sharing(0o660));
-            assert_eq!(place.mode("cli"), 0o660);
         }
 
         #[test]

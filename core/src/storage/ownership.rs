@@ -17,23 +17,25 @@ pub(crate) struct Sharing {
     /// record: then it is not known yet which group shares it.
     #[cfg(unix)]
     bits: Option<u32>,
-    /// Whether the group shares the record on purpose: it may read and write it, and no other user may
-    /// open it. What else is open is so by a umask, and becomes its owner's alone with a save.
+    /// Whether the group shares the record on purpose: it may read and write it, no other user may open
+    /// it, and it is this user's. What else is open is so by a umask, or was put there by another user,
+    /// and becomes its owner's alone with a save.
     #[cfg(unix)]
     is_on_purpose: bool,
 }
 
 impl Sharing {
-    /// That of the `record` at `path`. One with a list of users and groups of its own is no group's: the
-    /// bits of its group say what all in the list may do together.
+    /// That of the `record` at `path`. One with an access control list is no group's: the bits of its
+    /// group say what all in the list may do together.
     #[cfg(unix)]
     pub(crate) fn of(path: &Path, record: Option<&Metadata>) -> Self {
         use std::os::unix::fs::MetadataExt;
 
         let Some(record) = record else { return Self::default() };
-        let bits = record.mode() & 0o060;
-        let bits = if bits != 0 && has_list(path) { 0 } else { bits };
-        let is_on_purpose = bits == 0o060 && record.mode() & 0o007 == 0;
+        let (mode, user) = (record.mode(), rustix::process::geteuid());
+        let bits = if mode & 0o060 != 0 && may_have_list(path) { 0 } else { mode & 0o060 };
+        let is_ours = user.is_root() || user.as_raw() == record.uid();
+        let is_on_purpose = bits == 0o060 && mode & 0o007 == 0 && is_ours;
         Self { group: record.gid(), bits: Some(bits), is_on_purpose }
     }
 
@@ -43,17 +45,18 @@ impl Sharing {
     }
 }
 
-/// Returns whether the file at `path` has an access control list.
+/// Returns whether the file at `path` has an access control list, or nothing shows that it has none.
 #[cfg(target_os = "linux")]
-fn has_list(path: &Path) -> bool {
+fn may_have_list(path: &Path) -> bool {
     let mut none = [0_u8; 0];
-    rustix::fs::getxattr(path, "system.posix_acl_access", &mut none[..]).is_ok()
+    let found = rustix::fs::getxattr(path, "system.posix_acl_access", &mut none[..]);
+    found != Err(rustix::io::Errno::NODATA)
 }
 
-/// Elsewhere a list does not show in the mode.
+/// The lists of macOS do not show in the mode.
 #[cfg(all(unix, not(target_os = "linux")))]
-fn has_list(_path: &Path) -> bool {
-    false
+const fn may_have_list(_path: &Path) -> bool {
+    cfg!(not(target_os = "macos"))
 }
 
 /// Gives `file` the owner of `model`, and its group where this process may: the file is its owner's
@@ -75,10 +78,7 @@ pub(crate) fn copy(file: &File, model: &Metadata) -> io::Result<()> {
     }
     fchown(file, Some(model.uid()), None).map_err(|error| {
         let owner = model.uid();
-        let text = format!(
-            "the file there is of user {owner}, whose programs alone can replace it: {error}"
-        );
-        io::Error::new(error.kind(), text)
+        io::Error::new(error.kind(), format!("only user {owner}, the owner, may do that ({error})"))
     })
 }
 
@@ -118,19 +118,26 @@ pub(crate) fn share_lock(_file: &File, _sharing: Sharing) -> io::Result<()> {
     Ok(())
 }
 
-/// Opens `file`, which holds the record or the ledger, to the group that shares the record on purpose,
-/// and closes it to any other.
+/// Opens the new file at `path`, which is to be the record or the ledger, to the group that shares the
+/// record on purpose, and closes it to any other.
 ///
 /// # Errors
 ///
-/// Where this process may not give it to that group; then the file is its owner's alone.
+/// Where this process may not give it to that group, or where the folder has given it an access control
+/// list; then the file is its owner's alone.
 #[cfg(unix)]
-pub(crate) fn share(file: &File, sharing: Sharing) -> io::Result<()> {
-    share_as(file, sharing, if sharing.is_on_purpose { 0o060 } else { 0 })
+pub(crate) fn share(file: &File, path: &Path, sharing: Sharing) -> io::Result<()> {
+    if !sharing.is_on_purpose {
+        return share_as(file, sharing, 0);
+    }
+    if may_have_list(path) {
+        return Err(io::Error::other("new files in the folder have an access control list"));
+    }
+    share_as(file, sharing, 0o060)
 }
 
 #[cfg(not(unix))]
-pub(crate) fn share(_file: &File, _sharing: Sharing) -> io::Result<()> {
+pub(crate) fn share(_file: &File, _path: &Path, _sharing: Sharing) -> io::Result<()> {
     Ok(())
 }
 
@@ -152,34 +159,29 @@ fn share_as(file: &File, sharing: Sharing, bits: u32) -> io::Result<()> {
 }
 
 /// Takes the permissions for others from the lock `file`, which is at `path`, and those for the group
-/// where the record has none. Opens it to the group that shares the record on purpose. A file of another
-/// owner is left alone, and so is one that has a second name or is behind a link, since another program
-/// may have made it.
+/// where the record has none. A file of another owner is left alone, and so is one that has a second
+/// name or is behind a link, since another program may have made it.
 ///
 /// # Errors
 ///
 /// Where this process may not change them.
 #[cfg(unix)]
-pub(crate) fn follow(file: &File, path: &Path, sharing: Sharing) -> io::Result<()> {
+pub(crate) fn narrow(file: &File, path: &Path, sharing: Sharing) -> io::Result<()> {
     use std::fs::Permissions;
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     let widest = if sharing.bits == Some(0) { 0o700 } else { 0o770 };
     let found = file.metadata()?;
     let mode = found.mode() & 0o777;
-    let is_shared = mode & 0o060 == 0o060 && found.gid() == sharing.group;
-    let is_to_be_shared = sharing.is_on_purpose && mode & 0o600 == 0o600 && !is_shared;
     let is_ours = || found.uid() == rustix::process::geteuid().as_raw() && found.nlink() == 1;
-    let is_as_it_should_be = mode & !widest == 0 && !is_to_be_shared;
-    if is_as_it_should_be || !is_ours() || file_id(&path.symlink_metadata()?) != file_id(&found) {
+    if mode & !widest == 0 || !is_ours() || file_id(&path.symlink_metadata()?) != file_id(&found) {
         return Ok(());
     }
-    file.set_permissions(Permissions::from_mode(mode & widest))?;
-    if is_to_be_shared { share_lock(file, sharing) } else { Ok(()) }
+    file.set_permissions(Permissions::from_mode(mode & widest))
 }
 
 #[cfg(not(unix))]
-pub(crate) fn follow(_file: &File, _path: &Path, _sharing: Sharing) -> io::Result<()> {
+pub(crate) fn narrow(_file: &File, _path: &Path, _sharing: Sharing) -> io::Result<()> {
     Ok(())
 }
 
@@ -284,6 +286,9 @@ mod tests {
         assert_eq!(found.mode() & 0o777, 0o660);
         let sharing = Sharing::of(file.path(), Some(&found));
         assert_eq!((sharing.bits, sharing.is_on_purpose), (Some(0), false));
+        // Nor does a new file that has one become a group's.
+        let shared = Sharing { group: found.gid(), bits: Some(0o060), is_on_purpose: true };
+        share(file.as_file(), file.path(), shared).expect_err("its list would be opened");
     }
 
     #[test]

@@ -57,12 +57,10 @@ impl Replacement {
 
     /// Opens the temp file to the group that shares the record on purpose.
     fn share(&self, target: &Target) {
-        if let Err(error) = ownership::share(self.temp.as_file(), target.sharing()) {
+        let shared = ownership::share(self.temp.as_file(), self.temp.path(), target.sharing);
+        if let Err(error) = shared {
             let path = target.path.display();
-            tracing::warn!(
-                %error, %path,
-                "the group that shares the login cannot be kept, and will not be able to read it"
-            );
+            tracing::warn!(%error, %path, "the group that shares the login can no longer read it");
         }
     }
 

@@ -23,6 +23,8 @@ pub(super) struct Target {
     pub(super) folder: PathBuf,
     /// The file's metadata, if it exists.
     pub(super) existing: Option<Metadata>,
+    /// What a group may do with the record, and so with its lock files and ledger.
+    pub(super) sharing: Sharing,
 }
 
 impl Target {
@@ -44,7 +46,8 @@ impl Target {
             .and_then(|found| link_trail::check(named, &found))
             .map_err(|error| unreadable(named, &error))?;
         let name = path.file_name().unwrap_or_default();
-        Ok(Self { path: folder.join(name), folder, existing })
+        let sharing = Sharing::of(&path, existing.as_ref());
+        Ok(Self { path: folder.join(name), folder, existing, sharing })
     }
 
     /// Fails where the record is not to be written: not a file, marked read-only, or a mounted
@@ -84,11 +87,6 @@ impl Target {
     fn is_replaced(&self) -> bool {
         let is_unlinked = self.existing.as_ref().is_some_and(is_unlinked);
         is_unlinked && self.is_mount_point() || mounts::is_of_removed(&self.path)
-    }
-
-    /// What a group may do with the record, and so with its lock files and ledger.
-    pub(super) fn sharing(&self) -> Sharing {
-        Sharing::of(&self.path, self.existing.as_ref())
     }
 
     /// Whether something is mounted on the file itself, as containers do: it cannot be replaced,

@@ -267,7 +267,7 @@ async fn the_metrics_count_what_was_done_and_show_no_token() {
         ("codex_auth_adoptions_total", Some(0.0)),
         ("codex_auth_logged_in", Some(1.0)),
         ("codex_auth_pending_save", Some(0.0)),
-        ("codex_auth_access_token_expires_seconds", Some(end.timestamp() as f64)),
+        ("codex_auth_access_token_expiry_timestamp_seconds", Some(end.timestamp() as f64)),
     ] {
         assert_eq!(metric(&reply.text, name), expected, "{name}: {}", reply.text);
         let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
@@ -280,7 +280,7 @@ async fn the_metrics_count_what_was_done_and_show_no_token() {
     assert_eq!(scene.get(&after).await.status, 404);
     let text = scene.get("/metrics").await.text;
     assert_eq!(metric(&text, "codex_auth_logged_in"), Some(0.0), "{text}");
-    assert_eq!(metric(&text, "codex_auth_access_token_expires_seconds"), None, "{text}");
+    assert_eq!(metric(&text, "codex_auth_access_token_expiry_timestamp_seconds"), None, "{text}");
 }
 
 #[tokio::test]

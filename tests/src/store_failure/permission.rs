@@ -155,14 +155,6 @@ pub(super) fn root_container(language: Language, trial: &mut Trial) {
 pub(super) fn shared_home(_: Language, trial: &mut Trial) {
     const GROUP: u32 = 54321;
     let mut scene = Scene::new();
-    // The owner has used the login, and so has the Codex CLI, before others did.
-    let locks = [(".codex-auth-sdk.lock", 0o600), ("auth.lock", 0o644), ("auth.json.lock", 0o644)];
-    for (name, mode) in locks {
-        let path = scene.home().join(name);
-        std::fs::write(&path, "").expect("made");
-        give(&path, ORDINARY_USER);
-        set_mode(&path, mode);
-    }
     for (path, mode) in [(scene.home(), 0o770), (scene.file(), 0o660)] {
         chown(path, Some(ORDINARY_USER), Some(GROUP)).expect("given");
         set_mode(path, mode);
@@ -177,7 +169,7 @@ pub(super) fn shared_home(_: Language, trial: &mut Trial) {
     }
     for round in 0..3 {
         if round > 0 {
-            let words = ["the file there is of user 1000"];
+            let words = ["only user 1000, the owner, may do that"];
             scene.refuse(&mut member, "store_read_only", &words, trial);
         }
         scene.serve(&mut owner, trial);

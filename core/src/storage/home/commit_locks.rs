@@ -42,8 +42,7 @@ pub(super) async fn acquire(
     calls: &FileCalls,
     environment: &Environment,
 ) -> Result<CommitLocks> {
-    let [first, second] =
-        files(home, target).map(|path| Wanted { path, sharing: target.sharing() });
+    let [first, second] = files(home, target).map(|path| Wanted { path, sharing: target.sharing });
     let clock = &environment.clock;
     let end = clock.elapsed() + LOCK_TIMEOUT;
     let left = || end.saturating_sub(clock.elapsed());

@@ -57,7 +57,7 @@ impl LedgerFile {
         let mut temp = temp_file::create(&self.folder)?;
         // Best effort: what its next reader may not read is empty to it.
         ownership::copy(temp.as_file(), &self.folder.metadata()?).unwrap_or_default();
-        ownership::share(temp.as_file(), sharing).unwrap_or_default();
+        ownership::share(temp.as_file(), temp.path(), sharing).unwrap_or_default();
         temp.write_all(bytes)?;
         temp.as_file().sync_all()?;
         temp.persist(self.path())?;

@@ -76,7 +76,7 @@ impl Locks {
     ) -> Result<Option<Self>> {
         let target = Target::resolve(auth_json)?;
         let places = Places::of(home, &target);
-        let sharing = target.sharing();
+        let sharing = target.sharing;
         let Some(in_home) = try_acquire(&places.in_home, sharing)? else { return Ok(None) };
         let with_record = match &places.with_record {
             Some(path) => match try_acquire(path, sharing)? {
@@ -109,7 +109,7 @@ impl Locks {
         // The record may be gone, or have been moved, by now.
         let target = Target::resolve(&self.auth_json).ok();
         let target = target.filter(|target| target.folder == file.folder());
-        file.write(ledger, target.map(|target| target.sharing()).unwrap_or_default())
+        file.write(ledger, target.map(|target| target.sharing).unwrap_or_default())
     }
 
     /// Fails where others would lock other files by now.
