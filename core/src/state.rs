@@ -1,6 +1,7 @@
 //! The state of a manager: the snapshot in memory, and how it follows the store.
 
 mod current;
+mod descent;
 mod effective;
 mod events;
 mod kinship;
@@ -19,6 +20,7 @@ use chrono::{DateTime, Utc};
 
 pub(crate) use self::current::{Current, LONGEST_SPAN};
 use self::current::{CurrentCell, has_same_tokens, is_same_record};
+use self::descent::Descent;
 use self::effective::Effective;
 pub(crate) use self::effective::graft;
 use self::events::Announcer;
@@ -161,8 +163,9 @@ impl State {
     /// Publishes the login in `loaded`. Returns none if another snapshot was published since
     /// `seen`.
     pub(crate) fn adopt(&self, seen: &Arc<Current>, loaded: &Loaded) -> Option<View> {
+        let descent = Descent::new(&self.tokens);
         let effective =
-            Effective { options: &self.options, memory: &self.memory, tokens: &self.tokens };
+            Effective { options: &self.options, memory: &self.memory, descent: &descent };
         let (record, is_spent) = effective.record(seen.login(), loaded);
         let found = record.as_ref().and_then(|record| self.received(seen, record));
         let stranger = record.as_deref().filter(|_| found.is_none());
@@ -183,9 +186,9 @@ impl State {
         }
         let published = self.current.replace(seen, next);
         published.then(|| {
-            self.tokens.learn_descent(seen.login(), login.as_ref());
+            descent.learn(seen.login(), login.as_ref());
             if changed {
-                self.announce_change(seen.auth.as_ref(), found.as_ref(), &view);
+                self.announce_change(&descent, seen.auth.as_ref(), found.as_ref(), &view);
             }
             view
         })
@@ -262,7 +265,7 @@ impl State {
 
     /// Returns how the login `found` relates to `auth`.
     pub(crate) fn compare(&self, auth: &CodexAuth, found: &CodexAuth) -> Relation {
-        compare(&self.tokens, auth, found)
+        compare(&Descent::new(&self.tokens), auth, found)
     }
 
     /// Returns whether this manager may redeem the refresh token of `auth`. If not, only another
@@ -286,7 +289,7 @@ impl State {
         let (Some(stored), Some(pair)) = (self.login_in(stored), self.login_in(pair)) else {
             return false;
         };
-        may_succeed(&self.tokens, &stored, &pair)
+        may_succeed(&Descent::new(&self.tokens), &stored, &pair)
     }
 
     /// Returns the error of a caller that needs a login where there is none.
@@ -319,10 +322,16 @@ impl State {
 
     /// Announces the event, if any, that the snapshot `known` was replaced by that in `view`, since
     /// the store holds the login `found`.
-    fn announce_change(&self, known: Option<&CodexAuth>, found: Option<&CodexAuth>, view: &View) {
+    fn announce_change(
+        &self,
+        descent: &Descent<'_>,
+        known: Option<&CodexAuth>,
+        found: Option<&CodexAuth>,
+        view: &View,
+    ) {
         let event = match (known, found) {
             (Some(_), Some(new)) if !is_one_users(new) => Some(Event::IdentityChanged),
-            (Some(known), Some(new)) => match self.compare(known, new) {
+            (Some(known), Some(new)) => match compare(descent, known, new) {
                 Relation::OtherWorkspace => Some(Event::WorkspaceChanged),
                 Relation::Same if view.is_foreign => Some(Event::IdentityChanged),
                 Relation::Same if has_same_tokens(known, new) || self.is_own_pair(new) => None,

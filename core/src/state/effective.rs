@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::descent::Descent;
 use super::memory::Memory;
-use super::tokens::Tokens;
 use crate::auth_dot_json::{AuthDotJson, TokenData};
 use crate::identity::{Identity, Relation};
 use crate::options::Options;
@@ -15,7 +15,7 @@ use crate::storage::Loaded;
 pub(super) struct Effective<'a> {
     pub(super) options: &'a Options,
     pub(super) memory: &'a Memory,
-    pub(super) tokens: &'a Tokens,
+    pub(super) descent: &'a Descent<'a>,
 }
 
 impl Effective<'_> {
@@ -58,7 +58,7 @@ impl Effective<'_> {
         known: Option<&CodexAuth>,
         stored: Fingerprint,
     ) -> Option<Arc<AuthDotJson>> {
-        let is_newer = |token| token != stored && self.tokens.descends(token, stored);
+        let is_newer = |token| token != stored && self.descent.descends(token, stored);
         if let Some(known) = known
             && known.refresh_fingerprint().is_some_and(is_newer)
         {
@@ -66,7 +66,7 @@ impl Effective<'_> {
         }
         let own = self.memory.pair()?;
         let token = own.record.refresh_fingerprint()?;
-        let is_newer = token != stored && self.tokens.knows_descent(token, stored);
+        let is_newer = token != stored && self.descent.is_known_here(token, stored);
         let takes_its_place = is_newer || (own.is_unsaved() && token == stored);
         takes_its_place.then(|| Arc::clone(&own.record))
     }

@@ -37,9 +37,14 @@ impl Tokens {
         self.own.load()
     }
 
+    /// Reads the stored ledger.
+    pub(super) fn stored(&self) -> Ledger {
+        self.storage.ledger()
+    }
+
     /// Takes over what the stored ledger says of time; whether that was new.
     pub(crate) fn learn_time(&self) -> bool {
-        let (stored, now) = (self.storage.ledger(), self.environment.moment());
+        let (stored, now) = (self.stored(), self.environment.moment());
         let known = self.own.load_full();
         self.note_here(|ledger| ledger.learn_time(&stored, &now));
         self.own.load().time() != known.time()
@@ -50,12 +55,12 @@ impl Tokens {
     pub(crate) fn ahead(&self) -> Option<TimeDelta> {
         let now = self.environment.moment();
         let known = self.own.load().time().ahead(&now);
-        known.or_else(|| self.storage.ledger().time().ahead(&now))
+        known.or_else(|| self.stored().time().ahead(&now))
     }
 
     /// Returns what is known at `now` of the refresh token of `auth`.
     pub(crate) fn about(&self, auth: &CodexAuth, now: DateTime<Utc>) -> Knowledge {
-        self.about_by(auth, &self.storage.ledger(), now)
+        self.about_by(auth, &self.stored(), now)
     }
 
     /// Returns what is known at `now` of the refresh token of `auth`, for the holder of `lock`.
@@ -78,37 +83,7 @@ impl Tokens {
     pub(crate) fn redeemer(&self, auth: &CodexAuth) -> Option<Redeemer> {
         let token = auth.refresh_fingerprint()?;
         let known = self.own.load().redeemer(token).cloned();
-        known.or_else(|| self.storage.ledger().redeemer(token).cloned())
-    }
-
-    /// Returns whether the refresh token `token` descends from `ancestor` or equals it.
-    pub(crate) fn descends(&self, token: Fingerprint, ancestor: Fingerprint) -> bool {
-        self.knows_descent(token, ancestor) || self.storage.ledger().descends(token, ancestor)
-    }
-
-    /// Returns whether one of two refresh tokens descends from the other, or they are equal.
-    pub(crate) fn are_one_line(&self, one: Fingerprint, other: Fingerprint) -> bool {
-        let is_known_by =
-            |ledger: &Ledger| ledger.descends(one, other) || ledger.descends(other, one);
-        is_known_by(&self.own.load()) || is_known_by(&self.storage.ledger())
-    }
-
-    /// Returns whether this manager knows that `token` descends from `ancestor` or equals it.
-    pub(super) fn knows_descent(&self, token: Fingerprint, ancestor: Fingerprint) -> bool {
-        self.own.load().descends(token, ancestor)
-    }
-
-    /// Remembers that the refresh token of `stored` came from that of `known`, if the stored ledger
-    /// says so: another program may replace both, the record and the ledger, by an older copy.
-    pub(super) fn learn_descent(&self, known: Option<&CodexAuth>, stored: Option<&CodexAuth>) {
-        let token = |auth: Option<&CodexAuth>| auth.and_then(CodexAuth::refresh_fingerprint);
-        let (Some(ancestor), Some(token)) = (token(known), token(stored)) else { return };
-        if !self.knows_descent(token, ancestor) && self.descends(token, ancestor) {
-            self.note_here(|ledger| {
-                ledger.rotate(ancestor, token);
-                ledger.settle(token);
-            });
-        }
+        known.or_else(|| self.stored().redeemer(token).cloned())
     }
 
     /// Tells the next holders of `lock` that `token` is stored, if this manager knows that.

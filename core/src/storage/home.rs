@@ -228,10 +228,18 @@ impl Home {
     /// What the last holders of the refresh lock left, read without it.
     pub(super) fn ledger(&self) -> Ledger {
         let home = self.clone();
-        let read = self.calls().make_now(move || {
-            Ok(home.target().map(|target| LedgerFile::in_folder(&target.folder).read()))
-        });
-        read.and_then(|read| read).unwrap_or_default()
+        let read = self.calls().make_now(move || home.ledger_file().map(|file| file.read()));
+        read.unwrap_or_default()
+    }
+
+    /// The ledger of the folder that `auth.json` is in. Only a link is followed, which costs a dozen calls
+    /// of the system: the ledger is read often.
+    fn ledger_file(&self) -> Result<LedgerFile> {
+        let is_link = self.auth_json().symlink_metadata().is_ok_and(|found| found.is_symlink());
+        if is_link {
+            return Ok(LedgerFile::in_folder(&self.target()?.folder));
+        }
+        Ok(LedgerFile::in_folder(self.path()))
     }
 
     /// Takes the commit locks of `target`, waiting for programs that are saving.

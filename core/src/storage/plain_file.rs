@@ -22,13 +22,19 @@ pub(crate) enum Links {
 ///
 /// `InvalidInput` where it is not a plain file, with a text that says what it is.
 pub(crate) fn open(path: &Path, options: &mut OpenOptions, links: Links) -> io::Result<File> {
+    open_measured(path, options, links).map(|(file, _)| file)
+}
+
+/// Opens `path` as [`open`] does, and tells its size.
+fn open_measured(path: &Path, options: &mut OpenOptions, links: Links) -> io::Result<(File, u64)> {
     set_flags(options, links);
     let file = options.open(path).map_err(|error| match links {
         Links::Followed => explain(error, path.metadata()),
         Links::Refused => explain(error, path.symlink_metadata()),
     })?;
-    refuse_odd(&file.metadata()?)?;
-    Ok(file)
+    let found = file.metadata()?;
+    refuse_odd(&found)?;
+    Ok((file, found.len()))
 }
 
 /// The content of the plain file at `path`.
@@ -37,7 +43,8 @@ pub(crate) fn open(path: &Path, options: &mut OpenOptions, links: Links) -> io::
 ///
 /// Those of [`open`]; `FileTooLarge` beyond `most` bytes, which are not read then.
 pub(crate) fn read(path: &Path, most: u64, links: Links) -> io::Result<Zeroizing<Vec<u8>>> {
-    content(open(path, OpenOptions::new().read(true), links)?, most)
+    let (file, size) = open_measured(path, OpenOptions::new().read(true), links)?;
+    bytes(file, size, most)
 }
 
 /// The content of the open `file`.
@@ -47,6 +54,10 @@ pub(crate) fn read(path: &Path, most: u64, links: Links) -> io::Result<Zeroizing
 /// `FileTooLarge` beyond `most` bytes, which are not read then.
 pub(crate) fn content(file: File, most: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     let size = file.metadata()?.len();
+    bytes(file, size, most)
+}
+
+fn bytes(file: File, size: u64, most: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(Vec::new());
     if size <= most {
         // One byte more than needed spares the read that finds the end.
