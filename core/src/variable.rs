@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::option_value::invalid;
+use crate::secret::Secret;
 
 /// What the names of the variables begin with that are this library's or the Codex CLI's.
 const PREFIX: &str = "CODEX_";
@@ -19,12 +20,13 @@ tokio::task_local! {
 /// The variables `CODEX_*` as a language runtime shows them to its programs. They may be others than
 /// the process's: in Bun, in a worker of Node's, in a test of Jest's.
 #[derive(Clone)]
-pub struct Variables(Arc<HashMap<String, String>>);
+pub struct Variables(Arc<HashMap<String, Secret>>);
 
 impl Variables {
     /// Takes the variables by name; those with other names are passed over.
     pub fn new(variables: HashMap<String, String>) -> Self {
-        let spelled = variables.into_iter().map(|(name, value)| (spelled(&name), value));
+        let spelled =
+            variables.into_iter().map(|(name, value)| (spelled(&name), Secret::new(value)));
         Self(Arc::new(spelled.filter(|(name, _)| name.starts_with(PREFIX)).collect()))
     }
 
@@ -41,8 +43,8 @@ impl Variables {
     /// Returns the variable `name`. A runtime shows what is no text with marks in its place; then the
     /// process has the variable itself.
     fn find(&self, name: &str) -> Option<OsString> {
-        let given = self.0.get(name)?;
-        let own = std::env::var_os(name).filter(|own| own.to_string_lossy() == **given);
+        let given = self.0.get(name)?.expose();
+        let own = std::env::var_os(name).filter(|own| own.to_string_lossy() == given);
         Some(own.unwrap_or_else(|| given.into()))
     }
 }

@@ -139,7 +139,7 @@ fn create(path: &Path, sharing: Sharing) -> io::Result<File> {
         // Best effort: the lock works for this process either way.
         ownership::copy(&file, &folder.metadata()?).unwrap_or_default();
     }
-    ownership::share_lock(&file, sharing).unwrap_or_default();
+    ownership::share_lock(&file, path, sharing).unwrap_or_default();
     Ok(file)
 }
 

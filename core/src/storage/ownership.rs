@@ -103,37 +103,31 @@ pub(crate) fn set_mode(file: &File, mode: u32) {
 #[cfg(not(unix))]
 pub(crate) fn set_mode(_file: &File, _mode: u32) {}
 
-/// Opens the new lock `file` to the group of `sharing`.
-///
-/// # Errors
-///
-/// Where this process may not give it to that group; then the file stays its owner's alone.
-#[cfg(unix)]
-pub(crate) fn share_lock(file: &File, sharing: Sharing) -> io::Result<()> {
-    share_as(file, sharing, sharing.bits.unwrap_or_default())
-}
-
-#[cfg(not(unix))]
-pub(crate) fn share_lock(_file: &File, _sharing: Sharing) -> io::Result<()> {
-    Ok(())
-}
-
-/// Opens the new file at `path`, which is to be the record or the ledger, to the group that shares the
-/// record on purpose, and closes it to any other.
+/// Opens the new lock `file`, which is at `path`, to the group of `sharing`.
 ///
 /// # Errors
 ///
 /// Where this process may not give it to that group, or where the folder has given it an access control
 /// list; then the file is its owner's alone.
 #[cfg(unix)]
+pub(crate) fn share_lock(file: &File, path: &Path, sharing: Sharing) -> io::Result<()> {
+    share_as(file, path, sharing, sharing.bits.unwrap_or_default())
+}
+
+#[cfg(not(unix))]
+pub(crate) fn share_lock(_file: &File, _path: &Path, _sharing: Sharing) -> io::Result<()> {
+    Ok(())
+}
+
+/// Opens the new `file` at `path`, which is to be the record or the ledger, to the group that shares the
+/// record on purpose, and closes it to any other.
+///
+/// # Errors
+///
+/// Those of [`share_lock`].
+#[cfg(unix)]
 pub(crate) fn share(file: &File, path: &Path, sharing: Sharing) -> io::Result<()> {
-    if !sharing.is_on_purpose {
-        return share_as(file, sharing, 0);
-    }
-    if may_have_list(path) {
-        return Err(io::Error::other("new files in the folder have an access control list"));
-    }
-    share_as(file, sharing, 0o060)
+    share_as(file, path, sharing, if sharing.is_on_purpose { 0o060 } else { 0 })
 }
 
 #[cfg(not(unix))]
@@ -142,14 +136,19 @@ pub(crate) fn share(_file: &File, _path: &Path, _sharing: Sharing) -> io::Result
 }
 
 #[cfg(unix)]
-fn share_as(file: &File, sharing: Sharing, bits: u32) -> io::Result<()> {
+fn share_as(file: &File, path: &Path, sharing: Sharing, bits: u32) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, fchown};
 
     let found = file.metadata()?;
     let own = found.mode() & 0o700;
-    if bits == 0 || found.gid() != sharing.group {
+    // To open a file that has a list opens it to all in the list.
+    let has_list = bits != 0 && may_have_list(path);
+    if bits == 0 || has_list || found.gid() != sharing.group {
         // Closed before it changes hands.
         set_mode(file, own);
+    }
+    if has_list {
+        return Err(io::Error::other("new files in the folder have an access control list"));
     }
     if bits != 0 && found.gid() != sharing.group {
         fchown(file, None, Some(sharing.group))?;
@@ -288,7 +287,11 @@ mod tests {
         assert_eq!((sharing.bits, sharing.is_on_purpose), (Some(0), false));
         // Nor does a new file that has one become a group's.
         let shared = Sharing { group: found.gid(), bits: Some(0o060), is_on_purpose: true };
-        share(file.as_file(), file.path(), shared).expect_err("its list would be opened");
+        for share in [share, share_lock] {
+            share(file.as_file(), file.path(), shared).expect_err("its list would be opened");
+            let mode = file.path().metadata().expect("there").mode();
+            assert_eq!(mode & 0o777, 0o600, "it is closed");
+        }
     }
 
     #[test]

@@ -21,8 +21,8 @@ pub(super) const FOLDER: &str = ".codex-auth-sdk-move";
 pub(crate) struct Place {
     /// The store of the place.
     pub(crate) storage: Arc<dyn AuthStorage>,
-    /// A store of the same kind in which no program looks for a login: none redeems the one that waits
-    /// there.
+    /// A store of the same kind in which no program looks for a login, so that no program redeems the
+    /// login that waits there.
     pub(crate) parking: Arc<dyn AuthStorage>,
     /// The folder whose refresh lock is that of the place; none if the place has one of its own.
     pub(crate) home: Option<PathBuf>,

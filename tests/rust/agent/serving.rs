@@ -205,7 +205,9 @@ async fn g13_only_a_login_that_ends_is_handed_out() {
         assert_eq!((reply.status, &*reply.code()), (403, "unsupported_mode"));
         let report = scene.report("sk-test", &json!({})).await;
         let status = scene.get("/v1/status").await;
-        for reply in [&reply, &report, &status] {
+        let metrics = scene.get("/metrics").await;
+        assert_eq!(metric(&metrics.text, "codex_auth_logged_in"), Some(0.0), "{metrics:?}");
+        for reply in [&reply, &report, &status, &metrics] {
             assert!(!reply.text.contains("sk-test"), "{reply:?}");
         }
     }

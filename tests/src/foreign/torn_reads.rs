@@ -65,6 +65,7 @@ pub fn torn_reads(languages: &[Language], rotations: u64) -> Trial {
         trial.lost.extend(ends.filter_map(Result::err));
     });
     let (torn, reads) = (progress.torn.into_inner(), progress.reads.into_inner());
+    trial.check(torn > 0, || "no half-written file was met, so nothing was tried".to_owned());
     trial.detail = format!("{reads} reads; {torn} half-written files were met");
     trial.check(login.is_live(), || "the stored login is dead".to_owned());
     trial
