@@ -52,7 +52,7 @@ impl Bearer {
         if found.mode() & 0o077 != 0 {
             return Err(refuse("which other users may open", "close it to them: chmod 600"));
         }
-        let bytes = plain_file::content(file, LARGEST as u64).map_err(failed)?;
+        let bytes = plain_file::content(file, found.len(), LARGEST as u64).map_err(failed)?;
         let secret = bytes.trim_ascii();
         if secret.len() < SHORTEST || !secret.iter().all(u8::is_ascii_graphic) {
             let fix = "remove it, and the agent makes another one";

@@ -44,20 +44,15 @@ fn open_measured(path: &Path, options: &mut OpenOptions, links: Links) -> io::Re
 /// Those of [`open`]; `FileTooLarge` beyond `most` bytes, which are not read then.
 pub(crate) fn read(path: &Path, most: u64, links: Links) -> io::Result<Zeroizing<Vec<u8>>> {
     let (file, size) = open_measured(path, OpenOptions::new().read(true), links)?;
-    bytes(file, size, most)
+    content(file, size, most)
 }
 
-/// The content of the open `file`.
+/// The content of the open `file`, whose size was found to be `size`.
 ///
 /// # Errors
 ///
 /// `FileTooLarge` beyond `most` bytes, which are not read then.
-pub(crate) fn content(file: File, most: u64) -> io::Result<Zeroizing<Vec<u8>>> {
-    let size = file.metadata()?.len();
-    bytes(file, size, most)
-}
-
-fn bytes(file: File, size: u64, most: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+pub(crate) fn content(file: File, size: u64, most: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(Vec::new());
     if size <= most {
         // One byte more than needed spares the read that finds the end.
