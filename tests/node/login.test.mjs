@@ -4,8 +4,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { chmodSync, existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
 import { format, inspect } from 'node:util';
 
 import {
@@ -197,16 +198,27 @@ test('a signal ends the waiting, and the sign-in goes on', async () => {
 });
 
 test('a signal that ends the beginning leaves nothing behind', async () => {
-  const { manager } = await scene();
+  const { options } = await signedIn();
+  // A server whose metadata are late: until then the sign-in has not begun.
+  const server = createServer();
+  after(() => server.close());
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const issuer = `http://127.0.0.1:${server.address().port}`;
+  const endpoints = { authorization_endpoint: `${issuer}/a`, token_endpoint: `${issuer}/t` };
+  const tokenUrl = endpoints.token_endpoint;
+  const manager = new AuthManager({ ...options, issuer, tokenUrl, tokenEncoding: 'form' });
   const free = await manager.loginWithBrowser(ANY_PORT);
-  const onIt = { ports: [portOf(free)] };
+  const onIt = { ports: [portOf(free)], protocol: 'standard' };
   free.cancel();
   await refused(free.wait(), 'login_cancelled');
   const [events, abort] = [manager.subscribe(), new AbortController()];
   const told = next(events, 'login_failed');
+  const asked = soon('the request for the metadata', once(server, 'request'));
   const beginning = manager.loginWithBrowser({ ...onIt, signal: abort.signal });
+  const [, response] = await asked;
   abort.abort(new Error('enough'));
   await assert.rejects(beginning, { message: 'enough' });
+  response.end(JSON.stringify({ issuer, ...endpoints }));
   const [error] = await told;
   assert.equal(error.code, 'login_cancelled');
   (await manager.loginWithBrowser(onIt)).cancel();
