@@ -25,10 +25,11 @@ AUTHORIZATION_SERVER := tests/oidc-provider
 # What docs/works-with.md promises, in folders of its own.
 WORKS_WITH := target/works-with
 NPM_PACKAGES := bindings-node/node_modules/ready examples/node/node_modules/ready
+SITE_PAGES := target/site-pages
 STEPS := tests/steps
-# Programs in Python without the ending.
+# Programs in Python that are in no package.
 SCRIPTS := tests/steps tests/mutants tests/version tests/error-codes \
-  bindings-python/scripts/stub-docs
+  bindings-python/scripts/example_blocks.py bindings-python/scripts/stub-docs
 # Tests wait more than they work: this many run at once.
 JOBS ?= $(shell echo $$((3 * $$(getconf _NPROCESSORS_ONLN))))
 export NEXTEST_TEST_THREADS := $(JOBS)
@@ -199,16 +200,22 @@ lint-node: $(NPM_PACKAGES)
 	npm --prefix bindings-node run check:package
 
 docs:
-	RUSTDOCFLAGS="-D warnings" cargo doc -p codex-auth-sdk -p codex-auth-tests --no-deps
+	RUSTDOCFLAGS="-D warnings" cargo doc -p codex-auth-sdk -p codex-auth-tests --no-deps $(FEATURES)
 	cargo test --workspace $(FEATURES) --test public_api -- --ignored
 
 # The page about errors has all of them.
 error-codes:
 	tests/error-codes
 
-# The documentation site, into target/site, with dead links and pages that are left out as errors.
-site: $(VENV)/tools
-	$(RUN_PYTHON) -m mkdocs build --strict
+# The documentation site, into target/site, with the reference of each language; dead links and pages that
+# are left out are errors.
+site: docs $(VENV)/tools $(NPM_PACKAGES) bindings-node/typedoc/node_modules/ready
+	rm -rf $(SITE_PAGES)
+	cp -r docs $(SITE_PAGES)
+	cp -r target/$(CARGO_BUILD_TARGET)/doc $(SITE_PAGES)/rust
+	bindings-node/typedoc/node_modules/.bin/typedoc --options bindings-node/typedoc/typedoc.json \
+	  --logLevel Warn --out $(SITE_PAGES)/node
+	$(RUN_PYTHON) -m mkdocs build --strict --quiet
 
 # One TLS stack, no system library, and a core that knows neither Python nor Node.
 banned:

@@ -89,7 +89,8 @@ export interface CustomStore {
   renew?(): Answer<boolean>;
 }
 
-type Answer<T> = T | PromiseLike<T>;
+/** What a method of a {@link CustomStore} returns: the answer, or a promise of it. */
+export type Answer<T> = T | PromiseLike<T>;
 
 /** Returns whether `value` has the methods of a store. */
 export function isCustomStore(value: unknown): value is CustomStore {

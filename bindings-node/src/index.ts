@@ -26,8 +26,18 @@ export type { FollowStore, KeepFresh } from './background.js';
 export { CodexAuth } from './codex-auth.js';
 export type { AuthMode } from './codex-auth.js';
 export { checkStore } from './custom-store.js';
-export type { CustomStore, StoredLogin } from './custom-store.js';
-export type { Description } from './description.js';
+export type { Answer, CustomStore, StoredLogin } from './custom-store.js';
+export type {
+  Description,
+  KeyringPlace,
+  LedgerDescription,
+  LockPlace,
+  LoginDescription,
+  Place,
+  Program,
+  StoreDescription,
+  StorePlaces,
+} from './description.js';
 export { EphemeralStorage } from './ephemeral-storage.js';
 export { CodexAuthError } from './error.js';
 export type { ErrorCode } from './error.js';
