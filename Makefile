@@ -43,7 +43,7 @@ unexport CODEX_HOME CODEX_API_KEY CODEX_ACCESS_TOKEN CODEX_REFRESH_TOKEN_URL_OVE
 unexport CODEX_REVOKE_TOKEN_URL_OVERRIDE CODEX_APP_SERVER_LOGIN_CLIENT_ID
 unexport CODEX_INTERNAL_ORIGINATOR_OVERRIDE CODEX_CA_CERTIFICATE
 
-.PHONY: demo picture check test test-all test-rest torture fuzz mutants lint deny bench sizes clean
+.PHONY: demo picture check test test-all test-rest torture fuzz mutants lint deny bench sizes dist test-install clean
 .PHONY: crates npm-packages python-tools authorization-server codex-clis build
 .PHONY: check-rust check-python check-node check-changes
 .PHONY: test-rust test-doc test-python test-node test-length test-codex test-works-with
@@ -247,6 +247,14 @@ sizes: $(VENV)/tools $(NPM_PACKAGES)
 	$(RUN_PYTHON) -m maturin build --quiet --release -m bindings-python/Cargo.toml -o target/wheels
 	npm --prefix bindings-node run build >/dev/null
 	ls -l target/wheels/*.whl bindings-node/*.node target/$(CARGO_BUILD_TARGET)/release/*.so | awk '{print $$5, $$9}'
+
+## What a release has, for the platforms of Linux or for TARGETS, into target/dist.
+dist:
+	tests/dist $(TARGETS)
+
+## What `make dist` has built, installed in empty places and tried there.
+test-install: build
+	FEATURES="$(FEATURES)" tests/install target/dist
 
 $(RUN_PYTHON):
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }

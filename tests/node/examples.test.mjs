@@ -13,7 +13,9 @@ import { fileURLToPath } from 'node:url';
 import { isDenied, withDatabase } from './postgres.mjs';
 import { PACKAGE, codexHome, realm, refreshToken, signedIn, within } from './support.mjs';
 
-const EXAMPLES = fileURLToPath(new URL('../../examples/node/', import.meta.url));
+// Those of a copy, with the packages as they are installed, where EXAMPLES names it.
+const EXAMPLES =
+  process.env.EXAMPLES ?? fileURLToPath(new URL('../../examples/node/', import.meta.url));
 const EVENTS = ['response.created', 'response.output_item.done', 'response.completed'];
 
 /** A login whose access token is dead, and what a program has to be told of it. */

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from support import Realm
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "python"
+# Those of a copy, with the package as it is installed, where EXAMPLES names it.
+EXAMPLES = Path(os.environ.get("EXAMPLES", Path(__file__).parents[2] / "examples" / "python"))
 USERS = ("alice", "bob")
 EVENTS = ["response.created", "response.output_item.done", "response.completed"]
 

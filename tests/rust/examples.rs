@@ -3,6 +3,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use codex_auth_tests::issuer::{Issuer, Realm};
@@ -36,10 +37,10 @@ impl Scene {
         self.realm().url().to_owned()
     }
 
-    /// An example program, as its user would have it.
+    /// An example program, as its user would have it: from the folder that EXAMPLES names, or the one
+    /// that was built with the tests.
     fn example(&self, name: &str) -> Command {
-        let program = std::env::current_exe().expect("a path");
-        let folder = program.ancestors().nth(2).expect("a folder");
+        let folder = std::env::var_os("EXAMPLES").map_or_else(built, PathBuf::from);
         let mut command = Command::new(folder.join(name));
         command
             .env("CODEX_HOME", self.home.path())
@@ -60,6 +61,11 @@ impl Scene {
         let stats = self.realm().stats();
         assert_eq!((&stats["requests"], &stats["grants"]), (&json!(1), &json!(1)), "{stats}");
     }
+}
+
+fn built() -> PathBuf {
+    let program = std::env::current_exe().expect("a path");
+    program.ancestors().nth(2).expect("a folder").to_owned()
 }
 
 #[test]
