@@ -50,6 +50,17 @@ pub fn is_fuse_denied() -> bool {
     device.is_err() || are_mounts_denied()
 }
 
+/// Whether this process may not have a thousand open files.
+#[must_use]
+pub fn are_open_files_denied() -> bool {
+    is_denied(
+        "a thousand open files",
+        "raise the limit, as by `ulimit -n 4096`",
+        Command::new("sh")
+            .args(["-c", r#"n=$(ulimit -n); [ "$n" = unlimited ] || [ "$n" -ge 1000 ]"#]),
+    )
+}
+
 /// Whether an ordinary user cannot be had.
 #[must_use]
 pub fn is_ordinary_user_denied() -> bool {

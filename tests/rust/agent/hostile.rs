@@ -6,6 +6,7 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
+use codex_auth_tests::privilege::are_open_files_denied;
 use codex_auth_tests::tier::sized;
 use serde_json::json;
 
@@ -65,6 +66,9 @@ async fn junk_is_refused_and_hurts_no_other() {
 
 #[tokio::test]
 async fn silent_and_slow_ones_give_way() {
+    if are_open_files_denied() {
+        return;
+    }
     let scene = Scene::signed_in();
     let _agent = scene.agent(&[]);
     let streams: Vec<_> = (0..MANY)
@@ -109,6 +113,9 @@ fn flood(scene: &Scene, connections: usize) {
 
 #[test]
 fn a_flood_of_connections_keeps_no_honest_client_from_its_token() {
+    if are_open_files_denied() {
+        return;
+    }
     let scene = Scene::signed_in();
     let _agent = scene.agent(&[]);
     let store = scene.address();
@@ -133,6 +140,9 @@ fn a_flood_of_connections_keeps_no_honest_client_from_its_token() {
 
 #[tokio::test]
 async fn where_few_files_may_be_open_connections_leave_enough_to_the_login() {
+    if are_open_files_denied() {
+        return;
+    }
     let scene = Scene::signed_in();
     let program = scene.command(&["agent", "--socket"]);
     let mut command = Command::new("sh");
@@ -150,6 +160,9 @@ async fn where_few_files_may_be_open_connections_leave_enough_to_the_login() {
 
 #[tokio::test]
 async fn floods_of_reports_and_polls_do_not_stop_the_honest() {
+    if are_open_files_denied() {
+        return;
+    }
     let scene = Scene::signed_in();
     let _agent = scene.agent(&[]);
     let grant = scene.get("/v1/token").await.json();
