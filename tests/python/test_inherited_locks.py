@@ -28,7 +28,7 @@ OS_FORK = "os.fork()"
 # As a library forks that knows nothing of Python: no hook runs in the child.
 C_FORK = "ctypes.PyDLL(None).fork()"
 
-EXEC = "subprocess.Popen(['sleep', '60'], close_fds=False).pid"
+EXEC = "subprocess.Popen(['sleep', '600'], close_fds=False).pid"
 
 PARENT = """
 import ctypes, subprocess, time
@@ -47,7 +47,7 @@ runs, says = os.pipe()
 child = {fork}
 if child == 0:
     os.write(says, b".")
-    time.sleep(60)
+    time.sleep(600)
     os._exit(0)
 # What strace traces may stand still for a while after a fork, before the child's hooks have run.
 if {forks}:
@@ -92,8 +92,8 @@ def parent(realm: Realm, home: Path, lock: str, fork: str) -> Generator[int, Non
 
 
 def refreshed(realm: Realm, home: Path) -> CodexAuth | None:
-    """What another program gets, which waits for no lock for long."""
-    patience = {"refresh_deadline": 8, "lock_timeout": 10}
+    """What another program gets before the child ends; a killed parent ends once its write does."""
+    patience = {"refresh_deadline": 50, "lock_timeout": 55}
     manager = AuthManager(**realm.options(codex_home=home, **patience))
     auth = manager.auth()
     assert auth is not None
