@@ -33,8 +33,12 @@ impl Replicas {
 
     /// A manager of `login`, of a replica of its own.
     async fn manager(&self, login: &str) -> AuthManager {
+        self.manager_at(&self.database.url(), login).await
+    }
+
+    async fn manager_at(&self, url: &str, login: &str) -> AuthManager {
         AuthManager::builder()
-            .store(self.database.url().parse().expect("a store"))
+            .store(url.parse().expect("a store"))
             .login(login)
             .store_key(Secret::new(key(1)))
             .issuer(self.realm().url())
@@ -248,6 +252,29 @@ async fn a_sign_in_is_finished_with_the_options_that_it_was_begun_with() {
     let error = resumed.complete(&visit(&begun).await).await.expect_err("another workspace");
     assert_eq!(error.code(), "login_workspace_not_allowed");
     assert!(replicas.manager("a").await.auth().is_none());
+}
+
+#[tokio::test]
+async fn g5_a_role_that_may_store_no_new_login_begins_no_sign_in() {
+    let Some(replicas) = Replicas::new() else { return };
+    replicas.manager("a").await;
+    replicas.database.run(
+        "CREATE ROLE app LOGIN; GRANT SELECT ON codex_auth_sdk_schema TO app;
+         GRANT SELECT, UPDATE, DELETE ON codex_auth_sdk_logins TO app;
+         GRANT SELECT, INSERT, UPDATE, DELETE ON codex_auth_sdk_sign_ins TO app",
+    );
+    let url = replicas.database.url_of("app");
+    let manager = replicas.manager_at(&url, "a").await;
+    for error in [
+        manager.login_with_device_code(LoginOptions::default()).await.expect_err("refused"),
+        manager.login_with_browser(manual()).await.expect_err("refused"),
+    ] {
+        assert_eq!(error.code(), "store_read_only", "{error}");
+    }
+    assert!(replicas.sign_ins().is_empty());
+    replicas.database.run("GRANT INSERT ON codex_auth_sdk_logins TO app");
+    let login = manager.login_with_device_code(LoginOptions::default()).await.expect("begun");
+    login.wait().await.expect("signed in");
 }
 
 #[tokio::test]
