@@ -62,8 +62,9 @@ impl BrowserLogin {
     /// sign-in.
     ///
     /// Raises a `LoginError`: `LoginDenied`, `LoginTimeout`, `LoginCancelled`,
-    /// `LoginWorkspaceNotAllowed`, `LoginFailed`, `LoginTransient` or `SaveFailed`; `StoreUnavailable`
-    /// if a store that keeps sign-ins cannot be asked. The store then holds what it held before.
+    /// `LoginWorkspaceNotAllowed`, `LoginFailed`, `LoginTransient` or `SaveFailed`;
+    /// `StoreUnavailable` if a store that keeps sign-ins cannot be asked. The store then holds what
+    /// it held before.
     fn wait(&self, py: Python<'_>) -> PyResult<CodexAuth> {
         wait_for_user(py, signed_in(self.0.wait()))
     }

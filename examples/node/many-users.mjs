@@ -1,8 +1,9 @@
 // A web service whose users each have a login of their own, in PostgreSQL, for all its replicas.
 //
 // A user signs in by a code (`POST /login`, then `GET /login?sign_in=ID` at any replica until that is
-// done), calls the API at any replica (`GET /me`), and signs out (`DELETE /login`). The header `X-User` names the user: a
-// proxy that knows its users sets it, and no other client may reach the replicas.
+// done), calls the API at any replica (`GET /me`), and signs out (`DELETE /login`). The header
+// `X-User` names the user: a proxy that knows its users sets it, and no other client may reach the
+// replicas.
 // Usage: many-users.mjs PORT STORE URL [ISSUER [ALLOWED_ORIGIN...]]; port 0 is any free one.
 
 import Fastify from 'fastify';

@@ -1,8 +1,9 @@
 """A web service whose users each have a login of their own, in PostgreSQL, for all its replicas.
 
 A user signs in by a code (`POST /login`, then `GET /login?sign_in=ID` at any replica until that is
-done), calls the API at any replica (`GET /me`), and signs out (`DELETE /login`). The header `X-User` names the user: a
-proxy that knows its users sets it, and no other client may reach the replicas.
+done), calls the API at any replica (`GET /me`), and signs out (`DELETE /login`). The header
+`X-User` names the user: a proxy that knows its users sets it, and no other client may reach the
+replicas.
 Usage: many_users.py PORT STORE URL [ISSUER [ALLOWED_ORIGIN...]]; port 0 is any free one.
 """
 
@@ -64,7 +65,7 @@ async def begin(user: User) -> dict[str, str | None]:
 async def state(user: User, sign_in: str | None = None) -> str:
     manager = manager_of(user)
     if sign_in and user not in sign_ins:
-        # Another replica has begun it, and may have ended. If the sign-in has ended, it may be done.
+        # Another replica has begun it, and may have ended. If the sign-in has, it may be done.
         with contextlib.suppress(codex_auth_sdk.LoginCancelled):
             login = await manager.resume_login_with_device_code(sign_in)
             sign_ins[user] = login, asyncio.create_task(finish(user, login))

@@ -143,7 +143,7 @@ def test_login_with_a_browser(
 def service(
     realm: Realm, api: str, origin: str, monkeypatch: pytest.MonkeyPatch
 ) -> Generator[tuple[object, ...]]:
-    """The command of the service of many users, whose database is there until the end of the block."""
+    """The service of many users, whose database is there until the end of the block."""
     pytest.importorskip("fastapi")
     pytest.importorskip("uvicorn")
     monkeypatch.setenv("CODEX_AUTH_STORE_KEY", base64.b64encode(bytes(32)).decode())

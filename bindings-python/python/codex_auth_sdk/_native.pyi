@@ -582,23 +582,23 @@ class AuthManager:
         Raises `LoginNotSupported` if the server has no device codes, and the errors of
         `login_with_browser`.
         """
-    def resume_login_with_browser(self, id: str) -> BrowserLogin:
+    def resume_login_with_browser(self, sign_in_id: str) -> BrowserLogin:
         """Goes on with the manual sign-in with a browser whose `id` this is.
 
-        Another manager of this login has begun it, in this process or in another one, which may have
-        ended. `complete` of the returned object finishes it, in one process only. The options are
-        those that it was begun with.
+        Another manager of this login has begun it, in this process or in another one, which may
+        have ended. `complete` of the returned object finishes it, in one process only. The options
+        are those that it was begun with.
 
         Raises `NotSupportedByStore` if the store keeps no sign-ins, `LoginCancelled` if the sign-in
-        has ended or is another login's, `LoginFailed` if it is no such sign-in, `StoreUnavailable` if
-        its state is not what was stored, and the errors of `login_with_browser`.
+        has ended or is another login's, `LoginFailed` if it is no such sign-in, `StoreUnavailable`
+        if its state is not what was stored, and the errors of `login_with_browser`.
         """
-    def resume_login_with_device_code(self, id: str) -> DeviceLogin:
+    def resume_login_with_device_code(self, sign_in_id: str) -> DeviceLogin:
         """Goes on with the sign-in with a device code whose `id` this is.
 
-        Another manager of this login has begun it, in this process or in another one, which may have
-        ended. Any number of processes may wait for the user: together they ask the server as often
-        as one, and one of them stores the login.
+        Another manager of this login has begun it, in this process or in another one, which may
+        have ended. Any number of processes may wait for the user: together they ask the server as
+        often as one, and one of them stores the login.
 
         Raises the errors of `resume_login_with_browser`.
         """
@@ -672,8 +672,12 @@ class AsyncManager:
     def describe(self) -> str | Pending[str]: ...
     def login_with_browser(self, **options: object) -> BrowserLogin | Pending[BrowserLogin]: ...
     def login_with_device_code(self, **options: object) -> DeviceLogin | Pending[DeviceLogin]: ...
-    def resume_login_with_browser(self, id: str) -> BrowserLogin | Pending[BrowserLogin]: ...
-    def resume_login_with_device_code(self, id: str) -> DeviceLogin | Pending[DeviceLogin]: ...
+    def resume_login_with_browser(
+        self, sign_in_id: str
+    ) -> BrowserLogin | Pending[BrowserLogin]: ...
+    def resume_login_with_device_code(
+        self, sign_in_id: str
+    ) -> DeviceLogin | Pending[DeviceLogin]: ...
     def login_with_api_key(self, api_key: str) -> CodexAuth | Pending[CodexAuth]: ...
     def login_with_access_token(self, access_token: str) -> CodexAuth | Pending[CodexAuth]: ...
     def logout(self, revoke: bool, any_account: bool) -> LogoutOutcome | Pending[LogoutOutcome]: ...
@@ -728,8 +732,9 @@ class BrowserLogin:
         sign-in.
 
         Raises a `LoginError`: `LoginDenied`, `LoginTimeout`, `LoginCancelled`,
-        `LoginWorkspaceNotAllowed`, `LoginFailed`, `LoginTransient` or `SaveFailed`; `StoreUnavailable`
-        if a store that keeps sign-ins cannot be asked. The store then holds what it held before.
+        `LoginWorkspaceNotAllowed`, `LoginFailed`, `LoginTransient` or `SaveFailed`;
+        `StoreUnavailable` if a store that keeps sign-ins cannot be asked. The store then holds what
+        it held before.
         """
     def begin_wait(self) -> CodexAuth | Pending[CodexAuth]:
         """Does what `wait` does without blocking: returns the snapshot, or a `Pending`."""

@@ -247,7 +247,7 @@ class AsyncAuthManager:
         """
         return AsyncDeviceLogin(await resolve(self._manager.login_with_device_code(**options)))
 
-    async def resume_login_with_browser(self, id: str) -> AsyncBrowserLogin:  # noqa: A002
+    async def resume_login_with_browser(self, sign_in_id: str) -> AsyncBrowserLogin:
         """Goes on with the manual sign-in with a browser whose `id` this is.
 
         Another manager of this login has begun it, in this process or in another one, which may
@@ -256,9 +256,9 @@ class AsyncAuthManager:
 
         Raises the errors of `AuthManager.resume_login_with_browser`.
         """
-        return AsyncBrowserLogin(await resolve(self._manager.resume_login_with_browser(id)))
+        return AsyncBrowserLogin(await resolve(self._manager.resume_login_with_browser(sign_in_id)))
 
-    async def resume_login_with_device_code(self, id: str) -> AsyncDeviceLogin:  # noqa: A002
+    async def resume_login_with_device_code(self, sign_in_id: str) -> AsyncDeviceLogin:
         """Goes on with the sign-in with a device code whose `id` this is.
 
         Another manager of this login has begun it, in this process or in another one, which may
@@ -267,7 +267,8 @@ class AsyncAuthManager:
 
         Raises the errors of `AuthManager.resume_login_with_browser`.
         """
-        return AsyncDeviceLogin(await resolve(self._manager.resume_login_with_device_code(id)))
+        outcome = self._manager.resume_login_with_device_code(sign_in_id)
+        return AsyncDeviceLogin(await resolve(outcome))
 
     async def login_with_api_key(self, api_key: str) -> CodexAuth:
         """Stores an API key as the login and returns its snapshot. No server checks the key.
