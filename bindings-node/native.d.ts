@@ -68,6 +68,10 @@ export declare class NativeAuthManager {
   loginWithBrowser(options: NativeLoginOptions): Outcome<NativeBrowserLogin> | Promise<Outcome<NativeBrowserLogin>>
   /** Starts a sign-in with a device code. */
   loginWithDeviceCode(options: NativeLoginOptions): Outcome<NativeDeviceLogin> | Promise<Outcome<NativeDeviceLogin>>
+  /** Goes on with a sign-in with a browser that was begun elsewhere. */
+  resumeLoginWithBrowser(id: string): Outcome<NativeBrowserLogin> | Promise<Outcome<NativeBrowserLogin>>
+  /** Goes on with a sign-in with a device code that was begun elsewhere. */
+  resumeLoginWithDeviceCode(id: string): Outcome<NativeDeviceLogin> | Promise<Outcome<NativeDeviceLogin>>
   /** Stores an API key as the login. */
   loginWithApiKey(apiKey: string): Outcome<NativeCodexAuth> | Promise<Outcome<NativeCodexAuth>>
   /** Stores a personal access token, or the token of an agent, as the login. */
@@ -83,14 +87,16 @@ export declare class NativeAuthManager {
 }
 
 /**
- * The native half of `BrowserLogin`. The sign-in is cancelled once this is garbage and no call
- * waits for it.
+ * The native half of `BrowserLogin`. The sign-in ends in this process once this is garbage and
+ * no call waits for it.
  */
 export declare class NativeBrowserLogin {
   /** The address at which the user signs in. */
   get authorizationUrl(): string
   /** The address to which the authorization server redirects the browser after the sign-in. */
   get redirectUri(): string
+  /** The id by which another process can finish the sign-in, if it is kept. */
+  get id(): string | null
   /**
    * Opens the user's browser at a page that leads to `authorization_url`. Returns the error, if
    * there is one.
@@ -100,8 +106,10 @@ export declare class NativeBrowserLogin {
   wait(): Outcome<NativeCodexAuth> | Promise<Outcome<NativeCodexAuth>>
   /** Completes the sign-in with the address at which the browser arrived, and waits for it. */
   complete(redirectedUrl: string): Outcome<NativeCodexAuth> | Promise<Outcome<NativeCodexAuth>>
-  /** Cancels the sign-in. */
+  /** Cancels the sign-in in all processes. */
   cancel(): void
+  /** Ends the sign-in in this process. */
+  leave(): void
 }
 
 /** The native half of `CodexAuth`. */
@@ -146,8 +154,8 @@ export declare class NativeCustomStore {
 }
 
 /**
- * The native half of `DeviceLogin`. The sign-in is cancelled once this is garbage and no call
- * waits for it.
+ * The native half of `DeviceLogin`. The sign-in ends in this process once this is garbage and
+ * no call waits for it.
  */
 export declare class NativeDeviceLogin {
   /** The code that the user types in. */
@@ -156,12 +164,16 @@ export declare class NativeDeviceLogin {
   get verificationUri(): string
   /** The address with the code in it, if the server sends one. */
   get verificationUriComplete(): string | null
-  /** The lifetime of the code in milliseconds, from its creation. */
+  /** The id by which another process can finish the sign-in, if it is kept. */
+  get id(): string | null
+  /** The lifetime of the code in milliseconds, from its creation or from its resumption here. */
   get expiresInMs(): number
   /** Waits until the login is stored, and returns its snapshot. */
   wait(): Outcome<NativeCodexAuth> | Promise<Outcome<NativeCodexAuth>>
-  /** Cancels the sign-in. */
+  /** Cancels the sign-in in all processes. */
   cancel(): void
+  /** Ends the sign-in in this process. */
+  leave(): void
 }
 
 /** The native half of `EphemeralStorage`. */

@@ -12,7 +12,7 @@ import { installExitHook } from './custom-store.js';
 import { description } from './description.js';
 import type { Description } from './description.js';
 import { argumentError, unwrap } from './error.js';
-import { beginLogin, browserLogin, deviceLogin } from './login.js';
+import { beginLogin, browserLogin, deviceLogin, resumeLogin } from './login.js';
 import type { BrowserLogin, DeviceLogin, LoginOptions } from './login.js';
 import { WAIT_OPTIONS, checkText, checkOptions, nativeOptions } from './options.js';
 import type { AuthManagerOptions, OptionKinds, WaitOptions } from './options.js';
@@ -403,6 +403,35 @@ export class AuthManager {
   async loginWithDeviceCode(options: LoginOptions = {}): Promise<DeviceLogin> {
     const native = await beginLogin(options, (others) => this.#native.loginWithDeviceCode(others));
     return deviceLogin(native, (auth) => this.#snapshotOf(auth));
+  }
+
+  /**
+   * Goes on with the manual sign-in with a browser whose {@link BrowserLogin.id} this is. Another
+   * manager of this login has begun it, in this process or in another one, which may have ended.
+   * {@link BrowserLogin.complete} finishes it, in one process only. The options are those that it was
+   * begun with.
+   *
+   * @throws {CodexAuthError} `not_supported_by_store` if the store keeps no sign-ins;
+   * `login_cancelled` if the sign-in has ended or is another login's; `login_failed` if it is no such
+   * sign-in; `store_unavailable` if its state is not what was stored; else the errors of
+   * {@link AuthManager.loginWithBrowser}.
+   */
+  async resumeLoginWithBrowser(id: string, options: WaitOptions = {}): Promise<BrowserLogin> {
+    const resume = (id: string) => this.#native.resumeLoginWithBrowser(id);
+    return browserLogin(await resumeLogin(id, options, resume), (auth) => this.#snapshotOf(auth));
+  }
+
+  /**
+   * Goes on with the sign-in with a device code whose {@link DeviceLogin.id} this is. Another manager
+   * of this login has begun it, in this process or in another one, which may have ended. Any number
+   * of processes may wait for the user: together they ask the server as often as one, and one of them
+   * stores the login.
+   *
+   * @throws {CodexAuthError} The errors of {@link AuthManager.resumeLoginWithBrowser}.
+   */
+  async resumeLoginWithDeviceCode(id: string, options: WaitOptions = {}): Promise<DeviceLogin> {
+    const resume = (id: string) => this.#native.resumeLoginWithDeviceCode(id);
+    return deviceLogin(await resumeLogin(id, options, resume), (auth) => this.#snapshotOf(auth));
   }
 
   /**

@@ -52,14 +52,14 @@ impl NativeLoginOptions {
     }
 }
 
-/// The native half of `BrowserLogin`. The sign-in is cancelled once this is garbage and no call
-/// waits for it.
+/// The native half of `BrowserLogin`. The sign-in ends in this process once this is garbage and
+/// no call waits for it.
 #[napi]
 #[derive(Debug)]
 pub struct NativeBrowserLogin(Arc<BrowserLogin>);
 
-/// The native half of `DeviceLogin`. The sign-in is cancelled once this is garbage and no call
-/// waits for it.
+/// The native half of `DeviceLogin`. The sign-in ends in this process once this is garbage and
+/// no call waits for it.
 #[napi]
 #[derive(Debug)]
 pub struct NativeDeviceLogin(Arc<DeviceLogin>);
@@ -90,6 +90,12 @@ impl NativeBrowserLogin {
         self.0.redirect_uri()
     }
 
+    /// The id by which another process can finish the sign-in, if it is kept.
+    #[napi(getter)]
+    pub fn id(&self) -> Option<&str> {
+        self.0.id()
+    }
+
     /// Opens the user's browser at a page that leads to `authorization_url`. Returns the error, if
     /// there is one.
     #[napi]
@@ -101,7 +107,7 @@ impl NativeBrowserLogin {
     #[napi(ts_return_type = "Outcome<NativeCodexAuth> | Promise<Outcome<NativeCodexAuth>>")]
     pub fn wait<'env>(&self, env: &'env Env) -> NapiResult<Unknown<'env>> {
         let waiting = |login: Arc<BrowserLogin>| async move { login.wait().await };
-        wait_for_login(env, &self.0, BrowserLogin::cancel, waiting)
+        wait_for_login(env, &self.0, BrowserLogin::leave, waiting)
     }
 
     /// Completes the sign-in with the address at which the browser arrived, and waits for it.
@@ -113,13 +119,19 @@ impl NativeBrowserLogin {
     ) -> NapiResult<Unknown<'env>> {
         let waiting =
             |login: Arc<BrowserLogin>| async move { login.complete(&redirected_url).await };
-        wait_for_login(env, &self.0, BrowserLogin::cancel, waiting)
+        wait_for_login(env, &self.0, BrowserLogin::leave, waiting)
     }
 
-    /// Cancels the sign-in.
+    /// Cancels the sign-in in all processes.
     #[napi]
     pub fn cancel(&self) {
         self.0.cancel();
+    }
+
+    /// Ends the sign-in in this process.
+    #[napi]
+    pub fn leave(&self) {
+        self.0.leave();
     }
 }
 
@@ -143,7 +155,13 @@ impl NativeDeviceLogin {
         self.0.verification_uri_complete()
     }
 
-    /// The lifetime of the code in milliseconds, from its creation.
+    /// The id by which another process can finish the sign-in, if it is kept.
+    #[napi(getter)]
+    pub fn id(&self) -> Option<&str> {
+        self.0.id()
+    }
+
+    /// The lifetime of the code in milliseconds, from its creation or from its resumption here.
     #[napi(getter)]
     pub fn expires_in_ms(&self) -> f64 {
         self.0.expires_in().as_secs_f64() * 1e3
@@ -153,31 +171,37 @@ impl NativeDeviceLogin {
     #[napi(ts_return_type = "Outcome<NativeCodexAuth> | Promise<Outcome<NativeCodexAuth>>")]
     pub fn wait<'env>(&self, env: &'env Env) -> NapiResult<Unknown<'env>> {
         let waiting = |login: Arc<DeviceLogin>| async move { login.wait().await };
-        wait_for_login(env, &self.0, DeviceLogin::cancel, waiting)
+        wait_for_login(env, &self.0, DeviceLogin::leave, waiting)
     }
 
-    /// Cancels the sign-in.
+    /// Cancels the sign-in in all processes.
     #[napi]
     pub fn cancel(&self) {
         self.0.cancel();
     }
+
+    /// Ends the sign-in in this process.
+    #[napi]
+    pub fn leave(&self) {
+        self.0.leave();
+    }
 }
 
-/// Answers with the result of `waiting` for `login`, which is cancelled when the environment ends.
+/// Answers with the result of `waiting` for `login`, which is left when the environment ends.
 fn wait_for_login<'env, L: 'static, F>(
     env: &'env Env,
     login: &Arc<L>,
-    cancel: fn(&L),
+    leave: fn(&L),
     waiting: impl FnOnce(Arc<L>) -> F,
 ) -> NapiResult<Unknown<'env>>
 where
     F: Future<Output = Result<CodexAuth>> + Send + 'static,
 {
     // A pending call keeps the sign-in alive. The end of a worker thread drops no pending calls, so
-    // the sign-in is cancelled by a hook.
-    env.add_env_cleanup_hook((Arc::downgrade(login), cancel), |(login, cancel)| {
+    // the sign-in is left by a hook.
+    env.add_env_cleanup_hook((Arc::downgrade(login), leave), |(login, leave)| {
         if let Some(login) = login.upgrade() {
-            cancel(&login);
+            leave(&login);
         }
     })?;
     let waiting = waiting(Arc::clone(login));

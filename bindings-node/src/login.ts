@@ -90,6 +90,17 @@ export async function beginLogin<T extends { cancel(): void }>(
   }
 }
 
+/** Goes on with the sign-in `id` by `resume`, and returns it. The signal ends the waiting. */
+export async function resumeLogin<T extends object>(
+  id: string,
+  options: WaitOptions,
+  resume: (id: string) => T | Failure | Promise<T | Failure>,
+): Promise<T> {
+  checkText('id', id);
+  const { signal } = checkOptions(options, WAIT_OPTIONS);
+  return unwrap(await wait(signal, () => resume(id)));
+}
+
 /** Cancels a sign-in that the caller does not get, since the caller cannot cancel it. */
 function cancelOnceBegun(beginning: unknown): void {
   const cancel = (login: { cancel?(): void }) => login.cancel?.();
@@ -139,6 +150,15 @@ export class BrowserLogin {
   }
 
   /**
+   * The id by which {@link AuthManager.resumeLoginWithBrowser} finishes the sign-in in any process.
+   * Null unless the sign-in is manual and the store keeps sign-ins, as PostgreSQL does. Hand it to
+   * the user of the sign-in only, in a cookie, say.
+   */
+  get id(): string | null {
+    return this.#native.id;
+  }
+
+  /**
    * Opens the user's browser at a page in a file that leads it on to
    * {@link BrowserLogin.authorizationUrl}. Other users of the machine see the command that opens the
    * browser, and cannot read the file. A browser on another machine cannot either: show its user the
@@ -160,8 +180,9 @@ export class BrowserLogin {
    * sign-in. The process stays alive while a call waits.
    *
    * @throws {CodexAuthError} `login_denied`, `login_timeout`, `login_cancelled`,
-   * `login_workspace_not_allowed`, `login_failed`, `login_transient` or `save_failed`. The store
-   * then holds what it held before.
+   * `login_workspace_not_allowed`, `login_failed`, `login_transient` or `save_failed`;
+   * `store_unavailable` if a store that keeps sign-ins cannot be asked. The store then holds what it
+   * held before.
    */
   async wait(options: WaitOptions = {}): Promise<CodexAuth> {
     const { signal } = checkOptions(options, WAIT_OPTIONS);
@@ -183,11 +204,19 @@ export class BrowserLogin {
   }
 
   /**
-   * Cancels the sign-in, unless its login is being stored already. The port is free at once. Calls
-   * that wait fail with `login_cancelled`.
+   * Cancels the sign-in in all processes, unless its login is being stored already. The port is free
+   * at once. Calls that wait fail with `login_cancelled`.
    */
   cancel(): void {
     this.#native.cancel();
+  }
+
+  /**
+   * Ends the sign-in in this process, as garbage collection does. If it has an `id`, it can be
+   * resumed until its time is over. Calls that wait here fail with `login_cancelled`.
+   */
+  leave(): void {
+    this.#native.leave();
   }
 
   /** Returns what may be shown: the redirect URI. */
@@ -236,7 +265,16 @@ export class DeviceLogin {
     return this.#native.verificationUriComplete;
   }
 
-  /** The lifetime of the code in milliseconds, from its creation. */
+  /**
+   * The id by which {@link AuthManager.resumeLoginWithDeviceCode} goes on with the sign-in in any
+   * process. Null unless the store keeps sign-ins, as PostgreSQL does. Hand it to the user of the
+   * sign-in only.
+   */
+  get id(): string | null {
+    return this.#native.id;
+  }
+
+  /** The lifetime of the code in milliseconds, from its creation or from its resumption here. */
   get expiresInMs(): number {
     return this.#native.expiresInMs;
   }
@@ -256,11 +294,19 @@ export class DeviceLogin {
   }
 
   /**
-   * Cancels the sign-in, unless its login is being stored already. Calls that wait fail with
-   * `login_cancelled`.
+   * Cancels the sign-in in all processes, unless its login is being stored already. Calls that wait
+   * fail with `login_cancelled`.
    */
   cancel(): void {
     this.#native.cancel();
+  }
+
+  /**
+   * Ends the sign-in in this process, as garbage collection does. If it has an `id`, it can be
+   * resumed until its time is over. Calls that wait here fail with `login_cancelled`.
+   */
+  leave(): void {
+    this.#native.leave();
   }
 
   /** Returns what may be shown: the address without the code, and the lifetime. */

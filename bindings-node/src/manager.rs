@@ -269,6 +269,32 @@ impl NativeAuthManager {
         })
     }
 
+    /// Goes on with a sign-in with a browser that was begun elsewhere.
+    #[napi(ts_return_type = "Outcome<NativeBrowserLogin> | Promise<Outcome<NativeBrowserLogin>>")]
+    pub fn resume_login_with_browser<'env>(
+        &self,
+        env: &'env Env,
+        id: String,
+    ) -> Result<Unknown<'env>> {
+        let manager = self.0.clone();
+        answer_or_promise(env, async move {
+            manager.resume_login_with_browser(&id).await.map(NativeBrowserLogin::from)
+        })
+    }
+
+    /// Goes on with a sign-in with a device code that was begun elsewhere.
+    #[napi(ts_return_type = "Outcome<NativeDeviceLogin> | Promise<Outcome<NativeDeviceLogin>>")]
+    pub fn resume_login_with_device_code<'env>(
+        &self,
+        env: &'env Env,
+        id: String,
+    ) -> Result<Unknown<'env>> {
+        let manager = self.0.clone();
+        answer_or_promise(env, async move {
+            manager.resume_login_with_device_code(&id).await.map(NativeDeviceLogin::from)
+        })
+    }
+
     /// Stores an API key as the login.
     #[napi(ts_return_type = "Outcome<NativeCodexAuth> | Promise<Outcome<NativeCodexAuth>>")]
     pub fn login_with_api_key<'env>(

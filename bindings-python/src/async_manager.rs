@@ -133,6 +133,14 @@ impl AsyncManager {
         )
     }
 
+    fn resume_login_with_browser(&self, py: Python<'_>, sign_in_id: String) -> PyResult<Py<PyAny>> {
+        begin_for_user(py, calls::resume_login_with_browser(self.0.clone(), sign_in_id))
+    }
+
+    fn resume_login_with_device_code(&self, py: Python<'_>, sign_in_id: String) -> PyResult<Py<PyAny>> {
+        begin_for_user(py, calls::resume_login_with_device_code(self.0.clone(), sign_in_id))
+    }
+
     fn login_with_api_key(
         &self,
         py: Python<'_>,

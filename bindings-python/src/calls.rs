@@ -75,6 +75,20 @@ pub(crate) async fn login_with_device_code(
     manager.login_with_device_code(options).await.map(DeviceLogin)
 }
 
+pub(crate) async fn resume_login_with_browser(
+    manager: AuthManager,
+    id: String,
+) -> Result<BrowserLogin> {
+    manager.resume_login_with_browser(&id).await.map(BrowserLogin)
+}
+
+pub(crate) async fn resume_login_with_device_code(
+    manager: AuthManager,
+    id: String,
+) -> Result<DeviceLogin> {
+    manager.resume_login_with_device_code(&id).await.map(DeviceLogin)
+}
+
 pub(crate) async fn login_with_api_key(manager: AuthManager, api_key: Secret) -> Result<CodexAuth> {
     manager.login_with_api_key(&api_key).await.map(CodexAuth)
 }

@@ -1,5 +1,5 @@
-//! Sign-ins that wait for their user. A sign-in is cancelled when its Python object is garbage,
-//! also while another thread waits for it.
+//! Sign-ins that wait for their user. A sign-in ends in this process when its Python object is
+//! garbage, also while another thread waits for it.
 
 use codex_auth_sdk::{BrowserLogin as BrowserCore, DeviceLogin as DeviceCore, Result};
 use pyo3::prelude::*;
@@ -35,6 +35,15 @@ impl BrowserLogin {
         self.0.redirect_uri()
     }
 
+    /// The id by which `resume_login_with_browser` finishes the sign-in in any process.
+    ///
+    /// It is `None` unless the sign-in is manual and the store keeps sign-ins, as PostgreSQL does.
+    /// Hand it to the user of the sign-in only, in a cookie, say.
+    #[getter]
+    fn id(&self) -> Option<&str> {
+        self.0.id()
+    }
+
     /// Opens the user's browser at a page in a file that leads it on to `authorization_url`.
     ///
     /// Other users of the machine see the command that opens the browser, and cannot read the
@@ -53,8 +62,9 @@ impl BrowserLogin {
     /// sign-in.
     ///
     /// Raises a `LoginError`: `LoginDenied`, `LoginTimeout`, `LoginCancelled`,
-    /// `LoginWorkspaceNotAllowed`, `LoginFailed`, `LoginTransient` or `SaveFailed`. The store then
-    /// holds what it held before.
+    /// `LoginWorkspaceNotAllowed`, `LoginFailed`, `LoginTransient` or `SaveFailed`;
+    /// `StoreUnavailable` if a store that keeps sign-ins cannot be asked. The store then holds what
+    /// it held before.
     fn wait(&self, py: Python<'_>) -> PyResult<CodexAuth> {
         wait_for_user(py, signed_in(self.0.wait()))
     }
@@ -80,11 +90,19 @@ impl BrowserLogin {
         begin_for_user(py, signed_in(self.0.complete(redirected_url)))
     }
 
-    /// Cancels the sign-in, unless its login is being stored already. The port is free at once.
+    /// Cancels the sign-in in all processes, unless its login is being stored already.
     ///
-    /// Callers that wait for it get a `LoginCancelled`.
+    /// The port is free at once. Callers that wait for it get a `LoginCancelled`.
     fn cancel(&self) {
         self.0.cancel();
+    }
+
+    /// Ends the sign-in in this process, as garbage collection does.
+    ///
+    /// If it has an `id`, it can be resumed until its time is over. Callers that wait for it here
+    /// get a `LoginCancelled`.
+    fn leave(&self) {
+        self.0.leave();
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -135,7 +153,16 @@ impl DeviceLogin {
         self.0.verification_uri_complete()
     }
 
-    /// The lifetime of the code in seconds, from its creation.
+    /// The id by which `resume_login_with_device_code` goes on with the sign-in in any process.
+    ///
+    /// It is `None` unless the store keeps sign-ins, as PostgreSQL does. Hand it to the user of the
+    /// sign-in only.
+    #[getter]
+    fn id(&self) -> Option<&str> {
+        self.0.id()
+    }
+
+    /// The lifetime of the code in seconds, from its creation or from its resumption here.
     #[getter]
     fn expires_in(&self) -> f64 {
         self.0.expires_in().as_secs_f64()
@@ -157,11 +184,19 @@ impl DeviceLogin {
         begin_for_user(py, signed_in(self.0.wait()))
     }
 
-    /// Cancels the sign-in, unless its login is being stored already.
+    /// Cancels the sign-in in all processes, unless its login is being stored already.
     ///
     /// Callers that wait for it get a `LoginCancelled`.
     fn cancel(&self) {
         self.0.cancel();
+    }
+
+    /// Ends the sign-in in this process, as garbage collection does.
+    ///
+    /// If it has an `id`, it can be resumed until its time is over. Callers that wait for it here
+    /// get a `LoginCancelled`.
+    fn leave(&self) {
+        self.0.leave();
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {

@@ -359,6 +359,30 @@ impl AuthManager {
         )
     }
 
+    /// Goes on with the manual sign-in with a browser whose `id` this is.
+    ///
+    /// Another manager of this login has begun it, in this process or in another one, which may
+    /// have ended. `complete` of the returned object finishes it, in one process only. The options
+    /// are those that it was begun with.
+    ///
+    /// Raises `NotSupportedByStore` if the store keeps no sign-ins, `LoginCancelled` if the sign-in
+    /// has ended or is another login's, `LoginFailed` if it is no such sign-in, `StoreUnavailable`
+    /// if its state is not what was stored, and the errors of `login_with_browser`.
+    fn resume_login_with_browser(&self, py: Python<'_>, sign_in_id: String) -> PyResult<BrowserLogin> {
+        wait_for_user(py, calls::resume_login_with_browser(self.0.clone(), sign_in_id))
+    }
+
+    /// Goes on with the sign-in with a device code whose `id` this is.
+    ///
+    /// Another manager of this login has begun it, in this process or in another one, which may
+    /// have ended. Any number of processes may wait for the user: together they ask the server as
+    /// often as one, and one of them stores the login.
+    ///
+    /// Raises the errors of `resume_login_with_browser`.
+    fn resume_login_with_device_code(&self, py: Python<'_>, sign_in_id: String) -> PyResult<DeviceLogin> {
+        wait_for_user(py, calls::resume_login_with_device_code(self.0.clone(), sign_in_id))
+    }
+
     /// Stores an API key as the login and returns its snapshot. No server checks the key.
     ///
     /// Raises `LoginInvalidCredential` if the text cannot be an API key, `LoginWorkspaceNotAllowed`

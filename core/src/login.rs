@@ -7,6 +7,7 @@ mod device;
 mod device_login;
 mod id_token;
 mod jws;
+mod kept;
 mod leftovers;
 mod listener;
 mod metadata;

@@ -19,6 +19,7 @@ mod file_error;
 pub(crate) mod home;
 mod home_store;
 mod in_place;
+mod kept_logins;
 pub(crate) mod keyring;
 mod lease;
 #[cfg(unix)]
@@ -61,6 +62,7 @@ pub use custom::{CustomStorage, CustomStore, StoreAnswer, StoreFailure, Stored};
 pub use encrypted::EncryptedStorage;
 pub use ephemeral::EphemeralStorage;
 pub use file::FileStorage;
+pub use kept_logins::{KeptLogin, KeptLogins, Turn};
 pub use keyring::{Attendance, Keyring, KeyringItem, KeyringStorage, system_keyring};
 #[cfg(feature = "cli")]
 pub(crate) use move_id::MoveIdFile;
@@ -223,6 +225,12 @@ pub trait AuthStorage: Send + Sync + fmt::Debug {
     /// Returns the program that renews the login when it is told that an access token was rejected;
     /// none where there is no such program. Such a store has no refresh token.
     fn renewer(&self) -> Option<&dyn Renewer> {
+        None
+    }
+
+    /// Returns what keeps sign-ins of this login that wait for their users; none where only the process
+    /// that began a sign-in can finish it.
+    fn kept_logins(&self) -> Option<&dyn KeptLogins> {
         None
     }
 

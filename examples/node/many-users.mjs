@@ -1,8 +1,9 @@
 // A web service whose users each have a login of their own, in PostgreSQL, for all its replicas.
 //
-// A user signs in by a code (`POST /login`, then `GET /login` until that is done), calls the API at
-// any replica (`GET /me`), and signs out (`DELETE /login`). The header `X-User` names the user: a
-// proxy that knows its users sets it, and no other client may reach the replicas.
+// A user signs in by a code (`POST /login`, then `GET /login?sign_in=ID` at any replica until that is
+// done), calls the API at any replica (`GET /me`), and signs out (`DELETE /login`). The header
+// `X-User` names the user: a proxy that knows its users sets it, and no other client may reach the
+// replicas.
 // Usage: many-users.mjs PORT STORE URL [ISSUER [ALLOWED_ORIGIN...]]; port 0 is any free one.
 
 import Fastify from 'fastify';
@@ -15,7 +16,7 @@ const [port, store, url, issuer, ...allowedOrigins] = process.argv.slice(2);
 
 /** What is open for users, in the order of its last use. */
 const opened = new Map();
-/** The sign-ins that wait for their users. */
+/** The sign-ins for which this replica waits. */
 const signIns = new Map();
 
 /** The manager of the user's login. */
@@ -54,17 +55,33 @@ app.post('/login', async ({ headers }) => {
   const user = headers['x-user'];
   const login = await managerOf(user).loginWithDeviceCode();
   signIns.get(user)?.cancel();
+  finish(user, login);
+  const code = { user_code: login.userCode, verification_uri: login.verificationUri };
+  return { sign_in: login.id, ...code };
+});
+
+/** Waits for the user in the background. If this replica ends first, another one goes on. */
+function finish(user, login) {
   signIns.set(user, login);
   login
     .wait()
     .catch((error) => app.log.warn(error, 'a sign-in failed'))
     .finally(() => signIns.get(user) === login && signIns.delete(user));
-  return { user_code: login.userCode, verification_uri: login.verificationUri };
-});
+}
 
-app.get('/login', async ({ headers }) => {
+/** Another replica has begun the sign-in, and may have ended. If the sign-in has ended, it may be done. */
+async function resume(user, signIn) {
+  try {
+    finish(user, await managerOf(user).resumeLoginWithDeviceCode(signIn));
+  } catch (error) {
+    if (error.code !== 'login_cancelled') throw error;
+  }
+}
+
+app.get('/login', async ({ headers, query }) => {
   const user = headers['x-user'];
   const manager = managerOf(user);
+  if (query.sign_in && !signIns.has(user)) await resume(user, query.sign_in);
   await manager.reload();
   return signIns.has(user) ? 'pending' : manager.auth() ? 'signed_in' : 'signed_out';
 });

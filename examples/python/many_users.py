@@ -1,12 +1,14 @@
 """A web service whose users each have a login of their own, in PostgreSQL, for all its replicas.
 
-A user signs in by a code (`POST /login`, then `GET /login` until that is done), calls the API at
-any replica (`GET /me`), and signs out (`DELETE /login`). The header `X-User` names the user: a
-proxy that knows its users sets it, and no other client may reach the replicas.
+A user signs in by a code (`POST /login`, then `GET /login?sign_in=ID` at any replica until that is
+done), calls the API at any replica (`GET /me`), and signs out (`DELETE /login`). The header
+`X-User` names the user: a proxy that knows its users sets it, and no other client may reach the
+replicas.
 Usage: many_users.py PORT STORE URL [ISSUER [ALLOWED_ORIGIN...]]; port 0 is any free one.
 """
 
 import asyncio
+import contextlib
 import functools
 import logging
 import signal
@@ -30,7 +32,8 @@ app = FastAPI()
 User = Annotated[str, Header(alias="X-User", min_length=1)]
 # Without cookies: one that the API sets for a user would be sent for all others.
 client = httpx.AsyncClient(cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])))
-sign_ins: dict[str, asyncio.Task[None]] = {}
+# The sign-ins for which this replica waits.
+sign_ins: dict[str, tuple[AsyncDeviceLogin, asyncio.Task[None]]] = {}
 
 
 @functools.lru_cache(maxsize=1000)
@@ -50,25 +53,29 @@ async def call_api(user: User) -> Response:
 
 
 @app.post("/login")
-async def sign_in(user: User) -> dict[str, str]:
+async def begin(user: User) -> dict[str, str | None]:
     login = await manager_of(user).login_with_device_code()
-    if earlier := sign_ins.pop(user, None):
-        earlier.cancel()
-    sign_ins[user] = asyncio.create_task(finish(user, login))
-    return {"user_code": login.user_code, "verification_uri": login.verification_uri}
+    cancel(user)
+    sign_ins[user] = login, asyncio.create_task(finish(user, login))
+    code = {"user_code": login.user_code, "verification_uri": login.verification_uri}
+    return {"sign_in": login.id, **code}
 
 
 @app.get("/login")
-async def state(user: User) -> str:
+async def state(user: User, sign_in: str | None = None) -> str:
     manager = manager_of(user)
+    if sign_in and user not in sign_ins:
+        # Another replica has begun it, and may have ended. If the sign-in has, it may be done.
+        with contextlib.suppress(codex_auth_sdk.LoginCancelled):
+            login = await manager.resume_login_with_device_code(sign_in)
+            sign_ins[user] = login, asyncio.create_task(finish(user, login))
     await manager.reload()
     return "pending" if user in sign_ins else "signed_in" if manager.auth() else "signed_out"
 
 
 @app.delete("/login")
 async def sign_out(user: User) -> None:
-    if earlier := sign_ins.pop(user, None):
-        earlier.cancel()
+    cancel(user)
     await manager_of(user).logout(any_account=True)
 
 
@@ -82,14 +89,20 @@ async def fail(_: Request, error: CodexAuthError) -> JSONResponse:
 
 
 async def finish(user: str, login: AsyncDeviceLogin) -> None:
+    """Waits for the user. If this replica ends first, another one goes on."""
     try:
-        async with login:
-            await login.wait()
-    except codex_auth_sdk.LoginError as error:
+        await login.wait()
+    except CodexAuthError as error:
         logging.warning("a sign-in failed: %s", error)
     finally:
-        if sign_ins.get(user) is asyncio.current_task():
+        if user in sign_ins and sign_ins[user][0] is login:
             del sign_ins[user]
+
+
+def cancel(user: str) -> None:
+    if user in sign_ins:
+        earlier, _ = sign_ins.pop(user)
+        earlier.cancel()
 
 
 codex_auth_sdk.enable_logging()

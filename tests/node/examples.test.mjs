@@ -195,8 +195,25 @@ test('many users', { skip: isDenied() }, async () => {
     const args = ['0', store, `${issuer.url}/api/me`, issuer.url, issuer.origin];
     const replica = (use) => serving('many-users.mjs', args, env, use);
     await replica((first) => replica((second) => useReplicas(issuer, first, second)));
+    await outlive(issuer, start('many-users.mjs', args, env), replica);
   });
 });
+
+/** A sign-in outlives the replica that began it. */
+async function outlive(issuer, killed, replica) {
+  await issuer.call('configure', { device_pending_polls: 3 });
+  const [url] = await within(60_000, 'a replica', once(createInterface(killed.stdout), 'line'));
+  const { sign_in: signIn } = JSON.parse((await ask(url, 'carol', '/login', 'POST'))[1]);
+  killed.kill('SIGKILL');
+  await within(20_000, 'its end', once(killed, 'close'));
+  await replica(async (heir) => {
+    const path = `/login?sign_in=${signIn}`;
+    assert.deepEqual(await ask(heir, 'dave', path), [200, 'signed_out']);
+    assert.deepEqual(await ask(heir, 'carol', path), [200, 'pending']);
+    await until('signed in', async () => (await ask(heir, 'carol', path))[1] === 'signed_in');
+    assert.equal((await ask(heir, 'carol'))[0], 200);
+  });
+}
 
 async function useReplicas(issuer, first, second) {
   for (const user of USERS) {
@@ -223,6 +240,7 @@ async function signIn(issuer, user, at, noticedBy) {
   await issuer.call('configure', { account });
   const [status, text] = await ask(at, user, '/login', 'POST');
   const code = { user_code: 'TEST-CODE', verification_uri: `${issuer.url}/codex/device` };
-  assert.deepEqual([status, JSON.parse(text)], [200, code]);
+  const { sign_in: signIn, ...shown } = JSON.parse(text);
+  assert.deepEqual([status, shown, typeof signIn], [200, code, 'string']);
   await until('signed in', async () => (await ask(noticedBy, user, '/login'))[1] === 'signed_in');
 }

@@ -12,7 +12,8 @@ import { format, inspect } from 'node:util';
 import {
   AuthManager, BrowserLogin, CodexAuthError, DeviceLogin,
 } from '../../bindings-node/dist/index.mjs';
-import { codexHome, refreshToken, signedIn, within } from './support.mjs';
+import { isDenied, withDatabase } from './postgres.mjs';
+import { codexHome, realm, refreshToken, signedIn, within } from './support.mjs';
 
 const ANY_PORT = { ports: [0] };
 
@@ -104,6 +105,35 @@ test('with an address that is pasted', async () => {
   await assert.rejects(login.complete(new URL(address)), TypeError);
   const auth = await soon('the login', login.complete(` ${address} `));
   assert.equal(auth.accountId, 'acct-device');
+});
+
+test('begun by another manager', { skip: isDenied() }, async () => {
+  const issuer = await realm();
+  await withDatabase(async (store) => {
+    const storeKey = Buffer.alloc(32).toString('base64');
+    const open = () => AuthManager.open({ store, login: 'a', storeKey, issuer: issuer.url });
+    const begun = await (await open()).loginWithBrowser({ manual: true });
+    const address = await redirected(begun);
+    begun.leave();
+    await refused(begun.wait(), 'login_cancelled');
+    const manager = await open();
+    const login = await manager.resumeLoginWithBrowser(begun.id);
+    assert.ok(login instanceof BrowserLogin);
+    assert.deepEqual([login.id, login.authorizationUrl], [begun.id, begun.authorizationUrl]);
+    assert.equal((await soon('the login', login.complete(address))).accountId, 'acct-device');
+    await refused(manager.resumeLoginWithBrowser(begun.id), 'login_cancelled');
+    const device = await manager.loginWithDeviceCode();
+    const resumed = await manager.resumeLoginWithDeviceCode(device.id);
+    assert.ok(resumed instanceof DeviceLogin);
+    assert.deepEqual([resumed.id, resumed.userCode], [device.id, device.userCode]);
+    resumed.leave();
+    device.cancel();
+    await assert.rejects(manager.resumeLoginWithBrowser(1), TypeError);
+  });
+  const { manager } = await scene();
+  const begun = await manager.loginWithBrowser({ manual: true });
+  assert.equal(begun.id, null);
+  await refused(manager.resumeLoginWithDeviceCode('x'), 'not_supported_by_store');
 });
 
 test('with a device code', async () => {

@@ -92,6 +92,8 @@ same<ReturnType<AuthManager['unauthorizedRecovery']>, UnauthorizedRecovery>();
 same<ReturnType<AuthManager['recoverFromUnauthorized']>, Promise<RecoveryDecision>>();
 same<ReturnType<AuthManager['loginWithBrowser']>, Promise<BrowserLogin>>();
 same<ReturnType<AuthManager['loginWithDeviceCode']>, Promise<DeviceLogin>>();
+same<ReturnType<AuthManager['resumeLoginWithBrowser']>, Promise<BrowserLogin>>();
+same<ReturnType<AuthManager['resumeLoginWithDeviceCode']>, Promise<DeviceLogin>>();
 same<ReturnType<AuthManager['loginWithApiKey']>, Promise<CodexAuth>>();
 same<ReturnType<AuthManager['loginWithAccessToken']>, Promise<CodexAuth>>();
 same<ReturnType<BrowserLogin['wait']>, Promise<CodexAuth>>();

@@ -41,8 +41,8 @@ def _rejected(realm: Realm, home: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("CODEX_REFRESH_TOKEN_URL_OVERRIDE", f"{realm.url}/oauth/token")
 
 
-def command(name: str, *arguments: object) -> list[str]:
-    return [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
+def command(name: object, *arguments: object) -> list[str]:
+    return [sys.executable, str(EXAMPLES / str(name)), *map(str, arguments)]
 
 
 def run(name: str, *arguments: object) -> list[str]:
@@ -53,7 +53,7 @@ def run(name: str, *arguments: object) -> list[str]:
 
 
 @contextmanager
-def running(name: str, *arguments: object) -> Generator[str]:
+def running(name: object, *arguments: object) -> Generator[str]:
     """An example until the end of the block: the line that it printed."""
     program = subprocess.Popen(command(name, *arguments), stdout=subprocess.PIPE, text=True)
     with program:
@@ -141,18 +141,29 @@ def test_login_with_a_browser(
 
 
 @contextmanager
-def replicas(
+def service(
     realm: Realm, api: str, origin: str, monkeypatch: pytest.MonkeyPatch
-) -> Generator[tuple[str, str]]:
-    """Two replicas of the service of many users until the end of the block."""
+) -> Generator[tuple[object, ...]]:
+    """The service of many users, whose database is there until the end of the block."""
     pytest.importorskip("fastapi")
     pytest.importorskip("uvicorn")
     monkeypatch.setenv("CODEX_AUTH_STORE_KEY", base64.b64encode(bytes(32)).decode())
     with postgres.running() as store:
         subprocess.run([sys.executable, "-m", "codex_auth_sdk", "migrate", store], check=True)
-        service = ("many_users.py", 0, store, api, realm.url, origin)
-        with running(*service) as first, running(*service) as second:
-            yield first, second
+        yield ("many_users.py", 0, store, api, realm.url, origin)
+
+
+@contextmanager
+def replicas(
+    realm: Realm, api: str, origin: str, monkeypatch: pytest.MonkeyPatch
+) -> Generator[tuple[str, str]]:
+    """Two replicas of the service of many users until the end of the block."""
+    with (
+        service(realm, api, origin, monkeypatch) as program,
+        running(*program) as first,
+        running(*program) as second,
+    ):
+        yield first, second
 
 
 def ask(replica: str, user: str, path: str = "/me", method: str = "GET") -> httpx.Response:
@@ -166,7 +177,8 @@ def sign_in(realm: Realm, user: str, at: str, noticed_by: str) -> None:
     realm.call("configure", account={**account, "email": f"{user}@example.com"})
     asked = ask(at, user, "/login", "POST")
     code = {"user_code": "TEST-CODE", "verification_uri": f"{realm.url}/codex/device"}
-    assert (asked.status_code, asked.json()) == (200, code)
+    assert asked.status_code == 200
+    assert {"sign_in": asked.json()["sign_in"], **code} == asked.json()
     until(lambda: ask(noticed_by, user, "/login").json() == "signed_in")
 
 
@@ -189,6 +201,25 @@ def test_many_users(realm: Realm, monkeypatch: pytest.MonkeyPatch) -> None:
         until(lambda: ask(second, "alice").status_code == 401)
         assert ask(second, "alice", "/login").json() == "signed_out"
         assert_served([(first, "bob"), (second, "bob")])
+
+
+def test_a_sign_in_outlives_the_replica_that_began_it(
+    realm: Realm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    realm.call("configure", device_pending_polls=3)
+    with service(realm, f"{realm.url}/api/me", realm.origin, monkeypatch) as program:
+        with subprocess.Popen(command(*program), stdout=subprocess.PIPE, text=True) as killed:
+            assert killed.stdout is not None
+            url = killed.stdout.readline().strip()
+            sign_in = ask(url, "alice", "/login", "POST").json()["sign_in"]
+            killed.kill()
+        with running(*program) as heir:
+            assert ask(heir, "bob", f"/login?sign_in={sign_in}").json() == "signed_out"
+            path = f"/login?sign_in={sign_in}"
+            assert ask(heir, "alice", path).json() == "pending"
+            until(lambda: ask(heir, "alice", path).json() == "signed_in")
+            assert ask(heir, "alice").status_code == 200
+    assert realm.call("stats")["sign_ins"] == 1
 
 
 def assert_served(requests: list[tuple[str, str]]) -> None:

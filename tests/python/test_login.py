@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import queue
 import socket
 import urllib.parse
@@ -11,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import postgres
 from codex_auth_sdk import (
     AsyncAuthManager,
     AuthManager,
     Event,
     IdentityMismatch,
     InvalidOption,
+    LoginCancelled,
     LoginDenied,
     LoginFailed,
     LoginInvalidCredential,
@@ -25,6 +28,7 @@ from codex_auth_sdk import (
     LoginStateMismatch,
     LoginWorkspaceNotAllowed,
     LogoutOutcome,
+    NotSupportedByStore,
     StoreCorrupt,
     StoreUnavailable,
 )
@@ -118,6 +122,51 @@ def test_asyncio_takes_an_address_that_is_pasted(realm: Realm, home: Path) -> No
         assert (await login.complete(address)).account_id == "acct-device"
 
     asyncio.run(main())
+
+
+def test_another_manager_finishes_a_sign_in_that_is_kept(realm: Realm) -> None:
+    with postgres.running() as store:
+        key = base64.b64encode(bytes(32)).decode()
+        options: dict[str, Any] = {"store": store, "login": "a", "store_key": key}
+        options["issuer"] = realm.url
+        begun = AuthManager(**options).login_with_browser(manual=True)
+        address = redirect_of(begun.authorization_url)
+        assert begun.id
+        begun.leave()
+        with pytest.raises(LoginCancelled):
+            begun.wait()
+        manager = AuthManager(**options)
+        login = manager.resume_login_with_browser(begun.id)
+        assert (login.id, login.authorization_url) == (begun.id, begun.authorization_url)
+        assert login.complete(address).account_id == "acct-device"
+        with pytest.raises(LoginCancelled):
+            manager.resume_login_with_browser(begun.id)
+        device = manager.login_with_device_code()
+        assert device.id
+        resumed = manager.resume_login_with_device_code(device.id)
+        assert (resumed.id, resumed.user_code) == (device.id, device.user_code)
+        resumed.leave()
+        device.cancel()
+
+        async def main() -> None:
+            begun = await (await AsyncAuthManager.open(**options)).login_with_browser(manual=True)
+            address = await asyncio.to_thread(redirect_of, begun.authorization_url)
+            assert begun.id
+            begun.leave()
+            other = await AsyncAuthManager.open(**options)
+            login = await other.resume_login_with_browser(begun.id)
+            assert (await login.complete(address)).account_id == "acct-device"
+            with pytest.raises(LoginCancelled):
+                await other.resume_login_with_device_code(begun.id)
+
+        asyncio.run(main())
+
+
+def test_a_file_keeps_no_sign_ins(realm: Realm, home: Path) -> None:
+    manager = manager_of(realm, home)
+    assert manager.login_with_browser(manual=True).id is None
+    with pytest.raises(NotSupportedByStore, match="only the process that began one"):
+        manager.resume_login_with_browser("x")
 
 
 def test_a_device_login_tells_that_it_waits(realm: Realm, home: Path) -> None:

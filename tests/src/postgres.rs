@@ -94,7 +94,7 @@ impl Postgres {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let url = Secret::new(self.url());
         let made = runtime.block_on(PostgresStorage::migrate(&url, Environment::default()));
-        assert_eq!(made.expect("the owner may"), 1);
+        assert_eq!(made.expect("the owner may"), 2);
     }
 
     /// Returns the rows that `text` comes to, which may be many statements; columns are texts.

@@ -40,6 +40,15 @@ class AsyncBrowserLogin:
         """The address to which the authorization server redirects the browser after the sign-in."""
         return self._native.redirect_uri
 
+    @property
+    def id(self) -> str | None:
+        """The id by which `resume_login_with_browser` finishes the sign-in in any process.
+
+        It is `None` unless the sign-in is manual and the store keeps sign-ins, as PostgreSQL does.
+        Hand it to the user of the sign-in only, in a cookie, say.
+        """
+        return self._native.id
+
     def open_browser(self) -> None:
         """Opens the user's browser at a page in a file that leads it on to `authorization_url`.
 
@@ -59,8 +68,9 @@ class AsyncBrowserLogin:
         It may be called again, and by several tasks at once.
 
         Raises a `LoginError`: `LoginDenied`, `LoginTimeout`, `LoginCancelled`,
-        `LoginWorkspaceNotAllowed`, `LoginFailed`, `LoginTransient` or `SaveFailed`. The store then
-        holds what it held before.
+        `LoginWorkspaceNotAllowed`, `LoginFailed`, `LoginTransient` or `SaveFailed`;
+        `StoreUnavailable` if a store that keeps sign-ins cannot be asked. The store then holds what
+        it held before.
         """
         return await resolve(self._native.begin_wait())
 
@@ -80,11 +90,19 @@ class AsyncBrowserLogin:
         return await resolve(outcome)
 
     def cancel(self) -> None:
-        """Cancels the sign-in, unless its login is being stored already. The port is free at once.
+        """Cancels the sign-in in all processes, unless its login is being stored already.
 
-        Tasks that wait for it get a `LoginCancelled`.
+        The port is free at once. Tasks that wait for it get a `LoginCancelled`.
         """
         self._native.cancel()
+
+    def leave(self) -> None:
+        """Ends the sign-in in this process, as garbage collection does.
+
+        If it has an `id`, it can be resumed until its time is over. Tasks that wait for it here get
+        a `LoginCancelled`.
+        """
+        self._native.leave()
 
     async def __aenter__(self) -> Self:
         return self
@@ -132,8 +150,17 @@ class AsyncDeviceLogin:
         return self._native.verification_uri_complete
 
     @property
+    def id(self) -> str | None:
+        """The id by which `resume_login_with_device_code` goes on with the sign-in in any process.
+
+        It is `None` unless the store keeps sign-ins, as PostgreSQL does. Hand it to the user of the
+        sign-in only.
+        """
+        return self._native.id
+
+    @property
     def expires_in(self) -> float:
-        """The lifetime of the code in seconds, from its creation."""
+        """The lifetime of the code in seconds, from its creation or from its resumption here."""
         return self._native.expires_in
 
     async def wait(self) -> CodexAuth:
@@ -147,11 +174,19 @@ class AsyncDeviceLogin:
         return await resolve(self._native.begin_wait())
 
     def cancel(self) -> None:
-        """Cancels the sign-in, unless its login is being stored already.
+        """Cancels the sign-in in all processes, unless its login is being stored already.
 
         Tasks that wait for it get a `LoginCancelled`.
         """
         self._native.cancel()
+
+    def leave(self) -> None:
+        """Ends the sign-in in this process, as garbage collection does.
+
+        If it has an `id`, it can be resumed until its time is over. Tasks that wait for it here get
+        a `LoginCancelled`.
+        """
+        self._native.leave()
 
     async def __aenter__(self) -> Self:
         return self

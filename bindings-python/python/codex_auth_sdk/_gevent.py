@@ -28,6 +28,8 @@ _BLOCKING: dict[type, tuple[str, ...]] = {
         "recover_from_unauthorized",
         "refresh_token",
         "reload",
+        "resume_login_with_browser",
+        "resume_login_with_device_code",
         "sync_from_storage",
     ),
     _native.BrowserLogin: ("complete", "wait"),

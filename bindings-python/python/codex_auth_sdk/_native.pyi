@@ -582,6 +582,26 @@ class AuthManager:
         Raises `LoginNotSupported` if the server has no device codes, and the errors of
         `login_with_browser`.
         """
+    def resume_login_with_browser(self, sign_in_id: str) -> BrowserLogin:
+        """Goes on with the manual sign-in with a browser whose `id` this is.
+
+        Another manager of this login has begun it, in this process or in another one, which may
+        have ended. `complete` of the returned object finishes it, in one process only. The options
+        are those that it was begun with.
+
+        Raises `NotSupportedByStore` if the store keeps no sign-ins, `LoginCancelled` if the sign-in
+        has ended or is another login's, `LoginFailed` if it is no such sign-in, `StoreUnavailable`
+        if its state is not what was stored, and the errors of `login_with_browser`.
+        """
+    def resume_login_with_device_code(self, sign_in_id: str) -> DeviceLogin:
+        """Goes on with the sign-in with a device code whose `id` this is.
+
+        Another manager of this login has begun it, in this process or in another one, which may
+        have ended. Any number of processes may wait for the user: together they ask the server as
+        often as one, and one of them stores the login.
+
+        Raises the errors of `resume_login_with_browser`.
+        """
     def login_with_api_key(self, api_key: str) -> CodexAuth:
         """Stores an API key as the login and returns its snapshot. No server checks the key.
 
@@ -652,6 +672,12 @@ class AsyncManager:
     def describe(self) -> str | Pending[str]: ...
     def login_with_browser(self, **options: object) -> BrowserLogin | Pending[BrowserLogin]: ...
     def login_with_device_code(self, **options: object) -> DeviceLogin | Pending[DeviceLogin]: ...
+    def resume_login_with_browser(
+        self, sign_in_id: str
+    ) -> BrowserLogin | Pending[BrowserLogin]: ...
+    def resume_login_with_device_code(
+        self, sign_in_id: str
+    ) -> DeviceLogin | Pending[DeviceLogin]: ...
     def login_with_api_key(self, api_key: str) -> CodexAuth | Pending[CodexAuth]: ...
     def login_with_access_token(self, access_token: str) -> CodexAuth | Pending[CodexAuth]: ...
     def logout(self, revoke: bool, any_account: bool) -> LogoutOutcome | Pending[LogoutOutcome]: ...
@@ -682,6 +708,13 @@ class BrowserLogin:
     @property
     def redirect_uri(self) -> str:
         """The address to which the authorization server redirects the browser after the sign-in."""
+    @property
+    def id(self) -> str | None:
+        """The id by which `resume_login_with_browser` finishes the sign-in in any process.
+
+        It is `None` unless the sign-in is manual and the store keeps sign-ins, as PostgreSQL does.
+        Hand it to the user of the sign-in only, in a cookie, say.
+        """
     def open_browser(self) -> None:
         """Opens the user's browser at a page in a file that leads it on to `authorization_url`.
 
@@ -699,8 +732,9 @@ class BrowserLogin:
         sign-in.
 
         Raises a `LoginError`: `LoginDenied`, `LoginTimeout`, `LoginCancelled`,
-        `LoginWorkspaceNotAllowed`, `LoginFailed`, `LoginTransient` or `SaveFailed`. The store then
-        holds what it held before.
+        `LoginWorkspaceNotAllowed`, `LoginFailed`, `LoginTransient` or `SaveFailed`;
+        `StoreUnavailable` if a store that keeps sign-ins cannot be asked. The store then holds what
+        it held before.
         """
     def begin_wait(self) -> CodexAuth | Pending[CodexAuth]:
         """Does what `wait` does without blocking: returns the snapshot, or a `Pending`."""
@@ -716,9 +750,15 @@ class BrowserLogin:
     def begin_complete(self, redirected_url: str) -> CodexAuth | Pending[CodexAuth]:
         """Does what `complete` does without blocking: returns the snapshot, or a `Pending`."""
     def cancel(self) -> None:
-        """Cancels the sign-in, unless its login is being stored already. The port is free at once.
+        """Cancels the sign-in in all processes, unless its login is being stored already.
 
-        Callers that wait for it get a `LoginCancelled`.
+        The port is free at once. Callers that wait for it get a `LoginCancelled`.
+        """
+    def leave(self) -> None:
+        """Ends the sign-in in this process, as garbage collection does.
+
+        If it has an `id`, it can be resumed until its time is over. Callers that wait for it here
+        get a `LoginCancelled`.
         """
     def __enter__(self) -> Self: ...
     def __exit__(self, *_exception: object) -> None: ...
@@ -749,8 +789,15 @@ class DeviceLogin:
     def verification_uri_complete(self) -> str | None:
         """The address with the code in it, for a QR code; `None` if the server sends none."""
     @property
+    def id(self) -> str | None:
+        """The id by which `resume_login_with_device_code` goes on with the sign-in in any process.
+
+        It is `None` unless the store keeps sign-ins, as PostgreSQL does. Hand it to the user of the
+        sign-in only.
+        """
+    @property
     def expires_in(self) -> float:
-        """The lifetime of the code in seconds, from its creation."""
+        """The lifetime of the code in seconds, from its creation or from its resumption here."""
     def wait(self) -> CodexAuth:
         """Blocks until the login is stored, and returns its snapshot.
 
@@ -763,9 +810,15 @@ class DeviceLogin:
     def begin_wait(self) -> CodexAuth | Pending[CodexAuth]:
         """Does what `wait` does without blocking: returns the snapshot, or a `Pending`."""
     def cancel(self) -> None:
-        """Cancels the sign-in, unless its login is being stored already.
+        """Cancels the sign-in in all processes, unless its login is being stored already.
 
         Callers that wait for it get a `LoginCancelled`.
+        """
+    def leave(self) -> None:
+        """Ends the sign-in in this process, as garbage collection does.
+
+        If it has an `id`, it can be resumed until its time is over. Callers that wait for it here
+        get a `LoginCancelled`.
         """
     def __enter__(self) -> Self: ...
     def __exit__(self, *_exception: object) -> None: ...

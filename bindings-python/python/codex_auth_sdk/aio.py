@@ -247,6 +247,29 @@ class AsyncAuthManager:
         """
         return AsyncDeviceLogin(await resolve(self._manager.login_with_device_code(**options)))
 
+    async def resume_login_with_browser(self, sign_in_id: str) -> AsyncBrowserLogin:
+        """Goes on with the manual sign-in with a browser whose `id` this is.
+
+        Another manager of this login has begun it, in this process or in another one, which may
+        have ended. `complete` of the returned object finishes it, in one process only. The options
+        are those that it was begun with.
+
+        Raises the errors of `AuthManager.resume_login_with_browser`.
+        """
+        return AsyncBrowserLogin(await resolve(self._manager.resume_login_with_browser(sign_in_id)))
+
+    async def resume_login_with_device_code(self, sign_in_id: str) -> AsyncDeviceLogin:
+        """Goes on with the sign-in with a device code whose `id` this is.
+
+        Another manager of this login has begun it, in this process or in another one, which may
+        have ended. Any number of processes may wait for the user: together they ask the server as
+        often as one, and one of them stores the login.
+
+        Raises the errors of `AuthManager.resume_login_with_browser`.
+        """
+        outcome = self._manager.resume_login_with_device_code(sign_in_id)
+        return AsyncDeviceLogin(await resolve(outcome))
+
     async def login_with_api_key(self, api_key: str) -> CodexAuth:
         """Stores an API key as the login and returns its snapshot. No server checks the key.
 

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use super::callback::{Callback, code_in};
+use super::kept::Kept;
 use super::listener::{Listener, RedirectHost, Waiting};
 use super::options::LoginOptions;
 use super::page::Page;
@@ -36,12 +38,13 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// [`AuthManager::login_with_browser`](crate::AuthManager::login_with_browser), that waits for its
 /// user. It goes on in the background.
 #[derive(Debug)]
-#[must_use = "dropping this cancels it"]
+#[must_use = "dropping this ends it in this process"]
 pub struct BrowserLogin {
     authorization_url: Secret,
     redirect_uri: String,
     state: Secret,
     pasted: NotInherited<mpsc::Sender<Callback>>,
+    kept: Option<Kept>,
     pending: PendingLogin,
     /// The page by which the browser was opened last.
     #[cfg(feature = "webbrowser")]
@@ -59,6 +62,14 @@ impl BrowserLogin {
     /// sign-in.
     pub fn redirect_uri(&self) -> &str {
         &self.redirect_uri
+    }
+
+    /// Returns the id by which
+    /// [`resume_login_with_browser`](crate::AuthManager::resume_login_with_browser) finishes the sign-in
+    /// in any process; none unless it is manual and the store keeps sign-ins, as PostgreSQL does. The
+    /// program that began the sign-in hands it to its user only, in a cookie, say.
+    pub fn id(&self) -> Option<&str> {
+        self.kept.as_ref().map(Kept::id)
     }
 
     /// Opens the user's browser at a page in a file that leads it on to
@@ -95,8 +106,8 @@ impl BrowserLogin {
     /// # Errors
     ///
     /// `login_denied`, `login_timeout`, `login_cancelled`, `login_workspace_not_allowed`,
-    /// `login_failed`, `login_transient`, `save_failed`. The stored login stays in each of these
-    /// cases.
+    /// `login_failed`, `login_transient`, `save_failed`; `store_unavailable` if a store that keeps
+    /// sign-ins cannot be asked. The stored login stays in each of these cases.
     pub fn wait(&self) -> impl Future<Output = Result<CodexAuth>> + Send + use<> {
         self.pending.wait()
     }
@@ -107,7 +118,8 @@ impl BrowserLogin {
     /// # Errors
     ///
     /// `login_state_mismatch` if the address belongs to another sign-in, `login_failed` if it is no
-    /// such address: after both, this sign-in still waits. Else those of [`wait`](Self::wait).
+    /// such address: after both, this sign-in still waits. Else those of [`wait`](Self::wait);
+    /// `login_cancelled` also if another process has finished or cancelled it.
     pub fn complete(
         &self,
         redirected_url: &str,
@@ -126,11 +138,25 @@ impl BrowserLogin {
         Ok(())
     }
 
-    /// Cancels the sign-in and frees its port at once. A login that is being stored already is
-    /// stored.
+    /// Cancels the sign-in, in all processes, and frees its port at once. A login that is being stored
+    /// already is stored.
     pub fn cancel(&self) {
+        self.leave();
+        self.kept.iter().for_each(Kept::cancel);
+    }
+
+    /// Ends the sign-in in this process, as dropping this does. If it has an [`id`](Self::id), it can be
+    /// resumed until its time is over.
+    pub fn leave(&self) {
         self.pending.cancel();
     }
+}
+
+/// What a sign-in is finished by.
+#[derive(Serialize, Deserialize)]
+struct Begun {
+    request: AuthorizationRequest,
+    authorization_url: Secret,
 }
 
 /// A sign-in that waits for the answer of a browser.
@@ -138,6 +164,7 @@ struct Attempt {
     request: AuthorizationRequest,
     options: LoginOptions,
     listener: Option<Listener>,
+    kept: Option<Kept>,
     pastes: mpsc::Receiver<Callback>,
 }
 
@@ -159,7 +186,7 @@ impl Attempt {
 
     async fn finish(mut self, sign_in: &Arc<SignIn>, signal: &Signal) -> Result<CodexAuth> {
         let environment = &sign_in.state.environment;
-        let timeout = self.options.timeout.unwrap_or(TIMEOUT);
+        let timeout = timeout(&self.options);
         let answer = environment.within(timeout, self.answer());
         let answer = signal.unless_stopped(answer).await.ok_or_else(cancelled)?;
         let (callback, waiting) = answer.ok_or_else(|| late(timeout))?;
@@ -177,6 +204,10 @@ impl Attempt {
     }
 
     async fn tokens(&self, callback: Callback, sign_in: &SignIn) -> Result<Tokens> {
+        // A code is for one request, and its sign-in for one process.
+        if let Some(kept) = &self.kept {
+            kept.end().await?;
+        }
         let code = match callback {
             Callback::Code(code) => code,
             Callback::Refused(error) => return Err(error),
@@ -195,6 +226,15 @@ impl BrowserLogin {
         sign_in.begin(options, Self::start).await
     }
 
+    /// Goes on with the sign-in that the store keeps under `id`.
+    pub(crate) async fn resume(sign_in: &Arc<SignIn>, id: &str) -> Result<Self> {
+        let (begun, options, kept) = Kept::read(&sign_in.state, id).await?;
+        let go_on = |sign_in: Arc<SignIn>, options| async move {
+            Ok(Self::wait_for_user(&sign_in, begun, options, None, Some(kept)))
+        };
+        sign_in.begin(options, go_on).await
+    }
+
     async fn start(sign_in: Arc<SignIn>, options: LoginOptions) -> Result<Self> {
         let (server, is_standard) = (&sign_in.server, options.is_standard());
         // The Codex CLI's client may be redirected to both, others most likely to the name only.
@@ -204,30 +244,47 @@ impl BrowserLogin {
             false => Some(Listener::bind(&options.ports, host).await?),
         };
         let port = listener.as_ref().map_or(options.ports[0], Listener::port);
-        let redirect_uri = host.redirect_uri(port);
-        let request = AuthorizationRequest::new(redirect_uri.clone(), is_standard)?;
+        let request = AuthorizationRequest::new(host.redirect_uri(port), is_standard)?;
         let (scope, workspaces) = (options.scope.as_deref(), &options.allowed_workspaces);
         let authorization_url =
             server.authorization_url(&request, is_standard, scope, workspaces).await?;
-        let authorization_url = Secret::new(authorization_url);
-        let state = request.state.clone();
+        let begun = Begun { request, authorization_url: Secret::new(authorization_url) };
+        let kept = match listener {
+            None => Kept::new(&sign_in.state, &begun, &options, timeout(&options)).await?,
+            Some(_) => None,
+        };
+        Ok(Self::wait_for_user(&sign_in, begun, options, listener, kept))
+    }
+
+    fn wait_for_user(
+        sign_in: &Arc<SignIn>,
+        Begun { request, authorization_url }: Begun,
+        options: LoginOptions,
+        listener: Option<Listener>,
+        kept: Option<Kept>,
+    ) -> Self {
+        let (state, redirect_uri) = (request.state.clone(), request.redirect_uri.clone());
         let (pasted, pastes) = mpsc::channel(1);
-        let pasted = NotInherited::new(pasted);
-        let attempt = Attempt { request, options, listener, pastes };
-        let finisher = Arc::clone(&sign_in);
+        let attempt = Attempt { request, options, listener, kept: kept.clone(), pastes };
+        let finisher = Arc::clone(sign_in);
         let pending = PendingLogin::start(&sign_in.state, |signal| async move {
             attempt.finish(&finisher, &signal).await
         });
-        Ok(Self {
+        Self {
             authorization_url,
             redirect_uri,
             state,
-            pasted,
+            pasted: NotInherited::new(pasted),
+            kept,
             pending,
             #[cfg(feature = "webbrowser")]
             page: Mutex::default(),
-        })
+        }
     }
+}
+
+fn timeout(options: &LoginOptions) -> Duration {
+    options.timeout.unwrap_or(TIMEOUT)
 }
 
 fn late(timeout: Duration) -> Error {

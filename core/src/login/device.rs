@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 use url::Url;
 
@@ -24,6 +24,7 @@ const LONGEST_CODE: usize = 64;
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 /// A device code: the code that the user types in, and the address of the page for it.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct DeviceCode {
     pub(crate) user_code: Secret,
     pub(crate) verification_uri: String,
@@ -35,6 +36,7 @@ pub(crate) struct DeviceCode {
     kind: Kind,
 }
 
+#[derive(Serialize, Deserialize)]
 enum Kind {
     Codex { device_auth_id: Secret },
     Standard { device_code: Secret },

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::device::{DeviceAnswer, DeviceCode, DeviceGrant, expired};
+use super::kept::Kept;
 use super::options::LoginOptions;
 use super::pending::{PendingLogin, cancelled};
 use super::sign_in::SignIn;
@@ -24,12 +25,13 @@ const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 /// [`AuthManager::login_with_device_code`](crate::AuthManager::login_with_device_code), that waits
 /// for its user. It goes on in the background.
 #[derive(Debug)]
-#[must_use = "dropping this cancels it"]
+#[must_use = "dropping this ends it in this process"]
 pub struct DeviceLogin {
     user_code: Secret,
     verification_uri: String,
     verification_uri_complete: Option<Secret>,
     expires_in: Duration,
+    kept: Option<Kept>,
     pending: PendingLogin,
 }
 
@@ -51,7 +53,16 @@ impl DeviceLogin {
         self.verification_uri_complete.as_ref().map(Secret::expose)
     }
 
-    /// Returns the lifetime of the code, from its creation.
+    /// Returns the id by which
+    /// [`resume_login_with_device_code`](crate::AuthManager::resume_login_with_device_code) goes on with
+    /// the sign-in in any process; none unless the store keeps sign-ins, as PostgreSQL does. The program
+    /// that began the sign-in hands it to its user only.
+    pub fn id(&self) -> Option<&str> {
+        self.kept.as_ref().map(Kept::id)
+    }
+
+    /// Returns the lifetime of the code, from its creation, or from when this process resumed the
+    /// sign-in.
     pub fn expires_in(&self) -> Duration {
         self.expires_in
     }
@@ -64,14 +75,22 @@ impl DeviceLogin {
     /// # Errors
     ///
     /// `login_denied`, `login_timeout`, which is also the expiry of the code, `login_cancelled`,
-    /// `login_workspace_not_allowed`, `login_failed`, `login_transient`, `save_failed`. The stored
-    /// login stays in each of these cases.
+    /// `login_workspace_not_allowed`, `login_failed`, `login_transient`, `save_failed`;
+    /// `login_cancelled` also if another process has finished or cancelled it, `store_unavailable` if a
+    /// store that keeps sign-ins cannot be asked. The stored login stays in each of these cases.
     pub fn wait(&self) -> impl Future<Output = Result<CodexAuth>> + Send + use<> {
         self.pending.wait()
     }
 
-    /// Cancels the sign-in. A login that is being stored already is stored.
+    /// Cancels the sign-in, in all processes. A login that is being stored already is stored.
     pub fn cancel(&self) {
+        self.leave();
+        self.kept.iter().for_each(Kept::cancel);
+    }
+
+    /// Ends the sign-in in this process, as dropping this does. If it has an [`id`](Self::id), it can be
+    /// resumed until its time is over.
+    pub fn leave(&self) {
         self.pending.cancel();
     }
 }
@@ -82,6 +101,7 @@ struct Attempt {
     code: DeviceCode,
     expires_in: Duration,
     options: LoginOptions,
+    kept: Option<Kept>,
 }
 
 impl DeviceLogin {
@@ -90,18 +110,42 @@ impl DeviceLogin {
         sign_in.begin(options, Self::start).await
     }
 
+    /// Goes on with the sign-in that the store keeps under `id`.
+    pub(crate) async fn resume(sign_in: &Arc<SignIn>, id: &str) -> Result<Self> {
+        let (code, options, kept) = Kept::read(&sign_in.state, id).await?;
+        let go_on = |sign_in, options| async move {
+            Ok(Self::wait_for_user(sign_in, code, options, Some(kept)))
+        };
+        sign_in.begin(options, go_on).await
+    }
+
     async fn start(sign_in: Arc<SignIn>, options: LoginOptions) -> Result<Self> {
         let scope = options.scope.as_deref();
         let code = sign_in.server.device_code(options.is_standard(), scope).await?;
+        let expires_in = expires_in(&code, &options);
+        let kept = Kept::new(&sign_in.state, &code, &options, expires_in).await?;
+        Ok(Self::wait_for_user(sign_in, code, options, kept))
+    }
+
+    fn wait_for_user(
+        sign_in: Arc<SignIn>,
+        code: DeviceCode,
+        options: LoginOptions,
+        kept: Option<Kept>,
+    ) -> Self {
         let (user_code, verification_uri) = (code.user_code.clone(), code.verification_uri.clone());
         let verification_uri_complete = code.verification_uri_complete.clone();
-        let expires_in = options.timeout.map_or(code.lifetime, |most| most.min(code.lifetime));
+        let expires_in = expires_in(&code, &options);
         let state = Arc::clone(&sign_in.state);
-        let attempt = Attempt { sign_in, code, expires_in, options };
+        let attempt = Attempt { sign_in, code, expires_in, options, kept: kept.clone() };
         let pending =
             PendingLogin::start(&state, |signal| async move { attempt.finish(&signal).await });
-        Ok(Self { user_code, verification_uri, verification_uri_complete, expires_in, pending })
+        Self { user_code, verification_uri, verification_uri_complete, expires_in, kept, pending }
     }
+}
+
+fn expires_in(code: &DeviceCode, options: &LoginOptions) -> Duration {
+    options.timeout.map_or(code.lifetime, |most| most.min(code.lifetime))
 }
 
 impl Attempt {
@@ -115,6 +159,10 @@ impl Attempt {
     }
 
     async fn tokens(&self, grant: DeviceGrant) -> Result<Tokens> {
+        // A grant is for one request, and its sign-in for one process.
+        if let Some(kept) = &self.kept {
+            kept.end().await?;
+        }
         let tokens = self.sign_in.server.device_tokens(grant).await?;
         self.sign_in.check_tokens(&tokens, None, &self.options).await?;
         Ok(tokens)
@@ -126,6 +174,9 @@ impl Attempt {
         let mut interval = self.code.interval.max(SHORTEST_INTERVAL);
         loop {
             state.environment.clock.sleep(interval).await;
+            if !self.is_our_turn(interval).await? {
+                continue;
+            }
             match server.poll_device(&self.code).await {
                 Ok(DeviceAnswer::Granted(grant)) => return Ok(grant),
                 Ok(DeviceAnswer::Pending) => state.announce(Event::LoginPending),
@@ -137,6 +188,19 @@ impl Attempt {
                 Err(error) if error.kind() == ErrorKind::LoginTransient => interval *= 2,
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// Returns whether this process is to ask the server, and not another one that goes on with the
+    /// same sign-in: all of them together ask as often as one.
+    async fn is_our_turn(&self, interval: Duration) -> Result<bool> {
+        let Some(kept) = &self.kept else { return Ok(true) };
+        match kept.take_turn(interval).await {
+            Err(error) if error.is_transient() => {
+                tracing::debug!(%error, "the sign-in waits for its store");
+                Ok(false)
+            }
+            turn => turn,
         }
     }
 }

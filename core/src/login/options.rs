@@ -3,6 +3,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 use crate::option_value::{LIMIT, check_duration, check_text, invalid, unknown};
 
@@ -17,7 +19,8 @@ const CODEX_PORTS: [u16; 2] = [1455, 1457];
 /// let mut options = LoginOptions::default();
 /// options.allowed_workspaces = vec!["acct-1".to_owned()];
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct LoginOptions {
     /// The ids of the workspaces whose logins are accepted. Default: any. Name them where it is
@@ -63,7 +66,7 @@ impl Default for LoginOptions {
 }
 
 /// The protocol by which a sign-in talks to the authorization server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum LoginProtocol {
     /// The endpoints, parameters and device codes that the Codex CLI uses.
@@ -80,7 +83,7 @@ pub enum LoginProtocol {
 /// The token comes from the token endpoint over TLS, which may replace the check of the signature
 /// (OpenID Connect Core, section 3.1.3.7). So by default a sign-in works with an issuer that
 /// publishes no keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum IdTokenValidation {
     /// Validates it if the issuer publishes its keys.

@@ -1,5 +1,6 @@
 //! The authorization request, the URL that the user opens (RFC 6749, section 4.1.1; RFC 7636).
 
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::pkce::{Pkce, random_text};
@@ -10,7 +11,7 @@ use crate::secret::Secret;
 const STATE: usize = 32;
 
 /// One authorization request, with the values that its answer must match.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct AuthorizationRequest {
     pub(crate) state: Secret,
     pub(crate) pkce: Pkce,

@@ -17,7 +17,8 @@ impl AuthManager {
     /// value, whose [`wait`](BrowserLogin::wait) ends once the login is stored. The new login
     /// replaces the stored one when the sign-in is complete; a sign-in that fails or is cancelled
     /// changes nothing. A refresh that is in flight in any process does not undo it. The end of the
-    /// process ends the sign-in, and a forked child does not continue it.
+    /// process ends the sign-in, and a forked child does not continue it; one that is manual and in
+    /// PostgreSQL can be [resumed](Self::resume_login_with_browser).
     ///
     /// # Errors
     ///
@@ -41,6 +42,21 @@ impl AuthManager {
         BrowserLogin::begin(&self.parts.sign_in, options).await
     }
 
+    /// Goes on with the manual sign-in with a browser that has this [`id`](BrowserLogin::id), which
+    /// another manager of this login has begun, in this process or another one that may have ended. Its
+    /// [`complete`](BrowserLogin::complete) finishes it, in one process only. The options are those that
+    /// it was begun with.
+    ///
+    /// # Errors
+    ///
+    /// `not_supported_by_store` if the store keeps no sign-ins; `login_cancelled` if the sign-in has
+    /// ended, or was begun for another login; `login_failed` if it is no such sign-in;
+    /// `store_unavailable` if its state is not what was stored; those of
+    /// [`login_with_browser`](Self::login_with_browser) but for `login_port_busy`.
+    pub async fn resume_login_with_browser(&self, id: &str) -> Result<BrowserLogin> {
+        BrowserLogin::resume(&self.parts.sign_in, id).await
+    }
+
     /// Starts a sign-in with a device code (RFC 8628): the user types the code in on any device.
     ///
     /// The user opens the [`verification_uri`](DeviceLogin::verification_uri) of the returned value
@@ -56,6 +72,18 @@ impl AuthManager {
     /// [`login_with_browser`](Self::login_with_browser) but for `login_port_busy`.
     pub async fn login_with_device_code(&self, options: LoginOptions) -> Result<DeviceLogin> {
         DeviceLogin::begin(&self.parts.sign_in, options).await
+    }
+
+    /// Goes on with the sign-in with a device code that has this [`id`](DeviceLogin::id), which another
+    /// manager of this login has begun, in this process or another one that may have ended. Any number
+    /// of processes may wait for the user: together they ask the server as often as one, and one of them
+    /// stores the login.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`resume_login_with_browser`](Self::resume_login_with_browser).
+    pub async fn resume_login_with_device_code(&self, id: &str) -> Result<DeviceLogin> {
+        DeviceLogin::resume(&self.parts.sign_in, id).await
     }
 
     /// Stores an API key as the login and returns its snapshot. No server checks the key.

@@ -4,6 +4,7 @@ mod address;
 mod announcements;
 mod claim;
 mod failure;
+mod kept_logins;
 #[cfg(feature = "cli")]
 mod logins;
 mod row;
@@ -25,10 +26,10 @@ use self::claim::{ClaimLock, long_over, longest_request};
 pub(crate) use self::logins::{PostgresLogins, Rekeyed, StoredLogin};
 pub(super) use self::row::unique_name;
 use self::row::{Claim, Content, LoginRow, ledger_of, swap};
-use self::sealing::StoreKeys;
+use self::sealing::{StoreKeys, Subject};
 use self::server::Server;
 use super::lease::Lease;
-use super::{AuthStorage, Loaded, Readiness, RefreshLock, Stamp, Swap, Version};
+use super::{AuthStorage, KeptLogins, Loaded, Readiness, RefreshLock, Stamp, Swap, Version};
 use crate::auth_dot_json::AuthDotJson;
 use crate::environment::{BoxFuture, Environment};
 use crate::error::{ErrorKind, Result};
@@ -324,7 +325,8 @@ impl AuthStorage for PostgresStorage {
     ) -> BoxFuture<'a, Result<Swap>> {
         Box::pin(async {
             let record = record.to_json();
-            let sealed = self.keys.seal(self.row.login(), record.expose().as_bytes())?;
+            let sealed =
+                self.keys.seal(Subject::Login(self.row.login()), record.expose().as_bytes())?;
             self.row.replace(expected.name(), &sealed).await.map(swap)
         })
     }
@@ -343,5 +345,9 @@ impl AuthStorage for PostgresStorage {
 
     fn ledger(&self) -> Ledger {
         Ledger::clone(&self.ledger.load())
+    }
+
+    fn kept_logins(&self) -> Option<&dyn KeptLogins> {
+        Some(self)
     }
 }

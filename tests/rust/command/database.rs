@@ -66,7 +66,7 @@ fn the_tables_are_made_and_hold_logins_by_their_names() {
     let url = database.url();
     for _ in 0..2 {
         let said = scene.run(&["migrate", &url]);
-        assert_eq!(said.assert_done(), "The tables are those of version 1.\n");
+        assert_eq!(said.assert_done(), "The tables are those of version 2.\n");
     }
     let of_login = |login: &str, arguments: &[&str]| {
         let mut all = vec!["--store", &*url, "--login", login];

@@ -8,4 +8,5 @@ mod claims;
 mod fleet;
 mod scene;
 mod schema;
+mod sign_ins;
 mod store;

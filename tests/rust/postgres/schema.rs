@@ -21,7 +21,7 @@ async fn a_role_that_may_not_make_the_tables_says_how_they_are_made() {
     assert!(error.to_string().contains("codex-auth-sdk migrate"), "{error}");
     assert!(migrate(&database.url_of("app")).await.is_err());
     for _ in 0..2 {
-        assert_eq!(migrate(&database.url()).await.expect("the owner may"), 1);
+        assert_eq!(migrate(&database.url()).await.expect("the owner may"), 2);
     }
     database.run(
         "GRANT SELECT ON codex_auth_sdk_schema TO app;
@@ -29,6 +29,24 @@ async fn a_role_that_may_not_make_the_tables_says_how_they_are_made() {
     );
     put(&app, "k").await;
     assert_eq!(get(&store(&database, "a")).await.as_deref(), Some("k"));
+}
+
+#[tokio::test]
+async fn tables_of_an_older_version_are_updated_where_the_role_may() {
+    let Some(database) = Postgres::start() else { return };
+    put(&store(&database, "a"), "k").await;
+    database
+        .run("DROP TABLE codex_auth_sdk_sign_ins; UPDATE codex_auth_sdk_schema SET version = 1");
+    database.run(
+        "CREATE ROLE app LOGIN; GRANT SELECT ON codex_auth_sdk_schema TO app;
+         GRANT SELECT, INSERT, UPDATE, DELETE ON codex_auth_sdk_logins TO app",
+    );
+    let app = store_at(&database.url_of("app"), "a", &key(1));
+    let error = app.load().await.expect_err("it may not");
+    assert!(error.to_string().contains("codex-auth-sdk migrate"), "{error}");
+    assert_eq!(migrate(&database.url()).await.expect("the owner may"), 2);
+    assert_eq!(get(&app).await.as_deref(), Some("k"));
+    assert_eq!(database.ask("SELECT count(*) FROM codex_auth_sdk_sign_ins"), [["0"]]);
 }
 
 #[tokio::test]
@@ -56,6 +74,6 @@ async fn many_programs_may_make_the_tables_at_once() {
         })
         .collect();
     for made in making {
-        assert_eq!(made.await.expect("no panic").expect("made"), 1);
+        assert_eq!(made.await.expect("no panic").expect("made"), 2);
     }
 }

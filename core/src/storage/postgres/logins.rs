@@ -9,7 +9,7 @@ use tokio_postgres::types::Type;
 
 use super::address::Address;
 use super::failure::odd_columns;
-use super::sealing::{Sealed, StoreKeys};
+use super::sealing::{Sealed, StoreKeys, Subject};
 use super::server::{Effect, Server, Statement};
 use crate::auth_dot_json::AuthDotJson;
 use crate::environment::Environment;
@@ -164,14 +164,15 @@ impl PostgresLogins {
             found.claimed += 1;
             return Ok(());
         }
-        let record = match self.keys.open(&name, sealed, &self.server.place_of(&name)) {
-            Ok(record) => record,
-            Err(error) => {
-                found.closed.push(error);
-                return Ok(());
-            }
-        };
-        let sealed = self.keys.seal(&name, &record)?;
+        let record =
+            match self.keys.open(Subject::Login(&name), sealed, &self.server.place_of(&name)) {
+                Ok(record) => record,
+                Err(error) => {
+                    found.closed.push(error);
+                    return Ok(());
+                }
+            };
+        let sealed = self.keys.seal(Subject::Login(&name), &record)?;
         let values = [
             (&name as _, Type::TEXT),
             (&version as _, Type::TEXT),

@@ -63,7 +63,15 @@ const PROVE: Statement = Statement {
     text: "
 UPDATE codex_auth_sdk_logins
 SET version = version, key_id = key_id, record = record, ledger = ledger, changed_at = changed_at
-WHERE login = $1",
+WHERE login = $1 RETURNING true",
+    effect: Effect::Writes,
+};
+
+/// Makes no row, and is refused where this role may make none.
+const PROVE_CREATE: Statement = Statement {
+    text: "
+INSERT INTO codex_auth_sdk_logins (login, version, key_id, record, id)
+SELECT login, version, key_id, record, id FROM codex_auth_sdk_logins WHERE false",
     effect: Effect::Writes,
 };
 
@@ -227,8 +235,10 @@ impl LoginRow {
         self.server.ask(&DELETE_CLAIMED, &values).await.map(|rows| !rows.is_empty())
     }
 
+    /// Fails if the record could not be replaced, or could not be made where there is none.
     pub(super) async fn prove(&self) -> Result<()> {
-        self.server.ask(&PROVE, &[(&self.login, Type::TEXT)]).await.map(drop)
+        let is_there = !self.server.ask(&PROVE, &[(&self.login, Type::TEXT)]).await?.is_empty();
+        if is_there { Ok(()) } else { self.server.ask(&PROVE_CREATE, &[]).await.map(drop) }
     }
 
     /// Claims the row for `holder` if it is free, or if it is still as the holder `vanished` has left

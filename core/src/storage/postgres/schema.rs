@@ -6,7 +6,8 @@ use tokio_postgres::error::SqlState;
 use super::failure::Failure;
 
 /// What makes each version out of the one before. Each may be run again.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
 CREATE TABLE IF NOT EXISTS codex_auth_sdk_schema (version integer NOT NULL);
 INSERT INTO codex_auth_sdk_schema (version)
     SELECT 0 WHERE NOT EXISTS (SELECT FROM codex_auth_sdk_schema);
@@ -28,7 +29,22 @@ CREATE TABLE IF NOT EXISTS codex_auth_sdk_logins (
     changed_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 UPDATE codex_auth_sdk_schema SET version = 1 WHERE version < 1;
-"];
+",
+    "
+CREATE TABLE IF NOT EXISTS codex_auth_sdk_sign_ins (
+    id text PRIMARY KEY,
+    login text NOT NULL,
+    -- The key that opens the state; null: it is plain text.
+    key_id text,
+    state bytea NOT NULL,
+    ends_at timestamptz NOT NULL,
+    -- When the server may be asked again whether the user has agreed.
+    next_turn timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX IF NOT EXISTS codex_auth_sdk_sign_ins_ends_at ON codex_auth_sdk_sign_ins (ends_at);
+UPDATE codex_auth_sdk_schema SET version = 2 WHERE version < 2;
+",
+];
 
 /// Makes sure that the tables are those of this version, and makes them where this role may.
 pub(super) async fn check(client: &Client) -> Result<(), Failure> {

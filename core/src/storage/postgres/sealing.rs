@@ -1,5 +1,5 @@
-//! The encryption of a record before it leaves the process: AES-256-GCM, with the name of the login
-//! as associated data, so that a record cannot be moved to another login's row.
+//! The encryption of what is stored before it leaves the process: AES-256-GCM, with what it is and the
+//! name of the login as associated data, so that a record cannot be moved to another login's row.
 
 use std::fmt;
 
@@ -22,8 +22,9 @@ const KEY_VARIABLE: &str = "CODEX_AUTH_STORE_KEY";
 /// What stands for a key where records are to be stored as they are.
 const PLAIN_TEXT: &str = "plaintext";
 
-/// What the associated data begins with: another form of a record is another purpose.
-const PURPOSE: &[u8] = b"codex-auth-sdk login 1\0";
+/// What the associated data begins with: another form of what is stored is another purpose.
+const LOGIN: &[u8] = b"codex-auth-sdk login 1\0";
+const SIGN_IN: &[u8] = b"codex-auth-sdk sign-in 1\0";
 
 /// What the name of a key is derived from, besides the key.
 const KEY_NAME: &[u8] = b"codex-auth-sdk key name\0";
@@ -41,6 +42,27 @@ struct Key {
 struct Cipher {
     id: String,
     key: LessSafeKey,
+}
+
+/// What is encrypted, which is the associated data: it opens as nothing else. No name of a login has
+/// the byte 0.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Subject<'a> {
+    /// The record of the login of this name.
+    Login(&'a str),
+    /// The state of a sign-in for a login.
+    SignIn { login: &'a str, id: &'a str },
+}
+
+impl Subject<'_> {
+    fn associated(self) -> Aad<Vec<u8>> {
+        Aad::from(match self {
+            Self::Login(login) => [LOGIN, login.as_bytes()].concat(),
+            Self::SignIn { login, id } => {
+                [SIGN_IN, login.as_bytes(), b"\0", id.as_bytes()].concat()
+            }
+        })
+    }
 }
 
 /// A record as it is stored.
@@ -87,13 +109,13 @@ impl StoreKeys {
         self.0.first().and_then(Key::id)
     }
 
-    /// Encrypts the record of `login` by the first key.
-    pub(super) fn seal(&self, login: &str, record: &[u8]) -> Result<Sealed> {
+    /// Encrypts `text`, which is `subject`, by the first key.
+    pub(super) fn seal(&self, subject: Subject<'_>, text: &[u8]) -> Result<Sealed> {
         match self.0.first().and_then(|key| key.cipher.as_ref()) {
             Some(cipher) => {
-                Ok(Sealed { key_id: Some(cipher.id.clone()), bytes: cipher.seal(login, record)? })
+                Ok(Sealed { key_id: Some(cipher.id.clone()), bytes: cipher.seal(subject, text)? })
             }
-            None => Ok(Sealed { key_id: None, bytes: record.to_vec() }),
+            None => Ok(Sealed { key_id: None, bytes: text.to_vec() }),
         }
     }
 
@@ -108,21 +130,21 @@ impl StoreKeys {
         sealed: Sealed,
         place: &str,
     ) -> Result<AuthDotJson> {
-        let record = self.open(login, sealed, place)?;
+        let record = self.open(Subject::Login(login), sealed, place)?;
         AuthDotJson::parse(&record).map_err(|invalid| {
             let message = format!("{place} is no Codex login: {invalid}; sign in again");
             Error::new(ErrorKind::StoreCorrupt, message)
         })
     }
 
-    /// Decrypts what is stored in the row of `login`, which is at `place`.
+    /// Decrypts what is stored as `subject`, which is at `place`.
     ///
     /// # Errors
     ///
     /// `store_unavailable` if no key opens it.
     pub(super) fn open(
         &self,
-        login: &str,
+        subject: Subject<'_>,
         sealed: Sealed,
         place: &str,
     ) -> Result<Zeroizing<Vec<u8>>> {
@@ -141,7 +163,7 @@ impl StoreKeys {
         };
         match &key.cipher {
             None => Ok(Zeroizing::new(sealed.bytes)),
-            Some(cipher) => cipher.open(login, sealed.bytes).ok_or_else(|| {
+            Some(cipher) => cipher.open(subject, sealed.bytes).ok_or_else(|| {
                 closed(format!(
                     "does not hold what was stored there with the key {}: another program has changed \
                      the row, or moved it from another login; restore it, or delete the row and sign \
@@ -177,27 +199,27 @@ impl Key {
 }
 
 impl Cipher {
-    fn seal(&self, login: &str, record: &[u8]) -> Result<Vec<u8>> {
+    fn seal(&self, subject: Subject<'_>, text: &[u8]) -> Result<Vec<u8>> {
         let failed = |_| Error::new(ErrorKind::StoreUnavailable, "the record cannot be encrypted");
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).map_err(failed)?;
-        let mut text = Zeroizing::new(record.to_vec());
+        let mut text = Zeroizing::new(text.to_vec());
         let tag = self
             .key
             .seal_in_place_separate_tag(
                 Nonce::assume_unique_for_key(nonce),
-                associated(login),
+                subject.associated(),
                 &mut text,
             )
             .map_err(failed)?;
         Ok([&nonce, &text[..], tag.as_ref()].concat())
     }
 
-    fn open(&self, login: &str, bytes: Vec<u8>) -> Option<Zeroizing<Vec<u8>>> {
+    fn open(&self, subject: Subject<'_>, bytes: Vec<u8>) -> Option<Zeroizing<Vec<u8>>> {
         let mut bytes = Zeroizing::new(bytes);
         let (nonce, text) = bytes.split_at_mut_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        let text = self.key.open_in_place(nonce, associated(login), text).ok()?;
+        let text = self.key.open_in_place(nonce, subject.associated(), text).ok()?;
         Some(Zeroizing::new(text.to_vec()))
     }
 }
@@ -206,10 +228,6 @@ impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Key").field(&self.id().unwrap_or(PLAIN_TEXT)).finish()
     }
-}
-
-fn associated(login: &str) -> Aad<Vec<u8>> {
-    Aad::from([PURPOSE, login.as_bytes()].concat())
 }
 
 #[cfg(test)]
@@ -225,11 +243,11 @@ mod tests {
     }
 
     fn sealed(by: &str, login: &str) -> Sealed {
-        keys(by).seal(login, b"the record").expect("sealed")
+        keys(by).seal(Subject::Login(login), b"the record").expect("sealed")
     }
 
     fn open(by: &str, login: &str, sealed: Sealed) -> Result<Zeroizing<Vec<u8>>> {
-        keys(by).open(login, sealed, "the row")
+        keys(by).open(Subject::Login(login), sealed, "the row")
     }
 
     #[test]
