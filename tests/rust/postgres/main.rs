@@ -5,7 +5,11 @@
 mod announcements;
 mod bouncer;
 mod claims;
+mod clocks;
+mod crowd;
+mod faults;
 mod fleet;
 mod scene;
 mod schema;
+mod statements;
 mod store;
