@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use codex_auth_sdk::environment::{BoxFuture, Clock, Environment, SystemClock};
+use codex_auth_sdk::environment::{BootId, BoxFuture, Clock, Environment, SystemClock};
 use codex_auth_sdk::storage::{PostgresOptions, PostgresStorage};
 use codex_auth_sdk::{AuthManager, Secret, UnauthorizedRecoveryDecision};
 use codex_auth_tests::fleet::{Fleet, key};
@@ -32,9 +32,9 @@ impl Clock for Wrong {
         self.clock.boot_time()
     }
 
-    fn boot_id(&self) -> String {
+    fn boot_id(&self) -> BootId {
         // Of a machine of its own.
-        format!("{} {}", self.clock.boot_id(), self.by)
+        BootId::of(self.by.to_string().as_bytes())
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {

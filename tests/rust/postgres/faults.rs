@@ -59,7 +59,7 @@ fn g1_a_host_that_is_cut_off_costs_no_more_than_its_answer() {
 
 #[test]
 fn g8_hosts_that_are_killed_at_random_stop_no_other() {
-    assert_nothing_lost(kills::at_random(sized(6, 50), sized(6, 10), 1).as_slice());
+    assert_nothing_lost(kills::at_random(sized(4, 50), sized(2, 10), 1).as_slice());
 }
 
 #[test]

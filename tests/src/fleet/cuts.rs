@@ -104,24 +104,19 @@ pub fn all() -> Vec<Cut> {
 pub fn trials(cuts: &[Cut], lanes: usize) -> Option<Vec<Trial>> {
     let rounds: Vec<(Cut, bool)> =
         [true, false].iter().flat_map(|grace| cuts.iter().map(|cut| (*cut, *grace))).collect();
-    let lane = |lane: usize| {
+    let lane = |rounds: &[(Cut, bool)]| {
         let mut rows = rows();
-        for has_grace in [true, false] {
-            let of_lane = rounds.iter().skip(lane).step_by(lanes);
-            let cuts: Vec<Cut> =
-                of_lane.filter(|(_, grace)| *grace == has_grace).map(|(cut, _)| *cut).collect();
-            if cuts.is_empty() {
-                continue;
-            }
-            let mut host = Host::new(has_grace)?;
-            for cut in cuts {
-                host.suffer(cut, &mut rows[cut.from as usize]);
+        for rounds in rounds.chunk_by(|(_, one), (_, other)| one == other) {
+            let mut host = Host::new(rounds[0].1)?;
+            for (cut, _) in rounds {
+                host.suffer(*cut, &mut rows[cut.from as usize]);
             }
         }
         Some(rows)
     };
     thread::scope(|scope| {
-        let lanes: Vec<_> = (0..lanes).map(|at| scope.spawn(move || lane(at))).collect();
+        let shares = rounds.chunks(rounds.len().div_ceil(lanes));
+        let lanes: Vec<_> = shares.map(|share| scope.spawn(move || lane(share))).collect();
         let mut sums = rows();
         for lane in lanes {
             let rows = lane.join().expect("no panic")?;
