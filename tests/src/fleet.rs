@@ -37,6 +37,17 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const TRANSIENT: [&str; 4] =
     ["store_unavailable", "store_read_only", "refresh_transient", "lock_timeout"];
 
+/// What became of a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// No token was presented by two.
+    Well,
+    /// One was, by an exception to the guarantee, and the login is good.
+    Forgiven,
+    /// One was, by an exception, and the login is lost.
+    Lost,
+}
+
 /// All that is tried briefly by the tests, at length. Nothing where there can be no database.
 #[must_use]
 pub fn at_length() -> Trials {
@@ -162,23 +173,24 @@ impl Fleet {
         assert_eq!(stats["replays"], 0, "{stats}");
     }
 
-    /// Returns whether a token was presented by two, which a fault may excuse, and nothing was lost
-    /// beyond that.
+    /// Returns what became of the login; `may_be_excepted`: what befell it may have had a token be
+    /// presented by two.
     ///
     /// # Errors
     ///
-    /// What was lost.
-    pub fn judge(&self, may_be_excepted: bool) -> Result<bool, String> {
+    /// What was lost although nothing excuses that.
+    pub fn judge(&self, may_be_excepted: bool) -> Result<Fate, String> {
         let live = self.realm.call("live", &json!({"text": self.stored()}));
         let stats = self.realm.stats();
         let counts = ["replays", "regrants", "refused"].map(|name| stats[name].as_u64());
         let is_twice = counts.iter().any(|count| count.is_some_and(|count| count > 0));
         let (is_good, has_grace) = (live["refresh"] == true, self.config["grace_ms"].is_u64());
-        let is_excepted = is_twice && may_be_excepted && (is_good || !has_grace);
-        if is_excepted || (is_good && !is_twice) {
-            return Ok(is_excepted);
+        match (is_twice, is_good) {
+            (false, true) => Ok(Fate::Well),
+            (true, true) if may_be_excepted => Ok(Fate::Forgiven),
+            (true, false) if may_be_excepted && !has_grace => Ok(Fate::Lost),
+            _ => Err(format!("the stored login: {live}; the issuer: {stats}")),
         }
-        Err(format!("the stored login: {live}; the issuer: {stats}"))
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::relay::{Direction, Relay};
-use super::{Fleet, get_through, is_transient};
+use super::{Fate, Fleet, get_through, is_transient};
 use crate::chance::Chance;
 use crate::contender::Contender;
 use crate::crash::signal::pause;
@@ -94,7 +94,8 @@ pub fn all() -> Vec<Cut> {
     cuts
 }
 
-/// Tries `cuts` side by side, with a grace window and without: a row for what a host was cut off from.
+/// Tries `cuts` side by side, with a grace window and without: a row for each, and for what a host was
+/// cut off from.
 /// None where there can be no database.
 ///
 /// # Panics
@@ -109,7 +110,7 @@ pub fn trials(cuts: &[Cut], lanes: usize) -> Option<Vec<Trial>> {
         for rounds in rounds.chunk_by(|(_, one), (_, other)| one == other) {
             let mut host = Host::new(rounds[0].1)?;
             for (cut, _) in rounds {
-                host.suffer(*cut, &mut rows[cut.from as usize]);
+                host.suffer(*cut, &mut rows[cut.row(host.has_grace)]);
             }
         }
         Some(rows)
@@ -127,12 +128,16 @@ pub fn trials(cuts: &[Cut], lanes: usize) -> Option<Vec<Trial>> {
 }
 
 fn rows() -> Vec<Trial> {
-    let names = [From::Database, From::Issuer, From::Both];
-    names.map(|from| Trial::new(format!("a host cut off from: {from:?}"))).into()
+    let cut_off = [From::Database, From::Issuer, From::Both];
+    let rows = cut_off.iter().flat_map(|from| {
+        ["with a grace window", "without one"]
+            .map(|window| Trial::new(format!("a host cut off from: {from:?}, {window}")))
+    });
+    rows.collect()
 }
 
 /// Cuts a host off at random instants, from whatever, for up to `longest`, while all that it sends and
-/// gets is late by up to a second. None where there can be no database.
+/// gets is late by up to a third of a second. None where there can be no database.
 #[must_use]
 pub fn at_random(rounds: u64, longest: Duration, seed: u64) -> Option<Trial> {
     let mut row = Trial::new("a slow network that is cut at random");
@@ -173,9 +178,7 @@ impl Host {
         self.fleet.begin();
         let told = self.cut(cut);
         let fate = self.fate(cut.may_be_excepted(), &told);
-        let who = || format!("{cut:?}, {}: {fate:?}; told {told:?}", self.window());
-        row.check(fate.is_ok(), who);
-        row.excepted += u64::from(fate == Ok(true));
+        self.note(&fate, cut, &told, row);
     }
 
     /// Refreshes, is cut off, and refreshes once more if the cut does not end for that.
@@ -232,23 +235,31 @@ impl Host {
     }
 
     /// What became of the login, and of the programs.
-    fn fate(&mut self, may_be_excepted: bool, told: &[Value]) -> Result<bool, String> {
-        let are_through =
-            [&mut self.contender, &mut self.other].into_iter().try_for_each(get_through);
-        let fate = self.fleet.judge(may_be_excepted);
-        let is_lost = fate == Ok(true) && !self.has_grace;
-        // The API may have been out of reach.
+    fn fate(&mut self, may_be_excepted: bool, told: &[Value]) -> Result<Fate, String> {
+        let through = self.get_through();
+        let fate = self.fleet.judge(may_be_excepted)?;
+        if fate != Fate::Lost {
+            through?;
+        }
+        // The API may have been out of reach. Without a grace window the second of two is refused.
         let is_told = |answer: &Value| answer["status"].is_u64() || is_transient(answer);
-        if !is_lost {
-            are_through?;
-            if !told.iter().all(is_told) {
-                return Err("a program was told of an end".to_owned());
-            }
+        let may_be_refused = fate != Fate::Well && !self.has_grace;
+        if !may_be_refused && !told.iter().all(is_told) {
+            return Err("a program was told of an end".to_owned());
         }
         // All go on with the next login.
         self.fleet.begin();
-        [&mut self.contender, &mut self.other].into_iter().try_for_each(get_through)?;
-        fate
+        self.get_through().map(|()| fate)
+    }
+
+    fn get_through(&mut self) -> Result<(), String> {
+        [&mut self.contender, &mut self.other].into_iter().try_for_each(get_through)
+    }
+
+    fn note(&self, fate: &Result<Fate, String>, cut: Cut, told: &[Value], row: &mut Trial) {
+        let window = if self.has_grace { "with a grace window" } else { "without one" };
+        row.check(fate.is_ok(), || format!("{cut:?}, {window}: {fate:?}; told {told:?}"));
+        row.excepted += u64::from(matches!(fate, Ok(Fate::Forgiven | Fate::Lost)));
     }
 
     fn stumble(&mut self, chance: &Chance, longest: Duration, row: &mut Trial) {
@@ -272,16 +283,16 @@ impl Host {
             Direction::ALL.iter().for_each(|direction| relay.delay(*direction, Duration::ZERO));
         }
         let fate = self.fate(true, &told);
-        row.check(fate.is_ok(), || format!("{cut:?}, {}: {fate:?}; told {told:?}", self.window()));
-        row.excepted += u64::from(fate == Ok(true));
-    }
-
-    const fn window(&self) -> &'static str {
-        if self.has_grace { "with a grace window" } else { "without one" }
+        self.note(&fate, cut, &told, row);
     }
 }
 
 impl Cut {
+    /// Its place among the rows.
+    const fn row(self, has_grace: bool) -> usize {
+        2 * self.from as usize + !has_grace as usize
+    }
+
     /// Whether a request is sent whose answer is not saved for longer than a claim.
     fn may_be_excepted(self) -> bool {
         let is_cut = |direction| self.directions.contains(&direction);

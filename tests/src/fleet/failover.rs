@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Fleet, get_through};
+use super::{Fate, Fleet, get_through};
 use crate::contender::Contender;
 use crate::postgres::Stop;
 use crate::torture::Trial;
@@ -64,8 +64,13 @@ impl Witness {
         }
         let answer = newcomer.answer();
         let fate = fleet.judge(is_excepted);
-        row.check(fate == Ok(is_excepted), || format!("{has_grace}: {fate:?}; {answer}"));
-        row.excepted += u64::from(fate == Ok(true));
+        let expected = match (is_excepted, has_grace) {
+            (false, _) => Fate::Well,
+            (true, true) => Fate::Forgiven,
+            (true, false) => Fate::Lost,
+        };
+        row.check(fate == Ok(expected), || format!("{has_grace}: {fate:?}; {answer}"));
+        row.excepted += u64::from(is_excepted);
         if !is_excepted || has_grace {
             let through = get_through(&mut newcomer);
             row.check(through.is_ok(), || format!("{through:?}"));

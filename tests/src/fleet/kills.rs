@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{Fleet, get_through};
+use super::{Fate, Fleet, get_through};
 use crate::chance::Chance;
 use crate::contender::Contender;
 use crate::crash::signal::{self, pause};
@@ -73,11 +73,11 @@ fn kill(kills: usize, has_grace: bool, chance: &Chance) -> Option<Trial> {
         contenders[victim] = fleet.start();
         let through = contenders.iter_mut().try_for_each(get_through);
         let fate = fleet.judge(true);
-        let is_lost = fate == Ok(true) && !has_grace;
+        let is_lost = fate == Ok(Fate::Lost);
         row.check(fate.is_ok() && (through.is_ok() || is_lost), || {
             format!("{fate:?}, {through:?}")
         });
-        row.excepted += u64::from(fate == Ok(true));
+        row.excepted += u64::from(fate.is_ok_and(|fate| fate != Fate::Well));
         slowest = slowest.max(start.elapsed());
     }
     row.detail = format!("the slowest got through after {slowest:.1?}");

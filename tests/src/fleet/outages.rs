@@ -27,13 +27,6 @@ pub enum Outage {
     DiskFull,
 }
 
-/// What goes on while something is wrong.
-#[derive(Debug)]
-enum Fault {
-    Nothing,
-    Transaction(#[expect(dead_code, reason = "it is held")] Transaction),
-}
-
 impl Outage {
     /// All of them.
     pub const ALL: [Self; 7] = [
@@ -91,7 +84,7 @@ impl Outage {
         contenders: &mut [Contender],
         length: Duration,
     ) -> Result<(), String> {
-        let (start, fault) = (Instant::now(), self.begin(fleet));
+        let (start, held) = (Instant::now(), self.begin(fleet));
         contenders.iter_mut().for_each(Contender::go);
         // What waits for a lock may come through once that is given back.
         let waits = self == Self::TableLock;
@@ -102,7 +95,7 @@ impl Outage {
         }
         wait(start, length);
         let requests = &fleet.realm.stats()["requests"];
-        self.end(fleet, fault);
+        self.end(fleet, held);
         if *requests != 0 {
             return Err(format!("{requests} requests while nothing can be saved"));
         }
@@ -119,11 +112,11 @@ impl Outage {
         fleet.realm.run("hold", &json!({"at": "reply"}));
         contenders[0].go();
         drop(fleet.realm.wait(&json!({"held": 1})));
-        let (start, fault) = (Instant::now(), self.begin(fleet));
+        let (start, held) = (Instant::now(), self.begin(fleet));
         fleet.realm.run("release", &json!({}));
         if self == Self::TableLock && length.is_zero() {
             fleet.database.wait_until("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted");
-            self.end(fleet, fault);
+            self.end(fleet, held);
             let answer = contenders[0].answer();
             return if answer["status"] == 200 { Ok(()) } else { Err(answer.to_string()) };
         }
@@ -132,12 +125,13 @@ impl Outage {
             return Err(format!("the pair is not in use and unsaved: {answer}"));
         }
         wait(start, length);
-        self.end(fleet, fault);
+        self.end(fleet, held);
         let closed = contenders[0].close();
         if closed["closed"] == true { Ok(()) } else { Err(closed.to_string()) }
     }
 
-    fn begin(self, fleet: &mut Fleet) -> Fault {
+    /// Returns the transaction that is held meanwhile, if it takes one.
+    fn begin(self, fleet: &mut Fleet) -> Option<Transaction> {
         let database = &mut fleet.database;
         let lock = "LOCK codex_auth_sdk_logins IN ACCESS EXCLUSIVE MODE";
         match self {
@@ -147,9 +141,9 @@ impl Outage {
                 let held = database.hold(lock);
                 database.run("ALTER ROLE app SET statement_timeout = '20ms'");
                 end_sessions(database);
-                return Fault::Transaction(held);
+                return Some(held);
             }
-            Self::TableLock => return Fault::Transaction(database.hold(lock)),
+            Self::TableLock => return Some(database.hold(lock)),
             Self::NoSlots => {
                 database.run("ALTER ROLE app CONNECTION LIMIT 0");
                 end_sessions(database);
@@ -159,14 +153,14 @@ impl Outage {
                 let held =
                     database.hold("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT 1");
                 database.fill_disk();
-                return Fault::Transaction(held);
+                return Some(held);
             }
         }
-        Fault::Nothing
+        None
     }
 
-    fn end(self, fleet: &mut Fleet, fault: Fault) {
-        drop(fault);
+    fn end(self, fleet: &mut Fleet, held: Option<Transaction>) {
+        drop(held);
         let database = &mut fleet.database;
         match self {
             Self::Stopped(_) => database.start_again(),
