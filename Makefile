@@ -35,7 +35,7 @@ JOBS ?= $(shell echo $$((3 * $$(getconf _NPROCESSORS_ONLN))))
 export NEXTEST_TEST_THREADS := $(JOBS)
 CARGO_TEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo cargo nextest run || echo cargo test)
 # Test programs that `make test` runs briefly or not at all.
-AT_LENGTH := simulation endpoint_failure store_failure crash
+AT_LENGTH := simulation endpoint_failure store_failure crash postgres
 WITH_CODEX := codex_cli codex_login codex_stores codex_encrypted guardian
 
 # A login of the machine's own must not leak into a test.
@@ -237,6 +237,7 @@ deny:
 ## What the calls cost, in each language, and how large the libraries are.
 bench: $(VENV)/tools $(NPM_PACKAGES)
 	cargo bench -p codex-auth-sdk --features test-util,cli
+	cargo bench -p codex-auth-tests --features codex-auth-sdk/test-util --bench fleet
 	$(RUN_PYTHON) -m maturin develop --quiet --release -m bindings-python/Cargo.toml
 	$(RUN_PYTHON) bindings-python/benches/bench.py
 	$(RUN_PYTHON) bindings-python/benches/http_clients.py

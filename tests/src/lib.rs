@@ -8,6 +8,8 @@ pub mod codex_cli;
 pub mod contender;
 pub mod crash;
 pub mod endpoint_failure;
+#[cfg(target_os = "linux")]
+pub mod fleet;
 pub mod foreign;
 pub mod guarded;
 #[cfg(unix)]

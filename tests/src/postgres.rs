@@ -14,7 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, SimpleQueryRow};
 
 use crate::crash::signal;
-use crate::privilege;
+use crate::privilege::{self, Namespace};
 
 /// How long the server may take to start or to stop; it takes less than a second.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const USER: &str = "nobody";
 
 /// How a server is stopped.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
     /// It ends its sessions and writes all there is.
     Fast,
@@ -36,6 +36,8 @@ pub enum Stop {
 pub struct Postgres {
     folder: TempDir,
     server: Child,
+    /// Where it has mounts of its own.
+    mounts: Option<Namespace>,
 }
 
 impl Postgres {
@@ -49,17 +51,110 @@ impl Postgres {
         if Self::is_denied() {
             return None;
         }
-        let folder = tempfile::tempdir().expect("a folder");
-        if privilege::is_root() {
-            let id = Command::new("id").args(["-u", USER]).output().expect("id").stdout;
-            let id = String::from_utf8_lossy(&id).trim().parse().expect("a number");
-            chown(folder.path(), Some(id), None).expect("root may");
-        }
+        let folder = folder();
         copy(&template(folder.path()), &data(folder.path()));
-        let server = spawn(folder.path());
-        let started = Self { folder, server };
-        started.wait_until_ready();
+        Some(Self::run_in(folder, None))
+    }
+
+    /// Starts a server whose tables for logins are on a disk of one megabyte.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start, or if there is none although `CI` is `true`.
+    #[must_use]
+    pub fn start_on_small_disk() -> Option<Self> {
+        if Self::is_denied() || privilege::is_root_denied() {
+            return None;
+        }
+        let folder = folder();
+        copy(&template(folder.path()), &data(folder.path()));
+        let disk = folder.path().join("disk");
+        let make = "mkdir \"$1\"; mount -t tmpfs -o size=1m,mode=777 none \"$1\"";
+        let started = Self::run_in(folder, Some(Namespace::new(make, &[&disk])));
+        // A tablespace's folder belongs to the server.
+        let tables = disk.join("tables").display().to_string();
+        started.run(&format!("COPY (SELECT) TO PROGRAM 'mkdir -m 700 {tables}'"));
+        started.run(&format!("CREATE TABLESPACE small LOCATION '{tables}'"));
+        started.run("ALTER DATABASE postgres SET default_tablespace = small");
         Some(started)
+    }
+
+    /// Starts a standby of this server, which follows it. It has caught up once this returns.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    #[must_use]
+    pub fn standby(&self) -> Self {
+        let folder = folder();
+        let copied = program("pg_basebackup")
+            .args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--username=owner"])
+            .arg("--host")
+            .arg(self.folder.path())
+            .arg("--pgdata")
+            .arg(data(folder.path()))
+            .output()
+            .expect("setpriv");
+        assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+        let standby = Self::run_in(folder, None);
+        let written = self.ask("SELECT pg_current_wal_lsn()").remove(0).remove(0);
+        standby.wait_until(&format!("SELECT pg_last_wal_replay_lsn() >= '{written}'"));
+        standby
+    }
+
+    /// Has a standby hear nothing more of its primary: what is committed from now on is lost to it.
+    pub fn leave_behind(&self) {
+        self.run("ALTER SYSTEM SET primary_conninfo = ''");
+        self.run("SELECT pg_reload_conf()");
+        self.wait_until("SELECT count(*) = 0 FROM pg_stat_wal_receiver");
+    }
+
+    /// Makes a standby the primary.
+    pub fn promote(&self) {
+        assert_eq!(self.ask("SELECT pg_promote()"), [["t"]]);
+    }
+
+    /// Leaves no room on the small disk for one more record.
+    ///
+    /// # Panics
+    ///
+    /// If there is no small disk, or the room does not end.
+    pub fn fill_disk(&self) {
+        let mounts = self.mounts.as_ref().expect("a small disk");
+        let fill = "dd if=/dev/zero of=\"$1/rest\" bs=1k 2>/dev/null || true";
+        mounts.run(fill, &self.path().join("disk"));
+        // What is left of the table's own pages.
+        let write = "UPDATE codex_auth_sdk_logins SET record = record || ''::bytea";
+        while try_ask(&self.url(), write).is_ok() {}
+    }
+
+    /// Makes room on the small disk again.
+    ///
+    /// # Panics
+    ///
+    /// If there is no small disk.
+    pub fn clear_disk(&self) {
+        let mounts = self.mounts.as_ref().expect("a small disk");
+        mounts.run("rm \"$1/rest\"", &self.path().join("disk"));
+    }
+
+    fn run_in(folder: TempDir, mounts: Option<Namespace>) -> Self {
+        let server = spawn(folder.path(), mounts.as_ref());
+        let started = Self { folder, server, mounts };
+        started.wait_until_ready();
+        started
+    }
+
+    /// Its folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Its socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.path().join(".s.PGSQL.5432")
     }
 
     /// Returns whether there can be none.
@@ -83,6 +178,14 @@ impl Postgres {
     #[must_use]
     pub fn url_of(&self, role: &str) -> String {
         format!("postgres:///postgres?host={}&user={role}", self.folder.path().display())
+    }
+
+    /// Returns the URL of whichever of the two takes writes, for their owner.
+    #[must_use]
+    pub fn url_with(&self, other: &Self) -> String {
+        let host = |server: &Self| server.path().display().to_string().replace('/', "%2F");
+        let hosts = [host(self), host(other)].join(",");
+        format!("postgres://owner@{hosts}/postgres?target_session_attrs=read-write")
     }
 
     /// Makes the tables for logins.
@@ -159,7 +262,7 @@ impl Postgres {
     ///
     /// If it does not start.
     pub fn start_again(&mut self) {
-        self.server = spawn(self.folder.path());
+        self.server = spawn(self.folder.path(), self.mounts.as_ref());
         self.wait_until_ready();
     }
 
@@ -361,17 +464,34 @@ fn copy(folder: &Path, to: &Path) {
     assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
 }
 
-/// Starts the server of `folder`. It ends with the thread that started it.
-fn spawn(folder: &Path) -> Child {
+/// A folder of the user that runs the server.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    if privilege::is_root() {
+        let id = Command::new("id").args(["-u", USER]).output().expect("id").stdout;
+        let id = String::from_utf8_lossy(&id).trim().parse().expect("a number");
+        chown(folder.path(), Some(id), None).expect("root may");
+    }
+    folder
+}
+
+/// Starts the server of `folder`, with these `mounts`. It ends with the thread that started it.
+fn spawn(folder: &Path, mounts: Option<&Namespace>) -> Child {
     let log = std::fs::File::options().create(true).append(true).open(folder.join("log"));
     let log = log.expect("a log");
-    program("postgres")
+    let mut server = program("postgres");
+    server
         .arg("-D")
         .arg(data(folder))
         .arg("-k")
         .arg(folder)
         // No port, and no waiting for the disk: only a crash of the machine would show that.
-        .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "shared_buffers=16MB"])
+        .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "shared_buffers=16MB"]);
+    if let Some(mounts) = mounts {
+        server = mounts.enter(&server);
+        server.current_dir("/");
+    }
+    server
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("a log"))
         .stderr(log)

@@ -1,87 +1,10 @@
 //! Processes that share a row, and what befalls them and the database.
 
-use std::path::Path;
-
-use codex_auth_sdk::Secret;
-use codex_auth_sdk::storage::{AuthDotJson, AuthStorage, Swap};
-use codex_auth_tests::contender::{Contender, Language};
+use codex_auth_tests::contender::Contender;
 use codex_auth_tests::crash::signal;
-use codex_auth_tests::issuer::{Issuer, Realm};
-use codex_auth_tests::postgres::{Postgres, Stop};
-use serde_json::{Value, json};
-use tokio::runtime::Runtime;
-
-use crate::scene::{key, store};
-
-/// A login `a` in a database, and its issuer.
-struct Fleet {
-    database: Postgres,
-    _issuer: Issuer,
-    realm: Realm,
-}
-
-impl Fleet {
-    /// One whose access token has expired, of an issuer with this configuration.
-    fn new(config: &Value) -> Option<Self> {
-        let database = Postgres::start()?;
-        let issuer = Issuer::start().expect("an issuer");
-        let realm = issuer.realm("");
-        realm.run("reset", config);
-        let fleet = Self { database, _issuer: issuer, realm };
-        fleet.sign_in("a", 7200);
-        Some(fleet)
-    }
-
-    /// Stores a new login of `account` as the login `a`, with an access token of this age.
-    fn sign_in(&self, account: &str, access_age_s: u64) {
-        let login = json!({"name": account, "access_age_s": access_age_s});
-        let login = self.realm.call("login", &login);
-        let text = login["text"].as_str().expect("a record").to_owned();
-        let store = store(&self.database, "a");
-        let put = async {
-            let record = AuthDotJson::parse(text.as_bytes()).expect("a record");
-            let version = store.load().await.expect("loads").version;
-            assert_eq!(store.commit(&version, &record).await.expect("commits"), Swap::Done);
-        };
-        Runtime::new().expect("a runtime").block_on(put);
-    }
-
-    /// Starts a process on the login `a`, which has a manager once this returns. Its requests to the
-    /// token endpoint may take a second, so its claim lasts 11 s.
-    fn start(&self) -> Contender {
-        let options = json!({
-            "store": format!("{}&login=a", self.database.url()),
-            "store_key": key(1),
-            "request_timeout": 1,
-            "winner_wait": 0.5,
-        });
-        let mut contender = Contender::start(Language::Rust, Path::new("/"), &self.realm, &options);
-        contender.wait_until_ready();
-        contender
-    }
-
-    /// Returns the stored record of the login `a`; none if there is none.
-    fn stored(&self) -> Option<String> {
-        let store = store(&self.database, "a");
-        let loaded = Runtime::new().expect("a runtime").block_on(store.load());
-        let record = loaded.expect("loads").record?;
-        Some(Secret::expose(&record.to_json_pretty()).to_owned())
-    }
-
-    /// Asserts that the stored login is good, and that no spent token was presented.
-    fn assert_is_well(&self) {
-        let live = self.realm.call("live", &json!({"text": self.stored()}));
-        assert_eq!(live["refresh"], true, "the stored login is good: {live}");
-        let stats = self.realm.stats();
-        assert_eq!(stats["replays"], 0, "{stats}");
-    }
-}
-
-fn assert_gets_through(contender: &mut Contender) {
-    let answer = contender.answer();
-    assert_eq!(answer["status"], 200, "{answer}");
-    assert_eq!(answer["pending_save"], false, "{answer}");
-}
+use codex_auth_tests::fleet::{Fleet, assert_gets_through};
+use codex_auth_tests::postgres::Stop;
+use serde_json::json;
 
 #[test]
 fn g1_many_processes_redeem_each_token_once() {
@@ -233,4 +156,28 @@ fn sessions_that_are_ended_at_random_cost_no_login() {
         assert_gets_through(contender);
     }
     fleet.assert_is_well();
+}
+
+#[test]
+fn a_row_that_is_restored_is_put_right_by_a_program_that_has_adopted_its_successor() {
+    let Some(fleet) = Fleet::new(&json!({})) else { return };
+    fleet.database.run("CREATE TABLE backup AS SELECT * FROM codex_auth_sdk_logins");
+    let [mut redeemer, mut adopter] = [fleet.start(), fleet.start()];
+    for contender in [&mut redeemer, &mut adopter] {
+        contender.go();
+        assert_gets_through(contender);
+    }
+    drop(redeemer);
+    let newer = fleet.stored();
+    fleet.database.run(
+        "DELETE FROM codex_auth_sdk_logins; INSERT INTO codex_auth_sdk_logins SELECT * FROM backup",
+    );
+    assert_ne!(fleet.stored(), newer, "the spent token is back");
+    adopter.read();
+    assert!(adopter.answer()["reads"].is_u64());
+    let mut newcomer = fleet.start();
+    newcomer.go();
+    assert_gets_through(&mut newcomer);
+    fleet.assert_is_well();
+    assert_eq!(fleet.realm.stats()["requests"], 1);
 }

@@ -5,8 +5,12 @@
 mod announcements;
 mod bouncer;
 mod claims;
+mod clocks;
+mod crowd;
+mod faults;
 mod fleet;
 mod scene;
 mod schema;
 mod sign_ins;
+mod statements;
 mod store;

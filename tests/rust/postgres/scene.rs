@@ -1,30 +1,14 @@
-//! A database with logins, and the issuer of their tokens.
+//! Stores of logins in a database.
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use codex_auth_sdk::Secret;
-use codex_auth_sdk::environment::Environment;
-use codex_auth_sdk::storage::{AuthDotJson, AuthStorage, PostgresOptions, PostgresStorage, Swap};
+use codex_auth_sdk::storage::{AuthDotJson, AuthStorage, PostgresStorage, Swap};
+pub(crate) use codex_auth_tests::fleet::{key, store_at};
 use codex_auth_tests::postgres::Postgres;
-
-/// A key; another one for each number.
-pub(crate) fn key(number: u8) -> String {
-    STANDARD.encode([number; 32])
-}
 
 /// The store of `login` in the database, with these keys.
 pub(crate) fn store_by(database: &Postgres, login: &str, keys: &str) -> PostgresStorage {
     store_at(&database.url(), login, keys)
-}
-
-/// The store of `login` in the database at `url`, with these keys.
-pub(crate) fn store_at(url: &str, login: &str, keys: &str) -> PostgresStorage {
-    let mut options = PostgresOptions::default();
-    options.login = Some(login.to_owned());
-    options.store_key = Some(Secret::new(keys));
-    PostgresStorage::new(&Secret::new(url), options, Environment::default()).expect("options")
 }
 
 pub(crate) fn store(database: &Postgres, login: &str) -> PostgresStorage {

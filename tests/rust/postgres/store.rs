@@ -155,6 +155,20 @@ async fn g5_a_database_that_cannot_be_written_is_not_ready() {
 }
 
 #[tokio::test]
+async fn g5_a_disk_without_room_for_one_more_record_is_not_ready() {
+    let Some(database) = Postgres::start_on_small_disk() else { return };
+    let store = store(&database, "a");
+    // As large as that of a real login, which is stored in parts.
+    put(&store, &"k".repeat(5000)).await;
+    store.ready(6000).await.expect("there is room");
+    database.fill_disk();
+    let error = store.ready(6000).await.expect_err("there is none");
+    assert_eq!(error.code(), "store_unavailable", "{error}");
+    database.clear_disk();
+    store.ready(6000).await.expect("there is room again");
+}
+
+#[tokio::test]
 async fn a_connection_that_has_ended_is_made_again() {
     let Some(mut database) = Postgres::start() else { return };
     let store = store(&database, "a");

@@ -8,7 +8,7 @@ use codex_auth_tests::contender::Language;
 use codex_auth_tests::log::Log;
 use codex_auth_tests::simulation::{self, Kind};
 use codex_auth_tests::torture::{Trial, Trials, head};
-use codex_auth_tests::{crash, endpoint_failure, foreign, guarded, runtimes, store_failure};
+use codex_auth_tests::{crash, endpoint_failure, fleet, foreign, guarded, runtimes, store_failure};
 
 /// A scenario's name and its run at full length.
 type Scenario = (&'static str, fn() -> Trials);
@@ -17,6 +17,7 @@ const SCENARIOS: &[Scenario] = &[
     ("crashes", || Box::new(crashes().into_iter())),
     ("stops", || Box::new(stops().into_iter())),
     ("processes", || Box::new(std::iter::once_with(processes))),
+    ("fleet", fleet::at_length),
     ("store", store_failure::torture),
     ("foreign", foreign::at_length::with_scripts),
     ("codex", foreign::at_length::with_clis),

@@ -58,11 +58,13 @@ WITH done AS (
     effect: Effect::WritesOnce,
 };
 
-/// Writes all that a commit and a note write, as it is.
+/// Writes all that a commit and a note write, as it is. A large record is stored anew only if it is
+/// computed, and so the disk has room for one more.
 const PROVE: Statement = Statement {
     text: "
 UPDATE codex_auth_sdk_logins
-SET version = version, key_id = key_id, record = record, ledger = ledger, changed_at = changed_at
+SET version = version, key_id = key_id, record = record || ''::bytea, ledger = ledger,
+    changed_at = changed_at
 WHERE login = $1 RETURNING true",
     effect: Effect::Writes,
 };
@@ -77,14 +79,22 @@ SELECT login, version, key_id, record, id FROM codex_auth_sdk_logins WHERE false
 
 /// Claims a row that is free, or one whose holder `$4`, which has left the ledger `$5`, did not renew
 /// its claim in time.
+///
+/// A standby that has become the primary begins another timeline, and may have missed commits. The
+/// first claim on it is no manager's, so that nothing is redeemed while it lasts: a manager that knows
+/// the successor of a spent token has that time to put it back.
 const CLAIM: Statement = Statement {
     text: "
+WITH server AS (SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8) AS now)
 UPDATE codex_auth_sdk_logins
-SET holder = $2, claim_ms = $3, claim_end = clock_timestamp() + $3 * interval '1 millisecond'
+SET holder = CASE WHEN timeline = server.now THEN $2 ELSE 'timeline ' || server.now END,
+    timeline = server.now, claim_ms = $3,
+    claim_end = clock_timestamp() + $3 * interval '1 millisecond'
+FROM server
 WHERE login = $1
   AND (holder IS NULL OR holder = $2
        OR (holder = $4 AND ledger = $5 AND coalesce(claim_end <= clock_timestamp(), true)))
-RETURNING ledger",
+RETURNING ledger, holder = $2",
     effect: Effect::Writes,
 };
 
@@ -242,7 +252,8 @@ impl LoginRow {
     }
 
     /// Claims the row for `holder` if it is free, or if it is still as the holder `vanished` has left
-    /// it. Returns the ledger, or none if another manager has the claim or there is no row.
+    /// it. Returns the ledger, or none if another manager has the claim, if the database may have lost
+    /// commits, or there is no row.
     pub(super) async fn claim(
         &self,
         holder: &str,
@@ -259,9 +270,18 @@ impl LoginRow {
             (&ledger as _, Type::BYTEA),
         ];
         let rows = self.server.ask(&CLAIM, &values).await?;
-        let ledger = rows.first().map(|row| row.try_get(0)).transpose();
-        let ledger: Option<Vec<u8>> = ledger.map_err(|error| self.odd(&error))?;
-        Ok(ledger.map(|ledger| ledger_of(&ledger)))
+        let Some(row) = rows.first() else { return Ok(None) };
+        let claimed = row.try_get(0).and_then(|ledger| Ok((ledger, row.try_get(1)?)));
+        let (ledger, is_own): (Vec<u8>, bool) = claimed.map_err(|error| self.odd(&error))?;
+        if !is_own {
+            tracing::warn!(
+                store = %self.place(),
+                wait = ?Duration::from_millis(length.unsigned_abs()),
+                "a standby of the database has become the primary, and may have missed new tokens; \
+                 nothing is redeemed for a while, so that a program that has them can save them again"
+            );
+        }
+        Ok(is_own.then(|| ledger_of(&ledger)))
     }
 
     /// Cuts the claim of `holder` to its length.

@@ -26,6 +26,8 @@ CREATE TABLE IF NOT EXISTS codex_auth_sdk_logins (
     holder text,
     claim_ms bigint NOT NULL DEFAULT 0,
     claim_end timestamptz,
+    -- That of the server at the last claim. On another one, commits may have been lost.
+    timeline text NOT NULL DEFAULT left(pg_walfile_name(pg_current_wal_lsn()), 8),
     changed_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 UPDATE codex_auth_sdk_schema SET version = 1 WHERE version < 1;
