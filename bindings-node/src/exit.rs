@@ -18,6 +18,7 @@ pub fn init(_exports: Object<'_>, env: Env) -> Result<()> {
     env.add_env_cleanup_hook((), |()| {
         bindings::finish(LONGEST_WAIT);
     })?;
+    bindings::expect_finish();
     Ok(())
 }
 

@@ -137,7 +137,11 @@ impl AsyncManager {
         begin_for_user(py, calls::resume_login_with_browser(self.0.clone(), sign_in_id))
     }
 
-    fn resume_login_with_device_code(&self, py: Python<'_>, sign_in_id: String) -> PyResult<Py<PyAny>> {
+    fn resume_login_with_device_code(
+        &self,
+        py: Python<'_>,
+        sign_in_id: String,
+    ) -> PyResult<Py<PyAny>> {
         begin_for_user(py, calls::resume_login_with_device_code(self.0.clone(), sign_in_id))
     }
 

@@ -34,6 +34,8 @@ use pyo3::prelude::*;
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     // This comes before the first type is made: a type belongs to one interpreter.
     interpreter::require_main(module.py())?;
+    // The package registers `finish` for the end of the interpreter.
+    codex_auth_sdk::bindings::expect_finish();
     module.add("MANAGED_API_KEY", codex_auth_sdk::MANAGED_API_KEY)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<async_manager::AsyncManager>()?;

@@ -368,7 +368,11 @@ impl AuthManager {
     /// Raises `NotSupportedByStore` if the store keeps no sign-ins, `LoginCancelled` if the sign-in
     /// has ended or is another login's, `LoginFailed` if it is no such sign-in, `StoreUnavailable`
     /// if its state is not what was stored, and the errors of `login_with_browser`.
-    fn resume_login_with_browser(&self, py: Python<'_>, sign_in_id: String) -> PyResult<BrowserLogin> {
+    fn resume_login_with_browser(
+        &self,
+        py: Python<'_>,
+        sign_in_id: String,
+    ) -> PyResult<BrowserLogin> {
         wait_for_user(py, calls::resume_login_with_browser(self.0.clone(), sign_in_id))
     }
 
@@ -379,7 +383,11 @@ impl AuthManager {
     /// often as one, and one of them stores the login.
     ///
     /// Raises the errors of `resume_login_with_browser`.
-    fn resume_login_with_device_code(&self, py: Python<'_>, sign_in_id: String) -> PyResult<DeviceLogin> {
+    fn resume_login_with_device_code(
+        &self,
+        py: Python<'_>,
+        sign_in_id: String,
+    ) -> PyResult<DeviceLogin> {
         wait_for_user(py, calls::resume_login_with_device_code(self.0.clone(), sign_in_id))
     }
 

@@ -11,8 +11,8 @@ pub use crate::log_hook::{LogRecord, LogRecords};
 use crate::manager::AuthManager;
 pub use crate::option_value::{milliseconds, seconds};
 pub use crate::process::{
-    ForkHold, Lane, PerProcess, after_fork, after_fork_in_parent, before_fork, expect_unseen_exit,
-    finish, handle, hold_forks, spawn, spawn_read,
+    ForkHold, Lane, PerProcess, after_fork, after_fork_in_parent, before_fork, expect_finish,
+    expect_unseen_exit, finish, handle, hold_forks, spawn, spawn_read,
 };
 use crate::state::Event;
 pub use crate::state::{EventParts, Subscription};

@@ -19,7 +19,7 @@ pub(crate) use self::id::ProcessId;
 pub use self::lane::Lane;
 pub(crate) use self::own_file::{OwnFile, file_id};
 pub(crate) use self::own_thread::waits_at_exit;
-pub use self::own_thread::{expect_unseen_exit, finish, handle, spawn, spawn_read};
+pub use self::own_thread::{expect_finish, expect_unseen_exit, finish, handle, spawn, spawn_read};
 pub(crate) use self::per_process::NotInherited;
 pub use self::per_process::PerProcess;
 pub use self::program::Program;

@@ -1,5 +1,6 @@
 //! What a user can get wrong: each a clear error that says what, where and what to do, with
 //! nothing overwritten and no token spent.
+#![cfg(unix)]
 
 use std::ffi::OsStr;
 use std::io::Write;

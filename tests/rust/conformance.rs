@@ -1,22 +1,25 @@
 //! One suite for every store.
 
+#[cfg(unix)]
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::sync::Arc;
 
 use codex_auth_sdk::environment::Environment;
-use codex_auth_sdk::storage::{
-    AuthDotJson, AuthStorage, EphemeralStorage, FileStorage, Swap, conformance,
-};
+#[cfg(unix)]
+use codex_auth_sdk::storage::{AuthDotJson, Swap};
+use codex_auth_sdk::storage::{AuthStorage, EphemeralStorage, FileStorage, conformance};
 
 fn file_store(home: &Path) -> Arc<dyn AuthStorage> {
     Arc::new(FileStorage::new(home, Environment::default()))
 }
 
+#[cfg(unix)]
 fn record(key: &str) -> AuthDotJson {
     AuthDotJson::parse(format!(r#"{{"OPENAI_API_KEY": "{key}"}}"#).as_bytes()).expect("a record")
 }
 
+#[cfg(unix)]
 async fn put(store: &dyn AuthStorage, key: &str) {
     let version = store.load().await.expect("loads").version;
     assert_eq!(store.commit(&version, &record(key)).await.expect("commits"), Swap::Done);
@@ -38,6 +41,7 @@ async fn a_file_conforms() {
     );
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn a_linked_file_conforms_and_stays_a_link() {
     let home = tempfile::tempdir().expect("a folder");
@@ -54,6 +58,7 @@ async fn a_linked_file_conforms_and_stays_a_link() {
     );
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn homes_that_share_a_file_share_its_refresh_lock() {
     let [own, other] = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
@@ -91,6 +96,7 @@ async fn g8_what_a_killed_program_left_is_cleaned_up() {
     assert!(names.map(|entry| entry.path()).all(|path| path.extension() != Some("tmp".as_ref())));
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn a_file_is_private_and_belongs_to_whom_it_belonged() {
     // What others may read owes that to a umask; a group that may write, alone, is let in on purpose.
@@ -118,6 +124,7 @@ async fn a_file_is_private_and_belongs_to_whom_it_belonged() {
     }
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn a_file_marked_read_only_is_not_ready_for_root_either() {
     let home = tempfile::tempdir().expect("a folder");

@@ -1,4 +1,5 @@
 //! Replays what the fuzz targets start from, and what once broke them, as an ordinary test.
+#![cfg(unix)]
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,6 +1,7 @@
 //! Programs that end or halt in the middle of a refresh: the others go on, and the login is good.
 //!
 //! With the feature `bindings` also programs in Python and Node, see `contention.rs`.
+#![cfg(target_os = "linux")]
 
 use codex_auth_tests::contender::Language;
 use codex_auth_tests::crash;

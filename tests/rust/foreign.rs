@@ -1,4 +1,5 @@
 //! Programs on our store that know nothing of us, scripted after releases of the Codex CLI.
+#![cfg(target_os = "linux")]
 
 use codex_auth_tests::contender::Language;
 use codex_auth_tests::foreign::changes::{BY_RELEASE, OF_ANY_RELEASE};

@@ -1,5 +1,6 @@
 //! The folder of a login: one that is not there yet, is reached by a link, is moved, or is shared,
 //! for every store that has something in it.
+#![cfg(unix)]
 
 use std::fs::File;
 use std::os::unix::fs::{MetadataExt, symlink};

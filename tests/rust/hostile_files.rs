@@ -1,6 +1,7 @@
 //! What somebody else who may write to the folder can plant there. Every file is either used as the
 //! plain file it is or named in a clear error: nothing hangs, nothing outside the folder is made,
 //! written or given away, and no token is spent.
+#![cfg(unix)]
 
 use std::fs::{self, File};
 use std::io;

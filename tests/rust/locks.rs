@@ -141,6 +141,8 @@ async fn g5_a_store_whose_commit_locks_are_stuck_is_not_ready() {
     }
 }
 
+// On Windows it cannot be removed.
+#[cfg(unix)]
 #[tokio::test(start_paused = true)]
 async fn a_removed_lock_file_is_noticed_before_a_token_is_spent() {
     let home = tempfile::tempdir().expect("a folder");

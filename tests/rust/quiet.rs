@@ -1,4 +1,5 @@
 //! Nothing is started before it is needed. Alone in its program, whose threads it counts.
+#![cfg(target_os = "linux")]
 
 use codex_auth_sdk::AuthManager;
 use codex_auth_tests::issuer::IssuerProcess;

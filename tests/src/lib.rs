@@ -6,11 +6,14 @@ pub mod chance;
 pub mod chromium;
 pub mod codex_cli;
 pub mod contender;
+#[cfg(target_os = "linux")]
 pub mod crash;
 pub mod endpoint_failure;
 #[cfg(target_os = "linux")]
 pub mod fleet;
+#[cfg(target_os = "linux")]
 pub mod foreign;
+#[cfg(target_os = "linux")]
 pub mod guarded;
 #[cfg(unix)]
 pub mod hostile;
@@ -20,13 +23,15 @@ pub mod memory_keyring;
 pub mod oidc_provider;
 pub mod options;
 pub mod paused;
-#[cfg(target_os = "linux")]
+#[cfg_attr(not(target_os = "linux"), path = "no_postgres.rs")]
 pub mod postgres;
 #[cfg(unix)]
 pub mod privilege;
 pub mod program;
 pub mod row;
 pub mod runtimes;
+#[cfg(target_os = "linux")]
+pub mod scenarios;
 pub mod session_keyring;
 pub mod simulation;
 #[cfg(target_os = "linux")]

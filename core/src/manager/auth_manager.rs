@@ -78,8 +78,9 @@ impl AuthManager {
     /// [`refresh_window`](crate::AuthManagerBuilder::refresh_window), this starts a refresh in the
     /// background and returns the current snapshot at once. Only if the token has expired, or if
     /// the process may end without its exit hooks
-    /// ([`waits_at_exit`](crate::environment::Spawner::waits_at_exit)), does the caller wait for the
-    /// refresh. Dropping the future ends the waiting; the refresh goes on.
+    /// ([`waits_at_exit`](crate::environment::Spawner::waits_at_exit)), as programs in Rust on
+    /// Windows may, does the caller wait for the refresh. Dropping the future ends the waiting; the
+    /// refresh goes on.
     ///
     /// A ChatGPT login without a refresh token is renewed by another program. If its access token
     /// has expired, the caller waits for that program, for
@@ -109,8 +110,8 @@ impl AuthManager {
 
     /// Returns a span of the wall clock of this machine. While the clock is in it,
     /// [`fresh_auth`](Self::fresh_auth) returns what [`auth`](Self::auth) returns, unless the
-    /// snapshot changes. The span is empty if a refresh is due, and short otherwise, since the clock
-    /// may be set at any time.
+    /// snapshot changes. The span is empty if a refresh is due, and short otherwise, since the
+    /// clock may be set at any time.
     ///
     /// Returns none if no refresh will be due: no login is stored, or it is of a kind that is not
     /// refreshed.
@@ -126,8 +127,8 @@ impl AuthManager {
         Some(now.wall() - state.tokens.known_here().time().ahead(&now)?)
     }
 
-    /// Returns whether a login is stored that must not be handed out: one of another workspace than the
-    /// option `account_id` names, or one whose tokens name two users.
+    /// Returns whether a login is stored that must not be handed out: one of another workspace than
+    /// the option `account_id` names, or one whose tokens name two users.
     #[cfg(all(unix, feature = "cli"))]
     pub(crate) fn hides_login(&self) -> bool {
         self.parts.state.current.peek().is_foreign()
@@ -143,8 +144,8 @@ impl AuthManager {
     /// than the Codex CLI would. It also adopts logins and logouts of other programs: it reads the
     /// store, and looks at the wall clock, at least every 30 seconds. After an error it tries again
     /// later; after a permanent one it waits until the store holds another credential. An
-    /// [event](Self::subscribe) tells of each. With [`RefreshMode::Never`], and for a login without a
-    /// refresh token, it only follows the store.
+    /// [event](Self::subscribe) tells of each. With [`RefreshMode::Never`], and for a login without
+    /// a refresh token, it only follows the store.
     ///
     /// The task runs until the returned value is stopped or dropped. The end of the process waits
     /// for a refresh that is in flight, and not for this task. A forked child must start its own.
@@ -290,7 +291,7 @@ impl AuthManager {
     ///
     /// The end of the process waits in the same way by itself, for 10 seconds at most: the return
     /// from `main`, [`std::process::exit`] and a panic in `main`, but not an abort or an unhandled
-    /// signal.
+    /// signal. On Windows [`std::process::exit`] does not wait either: call this first.
     pub async fn close(&self, timeout: Duration) -> bool {
         self.parts.refresh.close(timeout).await
     }

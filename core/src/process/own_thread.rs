@@ -3,7 +3,8 @@
 //!
 //! The first task starts it. A forked child does not have the thread of its parent, and starts its
 //! own. The end of the process (the return from `main`, [`std::process::exit`] or a panic in
-//! `main`) waits for its tasks, but not for those that only read.
+//! `main`) waits for its tasks, but not for those that only read. On Windows [`std::process::exit`]
+//! does not: the system ends all other threads before it tells a program of its end.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,6 +35,10 @@ static WORKER: PerProcess<Worker> = PerProcess::new();
 
 /// Whether this process may end without [`finish_at_exit`]. Its forked children may too.
 static MAY_END_UNSEEN: AtomicBool = AtomicBool::new(false);
+
+/// Whether each end of this process on its own account waits for its tasks. On Windows
+/// [`std::process::exit`] runs no hooks, so there a program in Rust may end unseen.
+static RUNS_HOOKS: AtomicBool = AtomicBool::new(!cfg!(windows));
 
 /// Starts `task`, which runs to its end even if the caller is cancelled. The end of the process
 /// waits for it.
@@ -74,15 +79,21 @@ pub fn finish(timeout: Duration) -> bool {
 }
 
 /// Says that this process may end without waiting for its tasks, as a worker process does that its
-/// parent kills. From now on a refresh that is due makes its caller wait, so that its new tokens are
-/// saved before the caller goes on.
+/// parent kills. From now on a refresh that is due makes its caller wait, so that its new tokens
+/// are saved before the caller goes on.
 pub fn expect_unseen_exit() {
     MAY_END_UNSEEN.store(true, Ordering::Relaxed);
 }
 
+/// Says that each end of this process on its own account calls [`finish`], as that of an
+/// interpreter does by the hooks which its binding has registered.
+pub fn expect_finish() {
+    RUNS_HOOKS.store(true, Ordering::Relaxed);
+}
+
 /// Returns whether the end of this process waits for its tasks.
 pub(crate) fn waits_at_exit() -> bool {
-    !MAY_END_UNSEEN.load(Ordering::Relaxed)
+    RUNS_HOOKS.load(Ordering::Relaxed) && !MAY_END_UNSEEN.load(Ordering::Relaxed)
 }
 
 extern "C" fn finish_at_exit() {

@@ -28,6 +28,7 @@ impl Program {
     }
 
     /// Returns the program that process `pid` runs, with its name where the system tells.
+    #[cfg(unix)]
     pub(crate) fn of(pid: u32) -> Self {
         Self::named(pid, &std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default())
     }

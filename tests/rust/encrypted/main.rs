@@ -1,5 +1,6 @@
 //! The encrypted store on a keyring that works, is locked, gone or holds another passphrase, and
 //! files as the Codex CLI writes them. Keys are derived on threads of their own, so time passes.
+#![cfg(unix)]
 
 mod auto;
 mod broken;

@@ -1,7 +1,6 @@
 //! The browser of a user who agrees, or does not.
 
 use std::net::TcpStream;
-use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use codex_auth_sdk::{AuthMode, IdTokenValidation, LoginOptions, Secret};
@@ -33,8 +32,12 @@ async fn a_browser_login_is_stored_as_the_cli_would_store_it() {
     assert_eq!(record["tokens"]["refresh_token"], "refresh:sign_in_0_0");
     assert_eq!(record["tokens"]["account_id"], "acct-device");
     assert!(record["last_refresh"].is_string());
-    let mode = scene.auth_json().metadata().expect("there").permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = scene.auth_json().metadata().expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
     let kinds = [within(events.next()).await, within(events.next()).await];
     let kinds = kinds.map(|event| event.expect("told").kind());
     assert_eq!(kinds, ["identity_changed", "logged_in"]);

@@ -1,6 +1,5 @@
 //! Logins, logouts and refreshes at the same time.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use codex_auth_sdk::LogoutOptions;
@@ -114,8 +113,9 @@ async fn g3_a_logout_in_the_middle_of_a_refresh_is_not_undone() {
 async fn a_login_that_cannot_be_removed_is_not_revoked() {
     let scene = Scene::signed_in().await;
     let manager = scene.manager().await;
-    let mode = std::fs::Permissions::from_mode(0o400);
-    std::fs::set_permissions(scene.auth_json(), mode).expect("set");
+    let mut permissions = scene.auth_json().metadata().expect("there").permissions();
+    permissions.set_readonly(true);
+    std::fs::set_permissions(scene.auth_json(), permissions).expect("set");
     let error = within(manager.logout(LogoutOptions::default())).await.expect_err("read-only");
     assert_eq!(error.code(), "store_read_only");
     assert!(scene.stored().is_some());

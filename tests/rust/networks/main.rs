@@ -1,5 +1,6 @@
 //! Networks as they are: proxies, private authorities, HTTP/2, IPv6. The programs that refresh are
 //! contenders, because what they are told is in their environment.
+#![cfg(target_os = "linux")]
 
 #[cfg(feature = "bindings")]
 mod clients;

@@ -1,6 +1,8 @@
 //! The public API of the crate: it is the one that `public-api.txt` lists, no release is broken by
 //! it, and its HTTP client works in a program that has chosen nothing.
 
+#![cfg(unix)]
+
 mod listing;
 mod release;
 

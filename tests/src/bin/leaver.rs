@@ -1,6 +1,7 @@
-//! A program that ends in the middle of an exchange, in the way that it is told.
-//! Usage: `leaver WAY CODEX_HOME ISSUER_URL`. It ends once the issuer holds its request, or in the
-//! middle of a read or of a guardian's pause, and marks `leaving` when it does.
+//! A program that ends in the middle of an exchange, in the way that it is told. Usage: `leaver WAY
+//! CODEX_HOME ISSUER_URL`. It ends once the issuer holds its request, or in the middle of a read or
+//! of a guardian's pause, and marks `leaving` when it does; `exit_once_fresh` ends as soon as it
+//! has a snapshot of a login that is due.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -38,6 +39,11 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         }
         "exit" => {
             begin(&manager, realm);
+            std::process::exit(7);
+        }
+        "exit_once_fresh" => {
+            let runtime = Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(manager.fresh_auth())?;
             std::process::exit(7);
         }
         "exit_of_a_thread" => {

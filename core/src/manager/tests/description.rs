@@ -13,12 +13,12 @@ use serde_json::{Value, json};
 use super::recover;
 use super::world::{Fault, World};
 use crate::auth_dot_json::AuthDotJson;
-use crate::description::{ChosenBy, Description, LockPurpose, TokenState};
-use crate::environment::{BoxFuture, Environment};
+use crate::description::{ChosenBy, Description, TokenState};
+use crate::environment::BoxFuture;
 use crate::error::{Error, ErrorKind, Result};
 use crate::process::Program;
 use crate::secret::Secret;
-use crate::storage::{Attendance, AuthStorage, FileStorage, Keyring, KeyringItem, KeyringStorage};
+use crate::storage::{Attendance, Keyring, KeyringItem, KeyringStorage};
 use crate::token_endpoint::{RefusalReason, TokenEndpoint};
 use crate::{AuthManager, AuthManagerBuilder, RefreshMode, StoreKind};
 
@@ -97,6 +97,10 @@ async fn a_description_says_who_got_the_tokens_and_has_none_of_them() {
 #[tokio::test(start_paused = true)]
 async fn a_description_names_each_file_and_the_process_that_holds_its_lock() {
     use std::os::unix::fs::{MetadataExt, symlink};
+
+    use crate::description::LockPurpose;
+    use crate::environment::Environment;
+    use crate::storage::{AuthStorage, FileStorage};
 
     let world = World::new();
     let folder = tempfile::tempdir().expect("a folder");

@@ -154,6 +154,8 @@ pub(crate) fn default_socket() -> Result<PathBuf> {
 mod tests {
     use super::*;
 
+    // A path like these is not absolute on Windows.
+    #[cfg(unix)]
     #[test]
     fn an_address_names_a_place_and_a_login() {
         let address = |text: &str| text.parse::<AgentAddress>().expect(text);

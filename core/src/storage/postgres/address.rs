@@ -223,10 +223,13 @@ mod tests {
             let (address, _) = parse(&url).expect("a URL");
             assert_eq!(address.config.get_ssl_mode(), SslMode::Require, "{hosts}");
         }
-        let socket =
-            parse("postgres:///db?host=/run/postgresql&sslmode=verify-full").expect("a URL").0;
-        assert_eq!(socket.config.get_ssl_mode(), SslMode::Disable);
-        assert_eq!(socket.place, "postgres:///run/postgresql:5432/db");
+        #[cfg(unix)]
+        {
+            let socket =
+                parse("postgres:///db?host=/run/postgresql&sslmode=verify-full").expect("a URL").0;
+            assert_eq!(socket.config.get_ssl_mode(), SslMode::Disable);
+            assert_eq!(socket.place, "postgres:///run/postgresql:5432/db");
+        }
     }
 
     #[test]
