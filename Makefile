@@ -34,7 +34,7 @@ JOBS ?= $(shell echo $$((3 * $$(getconf _NPROCESSORS_ONLN))))
 export NEXTEST_TEST_THREADS := $(JOBS)
 CARGO_TEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo cargo nextest run || echo cargo test)
 # Test programs that `make test` runs briefly or not at all.
-AT_LENGTH := simulation endpoint_failure store_failure crash
+AT_LENGTH := agent simulation endpoint_failure store_failure crash
 WITH_CODEX := codex_cli codex_login codex_stores codex_encrypted guardian
 
 # A login of the machine's own must not leak into a test.
