@@ -227,9 +227,11 @@ versions:
 deny:
 	cargo deny check
 
-## What the calls cost, in each language, and how large the libraries are.
+## What the calls cost, in each language, and how large the libraries are; beside the Codex CLI, if it is
+## there (`make codex-clis`).
 bench: $(VENV)/tools $(NPM_PACKAGES)
-	cargo bench -p codex-auth-sdk --features test-util,cli
+	CODEX_CLIS="$${CODEX_CLIS:-$(addprefix $(CURDIR)/,$(firstword $(wildcard $(CODEX_PROGRAMS))))}" \
+	  cargo bench -p codex-auth-sdk --features test-util,cli
 	$(RUN_PYTHON) -m maturin develop --quiet --release -m bindings-python/Cargo.toml
 	$(RUN_PYTHON) bindings-python/benches/bench.py
 	$(RUN_PYTHON) bindings-python/benches/http_clients.py
