@@ -35,7 +35,7 @@ JOBS ?= $(shell echo $$((3 * $$(getconf _NPROCESSORS_ONLN))))
 export NEXTEST_TEST_THREADS := $(JOBS)
 CARGO_TEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo cargo nextest run || echo cargo test)
 # Test programs that `make test` runs briefly or not at all.
-AT_LENGTH := simulation endpoint_failure store_failure crash postgres
+AT_LENGTH := agent simulation endpoint_failure store_failure crash postgres
 WITH_CODEX := codex_cli codex_login codex_stores codex_encrypted guardian
 
 # A login of the machine's own must not leak into a test.
@@ -234,9 +234,11 @@ versions:
 deny:
 	cargo deny check
 
-## What the calls cost, in each language, and how large the libraries are.
+## What the calls cost, in each language, and how large the libraries are; beside the Codex CLI, if it is
+## there (`make codex-clis`).
 bench: $(VENV)/tools $(NPM_PACKAGES)
-	cargo bench -p codex-auth-sdk --features test-util,cli
+	CODEX_CLIS="$${CODEX_CLIS:-$(addprefix $(CURDIR)/,$(firstword $(wildcard $(CODEX_PROGRAMS))))}" \
+	  cargo bench -p codex-auth-sdk --features test-util,cli
 	cargo bench -p codex-auth-tests --features codex-auth-sdk/test-util --bench fleet
 	$(RUN_PYTHON) -m maturin develop --quiet --release -m bindings-python/Cargo.toml
 	$(RUN_PYTHON) bindings-python/benches/bench.py

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,7 @@ def main() -> None:
         home = Path(folder)
         write(home, 0)
         print(f"import                          {import_ms():10.2f} ms")
+        print(f"a program that prints a token   {token_ms(home):10.2f} ms")
         manager = AuthManager(codex_home=home)
         auth = signed_in(manager.auth())
         report("auth() and .access_token", per_call(lambda: signed_in(manager.auth()).access_token))
@@ -85,15 +87,25 @@ def changed(manager: AuthManager, home: Path) -> float:
 
 def import_ms() -> float:
     """What importing the package adds to starting the interpreter, best of many."""
-
-    def run(program: str) -> float:
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-c", program], check=True)
-        return (time.perf_counter() - start) * 1_000
-
     programs = ["import codex_auth_sdk", "pass"]
-    package, bare = (min(run(program) for _ in range(20)) for program in programs)
+    package, bare = (min(run_ms(program) for _ in range(20)) for program in programs)
     return package - bare
+
+
+def token_ms(home: Path) -> float:
+    """From the start to the end of a program that prints a token, at the median."""
+    program = (
+        "import sys, codex_auth_sdk as sdk;"
+        "print(sdk.AuthManager(codex_home=sys.argv[1]).fresh_auth().access_token)"
+    )
+    return statistics.median(run_ms(program, str(home)) for _ in range(50))
+
+
+def run_ms(program: str, *arguments: str) -> float:
+    start = time.perf_counter()
+    command = [sys.executable, "-c", program, *arguments]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return (time.perf_counter() - start) * 1_000
 
 
 def signed_in(auth: CodexAuth | None) -> CodexAuth:

@@ -1,6 +1,7 @@
 //! Prints what the command and the agent cost: how long a program runs that prints a token, how long an
 //! answer of the agent takes, how many it gives, and how large it is with many clients. Run with `cargo
-//! bench -p codex-auth-sdk --features cli --bench agent`.
+//! bench -p codex-auth-sdk --features cli --bench agent`. `CODEX_CLIS` may name a Codex CLI to compare
+//! with.
 
 #![allow(clippy::print_stdout, missing_docs, reason = "a program that prints")]
 
@@ -36,25 +37,34 @@ fn main() {
 
 /// From the start of a program to its end, in turns.
 fn starts(home: &Home) {
-    let mut control = Command::new("true");
-    let mut warm = home.command(&["--store", "agent", "token"]);
-    let mut cold = home.command(&["--store", "file", "token"]);
-    let mut programs = [
-        ("`true`, for comparison", &mut control, Vec::new()),
-        ("`token`, from the agent", &mut warm, Vec::new()),
-        ("`token`, from the file", &mut cold, Vec::new()),
+    let mut programs = vec![
+        ("`true`, for comparison", Command::new("true")),
+        ("`token`, from the agent", home.command(&["--store", "agent", "token"])),
+        ("`token`, from the file", home.command(&["--store", "file", "token"])),
     ];
+    if let Some(program) = codex_cli() {
+        let mut command = Command::new(program);
+        command.args(["login", "status"]).env("CODEX_HOME", home.folder.path());
+        programs.push(("`codex login status`", command));
+    }
+    let mut times = vec![Vec::new(); programs.len()];
     for _ in 0..RUNS {
-        for (_, program, times) in &mut programs {
+        for ((_, program), times) in programs.iter_mut().zip(&mut times) {
             let start = Instant::now();
-            let output = program.output().expect("started");
+            let output = program.stdin(Stdio::null()).output().expect("started");
             times.push(start.elapsed());
             assert!(output.status.success(), "{output:?}");
         }
     }
-    for (name, _, times) in programs {
+    for ((name, _), times) in programs.iter().zip(times) {
         print(name, times);
     }
+}
+
+/// The first Codex CLI that `CODEX_CLIS` names, as in the tests; none if it names none.
+fn codex_cli() -> Option<PathBuf> {
+    let programs = std::env::var_os("CODEX_CLIS")?;
+    std::env::split_paths(&programs).find(|program| program.is_file())
 }
 
 /// Answers on one connection, one after the other.

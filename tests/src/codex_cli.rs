@@ -6,9 +6,11 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 
 use crate::contender::Language;
 use crate::issuer::Realm;
+use crate::privilege::Namespace;
 use crate::session_keyring::SessionKeyring;
 
 pub use app_server::AppServer;
@@ -21,6 +23,7 @@ pub struct CodexCli {
     url: String,
     name: String,
     variables: Vec<(String, OsString)>,
+    container: Option<Arc<Namespace>>,
 }
 
 /// The programs that `CODEX_CLIS` names, separated as in `PATH`. None where it is not set: then the
@@ -85,7 +88,14 @@ enabled = false
             url,
             name: name.to_owned(),
             variables: Vec::new(),
+            container: None,
         })
+    }
+
+    /// Puts it into a container, in which its home is at `home`.
+    #[must_use]
+    pub fn inside(self, container: Arc<Namespace>, home: &Path) -> Self {
+        Self { home: home.into(), container: Some(container), ..self }
     }
 
     /// Keeps the login in another store than `auth.json`, by the name that `config.toml` has for
@@ -154,13 +164,17 @@ enabled = false
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
+        command.args(arguments);
+        if let Some(container) = &self.container {
+            command = container.enter(&command);
+        } else {
+            command.current_dir(&self.home);
+        }
         command
-            .args(arguments)
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .env("CODEX_HOME", &self.home)
             .env("CODEX_REFRESH_TOKEN_URL_OVERRIDE", format!("{}/oauth/token", self.url))
             .env("CODEX_INTERNAL_ORIGINATOR_OVERRIDE", &self.name)
-            .current_dir(&self.home)
             .stdin(Stdio::null());
         command
     }

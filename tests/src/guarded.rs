@@ -1,11 +1,14 @@
 //! A machine of idle Codex CLIs whose access token ends again and again: with the agent, and without.
 
 mod agent;
+mod intruder;
+mod mishaps;
 mod sinks;
 
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -14,13 +17,16 @@ use codex_auth_sdk::seams::end_of_token;
 use codex_auth_sdk::storage::AuthDotJson;
 use serde_json::json;
 
+use crate::chance::Chance;
 use crate::codex_cli::{AppServer, CodexCli, installed};
 use crate::crash::signal::pause;
 use crate::foreign::SharedLogin;
+use crate::privilege::are_containers_denied;
 use crate::torture::{Trial, Trials};
 
-use agent::Agent;
-use sinks::Sinks;
+use agent::{Agent, Settings};
+use intruder::Intruder;
+use sinks::{INSIDE, Sinks, container};
 
 /// How long before the end of an access token a CLI redeems the refresh token. Releases before
 /// 0.166 wait for the end.
@@ -62,45 +68,58 @@ impl Machine {
     #[must_use]
     pub fn guarded(program: &Path, servers: usize, rotations: u64) -> Trial {
         let mut machine = Self::new(program, "guarded");
-        let agent = Agent::start(&machine.login, machine.agent_window(), &[]);
+        let agent = machine.settings(&[]).start();
         machine.start(servers);
-        machine.rotate(agent, rotations, None)
+        machine.rotate(agent, rotations, |machine, agent| {
+            machine.turns();
+            agent
+        })
     }
 
-    /// The same for CLIs in homes of their own, which are sinks of the agent: they have no refresh
-    /// token. The agent is killed and started again after every third rotation.
+    /// The same for CLIs in containers, whose homes are sinks of the agent: they have no refresh token.
+    /// After each rotation the agent is killed at an instant that `seed` decides, and is away for a
+    /// while. All the time another container spoils a sink of its own.
     ///
     /// # Panics
     ///
     /// If a program does not start, or the agent ends by itself.
     #[must_use]
-    pub fn on_sinks(program: &Path, servers: usize, rotations: u64) -> Trial {
+    pub fn on_sinks(program: &Path, servers: usize, rotations: u64, seed: u64) -> Trial {
         let mut machine = Self::new(program, "on sinks");
-        let sinks = Sinks::new(servers);
-        let agent = Agent::start(&machine.login, machine.agent_window(), sinks.folders());
+        let sinks = Sinks::new(servers + 1);
+        let settings = machine.settings(sinks.folders());
+        let agent = settings.start();
         sinks.wait();
-        let realm = machine.login.realm();
-        let cli = |home| CodexCli::new(program, home, realm, "codex").expect("configured");
-        machine.clis = sinks.folders().iter().map(|home| cli(home)).collect();
+        let (spoilt, homes) = sinks.folders().split_last().expect("one at least");
+        machine.clis = homes.iter().map(|home| machine.contained(program, home)).collect();
         machine.start(servers);
-        let mut trial = machine.rotate(agent, rotations, Some(&sinks));
+        let intruder = Intruder::start(spoilt, machine.login.home());
+        let (chance, mut kills) = (Chance::new(seed), 0);
+        let mut trial = machine.rotate(agent, rotations, |machine, agent| {
+            machine.wait_until_saved();
+            let end = machine.end_of_token() - machine.agent_window().as_millis() as i64;
+            let (agent, is_killed) = machine.turns_while(|| settings.restart(agent, end, &chance));
+            kills += u64::from(is_killed);
+            agent
+        });
         trial.lost.extend(sinks.refresh_tokens());
+        let (rounds, lost) = intruder.end(&settings.start(), &machine.login);
+        trial.lost.extend(lost);
+        trial.detail += &format!("; agent killed {kills} times, a sink spoilt {rounds} times");
         trial
     }
 
-    fn rotate(mut self, mut agent: Agent, rotations: u64, sinks: Option<&Sinks>) -> Trial {
-        let mut rounds = 0..rotations;
-        while let Some(round) = rounds.next()
-            && self.is_rotated()
-        {
-            if let Some(sinks) = sinks.filter(|_| round % 3 == 2) {
-                self.wait_until_saved();
-                // This kills it, between two rotations: in the middle of one a login may be lost.
-                drop(agent);
-                self.turns();
-                agent = Agent::start(&self.login, self.agent_window(), sinks.folders());
+    fn rotate(
+        &mut self,
+        mut agent: Agent,
+        rotations: u64,
+        mut round: impl FnMut(&mut Self, Agent) -> Agent,
+    ) -> Trial {
+        for _ in 0..rotations {
+            if !self.is_rotated() {
+                break;
             }
-            self.turns();
+            agent = round(self, agent);
         }
         let end = agent.end();
         let (ours, theirs) = self.redemptions();
@@ -149,6 +168,16 @@ impl Machine {
         self.window + CODEX_DUE - AGENT_DUE
     }
 
+    fn settings(&self, sinks: &[PathBuf]) -> Settings {
+        Settings::new(&self.login, self.agent_window(), sinks)
+    }
+
+    /// A CLI in a container, which sees the sink at `home` and nothing of the login's home.
+    fn contained(&self, program: &Path, home: &Path) -> CodexCli {
+        let cli = CodexCli::new(program, home, self.login.realm(), "codex").expect("configured");
+        cli.inside(Arc::new(container(home, self.login.home())), Path::new(INSIDE))
+    }
+
     fn start(&mut self, servers: usize) {
         let clis = self.clis.iter().cycle().take(servers);
         self.servers = clis.map(|cli| cli.app_server().expect("it starts")).collect();
@@ -170,16 +199,26 @@ impl Machine {
         }
     }
 
-    /// Waits until the CLIs find that the stored token is about to end.
-    fn wait_for_window(&self) {
+    /// When the stored access token ends, in milliseconds since 1970.
+    fn end_of_token(&self) -> i64 {
         let stored = self.login.stored().unwrap_or_default();
         let record = AuthDotJson::parse(stored.as_bytes()).expect("a record");
         let token = record.tokens.expect("a login").access_token;
-        let ends = end_of_token(token.expose()).expect("it ends");
-        let opens = ends - i64::try_from(self.window.as_secs()).expect("some minutes");
-        while Utc::now().timestamp() <= opens {
-            pause(Duration::from_millis(10));
-        }
+        end_of_token(token.expose()).expect("it ends") * 1000
+    }
+
+    /// Waits until the CLIs find that the stored token is about to end.
+    fn wait_for_window(&self) {
+        wait_until(self.end_of_token() - self.window.as_millis() as i64);
+    }
+
+    /// A round of turns while `work` is done.
+    fn turns_while<T: Send>(&mut self, work: impl FnOnce() -> T + Send) -> T {
+        thread::scope(|scope| {
+            let work = scope.spawn(work);
+            self.turns();
+            work.join().expect("no panic")
+        })
     }
 
     /// A turn of every server at once, and a few programs one after the other.
@@ -219,16 +258,33 @@ impl Machine {
     }
 }
 
+/// Waits until this many milliseconds since 1970 have passed.
+fn wait_until(end: i64) {
+    while Utc::now().timestamp_millis() <= end {
+        pause(Duration::from_millis(10));
+    }
+}
+
 /// All of it at length.
 #[must_use]
 pub fn at_length() -> Trials {
-    let rows: [fn(&Path) -> Trial; 3] = [
-        |program| Machine::guarded(program, 16, 50),
-        |program| Machine::on_sinks(program, 16, 20),
-        |program| Machine::unguarded(program, 16),
-    ];
+    let on_one_home: [fn(&Path) -> Trial; 2] =
+        [|program| Machine::guarded(program, 16, 50), |program| Machine::unguarded(program, 16)];
+    let in_containers: &[fn(&Path) -> Trial] = if are_containers_denied() {
+        &[]
+    } else {
+        &[
+            |program| Machine::on_sinks(program, 16, 20, 1),
+            mishaps::late,
+            mishaps::rejected,
+            mishaps::switched,
+            mishaps::signed_in,
+            mishaps::signed_out,
+        ]
+    };
+    let rows = [&on_one_home[..], in_containers].concat();
     let clis = installed().into_iter();
-    Box::new(clis.flat_map(move |program| rows.into_iter().map(move |row| row(&program))))
+    Box::new(clis.flat_map(move |program| rows.clone().into_iter().map(move |row| row(&program))))
 }
 
 /// The window of this release.

@@ -7,6 +7,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+/// What makes a container of a program, by `unshare`.
+const CONTAINER: [&str; 3] = ["--user", "--map-root-user", "--mount"];
+
 /// The user that tests of root run other programs as.
 pub const ORDINARY_USER: u32 = 1000;
 
@@ -125,11 +128,35 @@ pub fn unshared() -> Command {
     command
 }
 
-/// A mount namespace that lasts until this is dropped.
+/// A mount namespace that lasts until this is dropped; a user namespace too, where that takes one or
+/// it is a container's.
 #[derive(Debug)]
-pub struct Namespace(Child);
+pub struct Namespace {
+    holder: Child,
+    has_users: bool,
+}
+
+/// Whether containers are denied.
+#[must_use]
+pub fn are_containers_denied() -> bool {
+    let mut probe = Command::new("unshare");
+    probe.args(CONTAINER).args(["--pid", "--fork", "mount", "-t", "tmpfs", "none", "/mnt"]);
+    is_denied("user namespaces", "let users make namespaces", &mut probe)
+}
 
 impl Namespace {
+    /// A container in which the shell ran `script` with `arguments`.
+    ///
+    /// # Panics
+    ///
+    /// If it failed.
+    #[must_use]
+    pub fn container(script: &str, arguments: &[&Path]) -> Self {
+        let mut command = Command::new("unshare");
+        command.args(CONTAINER);
+        Self { holder: held(command, script, arguments), has_users: true }
+    }
+
     /// One in which the shell ran `script` with `arguments`.
     ///
     /// # Panics
@@ -137,23 +164,15 @@ impl Namespace {
     /// If it failed.
     #[must_use]
     pub fn new(script: &str, arguments: &[&Path]) -> Self {
-        let script = format!("{script}\necho ready; exec cat");
-        let mut command = unshared();
-        command.args(["sh", "-ec", &script, "sh"]).args(arguments);
-        let mut holder =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("unshare");
-        let mut ready = [0; 6];
-        let output = holder.stdout.as_mut().expect("piped");
-        std::io::Read::read_exact(output, &mut ready).expect("the script has run");
-        Self(holder)
+        Self { holder: held(unshared(), script, arguments), has_users: !is_root() }
     }
 
     /// `program` in it.
     #[must_use]
     pub fn enter(&self, program: &Command) -> Command {
         let mut command = Command::new("nsenter");
-        command.args(["--target", &self.0.id().to_string(), "--mount"]);
-        if !is_root() {
+        command.args(["--target", &self.holder.id().to_string(), "--mount"]);
+        if self.has_users {
             command.args(["--user", "--preserve-credentials"]);
         }
         append(&mut command, program);
@@ -176,16 +195,27 @@ impl Namespace {
     #[must_use]
     pub fn path(&self, path: &Path) -> PathBuf {
         let inside = path.strip_prefix("/").expect("an absolute path");
-        Path::new("/proc").join(self.0.id().to_string()).join("root").join(inside)
+        Path::new("/proc").join(self.holder.id().to_string()).join("root").join(inside)
     }
 }
 
 impl Drop for Namespace {
     fn drop(&mut self) {
         // Both fail only if it is gone already.
-        drop(self.0.kill());
-        drop(self.0.wait());
+        drop(self.holder.kill());
+        drop(self.holder.wait());
     }
+}
+
+/// A process by `unshare` that has run `script`, and waits.
+fn held(mut unshare: Command, script: &str, arguments: &[&Path]) -> Child {
+    let script = format!("{script}\necho ready; exec cat");
+    unshare.args(["sh", "-ec", &script, "sh"]).args(arguments);
+    let mut holder = unshare.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("unshare");
+    let mut ready = [0; 6];
+    let output = holder.stdout.as_mut().expect("piped");
+    std::io::Read::read_exact(output, &mut ready).expect("the script has run");
+    holder
 }
 
 fn append(command: &mut Command, program: &Command) {

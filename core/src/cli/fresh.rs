@@ -1,13 +1,11 @@
 //! A login whose access token is fresh, at the end of a command that needs no more.
 
-use std::time::Duration;
+use std::future::ready;
 
 use super::console;
 use super::failure::{Failure, Result};
-use crate::{AuthManagerBuilder, CodexAuth, Event};
-
-/// How often it is looked whether a refresh in the background is done.
-const PAUSE: Duration = Duration::from_millis(50);
+use super::settling::LONGEST;
+use crate::{AuthManagerBuilder, CodexAuth, Event, Events};
 
 /// Returns the login. A refresh that is due comes first: this process ends before it would need the
 /// token that a refresh in the background brings.
@@ -20,14 +18,30 @@ pub(super) async fn fresh_login(builder: AuthManagerBuilder) -> Result<CodexAuth
     let manager = builder.build().await?;
     let mut events = manager.subscribe();
     manager.fresh_auth().await?;
-    // New tokens that cannot be saved yet still work.
-    while !manager.close(PAUSE).await && !manager.pending_save() {}
-    let auth = manager.auth();
-    drop(manager);
+    tokio::select! {
+        biased;
+        // New tokens that cannot be saved yet still work.
+        () = until_a_save_fails(&mut events) => {}
+        _ = manager.close(LONGEST) => {}
+    }
+    tokio::select! {
+        biased;
+        () = until_a_save_fails(&mut events) => {}
+        // All that is left has been sent.
+        () = ready(()) => {}
+    }
+    manager.auth().ok_or_else(Failure::not_signed_in)
+}
+
+/// Warns of each refresh that has failed, until a save has.
+async fn until_a_save_fails(events: &mut Events) {
     while let Some(event) = events.next().await {
-        if let Event::RefreshFailed(error) = event {
-            console::warn(&format!("the login could not be refreshed: {error}"));
+        match event {
+            Event::RefreshFailed(error) => {
+                console::warn(&format!("the login could not be refreshed: {error}"));
+            }
+            Event::SaveFailed(_) => return,
+            _ => {}
         }
     }
-    auth.ok_or_else(Failure::not_signed_in)
 }

@@ -11,7 +11,7 @@ use crate::bindings::finish;
 use crate::{Error, ErrorKind};
 
 /// More than a refresh takes.
-const LONGEST: Duration = Duration::from_secs(60);
+pub(super) const LONGEST: Duration = Duration::from_secs(60);
 
 /// After this time the user is told what the command waits for.
 const UNNOTICED: Duration = Duration::from_secs(1);

@@ -12,7 +12,11 @@ use serde_json::json;
 use crate::scene::Scene;
 
 /// Processes of these languages whose login is at the agent of `scene`.
-fn contenders(scene: &Scene, languages: &[Language], processes: usize) -> Vec<Contender> {
+pub(crate) fn contenders(
+    scene: &Scene,
+    languages: &[Language],
+    processes: usize,
+) -> Vec<Contender> {
     let options = json!({"store": scene.address()});
     let home = scene.path("elsewhere");
     std::fs::create_dir(&home).expect("created");
@@ -24,7 +28,7 @@ fn contenders(scene: &Scene, languages: &[Language], processes: usize) -> Vec<Co
 }
 
 /// Lets all make a request at once, which must come through.
-fn go(contenders: &mut [Contender]) {
+pub(crate) fn go(contenders: &mut [Contender]) {
     contenders.iter_mut().for_each(Contender::go);
     for contender in contenders {
         let answer = contender.answer();
@@ -55,6 +59,27 @@ fn g1_processes_of_one_agent_cost_one_redemption_for_each_rotation() {
 #[test]
 fn g1_in_three_languages() {
     rotate(&Language::ALL, sized(9, 64), 4);
+}
+
+/// What the agent refreshes ahead of time is found by all, and nothing else is redeemed.
+#[test]
+fn g1_rotations_by_expiry_cost_one_redemption_each_in_three_languages() {
+    let scene = Scene::new();
+    let short = json!({"policy": "revoke_family", "access_ttl_ms": 14_000});
+    scene.realm().run("configure", &short);
+    scene.sign_in(&json!({"access_age_s": 0}));
+    let _agent = scene.agent(&[]);
+    let mut contenders = contenders(&scene, &Language::ALL, sized(3, 64));
+    let mut rotations = 0;
+    while rotations < sized(1, 10) {
+        rotations += 1;
+        let until = json!({"grants": {"$at_least": rotations}});
+        scene.realm().run("wait", &json!({ "until": until, "timeout_ms": 60_000 }));
+        go(&mut contenders);
+    }
+    let stats = scene.realm().stats();
+    assert_eq!((&stats["requests"], &stats["refused"]), (&stats["grants"], &json!(0)), "{stats}");
+    assert_eq!(stats["max_redemptions"], 1, "{stats}");
 }
 
 #[test]

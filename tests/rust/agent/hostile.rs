@@ -1,10 +1,14 @@
 //! Clients that send junk, are slow, or are many, do not keep the honest ones from their tokens.
 
+#![allow(clippy::print_stdout, reason = "what is measured")]
+
 use std::collections::VecDeque;
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use codex_auth_tests::privilege::are_open_files_denied;
 use codex_auth_tests::tier::sized;
@@ -88,8 +92,9 @@ async fn silent_and_slow_ones_give_way() {
     drop(streams);
 }
 
-/// As many at a time as this process may have, and each sends something else.
-fn flood(scene: &Scene, connections: usize) {
+/// As many at a time as this process may have, and each sends something else. It makes so many
+/// `connections` at least, and goes on until it `may_end`.
+fn flood(scene: &Scene, connections: usize, may_end: &AtomicBool) {
     let words: [&[u8]; 4] = [
         b"",
         b"GET /v1/token HT",
@@ -97,7 +102,8 @@ fn flood(scene: &Scene, connections: usize) {
         b"GET /v1/token HTTP/1.1\r\nhost: l\r\n\r\n",
     ];
     let mut open = VecDeque::new();
-    for number in 0..connections {
+    let numbers = (0..).take_while(|it| *it < connections || !may_end.load(Ordering::Relaxed));
+    for number in numbers {
         let mut stream = loop {
             match UnixStream::connect(scene.socket()) {
                 Ok(stream) => break stream,
@@ -111,6 +117,14 @@ fn flood(scene: &Scene, connections: usize) {
     }
 }
 
+/// An honest client of another process gets a token. Returns how long it took, with its start.
+fn wait_of_another(scene: &Scene) -> Duration {
+    let start = Instant::now();
+    let output = scene.command(&["--store", &scene.address(), "token"]).output().expect("started");
+    assert!(output.status.success(), "{output:?}");
+    start.elapsed()
+}
+
 #[test]
 fn a_flood_of_connections_keeps_no_honest_client_from_its_token() {
     if are_open_files_denied() {
@@ -118,23 +132,22 @@ fn a_flood_of_connections_keeps_no_honest_client_from_its_token() {
     }
     let scene = Scene::signed_in();
     let _agent = scene.agent(&[]);
-    let store = scene.address();
-    let honest = || scene.command(&["--store", &store, "token"]).output().expect("started");
-    let (mut served, mut failed) = (0, Vec::new());
-    std::thread::scope(|scope| {
-        let flood = scope.spawn(|| flood(&scene, sized(3_000, 10_000)));
-        while !flood.is_finished() || served == 0 {
-            let output = honest();
-            if output.status.success() {
-                served += 1;
-            } else {
-                failed.push(output);
-            }
-            assert!(failed.len() < 10, "{failed:?}");
-        }
+    let undisturbed = wait_of_another(&scene);
+    let may_end = AtomicBool::new(false);
+    let mut waits: Vec<_> = std::thread::scope(|scope| {
+        let flood = scope.spawn(|| flood(&scene, sized(3_000, 10_000), &may_end));
+        let waits = (0..sized(5, 50)).map(|_| wait_of_another(&scene)).collect();
+        may_end.store(true, Ordering::Relaxed);
+        flood.join().expect("no panic");
+        waits
     });
-    assert!(failed.is_empty(), "of {served} and these: {failed:?}");
-    assert!(honest().status.success());
+    waits.sort();
+    println!(
+        "honest clients during a flood: {:.1?} at the median, {:.1?} at most; {undisturbed:.1?} without",
+        waits[waits.len() / 2],
+        waits[waits.len() - 1]
+    );
+    wait_of_another(&scene);
     assert_eq!(scene.requests(), 0);
 }
 
@@ -158,7 +171,7 @@ async fn where_few_files_may_be_open_connections_leave_enough_to_the_login() {
     drop(streams);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn floods_of_reports_and_polls_do_not_stop_the_honest() {
     if are_open_files_denied() {
         return;
@@ -185,11 +198,8 @@ async fn floods_of_reports_and_polls_do_not_stop_the_honest() {
         .collect();
     // The flood holds as many connections of this process as one may have, and each of them is a
     // long poll; an honest one of another process is served.
-    let store = scene.address();
-    let mut honest = scene.command(&["--store", &store, "token"]);
-    let output = tokio::task::spawn_blocking(move || honest.output());
-    let output = output.await.expect("no panic").expect("started");
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let wait = tokio::task::block_in_place(|| wait_of_another(&scene));
+    println!("an honest client during a flood of reports and polls: {wait:.1?}");
     assert_eq!(scene.requests(), 0);
     drop(flood);
 }

@@ -5,6 +5,7 @@ mod access;
 mod clients;
 mod hostile;
 mod logins;
+mod memory;
 mod page;
 mod scene;
 mod service_manager;

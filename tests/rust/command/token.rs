@@ -1,5 +1,10 @@
 //! `token` and `refresh`.
 
+#[cfg(target_os = "linux")]
+use std::process::{Command, Stdio};
+
+#[cfg(target_os = "linux")]
+use codex_auth_tests::privilege::is_tracing_denied;
 use serde_json::{Value, json};
 
 use crate::scene::Scene;
@@ -46,6 +51,28 @@ fn a_token_may_be_asked_for_that_lasts() {
     let ended = scene.run(&["token", "--min-valid", "2h"]);
     ended.assert_failed(0, "sooner than the 2 h that --min-valid asks for");
     assert_eq!((ended.stdout, requests(&scene)), (line(&scene), json!(1)));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_refreshed_token_is_printed_before_it_can_be_saved() {
+    if is_tracing_denied() {
+        return;
+    }
+    // 20 minutes are left.
+    let scene = Scene::with_login(&json!({"access_age_s": 2400}));
+    let old = line(&scene);
+    let token = scene.command(&["token", "--min-valid", "30m"]);
+    let mut traced = Command::new("strace");
+    let renames = "rename,renameat,renameat2";
+    traced.args(["-D", "-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={renames}")]);
+    traced.args(["-e", &format!("inject={renames}:error=EIO"), "--"]);
+    traced.arg(token.get_program()).args(token.get_args()).stdin(Stdio::null());
+    traced.envs(token.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut token = scene.start(traced);
+    let new = token.line();
+    let printed = scene.realm().call("leaks", &json!({ "text": new }));
+    assert_eq!((&printed["leaks"], line(&scene)), (&json!(["access:a1"]), old));
 }
 
 #[test]

@@ -4,6 +4,8 @@
 
 #[cfg(feature = "bindings")]
 mod clients;
+#[cfg(feature = "bindings")]
+mod command;
 mod proxy;
 mod server;
 mod socks;
