@@ -47,7 +47,7 @@ unexport CODEX_INTERNAL_ORIGINATOR_OVERRIDE CODEX_CA_CERTIFICATE
 .PHONY: crates npm-packages python-tools authorization-server codex-clis build
 .PHONY: check-rust check-python check-node check-changes
 .PHONY: test-rust test-doc test-python test-node test-length test-codex test-works-with
-.PHONY: test-wheel test-runtimes
+.PHONY: test-wheel test-runtimes test-windows
 .PHONY: lint-rust lint-python lint-node docs error-codes site banned versions
 
 ## The main job: many programs, one login. CODEX=1 fetches the real Codex CLI to take part.
@@ -163,6 +163,10 @@ torture: $(VENV)/tools $(CODEX_PROGRAMS)
 	clis=; for program in $(CODEX_PROGRAMS); do clis="$$clis$${clis:+:}$$PWD/$$program"; done; \
 	PYTHON="$$PWD/$(RUN_PYTHON)" CODEX_CLIS="$${CODEX_CLIS:-$$clis}" \
 	  target/$(CARGO_BUILD_TARGET)/release/torture $(SCENARIOS)
+
+## Tests on Windows, as wine has it. Needs root, debootstrap and the network, and keeps 9 GB in target/windows.
+test-windows:
+	tests/windows
 
 ## What must hold of hostile input, with input that nobody thought of: each target for FUZZ_SECONDS.
 ## Needs cargo-fuzz and a C++ compiler; the toolchain at hand will do.

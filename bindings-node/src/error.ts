@@ -57,7 +57,8 @@ export class CodexAuthError extends Error {
    * `reused`, `invalidated`, `invalid_grant`, `unauthorized`, `uncoded` or `outcome_unknown`. For
    * `refresh_transient`, it is `fresh_token_rejected` if too many rejected access tokens were
    * replaced lately, and `not_refreshable` if another program renews the login and has not done so
-   * yet. For `save_failed` at a sign-in, it is the code of the store's error.
+   * yet. For `store_unavailable`, it is `held_open` if another program has a file open and does not
+   * share it, on Windows. For `save_failed` at a sign-in, it is the code of the store's error.
    */
   readonly reason: string | null;
 

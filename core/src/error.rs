@@ -71,7 +71,8 @@ pub enum ErrorKind {
     LoginTransient,
     /// A new login could not be saved.
     SaveFailed,
-    /// The store cannot do this: the login of an agent is refreshed and replaced where the agent runs.
+    /// The store cannot do this: the login of an agent is refreshed and replaced where the agent
+    /// runs.
     NotSupportedByStore,
 }
 
@@ -200,7 +201,9 @@ impl Error {
     /// For a rejected refresh token it is `expired`, `reused`, `invalidated`, `invalid_grant`,
     /// `unauthorized`, `uncoded`, `outcome_unknown` or `other_account`. For `refresh_transient` it
     /// is `fresh_token_rejected` if too many rejected access tokens were replaced lately, and
-    /// `not_refreshable` if another program renews the login and has not done so yet.
+    /// `not_refreshable` if another program renews the login and has not done so yet. For
+    /// `store_unavailable` it is `held_open` if another program has a file open and does not share
+    /// it, on Windows.
     pub const fn reason(&self) -> Option<&'static str> {
         self.reason
     }

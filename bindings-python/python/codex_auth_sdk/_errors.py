@@ -20,8 +20,9 @@ class CodexAuthError(Exception):
     If the server rejected a refresh token, it is `expired`, `reused`, `invalidated`,
     `invalid_grant`, `unauthorized`, `uncoded` or `outcome_unknown`. For `RefreshTransient`, it is
     `fresh_token_rejected` if too many rejected access tokens were replaced lately, and
-    `not_refreshable` if another program renews the login and has not done so yet. For `SaveFailed`,
-    it is the `code` of the store's error.
+    `not_refreshable` if another program renews the login and has not done so yet. For
+    `StoreUnavailable`, it is `held_open` if another program has a file open and does not share it,
+    on Windows. For `SaveFailed`, it is the `code` of the store's error.
     """
 
     is_transient: bool = False

@@ -1,8 +1,8 @@
 //! A copy of a login with its access token only, for a program that must not refresh it.
 //!
-//! There is no refresh token in it, no API key, and no id token, which could be exchanged for an API
-//! key. In the place of the id token is one that names the user, the workspace and the plan, since
-//! the Codex CLI reads no record without.
+//! There is no refresh token in it, no API key, and no id token, which could be exchanged for an
+//! API key. In the place of the id token is one that names the user, the workspace and the plan,
+//! since the Codex CLI reads no record without.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -87,8 +87,11 @@ impl AccessCopy {
         temp.write_all(self.to_json().expose().as_bytes())?;
         temp.as_file().sync_all()?;
         // Where there was nothing, a login that another program stores meanwhile is not replaced.
-        let put = if is_there { temp.persist(path) } else { temp.persist_noclobber(path) };
-        put.map_err(|error| error.error)?;
+        if is_there {
+            temp_file::put(&mut temp, path)?;
+        } else {
+            temp.persist_noclobber(path).map_err(|error| error.error)?;
+        }
         temp_file::sync_folder(folder)
     }
 }

@@ -15,7 +15,7 @@ use std::sync::{Arc, Weak};
 use arc_swap::ArcSwapOption;
 
 pub(super) use self::commit_locks::CommitLocks;
-#[cfg(feature = "test-util")]
+#[cfg(all(unix, feature = "test-util"))]
 pub(crate) use self::commit_locks::with_suffix;
 use self::ledger_file::LedgerFile;
 use self::refresh_lock::{HeldLock, Locks};
@@ -23,7 +23,7 @@ use super::file_calls::FileCalls;
 use super::file_error::{unreadable, unwritable};
 use super::replacement::Replacement;
 use super::target::Target;
-use super::{RefreshLock, content, in_place, ownership, temp_file};
+use super::{RefreshLock, busy_file, content, in_place, ownership, real_path, temp_file};
 use crate::auth_dot_json::AuthDotJson;
 #[cfg(feature = "encrypted")]
 use crate::description::Place;
@@ -81,7 +81,8 @@ impl Home {
         &self.0.calls
     }
 
-    /// The folder by its real path, if it exists.
+    /// The folder by its real path, if it exists. The keyring's items are named after it, so it is
+    /// written as the Codex CLI has it from the system.
     pub(super) fn real_path(&self) -> PathBuf {
         self.path().canonicalize().unwrap_or_else(|_| self.path().to_owned())
     }
@@ -99,13 +100,13 @@ impl Home {
         found.unwrap_or_else(|_| self.path().to_owned())
     }
 
-    /// The home that all links lead to now, which stays the same when one of them is moved. It may go
-    /// without a word: what no link leads to any more was removed.
+    /// The home that all links lead to now, which stays the same when one of them is moved. It may
+    /// go without a word: what no link leads to any more was removed.
     pub(super) async fn resolved(&self) -> Result<Self> {
         let home = self.clone();
         let resolve = move || {
             Ok(Self(Arc::new(Shared {
-                path: home.real_path(),
+                path: real_path::of(home.path()).unwrap_or_else(|_| home.path().to_owned()),
                 auth_json: home.target()?.path,
                 environment: home.0.environment.clone(),
                 calls: home.calls().clone(),
@@ -157,8 +158,8 @@ impl Home {
         Target::resolve(self.auth_json())
     }
 
-    /// Warns if every user may write to the folder. The Codex CLI accepts such a folder, so it is no
-    /// error; what other users can do to the login there, no program of its owner can prevent.
+    /// Warns if every user may write to the folder. The Codex CLI accepts such a folder, so it is
+    /// no error; what other users can do to the login there, no program of its owner can prevent.
     pub(super) fn warn_if_open(&self) {
         let is_near = !self.calls().may_hang();
         if is_near && self.path().metadata().is_ok_and(|home| anybody_may_write(&home)) {
@@ -172,8 +173,8 @@ impl Home {
         self.try_locks(false).await
     }
 
-    /// Takes the refresh lock, if it is free, for a store that may keep a login in `auth.json`, which
-    /// is locked too. Not on Windows, where others could not read it then, nor by a network,
+    /// Takes the refresh lock, if it is free, for a store that may keep a login in `auth.json`,
+    /// which is locked too. Not on Windows, where others could not read it then, nor by a network,
     /// where such a lock is of another kind.
     pub(super) async fn try_lock_with_auth_json(&self) -> Result<Option<Box<dyn RefreshLock>>> {
         self.try_locks(self.locks_auth_json()).await
@@ -232,8 +233,8 @@ impl Home {
         read.unwrap_or_default()
     }
 
-    /// The ledger of the folder that `auth.json` is in. Only a link is followed, which costs a dozen calls
-    /// of the system: the ledger is read often.
+    /// The ledger of the folder that `auth.json` is in. Only a link is followed, which costs a
+    /// dozen calls of the system: the ledger is read often.
     fn ledger_file(&self) -> Result<LedgerFile> {
         let is_link = self.auth_json().symlink_metadata().is_ok_and(|found| found.is_symlink());
         if is_link {
@@ -262,8 +263,8 @@ impl Home {
         self.commit_locks(&self.target_for_write().await?).await
     }
 
-    /// Proves that `size` bytes can be put at `target`, under the commit `locks`, and gives the temp
-    /// file that they are to be put in.
+    /// Proves that `size` bytes can be put at `target`, under the commit `locks`, and gives the
+    /// temp file that they are to be put in.
     pub(super) fn prove(
         &self,
         target: &Target,
@@ -331,7 +332,8 @@ impl Home {
                 // It is no login that the other store took over.
                 return Ok(());
             }
-            let removed = match std::fs::remove_file(home.auth_json()) {
+            let remove = || std::fs::remove_file(home.auth_json());
+            let removed = match busy_file::wait_to_replace(remove) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     Err(unwritable("remove", home.auth_json(), &error))
                 }

@@ -4,14 +4,16 @@
 //! A lock belongs to an open file, which a forked child shares: so we unlock explicitly rather than
 //! by closing, a child never unlocks its parent's lock, and closes its own copy of it.
 //!
-//! Each program that can open the file can hold the lock for as long as it likes, so the file is open
-//! to its owner, and to a group that shares the login, alone.
+//! Each program that can open the file can hold the lock for as long as it likes, so the file is
+//! open to its owner, and to a group that shares the login, alone. On Windows no program can move
+//! or remove it while one has it open: another one would lock what takes its place.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::process::{self, OwnFile};
+use crate::storage::busy_file;
 use crate::storage::ownership::{self, Sharing};
 use crate::storage::plain_file::{self, Links};
 
@@ -47,7 +49,12 @@ impl LockFile {
     fn try_lock(path: &Path, open: impl Fn() -> io::Result<File>) -> io::Result<Option<Self>> {
         for _ in 0..MOST_OPENINGS {
             let forks = process::forks();
-            let Some(lock) = Self::lock(path, open()?)? else { return Ok(None) };
+            let file = match open() {
+                // A program that opens a lock file for itself alone has locked it, too.
+                Err(error) if busy_file::is_held(&error) => return Ok(None),
+                file => file?,
+            };
+            let Some(lock) = Self::lock(path, file)? else { return Ok(None) };
             if process::forks() == forks {
                 // Another program may have replaced the file between the opening and the locking.
                 return Ok(lock.is_current()?.then_some(lock));
@@ -122,10 +129,10 @@ fn open(path: &Path, sharing: Sharing, links: Links) -> io::Result<File> {
 
 /// Opens it for writing, or for reading where that is all we may: `flock` needs no more.
 fn open_existing(path: &Path, links: Links) -> io::Result<File> {
-    let file = plain_file::open(path, OpenOptions::new().read(true).write(true), links);
+    let file = plain_file::open(path, unmovable().read(true).write(true), links);
     match file.as_ref().map_err(io::Error::kind) {
         Err(io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
-            plain_file::open(path, OpenOptions::new().read(true), links)
+            plain_file::open(path, unmovable().read(true), links)
         }
         _ => file,
     }
@@ -133,7 +140,7 @@ fn open_existing(path: &Path, links: Links) -> io::Result<File> {
 
 /// Creates what is not there, and opens it to the group of `sharing` once it is that group's.
 fn create(path: &Path, sharing: Sharing) -> io::Result<File> {
-    let file = create_private(path)?;
+    let file = plain_file::create(path, &mut unmovable())?;
     ownership::set_mode(&file, 0o600);
     if let Some(folder) = path.parent() {
         // Best effort: the lock works for this process either way.
@@ -143,18 +150,26 @@ fn create(path: &Path, sharing: Sharing) -> io::Result<File> {
     Ok(file)
 }
 
-/// Creates what is not there, for its owner only. A link that leads nowhere is there: where it leads,
-/// no file is made and given away.
-fn create_private(path: &Path) -> io::Result<File> {
+/// What a lock file is opened with: while it is open, it stays where it is. Unix cannot have that,
+/// and looks again (`is_current`).
+#[cfg(windows)]
+fn unmovable() -> OpenOptions {
+    const FILE_SHARE_READ: u32 = 1;
+    const FILE_SHARE_WRITE: u32 = 2;
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    let sharing = FILE_SHARE_READ | FILE_SHARE_WRITE;
+    std::os::windows::fs::OpenOptionsExt::share_mode(&mut options, sharing);
+    options
+}
+
+#[cfg(not(windows))]
+fn unmovable() -> OpenOptions {
+    OpenOptions::new()
 }
 
 #[cfg(test)]
 mod tests {
+    #[cfg(unix)]
     use std::cell::Cell;
 
     use super::*;
@@ -170,12 +185,49 @@ mod tests {
         let held = acquire(&path).expect("free");
         assert!(acquire(&path).is_none());
         assert!(held.is_current().expect("no error"));
-        std::fs::remove_file(&path).expect("removed");
-        assert!(!held.is_current().expect("no error"));
         drop(held);
         assert!(acquire(&path).is_some());
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn the_lock_of_a_file_that_was_removed_is_not_the_current_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.lock");
+        let held = acquire(&path).expect("free");
+        std::fs::remove_file(&path).expect("removed");
+        assert!(!held.is_current().expect("no error"));
+        assert!(acquire(&path).is_some());
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn g1_a_lock_file_that_is_open_cannot_be_moved_away_and_made_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, moved) = (folder.path().join("a.lock"), folder.path().join("moved"));
+        for _ in ["created", "opened"] {
+            let held = acquire(&path).expect("free");
+            let refused = std::fs::rename(&path, &moved).and(std::fs::remove_file(&path));
+            assert!(refused.is_err() && path.exists(), "it is open");
+            assert!(acquire(&path).is_none());
+            drop(held);
+        }
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn g8_a_lock_file_that_another_program_has_for_itself_is_a_lock_that_is_held() {
+        use std::os::windows::fs::OpenOptionsExt;
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.lock");
+        drop(acquire(&path).expect("free"));
+        let alone = OpenOptions::new().read(true).share_mode(0).open(&path).expect("opened");
+        assert!(acquire(&path).is_none(), "and no error");
+        drop(alone);
+        assert!(acquire(&path).is_some());
+    }
+
+    #[cfg(unix)]
     #[test]
     fn a_child_that_is_forked_in_the_middle_does_not_keep_the_lock() {
         let folder = tempfile::tempdir().expect("a folder");
@@ -292,7 +344,8 @@ mod tests {
             if let Some(umask) = child::role() {
                 let place = Place::new();
                 child::set_umask(&umask);
-                let made = create_private(&place.at("lock")).expect("created");
+                let made =
+                    plain_file::create(&place.at("lock"), &mut unmovable()).expect("created");
                 assert_eq!(made.metadata().expect("there").mode() & 0o177, 0, "from the first");
                 place.lock("own", Sharing::default());
                 assert_eq!(place.mode("own"), 0o600);

@@ -1,11 +1,14 @@
-//! Opening files in a folder that other users may write to. What they plant there must not make this
-//! crate wait for ever (a pipe), read without an end (a device), or write somewhere else (a link).
+//! Opening files in a folder that other users may write to. What they plant there must not make
+//! this crate wait for ever (a pipe), read without an end (a device), or write somewhere else (a
+//! link).
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::path::Path;
 
 use zeroize::Zeroizing;
+
+use super::busy_file;
 
 /// What a symbolic link in the place of a file means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,13 +31,22 @@ pub(crate) fn open(path: &Path, options: &mut OpenOptions, links: Links) -> io::
 /// Opens `path` as [`open`] does, and tells its size.
 fn open_measured(path: &Path, options: &mut OpenOptions, links: Links) -> io::Result<(File, u64)> {
     set_flags(options, links);
-    let file = options.open(path).map_err(|error| match links {
+    let file = busy_file::wait(|| options.open(path)).map_err(|error| match links {
         Links::Followed => explain(error, path.metadata()),
         Links::Refused => explain(error, path.symlink_metadata()),
     })?;
     let found = file.metadata()?;
     refuse_odd(&found)?;
     Ok((file, found.len()))
+}
+
+/// Creates the file `path` with `options`, for its owner only. A link is there, also one that leads
+/// nowhere: where it leads, no file is made.
+pub(crate) fn create(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    options.read(true).write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options.open(path)
 }
 
 /// The content of the plain file at `path`.

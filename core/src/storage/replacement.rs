@@ -1,5 +1,5 @@
-//! Replacing the record: a private temp file beside it, synced, renamed over it. The record is where
-//! [`Target`] has found it, behind any link, so links stay as they are.
+//! Replacing the record: a private temp file beside it, synced, renamed over it. The record is
+//! where [`Target`] has found it, behind any link, so links stay as they are.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Seek, Write};
@@ -9,7 +9,7 @@ use tempfile::{Builder, NamedTempFile};
 
 use super::file_error::unwritable;
 use super::target::Target;
-use super::{Swap, content, in_place, ownership, temp_file};
+use super::{Swap, busy_file, content, in_place, ownership, temp_file};
 use crate::error::Result;
 use crate::process::ProcessId;
 
@@ -140,12 +140,8 @@ impl Replacement {
     }
 
     fn rename(mut self, target: &Target, content: &[u8]) -> io::Result<Swap> {
-        match std::fs::rename(self.temp.path(), &target.path) {
-            Ok(()) => {
-                // The temp file's name is gone, so there is nothing left to clean up.
-                self.temp.disable_cleanup(true);
-                Ok(Swap::Done)
-            }
+        match temp_file::put(&mut self.temp, &target.path) {
+            Ok(()) => Ok(Swap::Done),
             Err(error) if target.existing.is_some() && is_refusal(&error) => {
                 in_place::write(&target.path, content).map(|()| Swap::Done)
             }
@@ -156,8 +152,8 @@ impl Replacement {
     }
 }
 
-/// Copies what is in the place of the record, and is no login, to a file of its own beside it, for its
-/// owner only. An empty file is not worth it, and a mount point's folder is not its own.
+/// Copies what is in the place of the record, and is no login, to a file of its own beside it, for
+/// its owner only. An empty file is not worth it, and a mount point's folder is not its own.
 pub(super) fn keep_broken(target: &Target) -> Result<()> {
     let Some(existing) = target.existing.as_ref().filter(|file| file.len() > 0) else {
         return Ok(());
@@ -190,7 +186,7 @@ fn copy_beside(target: &Target, existing: &Metadata, bytes: &[u8]) -> io::Result
 
 /// Removes the record; a mount point, which cannot be removed, is emptied.
 pub(super) fn remove(target: &Target) -> Result<()> {
-    let remove = || match std::fs::remove_file(&target.path) {
+    let remove = || match busy_file::wait_to_replace(|| std::fs::remove_file(&target.path)) {
         Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
             in_place::write(&target.path, b"{}")
         }
@@ -224,10 +220,11 @@ fn exchange(_one: &Path, _other: &Path) -> io::Result<()> {
 }
 
 /// Whether the folder does not let the file be replaced, whose content may be changed all the same:
-/// something is mounted on it, or what the folder allows has changed.
+/// something is mounted on it, what the folder allows has changed, or another program has it open.
 fn is_refusal(error: &io::Error) -> bool {
     use io::ErrorKind::{CrossesDevices, PermissionDenied, ResourceBusy};
     matches!(error.kind(), CrossesDevices | PermissionDenied | ResourceBusy)
+        || busy_file::is_held(error)
 }
 
 /// Takes from `file` what the owner of `model` may not do either. A file system that refuses modes,

@@ -9,6 +9,7 @@ use super::file_error::{unreadable, unwritable};
 use super::link_trail;
 use super::mounts;
 use super::ownership::Sharing;
+use super::real_path;
 use crate::error::{Error, ErrorKind, Result};
 
 /// As many links as Linux follows.
@@ -33,7 +34,7 @@ impl Target {
         let path = follow_links(named).map_err(|error| unreadable(named, &error))?;
         let parent = path.parent().unwrap_or(Path::new("/"));
         let folder =
-            parent.canonicalize().map_err(|error| unwritable("write in", parent, &error))?;
+            real_path::of(parent).map_err(|error| unwritable("write in", parent, &error))?;
         let existing = match std::fs::metadata(&path) {
             Ok(metadata) => Some(metadata),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -68,8 +69,8 @@ impl Target {
         self.check_mount()
     }
 
-    /// Fails if this is a mounted file that its host has replaced. Other programs have redeemed what
-    /// is in it, or soon will, and a save would reach this container alone.
+    /// Fails if this is a mounted file that its host has replaced. Other programs have redeemed
+    /// what is in it, or soon will, and a save would reach this container alone.
     pub(super) fn check_mount(&self) -> Result<()> {
         if !self.is_replaced() {
             return Ok(());

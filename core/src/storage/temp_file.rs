@@ -2,13 +2,13 @@
 //! their names where a program died before it was done.
 
 use std::ffi::OsStr;
-use std::fs::DirEntry;
+use std::fs::{DirEntry, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use tempfile::{Builder, NamedTempFile};
 
-use super::ownership;
+use super::{busy_file, ownership, plain_file};
 
 const PREFIX: &str = ".codex-auth-sdk-";
 const SUFFIX: &str = ".tmp";
@@ -25,11 +25,21 @@ fn create_by_chance(folder: &Path, random: usize) -> io::Result<NamedTempFile> {
     private(Builder::new().prefix(PREFIX).suffix(SUFFIX).rand_bytes(random), folder)
 }
 
-/// A new file in `folder` as `builder` has it, of mode 0600.
+/// A new file in `folder` as `builder` has it, of mode 0600. Windows is not told that it is a
+/// temporary one: it stays under another name.
 pub(crate) fn private(builder: &Builder<'_, '_>, folder: &Path) -> io::Result<NamedTempFile> {
-    let file = builder.tempfile_in(folder)?;
+    let file = builder.make_in(folder, |path| plain_file::create(path, &mut OpenOptions::new()))?;
     ownership::set_mode(file.as_file(), 0o600);
     Ok(file)
+}
+
+/// Puts `temp` in the place of what is at `path`, if there is something.
+pub(super) fn put(temp: &mut NamedTempFile, path: &Path) -> io::Result<()> {
+    // Unlike `persist`, this replaces on Windows what other programs have open, if they share it.
+    busy_file::wait_to_replace(|| std::fs::rename(temp.path(), path))?;
+    // Its name is gone, so there is nothing left to clean up.
+    temp.disable_cleanup(true);
+    Ok(())
 }
 
 /// Returns whether a temp file of this crate may have this name.

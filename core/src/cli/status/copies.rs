@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use crate::CodexAuth;
 use crate::description::StorePlaces;
 use crate::environment::Environment;
-use crate::storage::{AuthStorage as _, FileStorage, Fingerprint, Ledger};
+use crate::storage::{AuthStorage as _, FileStorage, Fingerprint, Ledger, real_path};
 
 /// What the names of homes begin with, in the user's folder.
 const PREFIX: &str = ".codex";
 
-/// Returns the files in other homes that hold a copy of the login `auth`, which is at `places`, or what
-/// became of a copy.
+/// Returns the files in other homes that hold a copy of the login `auth`, which is at `places`, or
+/// what became of a copy.
 pub(super) async fn of(auth: &CodexAuth, places: &StorePlaces) -> Vec<String> {
     let mut copies = Vec::new();
     let (Some(token), Some(home)) = (auth.refresh_fingerprint(), &places.home) else {
@@ -22,7 +22,7 @@ pub(super) async fn of(auth: &CodexAuth, places: &StorePlaces) -> Vec<String> {
     let known = FileStorage::new(&home.path, Environment::default()).ledger();
     for home in homes() {
         let other = FileStorage::new(&home, Environment::default());
-        let is_own = other.path().canonicalize().is_ok_and(|path| Some(&*path) == own);
+        let is_own = real_path::of(other.path()).is_ok_and(|path| Some(&*path) == own);
         if !is_own && holds_copy(&other, token, &known).await {
             copies.push(other.path().display().to_string());
         }
@@ -43,7 +43,8 @@ fn homes() -> Vec<PathBuf> {
     homes
 }
 
-/// Returns whether the login in `other` is that of `token`, or descends from it, or it from that one.
+/// Returns whether the login in `other` is that of `token`, or descends from it, or it from that
+/// one.
 async fn holds_copy(other: &FileStorage, token: Fingerprint, known: &Ledger) -> bool {
     let Ok(loaded) = other.load().await else { return false };
     let Some(found) = loaded.record.and_then(|record| record.refresh_fingerprint()) else {

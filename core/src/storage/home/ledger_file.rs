@@ -1,8 +1,8 @@
 //! The file in which holders of the refresh lock tell each other about tokens. It names tokens by
 //! fingerprint and holds no secret.
 //!
-//! It is a file of its own: a new one takes the place of the old one as a whole, so that programs that
-//! read it without the lock see the one or the other.
+//! It is a file of its own: a new one takes the place of the old one as a whole, so that programs
+//! that read it without the lock see the one or the other.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -60,7 +60,7 @@ impl LedgerFile {
         ownership::share(temp.as_file(), temp.path(), sharing).unwrap_or_default();
         temp.write_all(bytes)?;
         temp.as_file().sync_all()?;
-        temp.persist(self.path())?;
+        temp_file::put(&mut temp, &self.path())?;
         temp_file::sync_folder(&self.folder)
     }
 }

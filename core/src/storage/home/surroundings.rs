@@ -6,7 +6,7 @@ use super::ledger_file::LedgerFile;
 use super::{commit_locks, refresh_lock};
 use crate::description::{LockPlace, LockPurpose, Place, StorePlaces};
 use crate::storage::target::Target;
-use crate::storage::{lock_holder, mounts};
+use crate::storage::{lock_holder, mounts, real_path};
 
 /// Returns what is in `home`. Whether the refresh lock is also on `auth_json` itself, says
 /// `with_auth_json`.
@@ -39,7 +39,7 @@ pub(super) fn describe(home: &Path, auth_json: &Path, with_auth_json: bool) -> S
 /// Returns the place `path`, which leads to `target` if that is a link to nowhere.
 pub(super) fn place(path: &Path, target: &Path) -> Place {
     let found = path.metadata().ok();
-    let resolved = path.canonicalize().unwrap_or_else(|_| target.to_owned());
+    let resolved = real_path::of(path).unwrap_or_else(|_| target.to_owned());
     let place = Place {
         path: text(path),
         is_there: found.is_some(),
