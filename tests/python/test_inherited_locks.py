@@ -58,15 +58,15 @@ realm.call("mark", name="parent_is_done")
 sys.stdin.readline()
 """
 
-# Slow enough to fork in the middle of it.
-SLOW_SAVE = "inject=/^rename:delay_enter=3000000:when=1"
+# Slow enough to fork in the middle of it. A record is exchanged for the new one.
+SLOW_SAVE = "inject=renameat2:delay_enter=3000000:when=1"
 
 
 @contextlib.contextmanager
 def parent(realm: Realm, home: Path, lock: str, fork: str) -> Generator[int, None, None]:
     """A process that holds `lock`, and has forked a child that lives on until the end of this."""
     if lock == "commit":
-        command = [*strace(), "-e", "trace=/^rename", "-e", SLOW_SAVE, "--"]
+        command = [*strace(), "-e", "trace=renameat2", "-e", SLOW_SAVE, "--"]
         name, until_held = "auth.json.lock", "realm.wait(grants=1)"
     else:
         command = []

@@ -10,10 +10,23 @@ use std::sync::Arc;
 
 use crate::contender::Language;
 use crate::issuer::Realm;
+#[cfg(unix)]
 use crate::privilege::Namespace;
 use crate::session_keyring::SessionKeyring;
 
 pub use app_server::AppServer;
+
+/// There is none elsewhere.
+#[cfg(not(unix))]
+#[derive(Debug)]
+pub enum Namespace {}
+
+#[cfg(not(unix))]
+impl Namespace {
+    fn enter(&self, _: &Command) -> Command {
+        match *self {}
+    }
+}
 
 /// A Codex CLI on one `CODEX_HOME`.
 #[derive(Clone, Debug)]
