@@ -159,7 +159,9 @@ mutants:
 ## SCENARIOS picks some.
 torture: $(VENV)/tools $(CODEX_PROGRAMS)
 	$(MAKE) build
-	cargo build --quiet --release -p codex-auth-tests -p codex-auth-sdk --features codex-auth-sdk/cli
+	# Programs that are not downloaded need not be small.
+	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=3 \
+	  cargo build --quiet --release -p codex-auth-tests -p codex-auth-sdk --features codex-auth-sdk/cli
 	clis=; for program in $(CODEX_PROGRAMS); do clis="$$clis$${clis:+:}$$PWD/$$program"; done; \
 	PYTHON="$$PWD/$(RUN_PYTHON)" CODEX_CLIS="$${CODEX_CLIS:-$$clis}" \
 	  target/$(CARGO_BUILD_TARGET)/release/torture $(SCENARIOS)
