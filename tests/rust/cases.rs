@@ -26,6 +26,9 @@ use case::store::{DATABASE, StoreKind};
 const IN_SESSION: &str = "CASE_IN_SESSION";
 
 fn main() {
+    // The runner ends by returning from here. Without this, a refresh that is due is never in the background
+    // on Windows, as in each program in Rust.
+    codex_auth_sdk::bindings::expect_finish();
     let arguments = Arguments::from_args();
     let log = Log::of_everything();
     let runtime = Arc::new(Runtime::new().expect("a runtime"));
