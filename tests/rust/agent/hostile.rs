@@ -92,8 +92,9 @@ async fn silent_and_slow_ones_give_way() {
     drop(streams);
 }
 
-/// As many at a time as this process may have, and each sends something else. It makes so many
-/// `connections` at least, and goes on until it `may_end`.
+/// More at a time than the agent keeps, and each sends something else. It makes so many `connections`
+/// at least, and goes on until it `may_end`. What it leaves of the files that this process may open is for
+/// the honest clients that the process starts.
 fn flood(scene: &Scene, connections: usize, may_end: &AtomicBool) {
     let words: [&[u8]; 4] = [
         b"",
@@ -104,13 +105,10 @@ fn flood(scene: &Scene, connections: usize, may_end: &AtomicBool) {
     let mut open = VecDeque::new();
     let numbers = (0..).take_while(|it| *it < connections || !may_end.load(Ordering::Relaxed));
     for number in numbers {
-        let mut stream = loop {
-            match UnixStream::connect(scene.socket()) {
-                Ok(stream) => break stream,
-                // This process can open no more files.
-                Err(error) => drop(open.pop_front().unwrap_or_else(|| panic!("{error}"))),
-            }
-        };
+        if open.len() == MANY {
+            open.pop_front();
+        }
+        let mut stream = connect(scene);
         // It fails where the agent has closed the connection already.
         drop(stream.write_all(words[number % words.len()]));
         open.push_back(stream);
