@@ -71,8 +71,7 @@ pub enum ErrorKind {
     LoginTransient,
     /// A new login could not be saved.
     SaveFailed,
-    /// The store cannot do this: the login of an agent is refreshed and replaced where the agent
-    /// runs.
+    /// The store cannot do this: the login of an agent is refreshed and replaced where the agent runs.
     NotSupportedByStore,
 }
 

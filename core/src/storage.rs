@@ -107,8 +107,8 @@ pub trait AuthStorage: Send + Sync + fmt::Debug {
     /// record" never stands for any of these.
     fn load(&self) -> BoxFuture<'_, Result<Loaded>>;
 
-    /// Reads the record that a sign-in or a logout of the user replaces. A store that can keep what
-    /// is no login aside loads none in its place, with the version by which
+    /// Reads the record that a sign-in or a logout of the user replaces. A store that can keep what is
+    /// no login aside loads none in its place, with the version by which
     /// [`commit`](Self::commit) and [`delete`](Self::delete) do so. By default this is
     /// [`load`](Self::load).
     ///
@@ -124,8 +124,8 @@ pub trait AuthStorage: Send + Sync + fmt::Debug {
         None
     }
 
-    /// Whether the end of the process waits for a read that is under way, as it does for a save:
-    /// one that runs in an interpreter must be over before that ends.
+    /// Whether the end of the process waits for a read that is under way, as it does for a save: one
+    /// that runs in an interpreter must be over before that ends.
     fn is_read_to_the_end(&self) -> bool {
         false
     }
@@ -136,9 +136,9 @@ pub trait AuthStorage: Send + Sync + fmt::Debug {
         None
     }
 
-    /// Waits until a change of what is stored is announced, which may be one that was already
-    /// loaded. Callers wait for it no longer than until the next look at the
-    /// [`stamp`](Self::stamp), since not each change is announced. By default it never ends.
+    /// Waits until a change of what is stored is announced, which may be one that was already loaded.
+    /// Callers wait for it no longer than until the next look at the [`stamp`](Self::stamp), since not
+    /// each change is announced. By default it never ends.
     fn changed(&self) -> BoxFuture<'_, ()> {
         Box::pin(pending())
     }
@@ -150,8 +150,8 @@ pub trait AuthStorage: Send + Sync + fmt::Debug {
         Vec::new()
     }
 
-    /// Returns a store of the place where the record is now, for a store that links lead to: it
-    /// stays there when one of them is moved. By default none: the record is always in one place.
+    /// Returns a store of the place where the record is now, for a store that links lead to: it stays
+    /// there when one of them is moved. By default none: the record is always in one place.
     ///
     /// # Errors
     ///
@@ -250,8 +250,7 @@ pub trait AuthStorage: Send + Sync + fmt::Debug {
     }
 }
 
-/// A program that has the refresh token of a login, and renews its access token when it is asked
-/// to.
+/// A program that has the refresh token of a login, and renews its access token when it is asked to.
 pub trait Renewer: Send + Sync {
     /// Says that a server has rejected the access token in `rejected`. Returns once the store has
     /// another one for that login, or cannot have one: a manager then reads the store.
@@ -264,8 +263,8 @@ pub trait Renewer: Send + Sync {
 
 /// The refresh lock, held. Dropping it unlocks.
 pub trait RefreshLock: Send + Sync + fmt::Debug {
-    /// Whether this is still the lock that others see. A lock on what was replaced meanwhile moves
-    /// on to what took its place, so the store is read after this, and not before.
+    /// Whether this is still the lock that others see. A lock on what was replaced meanwhile moves on
+    /// to what took its place, so the store is read after this, and not before.
     ///
     /// # Errors
     ///
@@ -290,10 +289,9 @@ pub trait RefreshLock: Send + Sync + fmt::Debug {
     /// nothing without its ledger is then [held](Self::held_for) for no time.
     fn set_ledger<'a>(&'a self, ledger: &'a Ledger) -> BoxFuture<'a, Result<()>>;
 
-    /// Removes the record of `storage`, whose lock this is, if it still has version `expected`. A
-    /// lock that ends by itself must still be held when the record goes: if it is not, that is a
-    /// conflict. By default this is [`AuthStorage::delete`], for a lock that lasts until it is
-    /// dropped.
+    /// Removes the record of `storage`, whose lock this is, if it still has version `expected`. A lock
+    /// that ends by itself must still be held when the record goes: if it is not, that is a conflict.
+    /// By default this is [`AuthStorage::delete`], for a lock that lasts until it is dropped.
     ///
     /// # Errors
     ///

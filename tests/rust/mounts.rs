@@ -53,8 +53,7 @@ impl Container {
         ended(self.begin(mounts, self.home.path(), &json!({})))
     }
 
-    /// Runs `mounts` in the shell for the home `$2`, then one request of a contender with
-    /// `options`.
+    /// Runs `mounts` in the shell for the home `$2`, then one request of a contender with `options`.
     fn begin(&self, mounts: &str, home: &Path, options: &Value) -> Child {
         let script = format!("{mounts} exec \"$3\" \"$2\" \"$4\" mounted \"$5\"");
         let mut command = unshared();
@@ -226,8 +225,7 @@ fn g5_a_mounted_file_is_known_by_any_name_among_mounts_of_any_name() {
     assert_eq!(container.realm.stats()["requests"], 0);
 }
 
-/// A file system in user space whose server never answers, at `$2`, for as long as the program
-/// runs.
+/// A file system in user space whose server never answers, at `$2`, for as long as the program runs.
 const HUNG: &str = "exec 3<>/dev/fuse; \
     mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 hung";
 

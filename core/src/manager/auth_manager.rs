@@ -110,8 +110,8 @@ impl AuthManager {
 
     /// Returns a span of the wall clock of this machine. While the clock is in it,
     /// [`fresh_auth`](Self::fresh_auth) returns what [`auth`](Self::auth) returns, unless the
-    /// snapshot changes. The span is empty if a refresh is due, and short otherwise, since the
-    /// clock may be set at any time.
+    /// snapshot changes. The span is empty if a refresh is due, and short otherwise, since the clock
+    /// may be set at any time.
     ///
     /// Returns none if no refresh will be due: no login is stored, or it is of a kind that is not
     /// refreshed.
@@ -127,8 +127,8 @@ impl AuthManager {
         Some(now.wall() - state.tokens.known_here().time().ahead(&now)?)
     }
 
-    /// Returns whether a login is stored that must not be handed out: one of another workspace than
-    /// the option `account_id` names, or one whose tokens name two users.
+    /// Returns whether a login is stored that must not be handed out: one of another workspace than the
+    /// option `account_id` names, or one whose tokens name two users.
     #[cfg(all(unix, feature = "cli"))]
     pub(crate) fn hides_login(&self) -> bool {
         self.parts.state.current.peek().is_foreign()
@@ -144,8 +144,8 @@ impl AuthManager {
     /// than the Codex CLI would. It also adopts logins and logouts of other programs: it reads the
     /// store, and looks at the wall clock, at least every 30 seconds. After an error it tries again
     /// later; after a permanent one it waits until the store holds another credential. An
-    /// [event](Self::subscribe) tells of each. With [`RefreshMode::Never`], and for a login without
-    /// a refresh token, it only follows the store.
+    /// [event](Self::subscribe) tells of each. With [`RefreshMode::Never`], and for a login without a
+    /// refresh token, it only follows the store.
     ///
     /// The task runs until the returned value is stopped or dropped. The end of the process waits
     /// for a refresh that is in flight, and not for this task. A forked child must start its own.

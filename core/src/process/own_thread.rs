@@ -79,8 +79,8 @@ pub fn finish(timeout: Duration) -> bool {
 }
 
 /// Says that this process may end without waiting for its tasks, as a worker process does that its
-/// parent kills. From now on a refresh that is due makes its caller wait, so that its new tokens
-/// are saved before the caller goes on.
+/// parent kills. From now on a refresh that is due makes its caller wait, so that its new tokens are
+/// saved before the caller goes on.
 pub fn expect_unseen_exit() {
     MAY_END_UNSEEN.store(true, Ordering::Relaxed);
 }

@@ -1,8 +1,8 @@
 //! A copy of a login with its access token only, for a program that must not refresh it.
 //!
-//! There is no refresh token in it, no API key, and no id token, which could be exchanged for an
-//! API key. In the place of the id token is one that names the user, the workspace and the plan,
-//! since the Codex CLI reads no record without.
+//! There is no refresh token in it, no API key, and no id token, which could be exchanged for an API
+//! key. In the place of the id token is one that names the user, the workspace and the plan, since
+//! the Codex CLI reads no record without.
 
 use std::io::{self, Write};
 use std::path::Path;

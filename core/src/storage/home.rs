@@ -100,8 +100,8 @@ impl Home {
         found.unwrap_or_else(|_| self.path().to_owned())
     }
 
-    /// The home that all links lead to now, which stays the same when one of them is moved. It may
-    /// go without a word: what no link leads to any more was removed.
+    /// The home that all links lead to now, which stays the same when one of them is moved. It may go
+    /// without a word: what no link leads to any more was removed.
     pub(super) async fn resolved(&self) -> Result<Self> {
         let home = self.clone();
         let resolve = move || {
@@ -158,8 +158,8 @@ impl Home {
         Target::resolve(self.auth_json())
     }
 
-    /// Warns if every user may write to the folder. The Codex CLI accepts such a folder, so it is
-    /// no error; what other users can do to the login there, no program of its owner can prevent.
+    /// Warns if every user may write to the folder. The Codex CLI accepts such a folder, so it is no
+    /// error; what other users can do to the login there, no program of its owner can prevent.
     pub(super) fn warn_if_open(&self) {
         let is_near = !self.calls().may_hang();
         if is_near && self.path().metadata().is_ok_and(|home| anybody_may_write(&home)) {
@@ -173,8 +173,8 @@ impl Home {
         self.try_locks(false).await
     }
 
-    /// Takes the refresh lock, if it is free, for a store that may keep a login in `auth.json`,
-    /// which is locked too. Not on Windows, where others could not read it then, nor by a network,
+    /// Takes the refresh lock, if it is free, for a store that may keep a login in `auth.json`, which
+    /// is locked too. Not on Windows, where others could not read it then, nor by a network,
     /// where such a lock is of another kind.
     pub(super) async fn try_lock_with_auth_json(&self) -> Result<Option<Box<dyn RefreshLock>>> {
         self.try_locks(self.locks_auth_json()).await
@@ -233,8 +233,8 @@ impl Home {
         read.unwrap_or_default()
     }
 
-    /// The ledger of the folder that `auth.json` is in. Only a link is followed, which costs a
-    /// dozen calls of the system: the ledger is read often.
+    /// The ledger of the folder that `auth.json` is in. Only a link is followed, which costs a dozen calls
+    /// of the system: the ledger is read often.
     fn ledger_file(&self) -> Result<LedgerFile> {
         let is_link = self.auth_json().symlink_metadata().is_ok_and(|found| found.is_symlink());
         if is_link {
@@ -263,8 +263,8 @@ impl Home {
         self.commit_locks(&self.target_for_write().await?).await
     }
 
-    /// Proves that `size` bytes can be put at `target`, under the commit `locks`, and gives the
-    /// temp file that they are to be put in.
+    /// Proves that `size` bytes can be put at `target`, under the commit `locks`, and gives the temp
+    /// file that they are to be put in.
     pub(super) fn prove(
         &self,
         target: &Target,

@@ -1,6 +1,6 @@
-//! The id of a move, in the home of the command that has begun it. The login that waits has the id
-//! too. A command on another machine, whose places may have the same names, sees by the id that it
-//! has not begun this move.
+//! The id of a move, in the home of the command that has begun it. The login that waits has the id too. A
+//! command on another machine, whose places may have the same names, sees by the id that it has not begun
+//! this move.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};

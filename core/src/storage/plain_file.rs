@@ -1,6 +1,5 @@
-//! Opening files in a folder that other users may write to. What they plant there must not make
-//! this crate wait for ever (a pipe), read without an end (a device), or write somewhere else (a
-//! link).
+//! Opening files in a folder that other users may write to. What they plant there must not make this
+//! crate wait for ever (a pipe), read without an end (a device), or write somewhere else (a link).
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};

@@ -1,5 +1,5 @@
-//! Replacing the record: a private temp file beside it, synced, renamed over it. The record is
-//! where [`Target`] has found it, behind any link, so links stay as they are.
+//! Replacing the record: a private temp file beside it, synced, renamed over it. The record is where
+//! [`Target`] has found it, behind any link, so links stay as they are.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Seek, Write};
@@ -152,8 +152,8 @@ impl Replacement {
     }
 }
 
-/// Copies what is in the place of the record, and is no login, to a file of its own beside it, for
-/// its owner only. An empty file is not worth it, and a mount point's folder is not its own.
+/// Copies what is in the place of the record, and is no login, to a file of its own beside it, for its
+/// owner only. An empty file is not worth it, and a mount point's folder is not its own.
 pub(super) fn keep_broken(target: &Target) -> Result<()> {
     let Some(existing) = target.existing.as_ref().filter(|file| file.len() > 0) else {
         return Ok(());

@@ -69,8 +69,8 @@ impl Target {
         self.check_mount()
     }
 
-    /// Fails if this is a mounted file that its host has replaced. Other programs have redeemed
-    /// what is in it, or soon will, and a save would reach this container alone.
+    /// Fails if this is a mounted file that its host has replaced. Other programs have redeemed what
+    /// is in it, or soon will, and a save would reach this container alone.
     pub(super) fn check_mount(&self) -> Result<()> {
         if !self.is_replaced() {
             return Ok(());

@@ -11,8 +11,8 @@ use crate::storage::{AuthStorage as _, FileStorage, Fingerprint, Ledger, real_pa
 /// What the names of homes begin with, in the user's folder.
 const PREFIX: &str = ".codex";
 
-/// Returns the files in other homes that hold a copy of the login `auth`, which is at `places`, or
-/// what became of a copy.
+/// Returns the files in other homes that hold a copy of the login `auth`, which is at `places`, or what
+/// became of a copy.
 pub(super) async fn of(auth: &CodexAuth, places: &StorePlaces) -> Vec<String> {
     let mut copies = Vec::new();
     let (Some(token), Some(home)) = (auth.refresh_fingerprint(), &places.home) else {
@@ -43,8 +43,7 @@ fn homes() -> Vec<PathBuf> {
     homes
 }
 
-/// Returns whether the login in `other` is that of `token`, or descends from it, or it from that
-/// one.
+/// Returns whether the login in `other` is that of `token`, or descends from it, or it from that one.
 async fn holds_copy(other: &FileStorage, token: Fingerprint, known: &Ledger) -> bool {
     let Ok(loaded) = other.load().await else { return false };
     let Some(found) = loaded.record.and_then(|record| record.refresh_fingerprint()) else {

@@ -1,8 +1,8 @@
 //! The file in which holders of the refresh lock tell each other about tokens. It names tokens by
 //! fingerprint and holds no secret.
 //!
-//! It is a file of its own: a new one takes the place of the old one as a whole, so that programs
-//! that read it without the lock see the one or the other.
+//! It is a file of its own: a new one takes the place of the old one as a whole, so that programs that
+//! read it without the lock see the one or the other.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
