@@ -329,19 +329,7 @@ impl State {
         found: Option<&CodexAuth>,
         view: &View,
     ) {
-        let event = match (known, found) {
-            (Some(_), Some(new)) if !is_one_users(new) => Some(Event::IdentityChanged),
-            (Some(known), Some(new)) => match compare(descent, known, new) {
-                Relation::OtherWorkspace => Some(Event::WorkspaceChanged),
-                Relation::Same if view.is_foreign => Some(Event::IdentityChanged),
-                Relation::Same if has_same_tokens(known, new) || self.is_own_pair(new) => None,
-                Relation::Same => Some(Event::Adopted),
-                Relation::OtherLogin | Relation::Unknown => Some(Event::IdentityChanged),
-            },
-            (None, Some(_)) => Some(Event::IdentityChanged),
-            (Some(_), None) => Some(Event::LoggedOut),
-            (None, None) => None,
-        };
+        let event = view.event(descent, known, found, |auth| self.is_own_pair(auth));
         if matches!(event, Some(Event::Adopted)) {
             self.counters.adoptions.count();
         }

@@ -36,6 +36,7 @@ mod parking;
 pub(crate) mod plain_file;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod readiness;
 pub(crate) mod real_path;
 mod replacement;
 pub(crate) mod store_kind;
@@ -74,6 +75,7 @@ pub(crate) use parking::Place;
 pub(crate) use postgres::{PostgresLogins, Rekeyed, StoredLogin};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresOptions, PostgresStorage};
+pub use readiness::Readiness;
 pub use version::{Stamp, Version};
 
 /// What names decide, for tests that give files hostile ones.
@@ -324,23 +326,6 @@ impl Loaded {
     /// What an empty store holds.
     const fn nothing() -> Self {
         Self { record: None, version: Version::absent() }
-    }
-}
-
-/// A store is ready to commit; dropping this removes what was made to prove it.
-#[derive(Default)]
-pub struct Readiness(Option<Box<dyn Send + Sync>>);
-
-impl Readiness {
-    /// Readiness that lasts as long as `proof`, which is dropped with it.
-    pub fn kept_by(proof: impl Send + Sync + 'static) -> Self {
-        Self(Some(Box::new(proof)))
-    }
-}
-
-impl fmt::Debug for Readiness {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Readiness").field("has_proof", &self.0.is_some()).finish()
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use codex_auth_sdk::AuthManager;
-use codex_auth_tests::fleet::{Fleet, key, store_at};
+use codex_auth_tests::fleet::{Fleet, HOSTS};
 use codex_auth_tests::issuer::Realm;
 use codex_auth_tests::postgres::Bouncer;
 use serde_json::{Value, json};
@@ -22,7 +22,6 @@ use tokio::time::sleep;
 use tokio_postgres::{Config, NoTls};
 
 const CLIENTS: usize = 200;
-const HOSTS: usize = 5;
 
 /// The most sessions of the control: a server allows a hundred, unless it is told otherwise.
 const SESSIONS: usize = 80;
@@ -39,14 +38,14 @@ fn main() {
     println!("{:<24} {:>12} {:>14} {:>14}", "", "queries/s", "median, ms", "last, ms");
     runtime.block_on(async {
         let Some(fleet) = fleet() else { return };
-        let managers = managers(&fleet, &fleet.database.url()).await;
+        let managers = fleet.managers(&fleet.database.url(), CLIENTS).await;
         let ask = |manager: AuthManager| async move {
             manager.fresh_auth().await.expect("fresh").expect("signed in");
         };
         measure("direct", &fleet, managers, ask).await;
         let Some(fleet) = self::fleet() else { return };
         let Some(bouncer) = Bouncer::start(&fleet.database) else { return };
-        let managers = self::managers(&fleet, bouncer.url()).await;
+        let managers = fleet.managers(bouncer.url(), CLIENTS).await;
         measure("by PgBouncer", &fleet, managers, ask).await;
         let Some(fleet) = self::fleet() else { return };
         let control = Arc::new(Control::new(&fleet).await);
@@ -60,20 +59,6 @@ fn main() {
 
 fn fleet() -> Option<Fleet> {
     Fleet::new(&json!({"access_ttl_ms": 3_600_000}))
-}
-
-async fn managers(fleet: &Fleet, url: &str) -> Vec<AuthManager> {
-    let mut managers = Vec::new();
-    for client in 0..CLIENTS {
-        let url = format!("{url}&application_name=host{}", client % HOSTS);
-        let manager = AuthManager::builder()
-            .storage(Arc::new(store_at(&url, "a", &key(1))))
-            .token_url(format!("{}/oauth/token", fleet.realm.url()))
-            .build()
-            .await;
-        managers.push(manager.expect("a manager"));
-    }
-    managers
 }
 
 /// Has all `clients` ask at once, and prints what that costs.

@@ -9,14 +9,15 @@ mod relay;
 
 use std::iter;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use codex_auth_sdk::Secret;
 use codex_auth_sdk::environment::Environment;
 use codex_auth_sdk::storage::{AuthDotJson, AuthStorage, PostgresOptions, PostgresStorage, Swap};
+use codex_auth_sdk::{AuthManager, Secret};
 use serde_json::{Value, json};
 use tokio::runtime::Builder;
 
@@ -28,6 +29,9 @@ use crate::crash::signal::pause;
 use crate::issuer::{Issuer, Realm};
 use crate::postgres::Postgres;
 use crate::torture::Trials;
+
+/// How many hosts a crowd of managers is on.
+pub const HOSTS: usize = 5;
 
 /// How long a program may take to get through once nothing is wrong any more: the claim of a holder
 /// that has vanished must end first, and a statement that was never answered.
@@ -81,7 +85,7 @@ impl Fleet {
         Postgres::start().map(|database| Self::on(database, config))
     }
 
-    /// The same on `database`.
+    /// A fleet on `database`, whose access token has expired.
     ///
     /// # Panics
     ///
@@ -130,7 +134,7 @@ impl Fleet {
         self.start_at(&self.database.url(), &self.realm)
     }
 
-    /// The same for one that reaches the database at `url`, and the issuer as `realm`.
+    /// Starts such a process, which reaches the database at `url` and the issuer as `realm`.
     #[must_use]
     pub fn start_at(&self, url: &str, realm: &Realm) -> Contender {
         let options = json!({
@@ -143,6 +147,26 @@ impl Fleet {
         let mut contender = Contender::start(Language::Rust, Path::new("/"), realm, &options);
         contender.wait_until_ready();
         contender
+    }
+
+    /// Managers of the login `a` on [`HOSTS`] hosts: each host has a connection of its own to the database
+    /// at `url`, as a process has.
+    ///
+    /// # Panics
+    ///
+    /// If one cannot be made.
+    pub async fn managers(&self, url: &str, clients: usize) -> Vec<AuthManager> {
+        let mut managers = Vec::new();
+        for client in 0..clients {
+            let url = format!("{url}&application_name=host{}", client % HOSTS);
+            let manager = AuthManager::builder()
+                .storage(Arc::new(store_at(&url, "a", &key(1))))
+                .token_url(format!("{}/oauth/token", self.realm.url()))
+                .build()
+                .await;
+            managers.push(manager.expect("a manager"));
+        }
+        managers
     }
 
     /// The stored record of the login `a`; none if there is none.

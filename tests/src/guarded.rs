@@ -76,7 +76,7 @@ impl Machine {
         })
     }
 
-    /// The same for CLIs in containers, whose homes are sinks of the agent: they have no refresh token.
+    /// Rotations under CLIs in containers, whose homes are sinks of the agent: they have no refresh token.
     /// After each rotation the agent is killed at an instant that `seed` decides, and is away for a
     /// while. All the time another container spoils a sink of its own.
     ///

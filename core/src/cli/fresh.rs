@@ -27,7 +27,7 @@ pub(super) async fn fresh_login(builder: AuthManagerBuilder) -> Result<CodexAuth
     tokio::select! {
         biased;
         () = until_a_save_fails(&mut events) => {}
-        // All that is left has been sent.
+        // Nothing more has happened by now.
         () = ready(()) => {}
     }
     manager.auth().ok_or_else(Failure::not_signed_in)

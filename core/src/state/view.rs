@@ -1,5 +1,9 @@
 //! The result of a read of the store, and how it relates to a snapshot.
 
+use super::current::has_same_tokens;
+use super::descent::Descent;
+use super::events::Event;
+use super::kinship::{compare, is_one_users};
 use crate::identity::Relation;
 use crate::snapshot::CodexAuth;
 
@@ -15,6 +19,33 @@ pub(crate) struct View {
     pub(crate) successor: Option<CodexAuth>,
     /// Whether the snapshot in memory was replaced.
     pub(crate) changed: bool,
+}
+
+impl View {
+    /// Returns the event that tells of this view, if any: it has taken the place of the snapshot `known`,
+    /// since the store holds the login `found`. `is_own_pair` says whether a login has the tokens of this
+    /// manager's last redemption.
+    pub(super) fn event(
+        &self,
+        descent: &Descent<'_>,
+        known: Option<&CodexAuth>,
+        found: Option<&CodexAuth>,
+        is_own_pair: impl FnOnce(&CodexAuth) -> bool,
+    ) -> Option<Event> {
+        match (known, found) {
+            (Some(_), Some(new)) if !is_one_users(new) => Some(Event::IdentityChanged),
+            (Some(known), Some(new)) => match compare(descent, known, new) {
+                Relation::OtherWorkspace => Some(Event::WorkspaceChanged),
+                Relation::Same if self.is_foreign => Some(Event::IdentityChanged),
+                Relation::Same if has_same_tokens(known, new) || is_own_pair(new) => None,
+                Relation::Same => Some(Event::Adopted),
+                Relation::OtherLogin | Relation::Unknown => Some(Event::IdentityChanged),
+            },
+            (None, Some(_)) => Some(Event::IdentityChanged),
+            (Some(_), None) => Some(Event::LoggedOut),
+            (None, None) => None,
+        }
+    }
 }
 
 /// How the stored login relates to a snapshot.

@@ -162,7 +162,7 @@ impl Home {
     /// error; what other users can do to the login there, no program of its owner can prevent.
     pub(super) fn warn_if_open(&self) {
         let is_near = !self.calls().may_hang();
-        if is_near && self.path().metadata().is_ok_and(|home| anybody_may_write(&home)) {
+        if is_near && self.path().metadata().is_ok_and(|home| ownership::may_all_write(&home)) {
             let home = self.path().display();
             tracing::warn!(%home, "every user may write to the folder of the login; take that right away (chmod go-w)");
         }
@@ -346,14 +346,4 @@ impl Home {
             tracing::warn!(%error, "another store holds the login, and auth.json is still there");
         }
     }
-}
-
-#[cfg(unix)]
-fn anybody_may_write(folder: &std::fs::Metadata) -> bool {
-    std::os::unix::fs::MetadataExt::mode(folder) & 0o002 != 0
-}
-
-#[cfg(not(unix))]
-fn anybody_may_write(_folder: &std::fs::Metadata) -> bool {
-    false
 }

@@ -230,6 +230,17 @@ fn restore_owner_bits(_folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Returns whether each user may write to `folder`.
+#[cfg(unix)]
+pub(super) fn may_all_write(folder: &Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::mode(folder) & 0o002 != 0
+}
+
+#[cfg(not(unix))]
+pub(super) fn may_all_write(_folder: &Metadata) -> bool {
+    false
+}
+
 #[cfg(test)]
 #[cfg(unix)]
 mod tests {

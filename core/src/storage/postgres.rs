@@ -11,6 +11,7 @@ mod row;
 mod schema;
 mod sealing;
 mod server;
+mod statements;
 mod tls;
 
 use std::future::pending;
@@ -19,7 +20,7 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
-use self::address::{Address, check_login};
+use self::address::{Address, check_login, login_named};
 use self::announcements::Changes;
 use self::claim::{ClaimLock, long_over, longest_request};
 #[cfg(feature = "cli")]
@@ -34,7 +35,6 @@ use crate::auth_dot_json::AuthDotJson;
 use crate::environment::{BoxFuture, Environment};
 use crate::error::{ErrorKind, Result};
 use crate::ledger::Ledger;
-use crate::option_value::invalid;
 use crate::secret::{Fingerprint, Secret};
 
 /// How long a claim that another manager has is left alone.
@@ -116,7 +116,7 @@ impl PostgresStorage {
     /// `invalid_option` if the URL, the name or a key makes no sense, or there is none.
     pub fn new(url: &Secret, options: PostgresOptions, environment: Environment) -> Result<Self> {
         let (address, named) = Address::parse(url)?;
-        let login = login(named, options.login)?;
+        let login = login_named(named, options.login)?;
         let keys = Arc::new(StoreKeys::named(options.store_key.as_ref())?);
         let row = LoginRow::new(Server::shared(address, &environment), login);
         let claim_length = claim::length(options.request_timeout);
@@ -272,21 +272,6 @@ impl PostgresStorage {
             && watched.count == self.announced()
             && self.environment.clock.boot_time() < watched.until
     }
-}
-
-/// Returns the name of the login in the URL, or that of the option.
-fn login(in_url: Option<String>, option: Option<String>) -> Result<String> {
-    if let (Some(one), Some(other)) = (&in_url, &option)
-        && one != other
-    {
-        let problem = "and the URL of the store names another one";
-        return Err(invalid("login", format_args!("{other:?}"), problem, "name one of them"));
-    }
-    let login = option.or(in_url).ok_or_else(|| {
-        let fix = "add login=NAME to the URL of the store, or set the option login";
-        invalid("login", "not set", "and the store has many", fix)
-    })?;
-    check_login(&login).map(|()| login)
 }
 
 impl AuthStorage for PostgresStorage {

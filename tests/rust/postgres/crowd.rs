@@ -4,27 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use codex_auth_sdk::AuthManager;
-use codex_auth_tests::fleet::{Fleet, key, store_at};
+use codex_auth_tests::fleet::{Fleet, HOSTS};
 use codex_auth_tests::postgres::Bouncer;
 use codex_auth_tests::tier::sized;
 use serde_json::{Value, json};
-
-const HOSTS: usize = 5;
-
-/// Managers on hosts each of which reaches the database at `url`.
-async fn managers(fleet: &Fleet, url: &str) -> Vec<AuthManager> {
-    let mut managers = Vec::new();
-    for client in 0..sized(40, 200) {
-        let url = format!("{url}&application_name=host{}", client % HOSTS);
-        let manager = AuthManager::builder()
-            .storage(Arc::new(store_at(&url, "a", &key(1))))
-            .token_url(format!("{}/oauth/token", fleet.realm.url()))
-            .build()
-            .await;
-        managers.push(manager.expect("a manager"));
-    }
-    managers
-}
 
 /// Lets all ask for a fresh token at once.
 async fn round(managers: &[AuthManager]) {
@@ -45,7 +28,7 @@ async fn round(managers: &[AuthManager]) {
 
 /// Lets all need a new token at once, again and again.
 async fn rotate(fleet: &Fleet, url: &str) {
-    let managers = managers(fleet, url).await;
+    let managers = fleet.managers(url, sized(40, 200)).await;
     for rotation in 0..sized(3, 20) {
         if rotation > 0 {
             fleet.begin();

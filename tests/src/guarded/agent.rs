@@ -23,7 +23,7 @@ const AWAY: Duration = Duration::from_secs(8);
 /// login may be lost.
 const SAFE: Duration = Duration::from_secs(1);
 
-/// What it is started with.
+/// What an agent is started with.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     url: String,

@@ -123,6 +123,21 @@ pub(super) fn check_login(name: &str) -> Result<()> {
     Err(invalid("login", shown(), problem, fix))
 }
 
+/// Returns the name of the login in the URL, or that of the option.
+pub(super) fn login_named(in_url: Option<String>, option: Option<String>) -> Result<String> {
+    if let (Some(one), Some(other)) = (&in_url, &option)
+        && one != other
+    {
+        let problem = "and the URL of the store names another one";
+        return Err(invalid("login", format_args!("{other:?}"), problem, "name one of them"));
+    }
+    let login = option.or(in_url).ok_or_else(|| {
+        let fix = "add login=NAME to the URL of the store, or set the option login";
+        invalid("login", "not set", "and the store has many", fix)
+    })?;
+    check_login(&login).map(|()| login)
+}
+
 fn decoded(value: &str) -> String {
     // As with libpq, a plus sign stands for itself.
     let pair = format!("v={}", value.replace('+', "%2B"));

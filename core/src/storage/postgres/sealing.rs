@@ -1,5 +1,5 @@
-//! The encryption of what is stored before it leaves the process: AES-256-GCM, with what it is and the
-//! name of the login as associated data, so that a record cannot be moved to another login's row.
+//! Encrypts records, and the states of sign-ins, before they leave the process: AES-256-GCM. The kind of the
+//! text and the name of its login are associated data, so that no text opens in the place of another.
 
 use std::fmt;
 
