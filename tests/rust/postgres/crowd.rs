@@ -1,10 +1,9 @@
 //! Many clients on few hosts: each host is a connection to the database, as a process has one.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use codex_auth_sdk::AuthManager;
-use codex_auth_tests::fleet::{Fleet, HOSTS};
+use codex_auth_tests::fleet::Fleet;
 use codex_auth_tests::postgres::Bouncer;
 use codex_auth_tests::tier::sized;
 use serde_json::{Value, json};
